@@ -1,0 +1,5 @@
+"""Other toolkits' checkpoints become ours: one table of names per source."""
+
+from .state import load_state
+
+__all__ = ["load_state"]

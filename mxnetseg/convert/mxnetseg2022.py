@@ -1,0 +1,46 @@
+"""Parameter names of the 2022 MXNetSeg toolkit's .params files -> ours.
+
+A table is a list of (regular expression, replacement), applied in order to the toolkit's name.
+"""
+
+__all__ = ["rename_rules"]
+
+# every model: the toolkit keeps backbone and head side by side, its first norm is always called bn
+_COMMON = [
+    (r"^(conv1|bn1|layer\d)\b", r"backbone.\1"),
+    (r"^aux_head\.(?=\d)", "aux_heads."),
+    (r"^aux_head\.(?=\D)", "aux_heads.0."),
+    (r"^((?:head|aux_heads)\..*)\.bn\.", r"\1.norm."),
+]
+
+_HEADS = {
+    "fcn": [],
+    "pspnet": [
+        (r"^head\.pool\.conv(\d)\.", lambda m: f"head.pool.convs.{int(m.group(1)) - 1}."),
+        (r"^head\.seg_head\.", "head.classify."),
+    ],
+    "deeplabv3": [
+        (r"^head\.aspp\.branches\.4\.conv1x1\.", "head.aspp.branches.4.conv."),
+        (r"^head\.aspp\.projection\.", "head.aspp.project."),
+        (r"^head\.head\.", "head.classify."),
+    ],
+    "bisenet": [
+        (r"^head\.spatial_path\.conv7x7\.", "head.spatial.conv1."),
+        (r"^head\.spatial_path\.conv3x3_1\.", "head.spatial.conv2."),
+        (r"^head\.spatial_path\.conv3x3_2\.", "head.spatial.conv3."),
+        (r"^head\.spatial_path\.conv1x1\.", "head.spatial.conv4."),
+        (r"^head\.global_flow\.conv1x1\.", "head.context.conv."),
+        (r"^head\.refine_c(\d)\.conv3x3\.", r"head.refine\1.conv."),
+        (r"^head\.refine_c(\d)\.conv1x1\.", r"head.refine\1.gate."),
+        (r"^head\.proj\.", "head.project."),
+        (r"^head\.fusion\.proj\.", "head.fuse.project."),
+        (r"^head\.fusion\.conv1x1_1\.", "head.fuse.squeeze."),
+        (r"^head\.fusion\.conv1x1_2\.", "head.fuse.gate."),
+        (r"^head\.seg\.", "head.classify."),
+    ],
+}
+
+
+def rename_rules(model: str):
+    """The rules for one of our models, in the order in which they apply; KeyError for other models."""
+    return _COMMON + _HEADS[model]

@@ -1,0 +1,32 @@
+"""Rethinking Atrous Convolution for Semantic Image Segmentation (DeepLabv3; Chen et al., 2017).
+
+https://arxiv.org/abs/1706.05587
+"""
+
+from mxnet.gluon import HybridBlock
+
+from ..heads import ASPP, FCNHead
+from ..registry import register_model
+from .fcn import fcn_aux
+from .segmentor import Branch, Segmentor
+
+__all__ = ["deeplabv3"]
+
+
+class DeepLabv3Head(HybridBlock):
+    """(N, in_channels, h, w) -> logits (N, num_classes, h, w)."""
+
+    def __init__(self, in_channels: int, num_classes: int):
+        super().__init__()
+        with self.name_scope():
+            self.aspp = ASPP(in_channels)
+            self.classify = FCNHead(256, num_classes)
+
+    def hybrid_forward(self, F, x):
+        return self.classify(self.aspp(x))
+
+
+@register_model("deeplabv3", backbone="resnet50", output_stride=8, paper="https://arxiv.org/abs/1706.05587")
+def deeplabv3(backbone, num_classes: int, aux: bool) -> Segmentor:
+    main = Branch(DeepLabv3Head(backbone.channels[3], num_classes))
+    return Segmentor(backbone, main, fcn_aux(backbone, num_classes) if aux else ())

@@ -1,0 +1,134 @@
+"""Backbone, heads, resize: the part that all models share, written once."""
+
+from types import SimpleNamespace
+from typing import NamedTuple, Sequence, Tuple
+
+from mxnet import autograd, nd
+from mxnet.gluon import HybridBlock, nn
+from mxnet.ndarray import NDArray
+
+from ..errors import MXNetSegError
+from ..nn import resize_like
+
+__all__ = ["Branch", "Segmentor"]
+
+
+class Branch(NamedTuple):
+    """A head and the names of what it is fed: c1, c2, c3, c4 or image."""
+
+    head: HybridBlock
+    inputs: Tuple[str, ...] = ("c4",)
+
+
+class Segmentor(HybridBlock):
+    """A semantic segmentation network, composed of a backbone, a head and auxiliary heads.
+
+    Calling it with x (N, 3, H, W) gives logits (N, num_classes, H, W), at the size of x whatever
+    that is; while recording (`mxnet.autograd.record`) and if it has auxiliary heads, the tuple
+    (logits, *aux_logits), all at the size of x.
+
+    Parameters
+    ----------
+    backbone : HybridBlock
+        Maps x to (c1, c2, c3, c4).
+    main : Branch
+    aux : sequence of Branch
+    align_corners : bool
+        Of the last resize, from a head's resolution to that of x.
+
+    Attributes
+    ----------
+    spec : dict
+        The arguments of `mxnetseg.create_model` that build this network again.
+    num_aux : int
+    """
+
+    def __init__(
+        self,
+        backbone: HybridBlock,
+        main: Branch,
+        aux: Sequence[Branch] = (),
+        *,
+        align_corners: bool = True,
+    ):
+        super().__init__()
+        with self.name_scope():
+            self.backbone = backbone
+            self.head = main.head
+            self.aux_heads = nn.HybridSequential()
+            self.aux_heads.add(*(branch.head for branch in aux))
+        self.spec = {}
+        self.num_aux = len(aux)
+        # One compiled graph per use: inference must not pay for auxiliary heads. The graphs share
+        # this network's blocks and are kept out of its children, so parameter names stay single.
+        logits = _Graph(backbone, [main], align_corners)
+        self._graphs = SimpleNamespace(
+            logits=logits,
+            train=_Graph(backbone, [main, *aux], align_corners) if aux else logits,
+            heads=_Graph(backbone, [main, *aux], None),
+        )
+
+    def forward(self, x):
+        if not isinstance(x, NDArray):  # a Symbol: this network is part of a larger graph
+            return self.hybrid_forward(None, x)
+        _check_input(x)
+        graph = self._graphs.train if autograd.is_recording() else self._graphs.logits
+        return graph(x)
+
+    def hybrid_forward(self, F, x):
+        return self._graphs.logits(x)
+
+    def head_logits(self, x) -> tuple:
+        """Logits (N, num_classes, h, w) of the head, then of each auxiliary head, at their own resolutions."""
+        _check_input(x)
+        outputs = self._graphs.heads(x)
+        return tuple(outputs) if isinstance(outputs, (list, tuple)) else (outputs,)
+
+    def complete_shapes(self) -> None:
+        """Find out every parameter's shape, so that `initialize` allocates at once."""
+        self._graphs.heads.infer_shape(nd.zeros((1, 3, 64, 64)))
+
+    def hybridize(self, active=True, **kwargs):
+        super().hybridize(active, **kwargs)
+        for graph in vars(self._graphs).values():
+            graph.hybridize(active, **kwargs)
+
+    def cast(self, dtype):
+        super().cast(dtype)
+        for graph in vars(self._graphs).values():
+            graph.cast(dtype)
+
+    def export(self, path, epoch=0, remove_amp_cast=True):
+        """As `HybridBlock.export`: the inference graph; call the hybridized network once before."""
+        return self._graphs.logits.export(path, epoch, remove_amp_cast)
+
+    def optimize_for(self, x, *args, **kwargs):
+        """As `HybridBlock.optimize_for`, for the inference graph."""
+        return self._graphs.logits.optimize_for(x, *args, **kwargs)
+
+
+class _Graph(HybridBlock):
+    """One way through the network: the backbone, some heads, and a resize to the input unless None."""
+
+    def __init__(self, backbone, branches, align_corners):
+        super().__init__()
+        self.backbone = backbone
+        self._inputs = [branch.inputs for branch in branches]
+        self._align_corners = align_corners
+        self.heads = nn.HybridSequential()
+        self.heads.add(*(branch.head for branch in branches))
+
+    def hybrid_forward(self, F, x):
+        features = dict(zip(("c1", "c2", "c3", "c4"), self.backbone(x)), image=x)
+        outputs = [
+            head(*(features[name] for name in inputs))
+            for head, inputs in zip(self.heads._children.values(), self._inputs)
+        ]
+        if self._align_corners is not None:
+            outputs = [resize_like(F, out, x, align_corners=self._align_corners) for out in outputs]
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+def _check_input(x: NDArray) -> None:
+    if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
+        raise MXNetSegError(f"the network takes a batch of RGB images, (N, 3, H, W); got shape {x.shape}")

@@ -1,0 +1,34 @@
+"""Look a name up without caring about case, and say what is near when it is not there."""
+
+import difflib
+from typing import Any, Iterable, List, Mapping
+
+from .errors import MXNetSegError
+
+__all__ = ["near", "lookup"]
+
+
+def near(name: str, names: Iterable[str]) -> List[str]:
+    """Up to three of `names` that look like `name`, best first."""
+    by_key = {_key(n): n for n in names}
+    return [by_key[k] for k in difflib.get_close_matches(_key(name), by_key, n=3, cutoff=0.5)]
+
+
+def lookup(kind: str, name: str, table: Mapping[str, Any]) -> Any:
+    """The entry of `table` under `name`; case, '-' and '_' do not matter.
+
+    Raises
+    ------
+    MXNetSegError
+        The name is not in the table; the message lists the near ones, or all of them.
+    """
+    by_key = {_key(n): n for n in table}
+    if _key(str(name)) in by_key:
+        return table[by_key[_key(str(name))]]
+    close = near(str(name), table)
+    hint = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(sorted(table))}"
+    raise MXNetSegError(f"unknown {kind} {str(name)!r}; {hint}")
+
+
+def _key(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")

@@ -1,0 +1,140 @@
+"""The normalisation of a network, chosen once: `with norm_scope("gn"): ...build the network...`.
+
+Inside the scope every brick, and every GluonCV backbone given `norm_layer=make_norm`, asks
+`make_norm` for its layer, so no constructor has to pass the choice on.
+"""
+
+import contextlib
+import logging
+import threading
+from typing import Iterator
+
+from mxnet.gluon import HybridBlock, nn
+
+from ..names import lookup
+
+__all__ = ["BatchNorm", "GroupNorm", "SyncBatchNorm", "make_norm", "norm_scope", "NORMS"]
+
+log = logging.getLogger(__name__)
+
+
+class BatchNorm(nn.BatchNorm):
+    """Batch normalisation (Ioffe & Szegedy, 2015), MXNet's own."""
+
+    @classmethod
+    def make(cls, channels: int, **kwargs) -> HybridBlock:
+        return cls(in_channels=channels, **kwargs)
+
+
+class SyncBatchNorm(BatchNorm):
+    """Batch normalisation over the images of all contexts that hold the network.
+
+    The number of contexts is read off the parameters when the layer runs, so the same network
+    works on one (then it is plain batch normalisation, which is said once in the log) or many.
+    """
+
+    def _devices(self) -> int:
+        try:
+            return len(self.gamma.list_ctx())
+        except RuntimeError:  # not initialized: only shapes are being inferred
+            return 0
+
+    def hybrid_forward(self, F, x, gamma, beta, running_mean, running_var):
+        devices = self._devices()
+        if devices <= 1:
+            if devices == 1:
+                _say_plain_once()
+            return super().hybrid_forward(F, x, gamma, beta, running_mean, running_var)
+        return F.contrib.SyncBatchNorm(
+            x,
+            gamma,
+            beta,
+            running_mean,
+            running_var,
+            ndev=devices,
+            key=self.prefix,
+            eps=self._kwargs["eps"],
+            momentum=self._kwargs["momentum"],
+            fix_gamma=self._kwargs["fix_gamma"],
+            use_global_stats=self._kwargs["use_global_stats"],
+            name="fwd",
+        )
+
+
+class GroupNorm(HybridBlock):
+    """Group normalisation (Wu & He, 2018) with one gamma and beta per channel.
+
+    `mxnet.gluon.nn.GroupNorm` has one pair per group, which is not what the paper and other
+    toolkits' checkpoints have.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the input, (N, channels, H, W); 0: `set_channels` will tell.
+    groups : int
+        At most this many groups; the largest number that divides `channels` is taken.
+    """
+
+    def __init__(self, channels: int, groups: int = 32, epsilon: float = 1e-5):
+        super().__init__()
+        self._most_groups = groups
+        self._epsilon = epsilon
+        with self.name_scope():
+            self.gamma = self.params.get("gamma", shape=(channels,), init="ones", allow_deferred_init=True)
+            self.beta = self.params.get("beta", shape=(channels,), init="zeros", allow_deferred_init=True)
+
+    @classmethod
+    def make(cls, channels: int, **kwargs) -> HybridBlock:
+        return cls(channels)
+
+    @property
+    def channels(self) -> int:
+        return self.gamma.shape[0]
+
+    def set_channels(self, channels: int) -> None:
+        """Tell a layer that was built with 0 channels how many there are (no operator infers it)."""
+        self.gamma.shape = self.beta.shape = (channels,)
+
+    @property
+    def _groups(self) -> int:
+        most = min(self._most_groups, self.channels)
+        return max(g for g in range(1, most + 1) if self.channels % g == 0)
+
+    def hybrid_forward(self, F, x, gamma, beta):
+        grouped = F.reshape(x, shape=(0, -4, self._groups, -1, -2))  # (N, G, C/G, H, W)
+        grouped = F.reshape(grouped, shape=(0, 0, -1))  # (N, G, C/G*H*W)
+        centred = F.broadcast_sub(grouped, F.mean(grouped, axis=2, keepdims=True))
+        variance = F.mean(F.square(centred), axis=2, keepdims=True)
+        normed = F.broadcast_mul(centred, F.rsqrt(variance + self._epsilon))
+        normed = F.reshape_like(normed, x)
+        gamma = F.reshape(gamma, shape=(1, -1, 1, 1))
+        beta = F.reshape(beta, shape=(1, -1, 1, 1))
+        return F.broadcast_add(F.broadcast_mul(normed, gamma), beta)
+
+
+NORMS = {"bn": BatchNorm, "syncbn": SyncBatchNorm, "gn": GroupNorm}
+
+_scope = threading.local()
+_said = threading.Event()
+
+
+@contextlib.contextmanager
+def norm_scope(name: str) -> Iterator[None]:
+    """Inside, `make_norm` builds the norm called `name` (bn, syncbn or gn; case does not matter)."""
+    before = getattr(_scope, "norm", BatchNorm)
+    _scope.norm = lookup("norm", name, NORMS)
+    try:
+        yield
+    finally:
+        _scope.norm = before
+
+
+def make_norm(in_channels: int = 0, **kwargs) -> HybridBlock:
+    """A norm layer of the current scope; also what GluonCV's networks take as `norm_layer`."""
+    return getattr(_scope, "norm", BatchNorm).make(in_channels, **kwargs)
+
+
+def _say_plain_once() -> None:
+    if not _said.is_set():
+        _said.set()
+        log.info("SyncBN on one context is plain batch normalisation")

@@ -1,0 +1,174 @@
+"""Names of models and backbones, the facts that go with them, and how they are built."""
+
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+from .errors import MXNetSegError
+from .names import lookup
+
+__all__ = ["create_model", "list_backbones", "list_models", "register_backbone", "register_model"]
+
+
+class BackboneEntry(NamedTuple):
+    name: str
+    build: Callable
+    store_name: Optional[str]
+
+
+class ModelEntry(NamedTuple):
+    name: str
+    build: Callable
+    backbone: str
+    output_stride: int
+    paper: str
+
+
+BACKBONES: Dict[str, BackboneEntry] = {}
+MODELS: Dict[str, ModelEntry] = {}
+
+
+def register_backbone(name: str, *, store_name: Optional[str] = None):
+    """Register `build(output_stride) -> HybridBlock` with an attribute `channels` (c1..c4).
+
+    `store_name` is the classifier's name in GluonCV's store of ImageNet weights.
+    """
+
+    def add(build):
+        BACKBONES[name] = BackboneEntry(name, build, store_name)
+        return build
+
+    return add
+
+
+def register_model(name: str, *, backbone: str, output_stride: int, paper: str):
+    """Register `build(backbone, num_classes, aux, **options) -> Segmentor` with its defaults."""
+
+    def add(build):
+        MODELS[name] = ModelEntry(name, build, backbone, output_stride, paper)
+        return build
+
+    return add
+
+
+def list_models() -> List[str]:
+    """Names that `create_model` takes."""
+    _load_zoo()
+    return sorted(MODELS)
+
+
+def list_backbones() -> List[str]:
+    """Names that `create_model(backbone=...)` takes."""
+    _load_zoo()
+    return sorted(BACKBONES)
+
+
+def create_model(
+    name: Optional[str] = None,
+    backbone: Optional[str] = None,
+    num_classes: Optional[int] = None,
+    aux: Optional[bool] = None,
+    output_stride: Optional[int] = None,
+    norm: Optional[str] = None,
+    config: Optional[str] = None,
+    **options: Any,
+):
+    """Build a segmentation network.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_models()`; case, '-' and '_' do not matter.
+    backbone : str
+        One of `list_backbones()`; the model's usual one when left out.
+    num_classes : int
+        19 when left out, or what the recipe's data set says.
+    aux : bool
+        Build the auxiliary heads (False when left out).
+    output_stride : int
+        8, 16 or 32: input size over size of the last feature map; the model's usual one when left out.
+    norm : str
+        "bn" (when left out), "syncbn" or "gn".
+    config : str
+        A recipe (YAML file) to take the above from; arguments given as well win.
+    **options
+        Further keyword arguments of the model's builder.
+
+    Returns
+    -------
+    mxnetseg.models.Segmentor
+        Not initialized; all shapes known. `net.spec` holds the arguments that build it again.
+
+    Raises
+    ------
+    MXNetSegError
+        A name is unknown (near ones are listed) or an argument can't be used with this model.
+    """
+    _load_zoo()
+    if config is not None:
+        given = {
+            "name": name,
+            "backbone": backbone,
+            "num_classes": num_classes,
+            "aux": aux,
+            "output_stride": output_stride,
+            "norm": norm,
+        }
+        return _from_recipe(config, {k: v for k, v in given.items() if v is not None}, options)
+    if name is None:
+        raise MXNetSegError("create_model needs a model name or config=FILE; mxnetseg.list_models() has the names")
+    entry = lookup("model", name, MODELS)
+    backbone_entry = lookup("backbone", backbone or entry.backbone, BACKBONES)
+    num_classes = 19 if num_classes is None else num_classes
+    if not isinstance(num_classes, int) or not 1 <= num_classes <= 255:
+        raise MXNetSegError(f"num_classes={num_classes!r}: must be an integer from 1 to 255 (class maps are uint8)")
+    output_stride = entry.output_stride if output_stride is None else output_stride
+
+    from .nn import norm_scope
+    from .nn.norm import NORMS
+
+    norm_name = next(n for n in NORMS if NORMS[n] is lookup("norm", norm or "bn", NORMS))
+    with norm_scope(norm_name):
+        features = backbone_entry.build(output_stride)
+        try:
+            net = entry.build(features, num_classes, bool(aux), **options)
+        except TypeError as err:
+            if options and "keyword argument" in str(err):
+                raise MXNetSegError(f"model {entry.name}: {err}; check the options {sorted(options)}") from err
+            raise
+    net.spec = {
+        "name": entry.name,
+        "backbone": backbone_entry.name,
+        "num_classes": num_classes,
+        "aux": bool(aux),
+        "output_stride": output_stride,
+        "norm": norm_name,
+        **options,
+    }
+    net.complete_shapes()
+    return net
+
+
+def _from_recipe(path: str, given: Dict[str, Any], options: Dict[str, Any]):
+    from .config import load_recipe
+    from .data import num_classes_of
+
+    recipe = load_recipe(path)
+    model = recipe.model
+    arguments = {
+        "name": model.name,
+        "backbone": model.backbone,
+        "num_classes": model.num_classes,
+        "aux": model.aux,
+        "output_stride": model.output_stride,
+        "norm": model.norm,
+        **model.options,
+        **given,
+        **options,
+    }
+    if arguments["num_classes"] is None:
+        arguments["num_classes"] = num_classes_of(recipe.data)
+    return create_model(**arguments)
+
+
+def _load_zoo() -> None:
+    """Import the files that register something; late, because they import MXNet."""
+    from . import backbones, models  # noqa: F401

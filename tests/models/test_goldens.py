@@ -1,0 +1,101 @@
+"""Every model answers what the published toolkit's model answers, given the same weights."""
+
+import json
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import autograd
+
+from mxnetseg import create_model
+from mxnetseg.convert import load_state
+from tests.goldens import deterministic
+
+HERE = Path(__file__).parent.parent / "goldens" / "classic"
+FULL = Path(__file__).parents[3] / "shared" / "goldens" / "classic"
+
+MODELS = {
+    "fcn_r18_os8_aux": dict(name="fcn", backbone="resnet18", output_stride=8, aux=True),
+    "fcn_r18_os32": dict(name="fcn", backbone="resnet18", output_stride=32),
+    "fcn_r50_os8": dict(name="fcn", backbone="resnet50", output_stride=8),
+    "fcn_mbv2_025_aux": dict(name="fcn", backbone="mobilenet_v2_0_25", output_stride=32, aux=True),
+    "fcn_mbv2_10": dict(name="fcn", backbone="mobilenet_v2_1_0", output_stride=32),
+    "pspnet_r50_aux": dict(name="pspnet", backbone="resnet50", aux=True),
+    "deeplabv3_r18_os8_aux": dict(name="deeplabv3", backbone="resnet18", output_stride=8, aux=True),
+    "deeplabv3_r18_os32": dict(name="deeplabv3", backbone="resnet18", output_stride=32),
+    "bisenetr_r18_aux": dict(name="bisenet", backbone="resnet18", aux=True),
+}
+
+
+def network_and_input(golden, meta):
+    net = create_model(**MODELS[golden])
+    net.initialize()
+    load_state(net, {name: deterministic.parameter(name, shape) for name, shape in meta["params"]})
+    return net, mx.nd.array(deterministic.image(**meta["input"]))
+
+
+def all_outputs(net, x):
+    with autograd.record(train_mode=False):
+        outputs = net(x)
+    outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    return [out.asnumpy() for out in outputs]
+
+
+@pytest.mark.parametrize("hybridized", [False, True])
+@pytest.mark.parametrize("golden", MODELS)
+def test_samples_of_the_original_outputs(golden, hybridized):
+    data = np.load(HERE / f"{golden}.npz")
+    meta = json.loads(str(data["meta"]))
+    net, x = network_and_input(golden, meta)
+    if hybridized:
+        net.hybridize(static_alloc=True, static_shape=True)
+    outputs = all_outputs(net, x)
+    assert len(outputs) == len(meta["std"])
+    step = meta["step"]
+    for i, (out, std) in enumerate(zip(outputs, meta["std"])):
+        ours = out[:, :, ::step, ::step].ravel()[data[f"index{i}"]]
+        assert np.abs(ours - data[f"value{i}"]).max() <= 2e-4 * std
+    np.testing.assert_array_equal(net(x).asnumpy(), outputs[0])
+
+
+@pytest.mark.parametrize("golden", MODELS)
+def test_features_of_the_original_backbone(golden):
+    data = np.load(HERE / f"{golden}.npz")
+    meta = json.loads(str(data["meta"]))
+    net, x = network_and_input(golden, meta)
+    for i, feature in enumerate(net.backbone(x)):
+        expected = meta["features"][f"feat{i}"]
+        assert list(feature.shape) == expected["shape"]
+        assert np.isclose(feature.asnumpy().mean(), expected["mean"], rtol=1e-3, atol=1e-5)
+        assert np.isclose(feature.asnumpy().std(), expected["std"], rtol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FULL.is_dir(), reason="the whole set of expected outputs is not beside this checkout")
+@pytest.mark.parametrize("golden", MODELS)
+def test_every_original_output(golden):
+    meta = json.loads((FULL / f"{golden}.json").read_text())
+    data = np.load(FULL / f"{golden}.npz")
+    meta["input"].pop("how")
+    net, x = network_and_input(golden, meta)
+    step = meta["subsample"]
+    for i, out in enumerate(all_outputs(net, x)):
+        assert np.abs(out[:, :, ::step, ::step] - data[f"out{i}"]).max() <= 2e-4 * out.std()
+
+
+@pytest.mark.parametrize(
+    "name, backbone, millions",
+    [
+        ("fcn", "resnet18", 12.4),
+        ("fcn", "resnet101", 47.5),
+        ("pspnet", "resnet101", 56.4),
+        ("deeplabv3", "resnet101", 58.9),
+        ("bisenet", "resnet18", 13.2),
+    ],
+)
+def test_published_parameter_counts(name, backbone, millions):
+    """19 classes, no auxiliary head, running statistics counted."""
+    net = create_model(name, backbone=backbone, num_classes=19)
+    count = sum(np.prod(p.shape) for p in net.collect_params().values())
+    assert round(count / 1e6, 1) == millions

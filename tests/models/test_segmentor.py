@@ -1,0 +1,218 @@
+"""What every network of the zoo promises: sizes, auxiliary outputs, compiled or not, gradients, rebuilding."""
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import autograd
+
+from mxnetseg import create_model, list_backbones, list_models
+from mxnetseg.errors import MXNetSegError
+from mxnetseg.models import Branch, Segmentor
+
+SMALLEST = {"bisenet": "mobilenet_v2_0_25", "deeplabv3": "mobilenet_v2_0_25", "fcn": "mobilenet_v2_0_25"}
+SIZES = [(64, 64), (65, 129), (97, 161), (33, 40), (64, 64)]
+
+
+def build(name, **kwargs):
+    mx.random.seed(0)
+    net = create_model(name, backbone=SMALLEST.get(name, "mobilenet_v2_0_25"), num_classes=5, **kwargs)
+    net.initialize(mx.init.Xavier())
+    return net
+
+
+def batch(height, width, n=1):
+    return mx.nd.array(np.random.RandomState(1).standard_normal((n, 3, height, width)))
+
+
+@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("static", [False, True])
+def test_any_size_changing_from_call_to_call_and_equal_to_imperative(name, static):
+    net = build(name, aux=True)
+    expected = {size: net(batch(*size)).asnumpy() for size in set(SIZES)}
+    net.hybridize(static_alloc=static, static_shape=static)
+    for size in SIZES:
+        out = net(batch(*size))
+        assert out.shape == (1, 5, *size)
+        np.testing.assert_allclose(out.asnumpy(), expected[size], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("static", [False, True])
+def test_training_with_sizes_that_change(name, static):
+    net = build(name, aux=True)
+    net.hybridize(static_alloc=static, static_shape=static)
+    for size in ((64, 64), (65, 97), (64, 64)):
+        with autograd.record():
+            outputs = net(batch(*size, n=2))
+            loss = sum(out.square().mean() for out in outputs)
+        loss.backward()
+        assert len(outputs) == 1 + net.num_aux
+        assert all(out.shape == (2, 5, *size) for out in outputs)
+        assert np.isfinite(loss.asscalar())
+
+
+@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("norm", ["bn", "gn"])
+def test_every_parameter_gets_a_gradient_and_a_step_lowers_the_loss(name, norm):
+    net = build(name, aux=True, norm=norm)
+    x, target = batch(64, 96, n=2), batch(64, 96, n=2).mean(axis=1, keepdims=True)
+    trainer = mx.gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 1e-3})
+    losses = []
+    for _ in range(4):
+        mx.random.seed(0)
+        with autograd.record():
+            loss = sum((out - target).square().mean() for out in net(x))
+        loss.backward()
+        losses.append(loss.asscalar())
+        if len(losses) == 1:
+            for key, parameter in net._collect_params_with_prefix().items():
+                if parameter.grad_req != "null":
+                    gradient = parameter.grad().asnumpy()
+                    assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, key
+        trainer.step(1)
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_auxiliary_outputs_only_while_recording(name):
+    net = build(name, aux=True)
+    x = batch(64, 64)
+    assert net.num_aux >= 1
+    assert isinstance(net(x), mx.nd.NDArray)
+    with autograd.record():
+        assert len(net(x)) == 1 + net.num_aux
+    heads = net.head_logits(x)
+    assert len(heads) == 1 + net.num_aux and all(h.shape[2] < 64 for h in heads)
+    plain = build(name)
+    assert plain.num_aux == 0 and len(plain.head_logits(x)) == 1
+    with autograd.record():
+        assert isinstance(plain(x), mx.nd.NDArray)
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2_0_25"])
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_output_stride(backbone, stride):
+    net = create_model("fcn", backbone=backbone, output_stride=stride)
+    net.initialize()
+    sizes = [feature.shape[2] for feature in net.backbone(batch(128, 128))]
+    assert sizes == [32, 16, max(128 // stride, 8), 128 // stride]
+    assert [f.shape[1] for f in net.backbone(batch(64, 64))] == list(net.backbone.channels)
+
+
+def test_dilation_keeps_what_a_feature_sees():
+    """A dilated network equals the strided one where both have an output (no padding in sight)."""
+    strided = create_model("fcn", backbone="mobilenet_v2_0_25", output_stride=32)
+    strided.initialize(mx.init.Xavier())
+    for stride in (8, 16):
+        dilated = create_model("fcn", backbone="mobilenet_v2_0_25", output_stride=stride)
+        dilated.initialize()
+        ours = dilated._collect_params_with_prefix()
+        for key, parameter in strided._collect_params_with_prefix().items():
+            ours[key].set_data(parameter.data())
+        x = batch(1024, 64)
+        few = strided.backbone(x)[2].asnumpy()
+        many = dilated.backbone(x)[2].asnumpy()
+        step = many.shape[2] // few.shape[2]
+        assert step == (2 if stride == 8 else 1)
+        middle = slice(20, 44)
+        np.testing.assert_allclose(many[:, :, ::step, ::step][:, :, middle, 2], few[:, :, middle, 2], atol=1e-4)
+
+
+def test_batchnorm_statistics_move_only_in_training():
+    net = build("fcn")
+    name = "backbone.layer1.1.running_mean"
+    before = net._collect_params_with_prefix()[name].data().copy()
+    net(batch(64, 64))
+    np.testing.assert_array_equal(net._collect_params_with_prefix()[name].data().asnumpy(), before.asnumpy())
+    with autograd.record():
+        loss = net(batch(64, 64)).sum()
+    loss.backward()
+    assert (net._collect_params_with_prefix()[name].data() != before).sum().asscalar() > 0
+
+
+def test_names_do_not_care_about_case_and_near_ones_are_listed():
+    assert create_model("FCN", backbone="ResNet18").spec["name"] == "fcn"
+    with pytest.raises(MXNetSegError, match="unknown model 'pspnett'; did you mean pspnet"):
+        create_model("pspnett")
+    with pytest.raises(MXNetSegError, match="unknown backbone 'resnet19'; did you mean resnet18"):
+        create_model("fcn", backbone="resnet19")
+    with pytest.raises(MXNetSegError, match="unknown norm 'layer'; known: bn, gn, syncbn"):
+        create_model("fcn", norm="layer")
+
+
+@pytest.mark.parametrize(
+    "kwargs, message",
+    [
+        (dict(output_stride=4), "output stride 4 is not possible"),
+        (dict(num_classes=0), "num_classes=0"),
+        (dict(num_classes=300), "num_classes=300"),
+        (dict(width=3), "width"),
+    ],
+)
+def test_bad_arguments(kwargs, message):
+    with pytest.raises(MXNetSegError, match=message):
+        create_model("fcn", **kwargs)
+
+
+@pytest.mark.parametrize("shape", [(3, 64, 64), (1, 1, 64, 64), (1, 4, 64, 64), (0, 3, 64, 64)])
+def test_inputs_that_are_no_rgb_batch_are_refused(shape):
+    net = build("fcn")
+    with pytest.raises(MXNetSegError, match=r"\(N, 3, H, W\)"):
+        net(mx.nd.zeros(shape) if 0 not in shape else mx.nd.zeros((1,) + shape[1:])[0:0])
+
+
+def test_spec_builds_the_same_network_again():
+    net = create_model("bisenet", backbone="mobilenet_v2_0_5", num_classes=7, aux=True, norm="gn", width=32)
+    again = create_model(**net.spec)
+    shapes = {k: p.shape for k, p in net._collect_params_with_prefix().items()}
+    assert shapes == {k: p.shape for k, p in again._collect_params_with_prefix().items()}
+
+
+def test_all_shapes_are_known_before_the_first_call():
+    for backbone in list_backbones():
+        net = create_model("fcn", backbone=backbone, aux=True)
+        assert all(0 not in p.shape for p in net.collect_params().values())
+
+
+def test_export_and_symbol(tmp_path):
+    net = build("bisenet", aux=True)
+    net.hybridize()
+    x = batch(64, 96)
+    expected = net(x).asnumpy()
+    net.export(str(tmp_path / "net"))
+    loaded = mx.gluon.SymbolBlock.imports(
+        str(tmp_path / "net-symbol.json"), ["data"], str(tmp_path / "net-0000.params")
+    )
+    np.testing.assert_allclose(loaded(x).asnumpy(), expected, rtol=1e-4, atol=1e-5)
+    assert not [name for name in loaded.collect_params() if "aux_heads" in name]
+    assert net(mx.sym.var("data")).list_outputs()
+
+
+def test_parameters_survive_plain_gluon_files(tmp_path):
+    net = build("fcn", aux=True)
+    net.save_parameters(str(tmp_path / "net.params"))
+    other = create_model(**net.spec)
+    other.load_parameters(str(tmp_path / "net.params"))
+    x = batch(64, 64)
+    np.testing.assert_array_equal(net(x).asnumpy(), other(x).asnumpy())
+
+
+def test_cast_reaches_every_graph():
+    net = build("fcn")
+    net.hybridize()
+    x = batch(64, 64)
+    net(x)
+    net.cast("float64")
+    assert net(x.astype("float64")).dtype == np.float64
+
+
+def test_a_new_model_is_a_composition():
+    class Mean(mx.gluon.HybridBlock):
+        def hybrid_forward(self, F, image, c4):
+            return F.broadcast_add(F.mean(c4, axis=1, keepdims=True), F.mean(image, axis=(1, 2, 3), keepdims=True))
+
+    backbone = create_model("fcn", backbone="mobilenet_v2_0_25").backbone
+    net = Segmentor(backbone, Branch(Mean(), ("image", "c4")))
+    net.complete_shapes()
+    net.initialize()
+    assert net(batch(64, 64)).shape == (1, 1, 64, 64)
