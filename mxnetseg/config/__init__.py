@@ -1,0 +1,33 @@
+"""Recipes: YAML files validated once into typed objects."""
+
+from .load import dump_recipe, find_recipe, load_recipe, override_recipe, recipe_for
+from .schema import (
+    AugmentConfig,
+    DataConfig,
+    EvalConfig,
+    LossConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ParamRule,
+    Recipe,
+    ScheduleConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "AugmentConfig",
+    "DataConfig",
+    "EvalConfig",
+    "LossConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "ParamRule",
+    "Recipe",
+    "ScheduleConfig",
+    "TrainConfig",
+    "dump_recipe",
+    "find_recipe",
+    "load_recipe",
+    "override_recipe",
+    "recipe_for",
+]

@@ -1,0 +1,189 @@
+"""Read recipes: YAML with `_base_` files below it and `key=value` overrides above it."""
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ..errors import MXNetSegError
+from ..names import near
+from .schema import Recipe
+
+__all__ = ["dump_recipe", "find_recipe", "load_recipe", "override_recipe", "recipe_for"]
+
+BASE = "_base_"
+# giving one of these replaces the others, whatever a base file says
+EXCLUSIVE = [("train.epochs", "train.iterations")]
+
+
+def load_recipe(path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in `path`, over its `_base_` files, under `overrides` ("optimizer.lr=0.02").
+
+    Raises
+    ------
+    MXNetSegError
+        Unknown keys (the nearest is named), values of the wrong type, missing or circular files.
+    """
+    path = Path(path)
+    return _validate(_apply(_read_with_bases(path, ()), overrides), str(path))
+
+
+def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """`recipe` with some keys changed."""
+    return _validate(_apply(recipe.model_dump(mode="json"), overrides), "the recipe")
+
+
+def recipe_for(model: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe configs/<model>.yaml; case, '-' and '_' do not matter."""
+    return load_recipe(find_recipe(model), overrides)
+
+
+def find_recipe(model: str) -> Path:
+    """The file configs/<model>.yaml, in the working directory, beside the package or inside it."""
+    found: Dict[str, Path] = {}
+    for folder in _config_folders():
+        for file in folder.glob("*.yaml"):
+            if file.stem != "sweep":
+                found.setdefault(file.stem, file)
+    by_key = {_squash(stem): file for stem, file in found.items()}
+    if _squash(model) in by_key:
+        return by_key[_squash(model)]
+    close = near(model, found)
+    hint = f"did you mean {', '.join(close)}?" if close else f"there are: {', '.join(sorted(found)) or 'none'}"
+    raise MXNetSegError(f"no recipe configs/{model}.yaml; {hint} --config FILE names any other")
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """YAML text that loads back as the same recipe."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _config_folders() -> List[Path]:
+    package = Path(__file__).resolve().parent.parent
+    folders = [Path("configs"), package.parent / "configs", package / "configs"]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def _squash(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a key given twice is an error instead of the last one winning."""
+
+
+def _mapping(loader, node):
+    keys = [loader.construct_object(key) for key, _ in node.value]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise MXNetSegError(f"{node.start_mark.name}: key {key!r} is given twice; keep one")
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _read_with_bases(path: Path, above: Tuple[Path, ...]) -> Dict[str, Any]:
+    if path.resolve() in above:
+        raise MXNetSegError(f"{path}: {BASE} files include each other: {' -> '.join(p.name for p in above)}")
+    content = _read(path)
+    bases = content.pop(BASE, [])
+    merged: Dict[str, Any] = {}
+    for base in [bases] if isinstance(bases, str) else bases:
+        merged = _merge(merged, _read_with_bases(path.parent / base, above + (path.resolve(),)))
+    return _merge(merged, content)
+
+
+def _read(path: Path) -> Dict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = yaml.load(file, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+    except FileNotFoundError:
+        siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        close = near(path.name, siblings)
+        hint = f"; did you mean {', '.join(str(path.parent / c) for c in close)}?" if close else ""
+        raise MXNetSegError(f"no recipe {path}{hint}") from None
+    except (OSError, UnicodeDecodeError) as err:
+        raise MXNetSegError(f"{path}: can't be read ({err})") from err
+    except yaml.YAMLError as err:
+        raise MXNetSegError(f"{path}: not valid YAML: {err}") from err
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise MXNetSegError(f"{path}: a recipe is a mapping of keys to values, not a {type(content).__name__}")
+    return content
+
+
+def _merge(low: Dict[str, Any], high: Dict[str, Any], prefix: str = "") -> Dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        for group in EXCLUSIVE:
+            if prefix + str(key) in group and value is not None:
+                for other in group:
+                    section, name = other.rsplit(".", 1)
+                    if section + "." == prefix and name != key and name not in high:
+                        merged.pop(name, None)
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _merge(merged[key], value, f"{prefix}{key}.")
+        else:
+            merged[key] = value
+    return merged
+
+
+def _apply(content: Dict[str, Any], overrides: Sequence[str]) -> Dict[str, Any]:
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key.strip():
+            raise MXNetSegError(f"--set {override!r}: write it as key=value, for example optimizer.lr=0.02")
+        try:
+            value = yaml.safe_load(text) if text else None
+        except yaml.YAMLError as err:
+            raise MXNetSegError(f"--set {override!r}: the value is not valid YAML: {err}") from err
+        for part in reversed(key.strip().split(".")):
+            value = {part: value}
+        content = _merge(content, value)
+    return content
+
+
+def _validate(content: Dict[str, Any], source: str) -> Recipe:
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as err:
+        problems = "\n  ".join(_explain(problem, content) for problem in err.errors())
+        raise MXNetSegError(f"{source}:\n  {problems}") from None
+
+
+def _explain(problem: Dict[str, Any], content: Dict[str, Any]) -> str:
+    location = [part for part in problem["loc"] if not str(part).startswith(("function-", "constrained-"))]
+    dotted = ".".join(str(part) for part in location)
+    if problem["type"] == "extra_forbidden":
+        keys = _keys_at(location[:-1])
+        close = near(str(location[-1]), keys)
+        prefix = "".join(f"{part}." for part in location[:-1])
+        hint = f"did you mean {prefix}{close[0]}?" if close else f"known here: {', '.join(keys)}"
+        return f"unknown key {dotted}; {hint}"
+    message = problem["msg"].replace("Value error, ", "")
+    message = message[:1].lower() + message[1:]
+    if problem["type"] == "value_error":
+        return message
+    return f"{dotted}: {message}; got {_shorten(problem.get('input'))}"
+
+
+def _keys_at(location: Sequence[Any]) -> List[str]:
+    """Keys that the schema knows below a place."""
+    model: Optional[type] = Recipe
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+        if model is None:
+            return []
+    return list(model.model_fields)
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,42 @@
+"""What `--ctx` says, as MXNet contexts."""
+
+from typing import List, Optional, Sequence
+
+import mxnet as mx
+
+from .errors import MXNetSegError
+
+__all__ = ["parse_contexts"]
+
+
+def parse_contexts(tokens: Optional[Sequence[str]] = None) -> List[mx.Context]:
+    """"0", "1" are GPUs; "cpu" is one CPU context, "cpu:0", "cpu:1" several; None: the GPUs there are, else the CPU.
+
+    Raises
+    ------
+    MXNetSegError
+        A GPU that is not there, a context named twice, or something else.
+    """
+    gpus = mx.context.num_gpus()
+    if not tokens:
+        return [mx.gpu(i) for i in range(gpus)] or [mx.cpu()]
+    contexts = [_parse(str(token).lower(), gpus) for token in tokens]
+    if len({str(c) for c in contexts}) < len(contexts):
+        raise MXNetSegError(f"--ctx {' '.join(tokens)}: a context is named twice")
+    if len({c.device_type for c in contexts}) > 1:
+        raise MXNetSegError(f"--ctx {' '.join(tokens)}: take GPUs or CPU contexts, not both")
+    return contexts
+
+
+def _parse(token: str, gpus: int) -> mx.Context:
+    kind, _, number = token.partition(":")
+    if kind.isdigit() and not number:
+        kind, number = "gpu", kind
+    if kind not in ("cpu", "gpu") or not (number or "0").isdigit():
+        raise MXNetSegError(f"--ctx {token}: write GPU numbers (0 1 2 3), cpu, or cpu:0 cpu:1")
+    if kind == "cpu":
+        return mx.cpu(int(number or 0))
+    if int(number or 0) >= gpus:
+        there = f"this machine has {gpus} GPUs that MXNet can use" if gpus else "MXNet finds no GPU here"
+        raise MXNetSegError(f"--ctx {token}: {there}; to train or evaluate on the CPU say --ctx cpu")
+    return mx.gpu(int(number or 0))

@@ -1,0 +1,24 @@
+"""Data sets, transforms and loading; NumPy and OpenCV only, never MXNet, so that workers stay light."""
+
+from .dataset import IGNORE, Dataset, Sample, open_dataset
+from .loader import Batch, EvalLoader, TrainLoader
+from .sampling import SampleStream
+from .spec import DatasetSpec, get_spec, list_datasets, num_classes_of
+from .transforms import TrainTransform, normalize
+
+__all__ = [
+    "Batch",
+    "Dataset",
+    "DatasetSpec",
+    "EvalLoader",
+    "IGNORE",
+    "Sample",
+    "SampleStream",
+    "TrainLoader",
+    "TrainTransform",
+    "get_spec",
+    "list_datasets",
+    "normalize",
+    "num_classes_of",
+    "open_dataset",
+]

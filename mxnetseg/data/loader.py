@@ -1,0 +1,145 @@
+"""Samples in order, read ahead by worker processes."""
+
+import time
+from collections import deque
+from typing import Iterator, List, NamedTuple, Optional
+
+import numpy as np
+
+from ..errors import MXNetSegError
+from .dataset import Dataset, Sample
+from .sampling import SampleStream, sample_rng
+from .workers import WorkerPool
+
+__all__ = ["Batch", "EvalLoader", "TrainLoader"]
+
+
+class Batch(NamedTuple):
+    """Images (N, H, W, 3) uint8 RGB, labels (N, H, W) uint8, names."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    names: List[str]
+
+
+class _Load:
+    """Task of a worker: read, augment, hand back. Holds no MXNet object, so it pickles anywhere."""
+
+    def __init__(self, dataset: Dataset, transform=None, seed: int = 0):
+        self.dataset = dataset
+        self.transform = transform
+        self.seed = seed
+
+    def name(self, draw) -> str:
+        return f"{self.dataset.split}/{self.dataset.names[getattr(draw, 'index', draw)]}"
+
+    def __call__(self, draw) -> Sample:
+        if self.transform is None:
+            return self.dataset.load(draw)
+        sample = self.dataset.load(draw.index)
+        image, label = self.transform(sample.image, sample.label, sample_rng(self.seed, draw))
+        return Sample(image, label, sample.name)
+
+
+class _Ahead:
+    """Results of `load(task)` in the order of `tasks`, at most `depth` of them ahead."""
+
+    def __init__(self, load: _Load, tasks: Iterator, workers: int, depth: int):
+        self._load = load
+        self._tasks = tasks
+        self._depth = depth
+        self._pending: deque = deque()
+        self._pool: Optional[WorkerPool] = WorkerPool(load, workers) if workers else None
+
+    def next(self) -> Sample:
+        if self._pool is None:
+            return self._load(next(self._tasks))
+        while len(self._pending) < self._depth:
+            task = next(self._tasks, None)
+            if task is None:
+                break
+            self._pending.append(task)
+            self._pool.submit(task)
+        if not self._pending:
+            raise StopIteration
+        self._pending.popleft()
+        return self._pool.result()
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+
+
+class TrainLoader:
+    """Endless batches of augmented samples, from batch `start` of `stream` on.
+
+    What sample i of epoch e looks like depends on (seed, e, i) alone, whatever `workers` is.
+
+    Attributes
+    ----------
+    waited : float
+        Seconds that the consumer has spent waiting for data.
+
+    Raises
+    ------
+    MXNetSegError
+        While iterating: a file that can't be read, or a worker that died; the sample is named.
+    """
+
+    def __init__(self, dataset: Dataset, transform, stream: SampleStream, workers: int = 0, start: int = 0):
+        self.waited = 0.0
+        self._size = stream.batch_size
+        depth = max(2 * workers, 2 * stream.batch_size)
+        self._ahead = _Ahead(_Load(dataset, transform, stream.seed), _draws(stream, start), workers, depth)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self) -> Batch:
+        begin = time.perf_counter()
+        samples = [self._ahead.next() for _ in range(self._size)]
+        shapes = {sample.image.shape for sample in samples}
+        if len(shapes) > 1:
+            raise MXNetSegError(
+                f"images of one batch differ in size ({sorted(shapes)}); set data.augment.crop, or train.batch_size to 1"
+            )
+        batch = Batch(
+            np.stack([s.image for s in samples]), np.stack([s.label for s in samples]), [s.name for s in samples]
+        )
+        self.waited += time.perf_counter() - begin
+        return batch
+
+    def close(self) -> None:
+        """End the workers."""
+        self._ahead.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class EvalLoader:
+    """Every sample of a data set once, unchanged, in order."""
+
+    def __init__(self, dataset: Dataset, workers: int = 0):
+        self._length = len(dataset)
+        self._ahead = _Ahead(_Load(dataset), iter(range(len(dataset))), workers, 2 * workers)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Sample]:
+        try:
+            for _ in range(self._length):
+                yield self._ahead.next()
+        finally:
+            self._ahead.close()
+
+
+def _draws(stream: SampleStream, start: int):
+    number = start
+    while True:
+        yield from stream.batch(number)
+        number += 1

@@ -1,0 +1,140 @@
+"""What a data set is: a table entry, not a class of its own."""
+
+from dataclasses import dataclass, field
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ..config.schema import DataConfig
+from ..errors import MXNetSegError
+from ..names import lookup
+
+__all__ = ["DatasetSpec", "get_spec", "list_datasets", "num_classes_of", "register"]
+
+Colour = Tuple[int, int, int]
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """Where a data set's files lie and what its labels mean.
+
+    Parameters
+    ----------
+    name, title : str
+    classes : names in label order
+    palette : one RGB colour per class
+    images, masks : str
+        Folders below the root; "{split}" stands for the split. Files may lie in subfolders.
+    image_suffix, mask_suffix : str
+        What a stem ends with besides what both share: "a_leftImg8bit.png" and "a_gtFine_labelIds.png".
+    mask_ending : str
+        The masks' file ending.
+    ignore : label values that mean unlabelled (besides those that `label_map` leaves out)
+    label_map : value in the mask -> class index; None: values are class indices
+    splits : names of the official splits; empty: whatever folder is there
+    unlabelled : splits without masks
+    homepage, license : str
+    """
+
+    name: str
+    title: str
+    classes: Tuple[str, ...]
+    palette: Tuple[Colour, ...]
+    images: str
+    masks: str
+    image_suffix: str = ""
+    mask_suffix: str = ""
+    mask_ending: str = ".png"
+    ignore: Tuple[int, ...] = (255,)
+    label_map: Optional[Mapping[int, int]] = None
+    splits: Tuple[str, ...] = ()
+    unlabelled: Tuple[str, ...] = ()
+    homepage: str = ""
+    license: str = ""
+    layout: Tuple[str, ...] = field(default=())
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    def raw_values(self) -> Dict[int, int]:
+        """Value in a mask -> class index, for every value that is a class."""
+        if self.label_map is not None:
+            return dict(self.label_map)
+        return {i: i for i in range(self.num_classes)}
+
+
+TABLE: Dict[str, DatasetSpec] = {}
+
+
+def register(spec: DatasetSpec) -> DatasetSpec:
+    if len(spec.palette) != len(spec.classes):
+        raise ValueError(f"{spec.name}: {len(spec.classes)} classes, {len(spec.palette)} colours")
+    TABLE[spec.name] = spec
+    return spec
+
+
+def list_datasets() -> List[str]:
+    """Names that `data.name` in a recipe takes."""
+    from . import tables  # noqa: F401  (fills TABLE)
+
+    return sorted([*TABLE, "folder"])
+
+
+def get_spec(data: DataConfig) -> DatasetSpec:
+    """The table entry of `data.name`; for `folder`, one made from the recipe.
+
+    Raises
+    ------
+    MXNetSegError
+        An unknown name, or a `folder` that lacks a key.
+    """
+    from . import tables  # noqa: F401
+
+    return lookup("data set", data.name, {**TABLE, "folder": None}) or _folder_spec(data)
+
+
+def num_classes_of(data: DataConfig) -> int:
+    return get_spec(data).num_classes
+
+
+def _folder_spec(data: DataConfig) -> DatasetSpec:
+    for key in ("images", "masks", "classes"):
+        if not getattr(data, key):
+            raise MXNetSegError(
+                f"data.name is folder, but data.{key} is not given; a folder needs data.images and data.masks "
+                "(folders below data.root, for example images/{split}) and data.classes (names in label order)"
+            )
+    classes = tuple(data.classes)
+    if len(classes) > 255:
+        raise MXNetSegError(f"data.classes has {len(classes)} names; at most 255 fit (255 means unlabelled)")
+    palette = [tuple(colour) for colour in data.palette] if data.palette else default_palette(len(classes))
+    if len(palette) != len(classes):
+        raise MXNetSegError(f"data.palette has {len(palette)} colours, data.classes {len(classes)} names")
+    wrong = {k: v for k, v in (data.label_map or {}).items() if not 0 <= v < len(classes)}
+    if wrong:
+        raise MXNetSegError(f"data.label_map: {wrong} points beyond the {len(classes)} classes (0..{len(classes) - 1})")
+    return DatasetSpec(
+        name="folder",
+        title="your own images and masks",
+        classes=classes,
+        palette=tuple(palette),
+        images=data.images,
+        masks=data.masks,
+        mask_suffix=data.mask_suffix,
+        ignore=tuple(data.ignore) if data.ignore is not None else (255,),
+        label_map=data.label_map,
+    )
+
+
+def default_palette(count: int) -> Sequence[Colour]:
+    """Pascal VOC's colours: the bits of the index, spread over the channels; never black."""
+    colours = []
+    for index in range(1, count + 1):
+        red = green = blue = 0
+        for bit in range(8):
+            red |= (index >> 0 & 1) << 7 - bit
+            green |= (index >> 1 & 1) << 7 - bit
+            blue |= (index >> 2 & 1) << 7 - bit
+            index >>= 3
+        colours.append((red, green, blue))
+    return colours

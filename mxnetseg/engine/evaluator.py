@@ -1,0 +1,57 @@
+"""Score a network on a labelled split."""
+
+from collections import deque
+from typing import Sequence
+
+import mxnet as mx
+from tqdm import tqdm
+
+from ..config.schema import EvalConfig
+from ..data import Dataset, EvalLoader
+from ..errors import MXNetSegError
+from ..metrics import ConfusionMatrix, Scores
+from .inference import Preprocess, class_map
+
+__all__ = ["class_maps", "evaluate"]
+
+
+def evaluate(
+    net,
+    dataset: Dataset,
+    preprocess: Preprocess,
+    config: EvalConfig,
+    contexts: Sequence[mx.Context],
+    workers: int = 0,
+    progress: bool = True,
+) -> Scores:
+    """PA, mAcc and mIoU of `net` on every image of `dataset`, at the labels' own size.
+
+    Raises
+    ------
+    MXNetSegError
+        The split has no labels.
+    """
+    if dataset.mask_paths is None:
+        raise MXNetSegError(f"split {dataset.split!r} has no labels to score against; predict it with --mode test")
+    confusion = ConfusionMatrix(dataset.num_classes)
+    bar = tqdm(total=len(dataset), desc=f"{dataset.split}", unit="img", disable=not progress, leave=False)
+    with bar:
+        for sample, prediction in class_maps(net, dataset, preprocess, config, contexts, workers):
+            confusion.update(sample.label, prediction)
+            bar.update()
+            if bar.n % 10 == 0:
+                bar.set_postfix(mIoU=f"{confusion.scores(dataset.classes).miou:.4f}")
+    return confusion.scores(dataset.classes)
+
+
+def class_maps(net, dataset: Dataset, preprocess: Preprocess, config: EvalConfig, contexts, workers: int = 0):
+    """Yield (sample, (H, W) uint8 class map) in order; the contexts work side by side."""
+    pending = deque()
+    for number, sample in enumerate(EvalLoader(dataset, workers)):
+        context = contexts[number % len(contexts)]
+        pending.append((sample, class_map(net, sample.image, preprocess, config, context)))
+        if len(pending) >= len(contexts):
+            done, prediction = pending.popleft()
+            yield done, prediction.asnumpy()
+    for done, prediction in pending:
+        yield done, prediction.asnumpy()

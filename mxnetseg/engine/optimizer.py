@@ -1,0 +1,152 @@
+"""Optimizers, per-parameter multipliers, clipping, and states as plain arrays."""
+
+import re
+from typing import Dict, List, Optional
+
+import mxnet as mx
+from mxnet import gluon, nd
+
+from ..config.schema import OptimizerConfig, ParamRule
+from ..errors import MXNetSegError
+from ..names import lookup, near
+
+__all__ = ["AdamW", "Optimizer"]
+
+
+class AdamW(mx.optimizer.Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter, 2019): w <- (1 - lr * decay) * w, then Adam."""
+
+    def update(self, index, weight, grad, state):
+        decay = super()._get_wd(index) * self._get_lr(index)
+        if decay:
+            weight *= 1 - decay
+        super().update(index, weight, grad, state)
+
+    def _get_wd(self, index):
+        return 0.0  # Adam's own decay would go through the moments
+
+
+def _sgd(c):
+    return mx.optimizer.SGD(learning_rate=c.lr, momentum=c.momentum, wd=c.weight_decay)
+
+
+def _nag(c):
+    return mx.optimizer.NAG(learning_rate=c.lr, momentum=c.momentum, wd=c.weight_decay)
+
+
+def _adam(c, kind=mx.optimizer.Adam):
+    return kind(c.lr, beta1=c.betas[0], beta2=c.betas[1], epsilon=c.epsilon, wd=c.weight_decay, lazy_update=False)
+
+
+OPTIMIZERS = {"sgd": _sgd, "nag": _nag, "adam": _adam, "adamw": lambda c: _adam(c, AdamW)}
+
+
+class Optimizer:
+    """One optimizer step over all contexts of a network.
+
+    The gradients of the contexts are summed, not averaged: the loss carries the normalisation
+    (see `losses.CrossEntropy`).
+
+    Parameters
+    ----------
+    net : Segmentor
+        Initialized on its contexts.
+    config : OptimizerConfig
+    """
+
+    def __init__(self, net, config: OptimizerConfig):
+        self._parameters = {k: p for k, p in net._collect_params_with_prefix().items() if p.grad_req != "null"}
+        _apply_rules(self._parameters, config.rules)
+        contexts = next(iter(self._parameters.values())).list_ctx()
+        self._optimizer = lookup("optimizer", config.name, OPTIMIZERS)(config)
+        gpu = contexts[0].device_type == "gpu"
+        self._trainer = gluon.Trainer(
+            gluon.ParameterDict() if not self._parameters else _as_dict(self._parameters),
+            self._optimizer,
+            kvstore=None if len(contexts) == 1 else ("device" if gpu else "local"),
+            update_on_kvstore=None if len(contexts) == 1 else False,
+        )
+        # the trainer sorts its parameters itself; states are saved under structural names
+        by_identity = {id(p): name for name, p in self._parameters.items()}
+        self._names: List[str] = [by_identity[id(p)] for p in self._trainer._params]
+        self._clip = config.clip_norm
+        self._contexts = contexts
+
+    def step(self, lr: float) -> None:
+        """Sum the gradients over the contexts, clip their global norm, update."""
+        self._trainer.set_learning_rate(lr)
+        if not self._clip:
+            self._trainer.step(1)
+            return
+        self._trainer.allreduce_grads()
+        for context in self._contexts:
+            gradients = [p.grad(context) for p in self._parameters.values()]
+            norm = nd.sqrt(nd.add_n(*[g.square().sum() for g in gradients])).asscalar()
+            if norm > self._clip:
+                for gradient in gradients:
+                    gradient *= self._clip / norm
+        self._trainer.update(1)
+
+    def state(self) -> Dict[str, nd.NDArray]:
+        """Momenta and moments of the first context, by "<parameter>:<number>"."""
+        arrays = {}
+        for index, state in self._updaters()[0].states.items():
+            for number, array in enumerate(_flatten(state)):
+                arrays[f"{self._names[index]}:{number}"] = array
+        return arrays
+
+    def load_state(self, arrays: Dict[str, nd.NDArray], updates: int) -> None:
+        """Take `state()` back, after `updates` steps had been made."""
+        for context, updater in zip(self._contexts, self._updaters()):
+            for index, name in enumerate(self._names):
+                weight = self._parameters[name].data(context)
+                updater.states[index] = self._optimizer.create_state_multi_precision(index, weight)
+                updater.states_synced[index] = True
+                for number, array in enumerate(_flatten(updater.states[index])):
+                    array[:] = arrays[f"{name}:{number}"].as_in_context(context)
+            counts = self._optimizer._all_index_update_counts.setdefault(context.device_id, {})
+            counts.update({index: updates for index in range(len(self._names))} if updates else {})
+        self._optimizer.num_update = updates
+
+    def _updaters(self):
+        if not self._trainer._kv_initialized:
+            self._trainer._init_kvstore()
+        return self._trainer._updaters
+
+
+def _as_dict(parameters) -> gluon.ParameterDict:
+    collected = gluon.ParameterDict()
+    for parameter in parameters.values():
+        collected._params[parameter.name] = parameter
+    return collected
+
+
+def _flatten(state) -> List[nd.NDArray]:
+    if state is None:
+        return []
+    if isinstance(state, nd.NDArray):
+        return [state]
+    return [array for part in state for array in _flatten(part)]
+
+
+def _apply_rules(parameters, rules: List[ParamRule]) -> None:
+    for parameter in parameters.values():
+        parameter.lr_mult = parameter.wd_mult = 1.0
+    for rule in rules:
+        try:
+            pattern = re.compile(rule.match)
+        except re.error as err:
+            raise MXNetSegError(f"optimizer.rules: {rule.match!r} is no regular expression ({err})") from err
+        matching = [p for name, p in parameters.items() if pattern.search(name)]
+        if not matching:
+            raise MXNetSegError(
+                f"optimizer.rules: {rule.match!r} matches no parameter; there are {_examples(rule.match, parameters)}"
+            )
+        for parameter in matching:
+            parameter.lr_mult *= rule.lr_mult
+            parameter.wd_mult *= rule.decay_mult
+
+
+def _examples(pattern: str, parameters, most: int = 3) -> str:
+    close: Optional[List[str]] = near(re.sub(r"[^\w.]", "", pattern), parameters)
+    return ", ".join((close or list(parameters))[:most]) + ", ..."

@@ -1,0 +1,54 @@
+"""The learning rate as a pure function of the iteration."""
+
+import math
+
+from ..config.schema import ScheduleConfig
+from ..names import lookup
+
+__all__ = ["Schedule"]
+
+
+def _poly(config, lr, share):
+    return config.end_lr + (lr - config.end_lr) * (1 - share) ** config.power
+
+
+def _cosine(config, lr, share):
+    return config.end_lr + (lr - config.end_lr) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _linear(config, lr, share):
+    return config.end_lr + (lr - config.end_lr) * (1 - share)
+
+
+def _step(config, lr, share):
+    return lr * config.factor ** sum(share >= step for step in config.steps)
+
+
+def _constant(config, lr, share):
+    return lr
+
+
+SHAPES = {"poly": _poly, "cosine": _cosine, "linear": _linear, "step": _step, "constant": _constant}
+
+
+class Schedule:
+    """`schedule(i)` is the learning rate of iteration i, 0 <= i < total.
+
+    After a linear warm-up from `warmup_ratio * lr` at iteration 0 to `lr` at iteration `warmup`, the
+    named shape runs from `lr` there to exactly its end at the last iteration, total - 1.
+    """
+
+    def __init__(self, config: ScheduleConfig, lr: float, total: int):
+        self._shape = lookup("schedule", config.name, SHAPES)
+        self._config = config
+        self._lr = lr
+        self._total = total
+
+    def __call__(self, iteration: int) -> float:
+        config, warmup = self._config, min(self._config.warmup, self._total - 1)
+        if iteration < warmup:
+            start = config.warmup_ratio * self._lr
+            return start + (self._lr - start) * iteration / warmup
+        last = self._total - 1 - warmup
+        share = (iteration - warmup) / last if last else 0.0
+        return self._shape(config, self._lr, min(share, 1.0))

@@ -1,0 +1,139 @@
+"""Scores from an exact confusion matrix."""
+
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Sequence
+
+import numpy as np
+from tabulate import tabulate
+
+from .errors import MXNetSegError
+
+__all__ = ["ConfusionMatrix", "Scores"]
+
+IGNORE = 255
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a confusion matrix, all from 0 to 1.
+
+    Attributes
+    ----------
+    pa : pixel accuracy, correct over valid pixels (also called aAcc)
+    macc : mean over classes of correct over true pixels
+    miou : mean over classes of intersection over union
+    iou, accuracy : per class; None for a class that the truth does not hold
+    pixels : valid pixels of each class in the truth
+    classes : names
+    absent : names of the classes that the truth does not hold; they are left out of both means
+
+    Pixels predicted as an absent class still count against the true class and against `pa`.
+    """
+
+    pa: float
+    macc: float
+    miou: float
+    iou: List[Optional[float]]
+    accuracy: List[Optional[float]]
+    pixels: List[int]
+    classes: List[str]
+
+    @property
+    def absent(self) -> List[str]:
+        return [name for name, iou in zip(self.classes, self.iou) if iou is None]
+
+    def table(self) -> str:
+        """A per-class table, the means, and what was left out of them."""
+        total = max(sum(self.pixels), 1)
+        rows = [
+            [name, _percent(iou), _percent(accuracy), f"{100 * pixels / total:.2f}"]
+            for name, iou, accuracy, pixels in zip(self.classes, self.iou, self.accuracy, self.pixels)
+        ]
+        text = tabulate(
+            rows,
+            headers=["class", "IoU %", "acc %", "pixels %"],
+            colalign=("left", "right", "right", "right"),
+            disable_numparse=True,
+        )
+        text += f"\n\nPA {100 * self.pa:.2f}  mAcc {100 * self.macc:.2f}  mIoU {100 * self.miou:.2f}"
+        if self.absent:
+            text += f"\nnot in the truth, left out of the means: {', '.join(self.absent)}"
+        return text
+
+    def to_dict(self) -> Dict:
+        """For JSON."""
+        return {
+            "pa": self.pa,
+            "macc": self.macc,
+            "miou": self.miou,
+            "classes": {
+                name: {"iou": iou, "accuracy": accuracy, "pixels": pixels}
+                for name, iou, accuracy, pixels in zip(self.classes, self.iou, self.accuracy, self.pixels)
+            },
+            "absent": self.absent,
+        }
+
+
+class ConfusionMatrix:
+    """Counts of (true class, predicted class), exact in int64.
+
+    Parameters
+    ----------
+    num_classes : int
+    """
+
+    def __init__(self, num_classes: int):
+        self.num_classes = num_classes
+        self.matrix = np.zeros((num_classes, num_classes), np.int64)
+
+    def update(self, truth: np.ndarray, prediction: np.ndarray) -> None:
+        """Count two uint8 arrays of one shape; true pixels with IGNORE (255) do not count.
+
+        Raises
+        ------
+        MXNetSegError
+            Shapes differ, or a value is no class.
+        """
+        if truth.shape != prediction.shape:
+            raise MXNetSegError(f"truth has shape {truth.shape}, prediction {prediction.shape}; they must be equal")
+        if truth.dtype != np.uint8 or prediction.dtype != np.uint8:
+            raise MXNetSegError(f"class maps must be uint8, not {truth.dtype} and {prediction.dtype}")
+        # one bincount over uint16 pairs needs no mask and no int64 temporaries of the image's size
+        pairs = truth.astype(np.uint16) << 8 | prediction
+        counts = np.bincount(pairs.ravel(), minlength=65536).reshape(256, 256)[:IGNORE]
+        inside = counts[: self.num_classes, : self.num_classes]
+        if counts.sum() != inside.sum():
+            true, predicted = np.argwhere(np.where(self._outside(), counts, 0))[0]
+            raise MXNetSegError(f"truth {true}, prediction {predicted}: beyond the {self.num_classes} classes")
+        self.matrix += inside
+
+    def _outside(self) -> np.ndarray:
+        outside = np.ones((IGNORE, 256), bool)
+        outside[: self.num_classes, : self.num_classes] = False
+        return outside
+
+    def scores(self, classes: Sequence[str]) -> Scores:
+        """Scores of what has been counted so far."""
+        correct, true, predicted = np.diag(self.matrix), self.matrix.sum(1), self.matrix.sum(0)
+        present = true > 0
+        union = true + predicted - correct
+        iou = [int(c) / int(u) if p else None for c, u, p in zip(correct, union, present)]
+        accuracy = [int(c) / int(t) if p else None for c, t, p in zip(correct, true, present)]
+        return Scores(
+            pa=int(correct.sum()) / max(int(true.sum()), 1),
+            macc=_mean(accuracy),
+            miou=_mean(iou),
+            iou=iou,
+            accuracy=accuracy,
+            pixels=[int(t) for t in true],
+            classes=list(classes),
+        )
+
+
+def _mean(values: Sequence[Optional[float]]) -> float:
+    present = [value for value in values if value is not None]
+    return sum(present) / len(present) if present else 0.0
+
+
+def _percent(value: Optional[float]) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"
