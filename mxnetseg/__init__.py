@@ -1,1 +1,34 @@
-from .registry import create_model, list_backbones, list_models
+"""MXNetSeg: semantic segmentation on Apache MXNet (Gluon) and GluonCV.
+
+    import mxnetseg
+    net = mxnetseg.create_model("fcn", backbone="resnet18", num_classes=19)
+    net = mxnetseg.load("weights/....params")
+    class_map = mxnetseg.Predictor(net)(image)
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+# Importing this package imports neither MXNet nor OpenCV: each name comes when it is asked for.
+_PUBLIC = {
+    "create_model": ("mxnetseg.registry", "create_model"),
+    "list_models": ("mxnetseg.registry", "list_models"),
+    "list_backbones": ("mxnetseg.registry", "list_backbones"),
+    "load": ("mxnetseg.engine.checkpoint", "load_network"),
+    "Predictor": ("mxnetseg.engine.predictor", "Predictor"),
+    "MXNetSegError": ("mxnetseg.errors", "MXNetSegError"),
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name):
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'mxnetseg' has no attribute {name!r}")
+    module, attribute = _PUBLIC[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,353 @@
+"""The training loop."""
+
+import logging
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List, Optional, Sequence
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd, nd
+
+from ..config import Recipe, dump_recipe
+from ..data import SampleStream, TrainLoader, TrainTransform, open_dataset
+from ..errors import MXNetSegError
+from ..losses import build_loss, total_loss
+from ..metrics import Scores
+from ..registry import create_model
+from . import checkpoint
+from .evaluator import evaluate
+from .inference import Preprocess
+from .optimizer import Optimizer
+from .runlog import RunLog
+from .schedule import Schedule
+
+__all__ = ["Interrupted", "Result", "build_network", "train"]
+
+log = logging.getLogger(__name__)
+
+
+class Interrupted(Exception):
+    """The run was told to stop (SIGTERM, Ctrl-C), has saved, and can go on."""
+
+    def __init__(self, signum: int, message: str):
+        super().__init__(message)
+        self.signum = signum
+
+
+@dataclass
+class Result:
+    """What a finished run leaves: the last scores, the best mIoU, and its files."""
+
+    scores: Optional[Scores]
+    best: float
+    run_dir: Path
+    last_path: Path
+    best_path: Optional[Path]
+
+
+def train(
+    recipe: Recipe,
+    contexts: Sequence[mx.Context],
+    *,
+    run_dir: Optional[str] = None,
+    resume: Optional[str] = None,
+    wandb_project: Optional[str] = None,
+    weights_dir: str = "weights",
+    validate: bool = True,
+    progress: bool = True,
+) -> Result:
+    """Train a network as `recipe` says.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    contexts : list of mxnet.Context
+        Every batch is split over them.
+    run_dir : str, optional
+        Folder for the log, curves and the resumable state; runs/<model>_<backbone>_<data>_<stamp>
+        when left out. It must not hold another run.
+    resume : str, optional
+        The run folder of a run to go on with; `recipe` must then be that run's.
+    wandb_project : str, optional
+    weights_dir : str
+        Checkpoints go to <weights_dir>/<model>/.
+    validate, progress : bool
+
+    Raises
+    ------
+    Interrupted
+        SIGTERM or SIGINT came; everything is saved.
+    MXNetSegError
+        Bad data, a loss that is not finite, a resume that does not fit.
+    """
+    return _Run(recipe, list(contexts), run_dir, resume, wandb_project, Path(weights_dir), validate, progress).go()
+
+
+def build_network(recipe: Recipe, num_classes: int, contexts: Sequence[mx.Context]):
+    """The recipe's network on its contexts, with its initial weights (seeded by train.seed)."""
+    model = recipe.model
+    if model.num_classes is not None and model.num_classes != num_classes:
+        raise MXNetSegError(
+            f"model.num_classes is {model.num_classes}, but data set {recipe.data.name} has {num_classes} classes; "
+            "leave model.num_classes out"
+        )
+    net = create_model(
+        model.name, model.backbone, num_classes, model.aux, model.output_stride, model.norm, **model.options
+    )
+    np.random.seed(recipe.train.seed)  # Gluon draws initial weights from both generators
+    mx.random.seed(recipe.train.seed)
+    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=list(contexts))
+    if model.init.lower() == "imagenet":
+        from ..backbones import load_imagenet
+
+        log.info("backbone: %d arrays from ImageNet", load_imagenet(net))
+    elif model.init.lower() != "random":
+        log.info("init: %d of %d parameters from %s", *checkpoint.load_matching(net, model.init), model.init)
+    return net
+
+
+class _Run:
+    """One run; `go` is the loop, the rest is what it needs."""
+
+    def __init__(self, recipe, contexts, run_dir, resume, wandb_project, weights_dir, validate, progress):
+        self.recipe = recipe
+        self.contexts = contexts
+        self.progress = progress
+        if recipe.train.batch_size < len(contexts):
+            raise MXNetSegError(
+                f"train.batch_size {recipe.train.batch_size} is less than the {len(contexts)} contexts; each needs an image"
+            )
+        self.dataset = open_dataset(recipe.data, recipe.data.train_split)
+        self.val_set = open_dataset(recipe.data, recipe.data.val_split) if validate else None
+        self.preprocess = Preprocess(recipe.data.mean, recipe.data.std, recipe.data.base)
+        per_step = recipe.train.batch_size * recipe.train.accumulate
+        self.per_epoch = len(self.dataset) / per_step  # steps of one pass, a fraction
+        self.total = recipe.train.iterations or max(1, round(recipe.train.epochs * self.per_epoch))
+        self.val_every = recipe.train.val_every or max(1, round(self.per_epoch))
+        self.save_every = recipe.train.save_every or self.val_every
+
+        arrays, record = _read_state(resume) if resume else ({}, {})
+        if resume:
+            _check_same(recipe, record)
+        self.start = record.get("iteration", 0)
+        self.best = record.get("best", -1.0)
+        self.net = build_network(recipe, self.dataset.num_classes, contexts)
+        self.stamp = record.get("stamp") or time.strftime("%Y%m%d_%H%M%S")
+        spec = self.net.spec
+        self.name = f"{spec['name']}_{spec['backbone']}_{self.dataset.spec.name}_{self.stamp}"
+        self.weights_path = Path(record.get("weights") or weights_dir / spec["name"] / f"{self.name}.params")
+        self.run_dir = Path(resume if resume else run_dir or Path("runs") / self.name)
+        if not resume and (self.run_dir / STATE).exists():
+            raise MXNetSegError(f"{self.run_dir} holds a run already; go on with it by --resume {self.run_dir}")
+        self.optimizer = Optimizer(self.net, recipe.optimizer)
+        if resume:
+            weights = {n[len("param:") :]: a for n, a in arrays.items() if n.startswith("param:")}
+            checkpoint.load_weights(self.net, weights, f"state {self.run_dir / STATE}")
+            states = {n[len("state:") :]: a for n, a in arrays.items() if n.startswith("state:")}
+            self.optimizer.load_state(states, self.start)
+        self.schedule = Schedule(recipe.schedule, recipe.optimizer.lr, self.total)
+        self.criterion = build_loss(recipe.loss, self.dataset.num_classes)
+        self.criterion.initialize(ctx=contexts)
+        self._hybridize()
+        self.log = RunLog(self.run_dir, self.name, self.start, self.total, wandb_project, recipe, progress)
+        (self.run_dir / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+        self.scores: Optional[Scores] = None
+        self.signal: Optional[int] = None
+
+    def go(self) -> Result:
+        recipe, train_ = self.recipe, self.recipe.train
+        log.info("%s: %d images, %d iterations on %s", self.name, len(self.dataset), self.total, self.contexts)
+        if train_.accumulate > 1:
+            for parameter in self.net.collect_params().values():
+                if parameter.grad_req != "null":
+                    parameter.grad_req = "add"
+        stream = SampleStream(len(self.dataset), train_.batch_size, train_.seed)
+        first = self.start * train_.accumulate
+        loader = TrainLoader(self.dataset, TrainTransform(recipe.data), stream, train_.workers, first)
+        handlers = {s: signal.signal(s, self._stop) for s in (signal.SIGTERM, signal.SIGINT)} if _in_main() else {}
+        try:
+            with loader, self.log:
+                step = self._load(loader)
+                for iteration in range(self.start, self.total):
+                    # dropout too is a function of (seed, iteration), so that a resumed run repeats it
+                    mx.random.seed((train_.seed * 1_000_003 + iteration) % 2**31)
+                    losses = self._forward_backward(step)
+                    if iteration + 1 < self.total:
+                        step = self._load(loader)  # while the engine computes
+                    loss = float(sum(part.asscalar() for part in losses))
+                    if not np.isfinite(loss):
+                        raise MXNetSegError(self._not_finite(loss, iteration))
+                    lr = self.schedule(iteration)
+                    self.optimizer.step(lr)
+                    done = iteration + 1
+                    images = train_.batch_size * train_.accumulate
+                    self.log.step(done, done / self.per_epoch, lr, loss, images, loader.waited)
+                    last = done == self.total
+                    if self.val_set is not None and (done % self.val_every == 0 or last):
+                        self._validate(done)
+                    if done % self.save_every == 0 or last or self.signal:
+                        self._save(done)
+                    if train_.keep_every and done % train_.keep_every == 0:
+                        self._save_weights(self._sibling(f"_iter{done}"), done)
+                    if self.signal and not last:
+                        raise Interrupted(self.signal, f"stopped and saved after iteration {done} of {self.total}")
+        finally:
+            for signum, handler in handlers.items():
+                signal.signal(signum, handler)
+        best_path = self._sibling("_best")
+        return Result(
+            self.scores, self.best, self.run_dir, self.weights_path, best_path if best_path.exists() else None
+        )
+
+    def _hybridize(self) -> None:
+        flags = dict(static_alloc=True, static_shape=True) if self.recipe.train.static else {}
+        if len(self.contexts) > 1:
+            # synchronised batch norm waits for its siblings: ops of several contexts must not be bulked
+            flags.update(forward_bulk_size=0, backward_bulk_size=0)
+        self.net.hybridize(**flags)
+        self.criterion.hybridize(**flags)
+
+    def _load(self, loader: TrainLoader) -> List:
+        """The batches of one step: [[(images, labels, scale) per context] per batch]."""
+        batches = [next(loader) for _ in range(self.recipe.train.accumulate)]
+        scale = 1.0 / self.criterion.normalizer([batch.labels for batch in batches])
+        return [self._split(batch, scale) for batch in batches]
+
+    def _split(self, batch, scale: float):
+        parts = zip(
+            self.contexts,
+            np.array_split(batch.images, len(self.contexts)),
+            np.array_split(batch.labels, len(self.contexts)),
+        )
+        return [
+            (
+                self.preprocess(images, context),
+                nd.array(labels, ctx=context, dtype="float32"),
+                nd.array([scale], ctx=context),
+            )
+            for context, images, labels in parts
+        ]
+
+    def _forward_backward(self, step) -> List[nd.NDArray]:
+        if self.recipe.train.accumulate > 1:
+            self.net.collect_params().zero_grad()
+        losses = []
+        for parts in step:
+            with autograd.record():
+                part_losses = [
+                    total_loss(self.criterion, self.net(images), labels, scale, self.recipe.loss.aux_weight)
+                    for images, labels, scale in parts
+                ]
+            autograd.backward(part_losses)
+            losses += part_losses
+        return losses
+
+    def _validate(self, done: int) -> None:
+        self.scores = evaluate(
+            self.net,
+            self.val_set,
+            self.preprocess,
+            self.recipe.eval,
+            self.contexts,
+            min(self.recipe.train.workers, 1),
+            self.progress,
+        )
+        self.log.validated(done, self.scores)
+        if self.scores.miou > self.best:
+            self.best = self.scores.miou
+            self._save_weights(self._sibling("_best"), done)
+
+    def _save(self, done: int) -> None:
+        self._save_weights(self.weights_path, done)
+        arrays = {f"param:{n}": a for n, a in checkpoint.weights(self.net, self.contexts[0]).items()}
+        arrays.update({f"state:{n}": a for n, a in self.optimizer.state().items()})
+        record = dict(
+            self._record(done), kind="training", best=self.best, stamp=self.stamp, weights=str(self.weights_path)
+        )
+        checkpoint.write(self.run_dir / STATE, arrays, record)
+
+    def _save_weights(self, path: Path, done: int) -> None:
+        checkpoint.write(path, checkpoint.weights(self.net, self.contexts[0]), self._record(done))
+
+    def _record(self, done: int) -> dict:
+        data = self.recipe.data
+        return {
+            "kind": "weights",
+            "model": self.net.spec,
+            "data": {
+                "name": self.dataset.spec.name,
+                "classes": self.dataset.classes,
+                "palette": self.dataset.palette.tolist(),
+                "mean": data.mean,
+                "std": data.std,
+                "base": data.base,
+            },
+            "recipe": self.recipe.model_dump(mode="json"),
+            "iteration": done,
+            "iterations": self.total,
+            "score": self.scores.to_dict() if self.scores else None,
+            "versions": checkpoint.versions(),
+        }
+
+    def _sibling(self, suffix: str) -> Path:
+        return self.weights_path.with_name(self.weights_path.stem + suffix + ".params")
+
+    def _stop(self, signum, frame) -> None:
+        if self.signal:  # asked twice: don't wait for the iteration
+            raise KeyboardInterrupt
+        self.signal = signum
+        log.warning("stopping after this iteration; once more to stop at once, without saving")
+
+    def _not_finite(self, loss: float, iteration: int) -> str:
+        state = self.run_dir / STATE
+        kept = f"the state before it is kept: --resume {self.run_dir}" if state.exists() else "nothing was saved before"
+        return (
+            f"the loss is {loss} at iteration {iteration + 1}; the weights were not updated, {kept}. "
+            "A lower optimizer.lr, a longer schedule.warmup or optimizer.clip_norm may help"
+        )
+
+
+STATE = "state.ckpt"
+# what may differ between a run and its continuation
+FREE = {"train.workers", "train.val_every", "train.save_every", "train.keep_every", "data.root", "description"}
+
+
+def _read_state(run_dir: str):
+    path = Path(run_dir) / STATE
+    if not path.exists():
+        raise MXNetSegError(f"--resume {run_dir}: no {STATE} in there; name the folder of a run (runs/...)")
+    arrays, record = checkpoint.read(path)
+    if record.get("kind") != "training":
+        raise MXNetSegError(f"--resume {run_dir}: {path} is no training state")
+    return arrays, record
+
+
+def recorded_recipe(run_dir: str) -> Recipe:
+    """The recipe of the run in a folder."""
+    return Recipe.model_validate(_read_state(run_dir)[1]["recipe"])
+
+
+def _check_same(recipe: Recipe, record: dict) -> None:
+    now, then = _flat(recipe.model_dump(mode="json")), _flat(record["recipe"])
+    changed = sorted(k for k in {**now, **then} if now.get(k) != then.get(k) and k not in FREE)
+    if changed:
+        listed = ", ".join(f"{k} ({then.get(k)} then, {now.get(k)} now)" for k in changed[:5])
+        raise MXNetSegError(
+            f"a run can't be resumed with another recipe: {listed}. Leave the changes out, or start a new run with "
+            "--set model.init=CHECKPOINT"
+        )
+
+
+def _flat(value, prefix=""):
+    if isinstance(value, dict) and value:
+        return {k: v for key, part in value.items() for k, v in _flat(part, f"{prefix}{key}.").items()}
+    return {prefix[:-1]: value}
+
+
+def _in_main() -> bool:
+    import threading
+
+    return threading.current_thread() is threading.main_thread()

@@ -1,0 +1,128 @@
+"""Pictures: coloured class maps, overlays with a legend, side-by-side panels, training curves."""
+
+import csv
+import os
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+
+__all__ = ["colorize", "legend", "overlay", "panel", "plot_curves", "save_png"]
+
+INK = (40, 40, 40)
+PAPER = (255, 255, 255)
+
+
+def colorize(class_map: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 class map -> (H, W, 3) uint8 RGB; what is no class (255) becomes black."""
+    colours = np.zeros((256, 3), np.uint8)
+    colours[: len(palette)] = palette
+    return colours[class_map]
+
+
+def overlay(image: np.ndarray, class_map: np.ndarray, palette: np.ndarray, alpha: float = 0.55) -> np.ndarray:
+    """The image (H, W, 3) uint8 under its class colours; pixels that are no class stay as they are."""
+    coloured = colorize(class_map, palette).astype(np.float32)
+    mixed = np.rint(alpha * coloured + (1 - alpha) * image).astype(np.uint8)
+    return np.where((class_map < len(palette))[..., None], mixed, image)
+
+
+def legend(classes: Sequence[str], palette: np.ndarray, width: int, scale: float = 1.0) -> np.ndarray:
+    """Colour swatches with names, in as many rows as `width` pixels make necessary, (h, width, 3) uint8."""
+    height, font = round(22 * scale), 0.45 * scale
+    places: List[Tuple[int, int]] = []
+    left, row = round(8 * scale), 0
+    for name in classes:
+        size = _text_width(name, font) + round(34 * scale)
+        if left + size > width and left > round(8 * scale):
+            left, row = round(8 * scale), row + 1
+        places.append((left, row))
+        left += size
+    canvas = np.full(((row + 1) * height + round(6 * scale), width, 3), PAPER, np.uint8)
+    for (x, line), name, colour in zip(places, classes, palette):
+        top = line * height + round(5 * scale)
+        corner = (x + round(14 * scale), top + round(12 * scale))
+        cv2.rectangle(canvas, (x, top), corner, [int(c) for c in colour], -1)
+        cv2.rectangle(canvas, (x, top), corner, INK, 1)
+        _text(canvas, name, (x + round(20 * scale), top + round(11 * scale)), font)
+    return canvas
+
+
+def panel(
+    image: np.ndarray,
+    truth: Optional[np.ndarray],
+    prediction: np.ndarray,
+    classes: Sequence[str],
+    palette: np.ndarray,
+) -> np.ndarray:
+    """Image, truth (if there is one), prediction and overlay side by side, captions above, legend below.
+
+    Small images are enlarged to 320 pixels of height so that the text stays legible.
+    """
+    titles = [("image", image), ("truth", None if truth is None else colorize(truth, palette))]
+    titles += [("prediction", colorize(prediction, palette)), ("overlay", overlay(image, prediction, palette))]
+    tiles = [(title, tile) for title, tile in titles if tile is not None]
+    zoom = max(1.0, 320 / image.shape[0])
+    scale = max(1.0, image.shape[0] * zoom / 480)
+    gap, head = round(6 * scale), round(24 * scale)
+    columns = []
+    for title, tile in tiles:
+        if zoom > 1:
+            method = cv2.INTER_LINEAR if title in ("image", "overlay") else cv2.INTER_NEAREST
+            tile = cv2.resize(tile, None, fx=zoom, fy=zoom, interpolation=method)
+        column = np.full((tile.shape[0] + head, tile.shape[1] + gap, 3), PAPER, np.uint8)
+        column[head:, : tile.shape[1]] = tile
+        _text(column, title, (round(4 * scale), round(17 * scale)), 0.5 * scale)
+        columns.append(column)
+    body = np.concatenate(columns, axis=1)[:, :-gap]
+    return np.concatenate([body, legend(classes, palette, body.shape[1], scale)])
+
+
+def save_png(path, rgb: np.ndarray) -> None:
+    """Write (H, W, 3) RGB or (H, W) labels as PNG, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = rgb[:, :, ::-1] if rgb.ndim == 3 else rgb
+    done, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels))
+    if not done:
+        raise ValueError(f"{path}: an array of shape {rgb.shape} and type {rgb.dtype} can't be written as PNG")
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(encoded.tobytes())
+    os.replace(partial, path)
+
+
+def plot_curves(csv_path, png_path) -> None:
+    """Draw loss, learning rate and validation mIoU over iterations from a run's metrics.csv."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with open(csv_path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    figure = Figure(figsize=(11, 3.4), dpi=110, constrained_layout=True)
+    FigureCanvasAgg(figure)
+    plots = (("loss", "training loss", "C0"), ("lr", "learning rate", "C2"), ("val_miou", "validation mIoU", "C1"))
+    for axes, (column, title, colour) in zip(figure.subplots(1, 3), plots):
+        points = [(int(row["iteration"]), float(row[column])) for row in rows if row.get(column)]
+        if points:
+            marker = "o" if len(points) < 60 and column == "val_miou" else None
+            axes.plot(*zip(*points), color=colour, linewidth=1.4, marker=marker, markersize=3)
+        if column == "val_miou" and points:
+            best = max(points, key=lambda point: point[1])
+            axes.annotate(f"{best[1]:.4f}", best, textcoords="offset points", xytext=(-12, -14), fontsize=8)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("iteration", fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.grid(alpha=0.3)
+    partial = Path(png_path).with_suffix(".partial.png")
+    figure.savefig(partial)
+    os.replace(partial, png_path)
+
+
+def _text(canvas: np.ndarray, text: str, place, scale: float) -> None:
+    thickness = max(1, round(1.2 * scale))
+    cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, INK, thickness, cv2.LINE_AA)
+
+
+def _text_width(text: str, scale: float) -> int:
+    return cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0]
