@@ -8,6 +8,8 @@
 
 import importlib
 
+from . import preflight, startup
+
 __version__ = "0.1.0"
 
 # Importing this package imports neither MXNet nor OpenCV: each name comes when it is asked for.
@@ -22,11 +24,16 @@ _PUBLIC = {
 
 __all__ = ["__version__", *_PUBLIC]
 
+startup.prepare()
+
 
 def __getattr__(name):
     if name not in _PUBLIC:
         raise AttributeError(f"module 'mxnetseg' has no attribute {name!r}")
     module, attribute = _PUBLIC[name]
+    problem = preflight.python_problem() or preflight.numpy_problem()
+    if problem:
+        raise ImportError(problem)
     return getattr(importlib.import_module(module), attribute)
 
 

@@ -5,13 +5,18 @@ from typing import Any, Iterable, List, Mapping
 
 from .errors import MXNetSegError
 
-__all__ = ["near", "lookup"]
+__all__ = ["lookup", "near", "same"]
 
 
 def near(name: str, names: Iterable[str]) -> List[str]:
     """Up to three of `names` that look like `name`, best first."""
     by_key = {_key(n): n for n in names}
     return [by_key[k] for k in difflib.get_close_matches(_key(name), by_key, n=3, cutoff=0.5)]
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two names differ in case, '-' and '_' at most."""
+    return _key(one) == _key(other)
 
 
 def lookup(kind: str, name: str, table: Mapping[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import List, Optional, Sequence, Tuple
 import cv2
 import numpy as np
 
-__all__ = ["colorize", "legend", "overlay", "panel", "plot_curves", "save_png"]
+__all__ = ["colorize", "legend", "overlay", "panel", "plot_curves", "save_png", "with_legend"]
 
 INK = (40, 40, 40)
 PAPER = (255, 255, 255)
@@ -47,6 +47,11 @@ def legend(classes: Sequence[str], palette: np.ndarray, width: int, scale: float
         cv2.rectangle(canvas, (x, top), corner, INK, 1)
         _text(canvas, name, (x + round(20 * scale), top + round(11 * scale)), font)
     return canvas
+
+
+def with_legend(picture: np.ndarray, classes: Sequence[str], palette: np.ndarray) -> np.ndarray:
+    """A picture (H, W, 3) uint8 with the legend below it."""
+    return np.concatenate([picture, legend(classes, palette, picture.shape[1], max(1.0, picture.shape[0] / 480))])
 
 
 def panel(

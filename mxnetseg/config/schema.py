@@ -21,6 +21,10 @@ __all__ = [
     "EvalConfig",
 ]
 
+# of ImageNet, RGB on 0..255: what pretrained backbones were fed
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
 Size = Union[int, Tuple[int, int]]
 
 
@@ -61,8 +65,8 @@ class DataConfig(_Part):
     base: Optional[int] = Field(
         None, ge=1, description="images are first resized to this long side in pixels; null: as they are"
     )
-    mean: Tuple[float, float, float] = Field((123.675, 116.28, 103.53), description="per RGB channel, on 0..255")
-    std: Tuple[float, float, float] = Field((58.395, 57.12, 57.375), description="per RGB channel, on 0..255")
+    mean: Tuple[float, float, float] = Field(IMAGENET_MEAN, description="per RGB channel, on 0..255")
+    std: Tuple[float, float, float] = Field(IMAGENET_STD, description="per RGB channel, on 0..255")
     augment: AugmentConfig = AugmentConfig()
     # the user's own folders (name: folder)
     images: Optional[str] = Field(None, description="folder: images, with {split} in it, for example images/{split}")

@@ -1,10 +1,11 @@
 """Read images and masks, and say which file is at fault."""
 
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ..errors import MXNetSegError
 
@@ -17,10 +18,13 @@ def read_image(path) -> np.ndarray:
     Raises
     ------
     MXNetSegError
-        The file is missing or is no image that OpenCV reads.
+        The file is missing, cut short, or no image that OpenCV reads.
     """
-    image = cv2.imdecode(np.frombuffer(_bytes(path), np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
+    data = _bytes(path)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    # OpenCV fills what a cut-off JPEG lacks with grey; a whole one ends with its end-of-image mark
+    cut = data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-4096:]
+    if image is None or cut:
         raise MXNetSegError(f"{path}: not an image that can be read (damaged or of an unknown kind); replace it")
     return image[:, :, ::-1]
 
@@ -34,8 +38,9 @@ def read_mask(path) -> np.ndarray:
         The file is missing, damaged, or holds colours where label values are expected.
     """
     data = _bytes(path)
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # importing GluonCV sets it, and half a mask would pass for a whole one
     try:
-        with Image.open(Path(path)) as mask:
+        with Image.open(io.BytesIO(data)) as mask:
             values = np.asarray(mask)
     except (UnidentifiedImageError, OSError, SyntaxError) as err:
         raise MXNetSegError(f"{path}: not a mask that can be read ({err}); replace it") from err
@@ -48,7 +53,7 @@ def read_mask(path) -> np.ndarray:
         values = values[..., 0]
     if values.dtype == bool:
         values = values.astype(np.uint8)
-    if values.size == 0 or not data:
+    if values.size == 0:
         raise MXNetSegError(f"{path}: the mask is empty")
     return values
 

@@ -20,7 +20,17 @@ from mxnet import nd
 from ..errors import MXNetSegError
 from ..registry import create_model
 
-__all__ = ["load_matching", "load_network", "load_weights", "read", "versions", "weights", "write"]
+__all__ = [
+    "load_matching",
+    "load_network",
+    "load_weights",
+    "read",
+    "read_record",
+    "rebuild",
+    "versions",
+    "weights",
+    "write",
+]
 
 MARK = b"MXNETSEG"
 
@@ -62,11 +72,7 @@ def read(path) -> Tuple[Dict[str, nd.NDArray], Dict[str, Any]]:
     MXNetSegError
         The file is missing, truncated, damaged or something else.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as err:
-        raise MXNetSegError(f"checkpoint {path}: can't be read ({err.strerror or err})") from err
-    payload, record = _split(path, content)
+    payload, record = _split(path, _content(path))
     try:
         arrays = nd.load_frombuffer(payload)
     except Exception as err:  # MXNet's errors are as many as its ways to fail
@@ -75,6 +81,11 @@ def read(path) -> Tuple[Dict[str, nd.NDArray], Dict[str, Any]]:
         raise MXNetSegError(f"checkpoint {path}: holds no named parameters")
     # symbol-style files say "arg:name", "aux:name"
     return {name.split(":", 1)[1] if name[:4] in ("arg:", "aux:") else name: a for name, a in arrays.items()}, record
+
+
+def read_record(path) -> Dict[str, Any]:
+    """The record alone, checked; {} for a .params file of plain Gluon."""
+    return _split(path, _content(path))[1]
 
 
 def weights(net, context: Optional[mx.Context] = None) -> Dict[str, nd.NDArray]:
@@ -148,6 +159,11 @@ def load_network(path, ctx=None):
             f"checkpoint {path} has no record of its model; build the network with create_model and load it with "
             "load_parameters, or name --model, --backbone and --data on the command line"
         )
+    return rebuild(arrays, record, path, ctx)
+
+
+def rebuild(arrays: Dict[str, nd.NDArray], record: Dict[str, Any], path, ctx=None):
+    """The network of a checkpoint that `read` has read from `path`, with the record as `net.record`."""
     arrays = {n[len("param:") :]: a for n, a in arrays.items() if n.startswith("param:")} or arrays
     net = create_model(**record["model"])
     net.initialize(ctx=ctx or mx.cpu())
@@ -171,6 +187,13 @@ def versions() -> Dict[str, str]:
         "python": platform.python_version(),
         "created": datetime.now().isoformat(timespec="seconds"),
     }
+
+
+def _content(path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as err:
+        raise MXNetSegError(f"checkpoint {path}: can't be read ({err.strerror or err})") from err
 
 
 def _split(path, content: bytes) -> Tuple[bytes, Dict[str, Any]]:

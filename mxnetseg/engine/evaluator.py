@@ -1,7 +1,7 @@
 """Score a network on a labelled split."""
 
 from collections import deque
-from typing import Sequence
+from typing import Callable, Optional, Sequence
 
 import mxnet as mx
 from tqdm import tqdm
@@ -23,8 +23,11 @@ def evaluate(
     contexts: Sequence[mx.Context],
     workers: int = 0,
     progress: bool = True,
-) -> Scores:
+    stop: Callable[[], bool] = lambda: False,
+) -> Optional[Scores]:
     """PA, mAcc and mIoU of `net` on every image of `dataset`, at the labels' own size.
+
+    `stop` is asked after every image; when it says yes there are no scores, but None.
 
     Raises
     ------
@@ -39,6 +42,8 @@ def evaluate(
         for sample, prediction in class_maps(net, dataset, preprocess, config, contexts, workers):
             confusion.update(sample.label, prediction)
             bar.update()
+            if stop():
+                return None
             if bar.n % 10 == 0:
                 bar.set_postfix(mIoU=f"{confusion.scores(dataset.classes).miou:.4f}")
     return confusion.scores(dataset.classes)

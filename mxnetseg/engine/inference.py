@@ -1,13 +1,13 @@
 """From an image to class probabilities: whole or by windows, over scales and mirror images."""
 
 import math
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
 from mxnet import nd
 
-from ..config.schema import EvalConfig
+from ..config.schema import IMAGENET_MEAN, IMAGENET_STD, EvalConfig
 from ..data.transforms import normalize, resize
 
 __all__ = ["Preprocess", "class_map", "class_probabilities", "windows"]
@@ -16,7 +16,7 @@ __all__ = ["Preprocess", "class_map", "class_probabilities", "windows"]
 class Preprocess:
     """How a network wants its images: mean and std per RGB channel on 0..255, and the long side or None."""
 
-    def __init__(self, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), base: int = None):
+    def __init__(self, mean=IMAGENET_MEAN, std=IMAGENET_STD, base: Optional[int] = None):
         self.mean = tuple(mean)
         self.std = tuple(std)
         self.base = base

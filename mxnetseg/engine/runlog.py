@@ -45,6 +45,9 @@ class RunLog:
 
     def __enter__(self):
         logger = logging.getLogger("mxnetseg")
+        self._level = logger.level
+        if not logger.isEnabledFor(logging.INFO):  # the file tells all, whatever is shown elsewhere
+            logger.setLevel(logging.INFO)
         logger.addHandler(self._file)
         return self
 
@@ -53,7 +56,9 @@ class RunLog:
             log.warning("ended: %s", error or kind.__name__)
         self._bar.close()
         self._draw()
-        logging.getLogger("mxnetseg").removeHandler(self._file)
+        logger = logging.getLogger("mxnetseg")
+        logger.removeHandler(self._file)
+        logger.setLevel(self._level)
         self._file.close()
         if self._wandb is not None:
             self._wandb.finish(exit_code=0 if error is None else 1)
@@ -84,8 +89,6 @@ class RunLog:
         log.info(
             "iteration %d: mIoU %.4f  mAcc %.4f  PA %.4f on val", done, scores.miou, scores.macc, scores.pa
         )
-        if not self._bar.disable:
-            self._bar.write(f"iteration {done}: mIoU {scores.miou:.4f}, mAcc {scores.macc:.4f}, PA {scores.pa:.4f}")
         self._write({"iteration": done, "val_pa": scores.pa, "val_macc": scores.macc, "val_miou": scores.miou})
         self._draw()
         self._recent = time.perf_counter(), self._recent[1], self._images  # validation is no training time

@@ -30,11 +30,12 @@ log = logging.getLogger(__name__)
 
 
 class Interrupted(Exception):
-    """The run was told to stop (SIGTERM, Ctrl-C), has saved, and can go on."""
+    """The run in `run_dir` was told to stop (SIGTERM, Ctrl-C), has saved, and can go on."""
 
-    def __init__(self, signum: int, message: str):
+    def __init__(self, signum: int, run_dir: Path, message: str):
         super().__init__(message)
         self.signum = signum
+        self.run_dir = run_dir
 
 
 @dataclass
@@ -133,6 +134,12 @@ class _Run:
         if resume:
             _check_same(recipe, record)
         self.start = record.get("iteration", 0)
+        self.unscored = record.get("unscored", False) and validate
+        if self.start == self.total and not self.unscored:
+            raise MXNetSegError(
+                f"the run in {resume} is complete ({self.total} iterations); to train its network further start a new "
+                f"one with --set model.init={record['weights']}"
+            )
         self.best = record.get("best", -1.0)
         self.net = build_network(recipe, self.dataset.num_classes, contexts)
         self.stamp = record.get("stamp") or time.strftime("%Y%m%d_%H%M%S")
@@ -159,7 +166,6 @@ class _Run:
 
     def go(self) -> Result:
         recipe, train_ = self.recipe, self.recipe.train
-        log.info("%s: %d images, %d iterations on %s", self.name, len(self.dataset), self.total, self.contexts)
         if train_.accumulate > 1:
             for parameter in self.net.collect_params().values():
                 if parameter.grad_req != "null":
@@ -170,7 +176,11 @@ class _Run:
         handlers = {s: signal.signal(s, self._stop) for s in (signal.SIGTERM, signal.SIGINT)} if _in_main() else {}
         try:
             with loader, self.log:
-                step = self._load(loader)
+                log.info("%s: %d images, %d iterations on %s", self.name, len(self.dataset), self.total, self.contexts)
+                if self.unscored:  # the run was stopped while it validated
+                    self._validate(self.start)
+                    self._save(self.start)
+                step = self._load(loader) if self.start < self.total else None
                 for iteration in range(self.start, self.total):
                     # dropout too is a function of (seed, iteration), so that a resumed run repeats it
                     mx.random.seed((train_.seed * 1_000_003 + iteration) % 2**31)
@@ -192,8 +202,9 @@ class _Run:
                         self._save(done)
                     if train_.keep_every and done % train_.keep_every == 0:
                         self._save_weights(self._sibling(f"_iter{done}"), done)
-                    if self.signal and not last:
-                        raise Interrupted(self.signal, f"stopped and saved after iteration {done} of {self.total}")
+                    if self.signal and (not last or self.unscored):
+                        message = f"stopped and saved after iteration {done} of {self.total}"
+                        raise Interrupted(self.signal, self.run_dir, message)
         finally:
             for signum, handler in handlers.items():
                 signal.signal(signum, handler)
@@ -246,7 +257,8 @@ class _Run:
         return losses
 
     def _validate(self, done: int) -> None:
-        self.scores = evaluate(
+        """Score; when a signal comes meanwhile, leave the scoring to the continuation."""
+        scores = evaluate(
             self.net,
             self.val_set,
             self.preprocess,
@@ -254,8 +266,13 @@ class _Run:
             self.contexts,
             min(self.recipe.train.workers, 1),
             self.progress,
+            stop=lambda: self.signal is not None,
         )
-        self.log.validated(done, self.scores)
+        self.unscored = scores is None
+        if scores is None:
+            return
+        self.scores = scores
+        self.log.validated(done, scores)
         if self.scores.miou > self.best:
             self.best = self.scores.miou
             self._save_weights(self._sibling("_best"), done)
@@ -265,7 +282,12 @@ class _Run:
         arrays = {f"param:{n}": a for n, a in checkpoint.weights(self.net, self.contexts[0]).items()}
         arrays.update({f"state:{n}": a for n, a in self.optimizer.state().items()})
         record = dict(
-            self._record(done), kind="training", best=self.best, stamp=self.stamp, weights=str(self.weights_path)
+            self._record(done),
+            kind="training",
+            best=self.best,
+            unscored=self.unscored,
+            stamp=self.stamp,
+            weights=str(self.weights_path),
         )
         checkpoint.write(self.run_dir / STATE, arrays, record)
 

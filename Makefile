@@ -1,0 +1,47 @@
+# make demo | test | test-all | lint | format | clean
+# Every target makes its own virtual environment first; PYTHON=python3.10 chooses the Python.
+
+PYTHON ?= $(shell for p in python3.11 python3.10 python3.9 python3.8 python3 python; do \
+	if $$p mxnetseg/preflight.py >/dev/null 2>&1; then echo $$p; exit; fi; done; echo python3)
+VENV := .venv
+RUN := $(VENV)/bin/python
+export WANDB_MODE ?= offline
+
+.PHONY: help demo test test-all lint format clean
+
+help:
+	@echo "make demo      draw a small data set, train, evaluate and predict on it (about 5 minutes)"
+	@echo "make test      lint and tests"
+	@echo "make test-all  the tests that take longer as well"
+	@echo "make lint      check formatting and style;  make format  mend them"
+	@echo "make clean     remove the virtual environment"
+
+demo: $(VENV)/.ready
+	$(RUN) demo/demo.py
+
+test: lint
+	$(RUN) -m pytest -q -m "not slow"
+
+test-all: lint
+	$(RUN) -m pytest -q
+
+lint: $(VENV)/.ready-dev
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+
+format: $(VENV)/.ready-dev
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/.ready: requirements.txt
+	@$(PYTHON) mxnetseg/preflight.py
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@

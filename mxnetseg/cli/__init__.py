@@ -1,0 +1,79 @@
+"""The front door: python -m mxnetseg COMMAND, the console script mxnetseg, train.py and eval.py."""
+
+import argparse
+import importlib
+import sys
+
+from .. import preflight
+
+__all__ = ["main"]
+
+COMMANDS = ("train", "eval", "predict", "data", "doctor")
+
+
+def main(argv=None, program=None) -> int:
+    """Run one command; returns the exit status.
+
+    0: done. 1: `doctor` or `data check` found problems. 2: a mistake the message explains. 128 + n: signal n
+    came, what was done is saved.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    problem = preflight.python_problem() or preflight.numpy_problem()
+    # doctor is there to list such problems
+    if problem and argv[:1] != ["doctor"]:
+        return _fail(problem)
+    from ..errors import MXNetSegError
+
+    try:
+        command, args = _parse(argv, program)
+        return command.run(args) or 0
+    except MXNetSegError as err:
+        return _fail(err)
+    except (ImportError, OSError) as err:
+        message = preflight.explain(err)
+        if message is None:
+            raise
+        return _fail(message)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _parse(argv, program):
+    if program:  # train.py and eval.py are one command each
+        command = _command(argv[0])
+        parser = argparse.ArgumentParser(prog=program, description=command.HELP)
+        command.add_arguments(parser)
+        return command, parser.parse_args(argv[1:])
+    parser = argparse.ArgumentParser(prog="mxnetseg", description="Semantic segmentation on Apache MXNet.")
+    parser.add_argument("--version", action="version", version=f"mxnetseg {_version()}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        command = _command(name)
+        command.add_arguments(subparsers.add_parser(name, help=command.HELP, description=command.HELP))
+    if argv and not argv[0].startswith("-"):
+        argv[0] = _known(argv[0])
+    args = parser.parse_args(argv)
+    return _command(args.command), args
+
+
+def _command(name: str):
+    modules = {"eval": "evaluate"}
+    return importlib.import_module(f".{modules.get(name, name)}", __name__)
+
+
+def _known(name: str) -> str:
+    from ..names import lookup
+
+    return lookup("command", name, {command: command for command in COMMANDS})
+
+
+def _version() -> str:
+    from .. import __version__
+
+    return __version__
+
+
+def _fail(message) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2

@@ -1,0 +1,134 @@
+"""mxnetseg eval"""
+
+import json
+import logging
+import time
+from pathlib import Path
+
+from ..errors import MXNetSegError
+from .options import (
+    add_context,
+    add_inference,
+    add_network,
+    add_quiet,
+    find_checkpoint,
+    inference_overrides,
+    open_network,
+    show_log,
+)
+
+HELP = "Score a checkpoint on a labelled split, or write its predictions."
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="a .params file; bare names: below weights/")
+    parser.add_argument(
+        "--mode",
+        default="val",
+        type=str.lower,
+        choices=("val", "testval", "test"),
+        help="val: scores on the val split; testval, test: write predictions of the val or test split",
+    )
+    parser.add_argument("--data", metavar="NAME", help="data set; the one it was trained on when left out")
+    parser.add_argument("--root", metavar="DIR", help="folder of the data set; datasets/<name> when left out")
+    parser.add_argument("--split", metavar="NAME", help="another split than --mode says")
+    add_context(parser)
+    add_inference(parser)
+    add_network(parser)
+    parser.add_argument("--json", metavar="FILE", help="write the scores to this file, too")
+    parser.add_argument("--out", metavar="DIR", help="folder for predictions; runs/<checkpoint>_<split>_<time> when left out")
+    parser.add_argument("--label-ids", action="store_true", help="write the data set's own label values, too (Cityscapes)")
+    parser.add_argument("--overwrite", action="store_true", help="write over files that are there already")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that read images (1)")
+    parser.add_argument("--config", metavar="FILE", help="take data and evaluation settings from this recipe")
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change its keys")
+    add_quiet(parser)
+
+
+def run(args) -> int:
+    from ..context import parse_contexts
+    from ..data import num_classes_of, open_dataset
+    from ..engine import checkpoint
+    from ..engine.evaluator import evaluate
+    from ..engine.inference import Preprocess
+    from ..engine.predictions import check_free, write_predictions
+
+    show_log(args.quiet)
+    contexts = parse_contexts(args.ctx)
+    path = find_checkpoint(args.checkpoint, args.model)
+    recipe = _recipe(args, checkpoint.read_record(path))
+    split = args.split or (recipe.data.val_split if args.mode != "test" else "test")
+    dataset = open_dataset(recipe.data, split, labelled=args.mode == "val")
+    if args.json:
+        if args.mode != "val":
+            raise MXNetSegError(f"--json holds scores, but --mode {args.mode} only predicts; say --mode val")
+        check_free([Path(args.json)], args.overwrite)
+        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
+    net, record = open_network(args, contexts, num_classes_of(recipe.data))
+    _check_classes(net, record, dataset, path)
+    preprocess = Preprocess(recipe.data.mean, recipe.data.std, recipe.data.base)
+    if args.mode == "val":
+        scores = evaluate(net, dataset, preprocess, recipe.eval, contexts, args.workers, not args.quiet)
+        print(scores.table())
+        if args.json:
+            about = {"checkpoint": str(path), "data": dataset.spec.name, "split": split, "images": len(dataset)}
+            about["eval"] = recipe.eval.model_dump(mode="json")
+            _write_json(Path(args.json), dict(about, **scores.to_dict()))
+        return 0
+    stamp = time.strftime("%Y%m%d_%H%M%S")
+    out = Path(args.out) if args.out else Path("runs") / f"{path.stem}_{split}_{stamp}"
+    count = write_predictions(
+        net,
+        dataset,
+        preprocess,
+        recipe.eval,
+        contexts,
+        out,
+        label_ids=args.label_ids,
+        overwrite=args.overwrite,
+        workers=args.workers,
+        progress=not args.quiet,
+    )
+    print(f"{count} predictions in {out}: color/ and label/" + (" and label_ids/" if args.label_ids else ""))
+    return 0
+
+
+def _recipe(args, record):
+    """The recipe the checkpoint was trained by (or --config), under the options."""
+    from ..config import Recipe, load_recipe, override_recipe
+    from ..names import same
+
+    recipe = load_recipe(args.config) if args.config else Recipe.model_validate(record.get("recipe", {}))
+    overrides = inference_overrides(args)
+    if args.data and not same(args.data, recipe.data.name):
+        # only how images are fed stays what it was in training
+        kept = {key: getattr(recipe.data, key) for key in ("mean", "std", "base")}
+        recipe = recipe.model_copy(update={"data": type(recipe.data)(name=args.data, **kept)})
+    elif not args.data and not args.config and "recipe" not in record:
+        raise MXNetSegError(f"checkpoint {args.checkpoint} does not say what data it was trained on; name --data")
+    if args.root:
+        overrides.append(f"data.root={args.root}")
+    elif recipe.data.root and not Path(recipe.data.root).is_dir():
+        overrides.append("data.root=")  # that was another machine's folder; datasets/<name> may be there
+    return override_recipe(recipe, overrides + args.set)
+
+
+def _check_classes(net, record, dataset, path) -> None:
+    if net.spec["num_classes"] != dataset.num_classes:
+        raise MXNetSegError(
+            f"checkpoint {path} predicts {net.spec['num_classes']} classes, data set {dataset.spec.name} has "
+            f"{dataset.num_classes}; name the --data it was trained on"
+        )
+    trained = record.get("data", {}).get("classes")
+    if trained and trained != dataset.classes:
+        log.warning("the checkpoint was trained on other classes: %s", ", ".join(trained))
+
+
+def _write_json(path: Path, content) -> None:
+    import os
+
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, path)

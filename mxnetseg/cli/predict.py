@@ -1,0 +1,96 @@
+"""mxnetseg predict"""
+
+from pathlib import Path
+from typing import Dict, List
+
+from ..errors import MXNetSegError
+from .options import (
+    add_context,
+    add_inference,
+    add_quiet,
+    find_checkpoint,
+    inference_overrides,
+    show_log,
+)
+
+HELP = "Predict class maps of images, and draw them."
+KINDS = ("label", "color", "overlay", "panel")
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
+    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="a .params file; bare names: below weights/")
+    parser.add_argument("--out", default="runs/predict", metavar="DIR", help="folder for the results (runs/predict)")
+    parser.add_argument(
+        "--save",
+        nargs="+",
+        type=str.lower,
+        choices=KINDS,
+        default=["label", "overlay"],
+        metavar="KIND",
+        help="label: class indices; color: class colours; overlay: colours on the image, with a legend; "
+        "panel: image, prediction and overlay side by side (label overlay)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="write over files that are there already")
+    add_context(parser)
+    add_inference(parser)
+    add_quiet(parser)
+
+
+def run(args) -> int:
+    from tqdm import tqdm
+
+    from ..config import EvalConfig, Recipe, override_recipe
+    from ..context import parse_contexts
+    from ..data.files import read_image
+    from ..engine.predictions import check_free
+    from ..engine.predictor import Predictor
+    from ..visual import save_png
+
+    show_log(args.quiet)
+    images = _images(args.images)
+    targets = {name: {kind: Path(args.out) / f"{name}_{kind}.png" for kind in args.save} for name in images}
+    check_free([path for kinds in targets.values() for path in kinds.values()], args.overwrite)
+    predictor = Predictor(find_checkpoint(args.checkpoint), parse_contexts(args.ctx)[0])
+    recorded = predictor.config.model_dump(mode="json")
+    recipe = override_recipe(Recipe(eval=EvalConfig(**recorded)), inference_overrides(args))
+    predictor.config = recipe.eval
+    for name, source in tqdm(images.items(), unit="img", disable=args.quiet, leave=False):
+        image = read_image(source)
+        prediction = predictor(image)
+        for kind, path in targets[name].items():
+            save_png(path, _picture(kind, image, prediction, predictor))
+    print(f"{len(images)} predictions in {args.out}: {', '.join(f'*_{kind}.png' for kind in args.save)}")
+    return 0
+
+
+def _picture(kind: str, image, prediction, predictor):
+    from .. import visual
+
+    if kind == "label":
+        return prediction
+    if kind == "color":
+        return visual.colorize(prediction, predictor.palette)
+    if kind == "overlay":
+        return visual.with_legend(
+            visual.overlay(image, prediction, predictor.palette), predictor.classes, predictor.palette
+        )
+    return visual.panel(image, None, prediction, predictor.classes, predictor.palette)
+
+
+def _images(sources: List[str]) -> Dict[str, Path]:
+    """Name of the results -> image file."""
+    from ..data.spec import IMAGES
+
+    found: Dict[str, Path] = {}
+    for source in map(Path, sources):
+        files = sorted(f for f in source.iterdir() if f.suffix.lower() in IMAGES) if source.is_dir() else [source]
+        if not files:
+            raise MXNetSegError(f"{source} holds no images ({', '.join(IMAGES)})")
+        for file in files:
+            if not file.is_file():
+                raise MXNetSegError(f"{file}: no such image")
+            if file.stem in found:
+                raise MXNetSegError(f"{found[file.stem]} and {file} would be written to one place; predict them apart")
+            found[file.stem] = file
+    return found

@@ -1,0 +1,73 @@
+"""mxnetseg train"""
+
+import sys
+
+from ..errors import MXNetSegError
+from .options import add_context, add_quiet, show_log
+
+HELP = "Train a network as a recipe (YAML) says."
+
+
+def add_arguments(parser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--model", metavar="NAME", help="take the recipe configs/NAME.yaml")
+    which.add_argument("--config", metavar="FILE", help="take this recipe")
+    which.add_argument("--resume", metavar="DIR", help="go on with the run in this folder (runs/...)")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change keys of the recipe, e.g. optimizer.lr=0.02 train.epochs=50",
+    )
+    parser.add_argument("--root", metavar="DIR", help="folder of the data set (data.root)")
+    add_context(parser)
+    parser.add_argument("--wandb", metavar="PROJECT", help="log to this Weights & Biases project; offline without network")
+    parser.add_argument("--run-dir", metavar="DIR", help="folder for log and curves; runs/<name> when left out")
+    parser.add_argument("--weights-dir", default="weights", metavar="DIR", help="checkpoints go to DIR/<model>/")
+    parser.add_argument("--no-val", action="store_true", help="do not validate while training")
+    add_quiet(parser)
+
+
+def run(args) -> int:
+    from ..config import load_recipe, override_recipe, recipe_for
+    from ..context import parse_contexts
+    from ..engine.trainer import Interrupted, recorded_recipe, train
+
+    overrides = [*args.set, *([f"data.root={args.root}"] if args.root else [])]
+    if args.resume:
+        recipe = override_recipe(recorded_recipe(args.resume), overrides)
+    elif args.config:
+        recipe = load_recipe(args.config, overrides)
+    elif args.model:
+        recipe = recipe_for(args.model, overrides)
+    else:
+        raise MXNetSegError("name what to train: --model NAME (configs/NAME.yaml), --config FILE or --resume DIR")
+    contexts = parse_contexts(args.ctx)
+    show_log(args.quiet)
+    try:
+        result = train(
+            recipe,
+            contexts,
+            run_dir=args.run_dir,
+            resume=args.resume,
+            wandb_project=args.wandb,
+            weights_dir=args.weights_dir,
+            validate=not args.no_val,
+            progress=not args.quiet,
+        )
+    except Interrupted as stop:
+        again = [f"--resume {stop.run_dir}"] + ([f"--ctx {' '.join(args.ctx)}"] if args.ctx else [])
+        again += [f"--wandb {args.wandb}"] if args.wandb else []
+        again += ["--no-val"] if args.no_val else []
+        print(f"{stop}; go on with: python train.py {' '.join(again)}", file=sys.stderr)
+        return 128 + stop.signum
+    if result.scores:
+        print(result.scores.table())
+    if result.best_path:
+        print(f"\nbest   {result.best_path}  (mIoU {100 * result.best:.2f})")
+    print(f"last   {result.last_path}\nrun    {result.run_dir}  (log.txt, metrics.csv, curves.png)")
+    root = f" --root {recipe.data.root}" if recipe.data.root else ""
+    print(f"next   python eval.py --checkpoint {result.best_path or result.last_path}{root} --mode val --ms")
+    return 0

@@ -1,0 +1,87 @@
+"""From images to class maps, in one call."""
+
+from pathlib import Path
+from typing import List, Optional, Union
+
+import mxnet as mx
+import numpy as np
+
+from ..config.schema import EvalConfig
+from ..context import parse_contexts
+from ..data.files import read_image
+from ..data.spec import default_palette
+from ..errors import MXNetSegError
+from .checkpoint import load_network
+from .inference import Preprocess, class_map
+
+__all__ = ["Predictor"]
+
+
+class Predictor:
+    """Predict class maps with one network.
+
+    Parameters
+    ----------
+    net : Segmentor, str or Path
+        An initialized network, or a checkpoint with a record.
+    ctx : mxnet.Context, optional
+        Where to load a checkpoint: the first GPU, else the CPU, when left out. A network stays where it is.
+    config : EvalConfig, optional
+        Sliding window, scales, mirror image; what the checkpoint's recipe says when left out, else whole
+        images at one scale.
+
+    Attributes
+    ----------
+    classes : list of str
+        Names in the order of the class indices.
+    palette : (C, 3) uint8
+        RGB per class.
+    """
+
+    def __init__(self, net, ctx: Optional[mx.Context] = None, config: Optional[EvalConfig] = None):
+        if isinstance(net, (str, Path)):
+            net = load_network(net, ctx or parse_contexts(None)[0])
+            net.hybridize(static_alloc=True)
+        self.net = net
+        self.context = net.collect_params().list_ctx()[0]
+        record = getattr(net, "record", {})
+        data = record.get("data", {})
+        self.preprocess = Preprocess(**{key: data[key] for key in ("mean", "std", "base") if key in data})
+        self.config = config or EvalConfig(**record.get("recipe", {}).get("eval", {}))
+        count = net.spec.get("num_classes", 255)
+        self.classes: List[str] = data.get("classes") or [f"class {i}" for i in range(count)]
+        self.palette = np.array(data.get("palette") or default_palette(count), np.uint8)
+
+    def __call__(self, image: Union[np.ndarray, str, Path, list, tuple]):
+        """Class map (H, W) uint8 of an image, at the image's own size.
+
+        `image` is an RGB array (H, W, 3) uint8, the path of an image file, or a list of these, of any
+        sizes, which gives a list.
+
+        Raises
+        ------
+        MXNetSegError
+            A file that can't be read, or an array of another shape or type.
+        """
+        if isinstance(image, (list, tuple)):
+            # all are queued before the first is waited for, so reading overlaps with computing
+            maps = [self._queue(one) for one in image]
+            return [one.asnumpy() for one in maps]
+        return self._queue(image).asnumpy()
+
+    def _queue(self, image) -> mx.nd.NDArray:
+        return class_map(self.net, as_image(image), self.preprocess, self.config, self.context)
+
+
+def as_image(image) -> np.ndarray:
+    """An array as it is, once checked; a path read."""
+    if isinstance(image, (str, Path)):
+        return read_image(image)
+    if not isinstance(image, np.ndarray):
+        raise MXNetSegError(f"an image is an RGB array (H, W, 3) uint8 or a path, not a {type(image).__name__}")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise MXNetSegError(
+            f"an image is an RGB array (H, W, 3) of uint8; got shape {image.shape} of {image.dtype}. Grey images: "
+            "np.repeat(grey[..., None], 3, 2); floats from 0 to 1: (255 * image).round().astype('uint8')"
+        )
+    return image

@@ -1,0 +1,104 @@
+"""What has to be there before anything else works, with the remedy for what is not.
+
+Run as a script before anything is installed (`python mxnetseg/preflight.py`, as the Makefile does), so
+every Python must be able to parse it, and it imports nothing but the standard library.
+"""
+
+import ctypes
+import re
+import sys
+
+OLDEST, NEWEST = (3, 8), (3, 11)
+
+# shared library -> Debian / Ubuntu package
+PACKAGES = {
+    "libGL.so.1": "libgl1",
+    "libgthread-2.0.so.0": "libglib2.0-0",
+    "libgomp.so.1": "libgomp1",
+    "libquadmath.so.0": "libquadmath0",
+    "libgfortran.so.3": "libgfortran3",
+}
+
+
+def python_problem(version=None):
+    """Why this Python can't run MXNetSeg, or None."""
+    version = tuple(version or sys.version_info)[:2]
+    if OLDEST <= version <= NEWEST:
+        return None
+    return (
+        "Python %d.%d does not work; MXNetSeg needs Python 3.8, 3.9, 3.10 or 3.11: MXNet 1.9.1 needs NumPy older "
+        "than 1.24, which has no build for newer ones. Install one of them (apt-get install python3.11 python3.11-venv, "
+        "pyenv install 3.11, or conda create -n mxnetseg python=3.11) and name it: make PYTHON=python3.11 ..." % version
+    )
+
+
+def venv_problem():
+    """Why no virtual environment can be made, or None."""
+    try:
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
+    except ImportError:
+        return "this Python can't make virtual environments; apt-get install python%d.%d-venv" % sys.version_info[:2]
+    return None
+
+
+def library_problems():
+    """What to do about each shared library that opencv-python needs and this machine lacks."""
+    if not sys.platform.startswith("linux"):
+        return []
+    problems = []
+    for library in ("libGL.so.1", "libgthread-2.0.so.0"):
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            problems.append(missing_library(library))
+    return problems
+
+
+def missing_library(library):
+    """The sentence that names a library and the package that brings it."""
+    package = PACKAGES.get(library)
+    remedy = "apt-get install " + package if package else "install the package that brings it"
+    return "%s is missing (OpenCV or MXNet needs it); %s" % (library, remedy)
+
+
+def numpy_problem():
+    """Why the installed NumPy does not work, or None; without importing it."""
+    from importlib import metadata
+
+    try:
+        version = metadata.version("numpy")
+    except metadata.PackageNotFoundError:
+        return "NumPy is not installed; pip install -r requirements.txt"
+    numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:2])
+    if numbers >= (1, 24):
+        return "NumPy %s does not work with MXNet 1.9.1; pip install numpy==1.23.5" % version
+    return None
+
+
+def explain(error):
+    """What an ImportError or OSError from an import means for the user, or None if it is something else."""
+    text = str(error)
+    library = re.search(r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object", text)
+    if library:
+        return missing_library(library.group(1))
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("mxnetseg"):
+        return "the package %s is not installed; pip install -r requirements.txt" % error.name
+    return None
+
+
+def problems():
+    """Everything that is wrong before a single package is looked at."""
+    first = python_problem()
+    if first:
+        return [first]
+    found = library_problems()
+    venv = venv_problem()
+    return found + ([venv] if venv else [])
+
+
+if __name__ == "__main__":
+    found = problems()
+    for problem in found:
+        sys.stderr.write("error: %s\n" % problem)
+    sys.exit(2 if found else 0)

@@ -1,0 +1,49 @@
+"""Environment variables that MXNet reads once, when it is imported.
+
+Only what is not set already is set; MXNETSEG_STARTUP=0 leaves the environment alone.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+__all__ = ["cores", "prepare"]
+
+
+def prepare() -> None:
+    """Set what is not set; does nothing after MXNet was imported."""
+    if "mxnet" in sys.modules or os.environ.get("MXNETSEG_STARTUP") == "0":
+        return
+    # MXNet would take half of the processors for hyper-threads, whether they are or not
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
+    # waiting threads that spin slow everything down on a machine that is shared
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # above 8 uses of one tensor MXNet may sum gradients in place, wrongly for operators loaded from libraries
+    os.environ.setdefault("MXNET_EXEC_INPLACE_GRAD_SUM_CAP", "100000")
+
+
+def cores() -> int:
+    """Physical cores that this process may use."""
+    try:
+        allowed = os.sched_getaffinity(0)
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
+    physical = {_core_of(cpu) for cpu in allowed}
+    return max(1, min(len(physical), _quota()))
+
+
+def _core_of(cpu: int):
+    topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
+    try:
+        return (topology / "physical_package_id").read_text(), (topology / "core_id").read_text()
+    except OSError:
+        return cpu
+
+
+def _quota() -> int:
+    """Processors that a container is granted."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, int(quota) // int(period))
+    except (OSError, ValueError):  # no limit ("max"), or no cgroup v2
+        return 1 << 30

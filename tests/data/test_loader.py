@@ -1,0 +1,137 @@
+"""Loading: the same samples whatever the number of workers, seekable, and honest about what fails."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mxnetseg.config import DataConfig
+from mxnetseg.data import EvalLoader, SampleStream, TrainLoader, TrainTransform, open_dataset
+from mxnetseg.data.sampling import Draw, sample_rng
+from mxnetseg.data.workers import WorkerPool
+from mxnetseg.errors import MXNetSegError
+
+
+@pytest.fixture
+def data(streets):
+    return DataConfig(name="streets", root=str(streets), augment=dict(crop=48, photometric=True, blur=0.5))
+
+
+def batches(data, workers, count=4, start=0, seed=3):
+    dataset = open_dataset(data, "train")
+    stream = SampleStream(len(dataset), 4, seed)
+    with TrainLoader(dataset, TrainTransform(data), stream, workers, start) as loader:
+        return [next(loader) for _ in range(count)]
+
+
+def assert_equal(left, right):
+    for a, b in zip(left, right):
+        assert a.names == b.names
+        np.testing.assert_array_equal(a.images, b.images)
+        np.testing.assert_array_equal(a.labels, b.labels)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_workers_do_not_change_what_is_seen(data, workers):
+    assert_equal(batches(data, 0), batches(data, workers))
+
+
+def test_a_run_goes_on_anywhere(data):
+    assert_equal(batches(data, 0, 6)[3:], batches(data, 0, 3, start=3))
+
+
+def test_an_epoch_shows_every_sample_once_and_epochs_differ(data):
+    stream = SampleStream(10, 4, 0)
+    draws = [draw for number in range(10) for draw in stream.batch(number)]
+    for epoch in range(4):
+        part = draws[10 * epoch : 10 * epoch + 10]
+        assert sorted(d.index for d in part) == list(range(10)) and {d.epoch for d in part} == {epoch}
+    assert [d.index for d in draws[:10]] != [d.index for d in draws[10:20]]
+    assert [d.index for d in draws[:10]] != [d.index for d in SampleStream(10, 10, 1).batch(0)]
+
+
+def test_a_sample_looks_different_in_every_epoch_and_seed():
+    first = sample_rng(0, Draw(0, 5)).random()
+    others = [sample_rng(*args).random() for args in ((0, Draw(1, 5)), (0, Draw(0, 6)), (1, Draw(0, 5)))]
+    assert first not in others and first == sample_rng(0, Draw(0, 5)).random()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_file_is_named(data, streets, tmp_path, workers):
+    import shutil
+
+    root = tmp_path / "copy"
+    shutil.copytree(streets, root)
+    (root / "labels/train/0003.png").write_bytes(b"broken")
+    with pytest.raises(MXNetSegError, match=r"0003\.png"):
+        batches(data.model_copy(update={"root": str(root)}), workers, 3)
+
+
+def test_evaluation_sees_everything_once_in_order(data):
+    dataset = open_dataset(data, "val")
+    for workers in (0, 2):
+        samples = list(EvalLoader(dataset, workers))
+        assert [s.name for s in samples] == dataset.names
+        np.testing.assert_array_equal(samples[2].image, dataset.load(2).image)
+
+
+class Die:
+    """A task for a worker: kills its own process at task 3."""
+
+    def name(self, task):
+        return f"train/number{task}"
+
+    def __call__(self, task):
+        if task == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return task * 10
+
+
+def test_a_worker_that_dies_names_the_sample_and_leaves_no_process():
+    pool = WorkerPool(Die(), 2)
+    for task in range(5):
+        pool.submit(task)
+    assert [pool.result() for _ in range(3)] == [0, 10, 20]
+    with pytest.raises(MXNetSegError, match=r"worker died \(signal 9\) on sample train/number3"):
+        pool.result()
+    assert all(process.poll() is not None for process in pool._processes)
+
+
+def test_workers_end_with_their_parent():
+    script = (
+        "import os, tests.data.test_loader as t\n"
+        "pool = t.WorkerPool(t.Die(), 2)\n"
+        "print(*[p.pid for p in pool._processes], flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, stdout=subprocess.PIPE, timeout=60)
+    for pid in map(int, done.stdout.split()):
+        for _ in range(100):
+            if not os.path.exists(f"/proc/{pid}") or b"(zombie)" in open(f"/proc/{pid}/status", "rb").read():
+                break
+            __import__("time").sleep(0.1)
+        else:
+            pytest.fail(f"worker {pid} lives on")
+
+
+def test_loading_never_imports_mxnet():
+    script = "import sys, mxnetseg.data, mxnetseg.metrics, mxnetseg.config, mxnetseg.visual; print('mxnet' in sys.modules)"
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, stdout=subprocess.PIPE, timeout=60)
+    assert done.stdout.strip() == b"False"
+
+
+def test_sizes_that_differ_need_a_crop(own_folder):
+    from pathlib import Path
+
+    from mxnetseg.visual import save_png
+
+    save_png(Path(own_folder["root"]) / "images/train/p0.png", np.zeros((10, 10, 3), np.uint8))
+    save_png(Path(own_folder["root"]) / "masks/train/p0_mask.png", np.zeros((10, 10), np.uint8))
+    data = DataConfig(**own_folder, augment=dict(crop=None, scale=(1, 1)))
+    with pytest.raises(MXNetSegError, match="differ in size.*set data.augment.crop"):
+        batches(data, 0, 1)
