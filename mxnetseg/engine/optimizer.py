@@ -10,7 +10,23 @@ from ..config.schema import OptimizerConfig, ParamRule
 from ..errors import MXNetSegError
 from ..names import lookup, near
 
-__all__ = ["AdamW", "Optimizer"]
+__all__ = ["NAG", "AdamW", "Optimizer"]
+
+
+class NAG(mx.optimizer.NAG):
+    """Nesterov's momentum with the decay in the gradient: m <- mu * m - lr * g, w <- w + mu * m - lr * g.
+
+    MXNet's kernel writes the weight first and then decays the momentum by the new weight.
+    """
+
+    def _update_impl(self, index, weight, grad, state, multi_precision=False):
+        decay = super()._get_wd(index)
+        if decay:
+            grad = grad + decay * weight
+        super()._update_impl(index, weight, grad, state, multi_precision)
+
+    def _get_wd(self, index):
+        return 0.0  # it is in the gradient
 
 
 class AdamW(mx.optimizer.Adam):
@@ -31,7 +47,7 @@ def _sgd(c):
 
 
 def _nag(c):
-    return mx.optimizer.NAG(learning_rate=c.lr, momentum=c.momentum, wd=c.weight_decay)
+    return NAG(learning_rate=c.lr, momentum=c.momentum, wd=c.weight_decay)
 
 
 def _adam(c, kind=mx.optimizer.Adam):

@@ -1,0 +1,143 @@
+"""Windows, scales and mirror images: averages of softmax probabilities, equal to a naive reference."""
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import nd
+
+from mxnetseg import create_model
+from mxnetseg.config import EvalConfig
+from mxnetseg.data.transforms import resize
+from mxnetseg.engine.inference import Preprocess, class_map, class_probabilities, windows
+
+CPU = mx.cpu()
+PREPROCESS = Preprocess()
+
+
+@pytest.fixture(scope="module")
+def net():
+    mx.random.seed(0)
+    np.random.seed(0)
+    net = create_model("fcn", "mobilenet_v2_0_25", num_classes=4)
+    net.initialize(mx.init.Xavier(magnitude=4))
+    factor = 2 / net(PREPROCESS(image()[None], CPU)).asnumpy().std()
+    return lambda x: net(x) * factor  # an untrained network is never sure; this one is
+
+
+def image(height=50, width=70, seed=0):
+    return np.random.RandomState(seed).randint(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def softmax(net, array):
+    """(H, W, 3) uint8 -> (C, H, W) float64."""
+    scores = net(PREPROCESS(array[None], CPU)).asnumpy()[0].astype(np.float64)
+    scores = np.exp(scores - scores.max(0))
+    return scores / scores.sum(0)
+
+
+def enlarge(probabilities, height, width):
+    array = nd.array(probabilities[None])
+    return nd.contrib.BilinearResize2D(array, height=height, width=width, align_corners=False).asnumpy()[0]
+
+
+def got(net, array, **config):
+    return class_probabilities(net, array, PREPROCESS, EvalConfig(**config), CPU).asnumpy()[0]
+
+
+@pytest.mark.parametrize("size, window, stride, expected", [
+    (10, 10, 5, [0]),
+    (8, 10, 5, [0]),
+    (11, 10, 5, [0, 1]),
+    (20, 10, 5, [0, 5, 10]),
+    (21, 10, 7, [0, 7, 11]),
+])
+def test_windows_stay_inside_and_cover_all(size, window, stride, expected):
+    assert windows(size, window, stride) == expected
+
+
+@pytest.mark.parametrize("size", range(1, 60, 7))
+@pytest.mark.parametrize("window, stride", [(7, 1), (10, 7), (16, 16), (64, 40)])
+def test_every_pixel_is_in_a_window(size, window, stride):
+    starts = windows(size, window, stride)
+    covered = {p for s in starts for p in range(s, s + min(window, size))}
+    assert covered == set(range(size)) and len(set(starts)) == len(starts)
+
+
+def test_one_scale_is_the_softmax(net):
+    np.testing.assert_allclose(got(net, image()), softmax(net, image()), atol=1e-5)
+
+
+def test_sliding_windows_average_where_they_overlap(net):
+    array = image()
+    total, count = np.zeros((4, 50, 70)), np.zeros((50, 70))
+    for top in (0, 18):
+        for left in (0, 24, 38):
+            total[:, top : top + 32, left : left + 32] += softmax(net, array[top : top + 32, left : left + 32])
+            count[top : top + 32, left : left + 32] += 1
+    for batch_size in (1, 4):
+        out = got(net, array, crop=32, stride=[18, 24], batch_size=batch_size)
+        np.testing.assert_allclose(out, total / count, atol=1e-5)
+
+
+def test_a_window_larger_than_the_image_is_the_whole_image(net):
+    np.testing.assert_allclose(got(net, image(), crop=[100, 200]), softmax(net, image()), atol=1e-5)
+    np.testing.assert_allclose(got(net, image(), crop=[100, 70]), softmax(net, image()), atol=1e-5)
+
+
+def test_scales_and_flip_average_probabilities(net):
+    array, expected = image(), 0
+    for scale in (0.5, 1.0, 1.5):
+        scaled = resize(array, round(50 * scale), round(70 * scale))
+        both = (softmax(net, scaled) + softmax(net, scaled[:, ::-1])[..., ::-1]) / 2
+        expected = expected + enlarge(both, 50, 70) / 3
+    out = got(net, array, scales=[0.5, 1.0, 1.5], flip=True)
+    np.testing.assert_allclose(out, expected, atol=1e-5)
+    np.testing.assert_allclose(out.sum(0), 1, atol=1e-5)
+
+
+def test_everything_at_once(net):
+    def slide(view):
+        height, width = view.shape[:2]
+        total, count = np.zeros((4, height, width)), np.zeros((height, width))
+        for top in windows(height, 24, 16):
+            for left in windows(width, 24, 16):
+                part = slice(top, top + 24), slice(left, left + 24)
+                total[(slice(None), *part)] += softmax(net, view[part])
+                count[part] += 1
+        return total / count
+
+    array, expected = image(), 0
+    for scale in (1.0, 2.0):
+        scaled = resize(array, round(40 * scale * 5 / 7), round(40 * scale))
+        both = (slide(scaled) + slide(scaled[:, ::-1])[..., ::-1]) / 2
+        expected = expected + enlarge(both, 50, 70) / 2
+    out = got(net, array, base=40, crop=24, stride=16, scales=[1.0, 2.0], flip=True)
+    np.testing.assert_allclose(out, expected, atol=1e-5)
+
+
+def test_the_shortcut_without_softmax_gives_the_same_classes(net):
+    array = image()
+    short = class_map(net, array, PREPROCESS, EvalConfig(), CPU).asnumpy()
+    assert short.dtype == np.uint8 and short.shape == (50, 70)
+    assert (short == got(net, array).argmax(0)).mean() > 0.999
+
+
+def test_large_logits_do_not_overflow(net):
+    class Loud:
+        def __call__(self, x):
+            return net(x) * 1e5
+
+    out = class_probabilities(Loud(), image(), PREPROCESS, EvalConfig(scales=[0.5, 1.0], flip=True), CPU).asnumpy()
+    assert np.isfinite(out).all()
+
+
+def test_the_base_is_the_long_side_at_scale_one(net):
+    sizes = []
+
+    def spy(x):
+        sizes.append(x.shape[2:])
+        return net(x)
+
+    class_map(spy, image(), Preprocess(base=140), EvalConfig(scales=[1.0, 0.5]), CPU)
+    class_map(spy, image(), Preprocess(base=140), EvalConfig(base=35), CPU)
+    assert sizes == [(100, 140), (50, 70), (25, 35)]

@@ -1,0 +1,105 @@
+"""Scores equal a naive reference exactly."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mxnetseg.errors import MXNetSegError
+from mxnetseg.metrics import ConfusionMatrix
+
+
+def naive(pairs, classes):
+    """PA, mAcc, mIoU, per-class IoU, pixel by pixel in plain Python."""
+    both = [(int(t), int(p)) for truth, prediction in pairs for t, p in zip(truth.ravel(), prediction.ravel())]
+    both = [(t, p) for t, p in both if t != 255]
+    iou, accuracy = [], []
+    for c in range(classes):
+        true = sum(t == c for t, _ in both)
+        hit = sum(t == c and p == c for t, p in both)
+        union = sum(t == c or p == c for t, p in both)
+        iou.append(hit / union if true else None)
+        accuracy.append(hit / true if true else None)
+
+    def mean(values):
+        values = [v for v in values if v is not None]
+        return sum(values) / len(values) if values else 0.0
+
+    correct = sum(t == p for t, p in both)
+    return correct / max(len(both), 1), mean(accuracy), mean(iou), iou, accuracy
+
+
+@st.composite
+def class_maps(draw):
+    classes = draw(st.integers(1, 9))
+    values = st.one_of(st.integers(0, classes - 1), st.just(255))
+    pairs = []
+    for _ in range(draw(st.integers(1, 3))):
+        shape = draw(st.tuples(st.integers(1, 6), st.integers(1, 6)))
+        truth = draw(arrays(np.uint8, shape, elements=values))
+        pairs.append((truth, draw(arrays(np.uint8, shape, elements=st.integers(0, classes - 1)))))
+    return classes, pairs
+
+
+@settings(max_examples=300, deadline=None)
+@given(class_maps())
+def test_scores_equal_the_naive_reference_exactly(drawn):
+    classes, pairs = drawn
+    confusion = ConfusionMatrix(classes)
+    for truth, prediction in pairs:
+        confusion.update(truth, prediction)
+    scores = confusion.scores([f"c{i}" for i in range(classes)])
+    assert (scores.pa, scores.macc, scores.miou, scores.iou, scores.accuracy) == naive(pairs, classes)
+    assert scores.absent == [f"c{i}" for i in range(classes) if scores.iou[i] is None]
+
+
+def test_absent_classes_are_left_out_and_said_so():
+    confusion = ConfusionMatrix(3)
+    confusion.update(np.array([0, 0, 1], np.uint8), np.array([0, 2, 1], np.uint8))
+    scores = confusion.scores(["a", "b", "c"])
+    assert scores.miou == (0.5 + 1) / 2 and scores.pa == 2 / 3 and scores.iou[2] is None
+    assert "not in the truth, left out of the means: c" in scores.table()
+    assert scores.to_dict()["absent"] == ["c"] and scores.to_dict()["classes"]["c"]["iou"] is None
+
+
+def test_counts_stay_exact_beyond_float_precision():
+    confusion = ConfusionMatrix(2)
+    confusion.matrix[:] = [[2**53, 1], [0, 3]]
+    confusion.update(np.zeros(1, np.uint8), np.zeros(1, np.uint8))
+    assert confusion.matrix.dtype == np.int64 and confusion.matrix[0, 0] == 2**53 + 1
+    assert confusion.scores(["a", "b"]).pixels[0] == 2**53 + 2
+
+
+def test_nothing_counted_is_zero_not_nan():
+    scores = ConfusionMatrix(2).scores(["a", "b"])
+    assert (scores.pa, scores.macc, scores.miou) == (0, 0, 0) and scores.absent == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "truth, prediction, message",
+    [
+        (np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8), "shape"),
+        (np.zeros(2, np.int64), np.zeros(2, np.uint8), "uint8"),
+        (np.array([3], np.uint8), np.array([0], np.uint8), "truth 3, prediction 0"),
+        (np.array([0], np.uint8), np.array([255], np.uint8), "truth 0, prediction 255"),
+    ],
+)
+def test_mistakes(truth, prediction, message):
+    with pytest.raises(MXNetSegError, match=message):
+        ConfusionMatrix(3).update(truth, prediction)
+
+
+def test_memory_stays_flat():
+    rng = np.random.RandomState(0)
+    truth, prediction = rng.randint(0, 19, (2, 128, 256)).astype(np.uint8)
+    confusion = ConfusionMatrix(19)
+    confusion.update(truth, prediction)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(200):
+        confusion.update(truth, prediction)
+    assert tracemalloc.get_traced_memory()[0] - before < 20_000
+    tracemalloc.stop()
