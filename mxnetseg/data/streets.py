@@ -127,7 +127,7 @@ class _Scene:
             if self.rng.random() < 0.6:
                 corners = [(left, self.horizon + 2), (left + wide, self.horizon + 2)]
                 corners += [(left + wide, self.horizon - high), (left, self.horizon - high)]
-                self.wall(np.array(corners), rows=3, columns=3)
+                self.wall(np.array(corners), rows=2, columns=2)
             else:
                 foliage = self.colour((60, 100), (95, 140), (50, 85))
                 self.ellipse((left + wide / 2, self.horizon), (wide * 0.6, high * 0.7), foliage, TREE, 16)
@@ -136,7 +136,7 @@ class _Scene:
     def wall(self, corners: np.ndarray, rows: int, columns: int) -> None:
         """A facade with windows; corners: below left, below right, above right, above left."""
         brick = self.colour((110, 210), (85, 180), (75, 165))
-        self.polygon(corners, brick, BUILDING, 9, 3)
+        self.polygon(corners, brick, BUILDING, 7, 3)
         glass = self.colour((40, 110), (55, 125), (75, 150))
         low_left, low_right, high_right, high_left = corners
 
@@ -193,7 +193,7 @@ class _Scene:
             near = self.rng.uniform(0.08, 0.14)
             while near < 1.2:
                 end = near * self.rng.uniform(1.35, 1.9)
-                if self.rng.random() < 0.72:
+                if self.rng.random() < 0.85:
                     high = self.rng.uniform(3.5, 7)
                     corners = [self.place(side, near), self.place(side, end)]
                     corners += [self.place(side, end, high), self.place(side, near, high)]
@@ -206,11 +206,11 @@ class _Scene:
         for _ in range(rng.integers(1, 4)):
             plan.append((rng.uniform(0.22, 0.6), self.car, rng.choice([-1, 1]) * rng.uniform(0.14, 0.36)))
         for kind, most, low, high in (
-            (self.tree, 4, 0.25, 0.8),
-            (self.pole, 4, 0.35, 0.9),
-            (self.traffic_sign, 4, 0.32, 0.85),
-            (self.person, 5, 0.35, 0.9),
-            (self.bin, 3, 0.3, 0.8),
+            (self.tree, 3, 0.3, 0.8),
+            (self.pole, 3, 0.45, 0.95),
+            (self.traffic_sign, 3, 0.42, 0.85),
+            (self.person, 4, 0.42, 0.9),
+            (self.bin, 2, 0.35, 0.8),
         ):
             for _ in range(rng.integers(1, most + 1)):
                 sign, kerb = ((-1, self.left), (1, self.right))[rng.integers(2)]
@@ -241,18 +241,18 @@ class _Scene:
     def pole(self, side, near) -> None:
         self.shadow(side, near, 0.2)
         grey = self.rng.uniform(90, 150) + self.colour((-8, 8), (-8, 8), (-8, 8))
-        self.polygon(self.box(side, near, 0, 3.4, 0.13), grey, POLE, 6)
+        self.polygon(self.box(side, near, 0, 3.4, 0.17), grey, POLE, 6)
         x, y = self.place(side, near, 3.4)
         eye = near * (self.height - self.horizon)
         reach = -np.sign(side) * 0.8 * eye  # the lamp hangs over the street
         self.polygon([(x, y), (x + reach, y - 0.1 * eye), (x + reach, y + 0.08 * eye), (x, y + 0.16 * eye)], grey, POLE, 6)
 
     def traffic_sign(self, side, near) -> None:
-        self.polygon(self.box(side, near, 0, 1.7, 0.12), self.rng.uniform(130, 170) + np.zeros(3), POLE, 6)
+        self.polygon(self.box(side, near, 0, 1.7, 0.16), self.rng.uniform(130, 170) + np.zeros(3), POLE, 6)
         face = [(190, 30, 35), (30, 70, 180), (240, 200, 40)][self.rng.integers(3)]
         face = np.array(face) * self.rng.uniform(0.8, 1.1)
         x, y = self.place(side, near, 2.0)
-        radius = 0.42 * near * (self.height - self.horizon)
+        radius = 0.48 * near * (self.height - self.horizon)
         shape = self.rng.integers(3)
         if shape == 0:
             self.ellipse((x, y), (radius, radius), face, SIGN, 4)

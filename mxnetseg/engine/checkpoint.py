@@ -5,6 +5,7 @@ follows), then a record (JSON), the record's length (8 bytes, little-endian) and
 """
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -42,6 +43,8 @@ def write(path, arrays: Dict[str, nd.NDArray], record: Dict[str, Any]) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):  # of a process that was killed here
+        left.unlink()
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     os.close(handle)
     try:

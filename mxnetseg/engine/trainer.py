@@ -142,9 +142,9 @@ class _Run:
             )
         self.best = record.get("best", -1.0)
         self.net = build_network(recipe, self.dataset.num_classes, contexts)
-        self.stamp = record.get("stamp") or time.strftime("%Y%m%d_%H%M%S")
         spec = self.net.spec
-        self.name = f"{spec['name']}_{spec['backbone']}_{self.dataset.spec.name}_{self.stamp}"
+        title = f"{spec['name']}_{spec['backbone']}_{self.dataset.spec.name}"
+        self.name = record.get("name") or _free_name(title, weights_dir / spec["name"])
         self.weights_path = Path(record.get("weights") or weights_dir / spec["name"] / f"{self.name}.params")
         self.run_dir = Path(resume if resume else run_dir or Path("runs") / self.name)
         if not resume and (self.run_dir / STATE).exists():
@@ -286,7 +286,7 @@ class _Run:
             kind="training",
             best=self.best,
             unscored=self.unscored,
-            stamp=self.stamp,
+            name=self.name,
             weights=str(self.weights_path),
         )
         checkpoint.write(self.run_dir / STATE, arrays, record)
@@ -335,6 +335,16 @@ class _Run:
 STATE = "state.ckpt"
 # what may differ between a run and its continuation
 FREE = {"train.workers", "train.val_every", "train.save_every", "train.keep_every", "data.root", "description"}
+
+
+def _free_name(title: str, weights_dir: Path) -> str:
+    """<title>_<time>, and a number when a run of this very second has that name."""
+    name = unique = f"{title}_{time.strftime('%Y%m%d_%H%M%S')}"
+    number = 1
+    while (Path("runs") / unique).exists() or any(weights_dir.glob(f"{unique}*.params")):
+        number += 1
+        unique = f"{name}_{number}"
+    return unique
 
 
 def _read_state(run_dir: str):

@@ -1,0 +1,268 @@
+"""Training runs: resumed ones equal uninterrupted ones bit for bit, whatever ended them."""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from mxnetseg.config import load_recipe
+from mxnetseg.engine import checkpoint, trainer
+from mxnetseg.engine.runlog import RunLog
+from mxnetseg.engine.trainer import Interrupted, train
+from mxnetseg.errors import MXNetSegError
+
+ROOT = Path(__file__).resolve().parents[2]
+CPU = [mx.cpu()]
+
+
+def go(recipe_file, *overrides, contexts=CPU, **kwargs):
+    kwargs.setdefault("run_dir", "run")
+    return train(load_recipe(recipe_file, overrides), contexts, weights_dir=f"w_{kwargs['run_dir']}", progress=False, **kwargs)
+
+
+def resume(recipe_file, *overrides, run_dir="run", contexts=CPU):
+    return train(load_recipe(recipe_file, overrides), contexts, resume=run_dir, progress=False)
+
+
+def stop_after(monkeypatch, iteration, signum=signal.SIGTERM):
+    """Send this process a signal while the given iteration is logged."""
+    original = RunLog.step
+
+    def step(self, done, *args):
+        original(self, done, *args)
+        if done == iteration:
+            os.kill(os.getpid(), signum)
+
+    monkeypatch.setattr(RunLog, "step", step)
+
+
+def state(run_dir="run"):
+    arrays, record = checkpoint.read(Path(run_dir) / trainer.STATE)
+    return {name: array.asnumpy() for name, array in arrays.items()}, record
+
+
+def assert_same(left, right):
+    assert left.keys() == right.keys()
+    for name in left:
+        np.testing.assert_array_equal(left[name], right[name], err_msg=name)
+
+
+@pytest.mark.parametrize("iteration", [1, 3, 4])  # 10 images, batches of 4: none of them ends an epoch
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["optimizer.name=adam"],
+        ["optimizer.name=sgd", "optimizer.lr=0.01", "train.accumulate=2", "optimizer.clip_norm=1.0"],
+        ["optimizer.name=adamw", "train.static=true", "model.aux=true"],
+    ],
+    ids=["adam", "sgd_accumulate", "adamw_dropout_aux"],
+)
+def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(recipe_file, monkeypatch, overrides, iteration):
+    whole = go(recipe_file, *overrides, run_dir="whole")
+    with monkeypatch.context() as patch, pytest.raises(Interrupted) as stop:
+        stop_after(patch, iteration)
+        go(recipe_file, *overrides)
+    assert stop.value.signum == signal.SIGTERM and f"iteration {iteration} of 6" in str(stop.value)
+    again = resume(recipe_file, *overrides)
+    assert_same(state("whole")[0], state("run")[0])
+    assert again.best == whole.best and again.scores == whole.scores
+    last, best = (checkpoint.read(p)[0] for p in (again.last_path, again.best_path))
+    for ours, theirs in ((last, whole.last_path), (best, whole.best_path)):
+        theirs = checkpoint.read(theirs)[0]
+        assert all((ours[n].asnumpy() == theirs[n].asnumpy()).all() for n in theirs)
+
+
+def test_a_signal_during_validation_leaves_it_to_the_continuation(recipe_file, monkeypatch):
+    whole = go(recipe_file, run_dir="whole")
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        original = trainer.evaluate
+
+        def evaluate(*args, **kwargs):
+            os.kill(os.getpid(), signal.SIGINT)
+            return original(*args, **kwargs)
+
+        patch.setattr(trainer, "evaluate", evaluate)
+        go(recipe_file)
+    assert state()[1]["unscored"] and state()[1]["iteration"] == 3
+    again = resume(recipe_file)
+    assert again.best == whole.best
+    assert_same(state("whole")[0], state("run")[0])
+
+
+def test_a_complete_run_can_not_be_resumed(recipe_file):
+    go(recipe_file)
+    with pytest.raises(MXNetSegError, match=r"complete \(6 iterations\).*--set model.init="):
+        resume(recipe_file)
+
+
+def test_a_run_is_not_resumed_with_another_recipe(recipe_file, monkeypatch):
+    stop_after(monkeypatch, 2)
+    with pytest.raises(Interrupted):
+        go(recipe_file)
+    with pytest.raises(MXNetSegError, match=r"optimizer.lr \(0.003 then, 0.5 now\)"):
+        resume(recipe_file, "optimizer.lr=0.5")
+    with pytest.raises(MXNetSegError, match="no state.ckpt in there"):
+        resume(recipe_file, run_dir="elsewhere")
+
+
+def test_contexts_share_a_batch_as_if_it_were_one(recipe_file):
+    """GroupNorm does not mix images, so any split must give the same steps; batches of 5 split unevenly."""
+    fixed = ["model.norm=gn", "train.batch_size=5", "data.augment.photometric=false", "optimizer.name=sgd"]
+    results = {}
+    for count in (1, 2, 4):
+        go(recipe_file, *fixed, contexts=[mx.cpu(i) for i in range(count)], run_dir=f"n{count}")
+        results[count] = [float(row["loss"]) for row in rows(f"n{count}") if row["loss"]], state(f"n{count}")[0]
+    for count in (2, 4):
+        np.testing.assert_allclose(results[count][0], results[1][0], rtol=1e-4)
+        for name, array in results[1][1].items():
+            np.testing.assert_allclose(results[count][1][name], array, rtol=2e-2, atol=2e-4, err_msg=name)
+
+
+def test_synchronised_norm_on_two_contexts(recipe_file):
+    result = go(recipe_file, "model.norm=syncbn", contexts=[mx.cpu(0), mx.cpu(1)])
+    assert result.scores is not None and result.last_path.exists()
+
+
+def rows(run_dir="run"):
+    with open(Path(run_dir) / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_what_a_run_leaves(recipe_file):
+    result = go(recipe_file, "train.keep_every=2")
+    names = sorted(p.name for p in result.last_path.parent.iterdir())
+    stem = result.last_path.stem
+    assert names == sorted([f"{stem}{end}.params" for end in ("", "_best", "_iter2", "_iter4", "_iter6")])
+    assert stem.startswith("bisenet_mobilenet_v2_0_25_streets_2") and result.last_path.parent.name == "bisenet"
+    assert sorted(os.listdir("run")) == ["curves.png", "log.txt", "metrics.csv", "recipe.yaml", "state.ckpt"]
+    assert load_recipe("run/recipe.yaml") == load_recipe(recipe_file, ["train.keep_every=2"])
+    assert [row["iteration"] for row in rows() if row["val_miou"]] == ["3", "6"]
+    assert max(float(row["val_miou"]) for row in rows() if row["val_miou"]) == result.best
+    record = checkpoint.read_record(result.last_path)
+    assert record["iteration"] == 6 and record["data"]["classes"][0] == "sky" and record["versions"]["mxnet"]
+    assert record["score"]["miou"] == result.scores.miou and record["recipe"]["optimizer"]["lr"] == 0.003
+    assert "10 images, 6 iterations" in Path("run/log.txt").read_text()
+
+
+def test_the_printed_loss_is_the_optimised_one(recipe_file):
+    """The first step's logged loss equals the criterion on the first batch, computed apart."""
+    from mxnetseg.data import SampleStream, TrainLoader, TrainTransform, open_dataset
+    from mxnetseg.engine.inference import Preprocess
+    from mxnetseg.losses import build_loss, total_loss
+
+    fixed = ["train.iterations=1", "model.aux=true", "loss.aux_weight=0.7", "model.norm=gn"]
+    go(recipe_file, *fixed, validate=False)
+    recipe = load_recipe(recipe_file, fixed)
+    dataset = open_dataset(recipe.data, "train")
+    batch = next(TrainLoader(dataset, TrainTransform(recipe.data), SampleStream(len(dataset), 4, 0)))
+    net = trainer.build_network(recipe, 10, CPU)
+    criterion = build_loss(recipe.loss, 10)
+    criterion.initialize()
+    scale = mx.nd.array([1 / criterion.normalizer([batch.labels])])
+    mx.random.seed(0)
+    with mx.autograd.record():
+        outputs = net(Preprocess()(batch.images, mx.cpu()))
+        loss = total_loss(criterion, outputs, mx.nd.array(batch.labels, dtype="float32"), scale, 0.7)
+    assert float(rows()[0]["loss"]) == pytest.approx(loss.asscalar(), rel=1e-3)
+
+
+def test_it_learns(recipe_file):
+    go(recipe_file, "train.iterations=40", "train.batch_size=4", "train.val_every=40")
+    losses = [float(row["loss"]) for row in rows() if row["loss"]]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(recipe_file, monkeypatch):
+    original = trainer._Run._load
+    calls = []
+
+    def poisoned(self, loader):
+        step = original(self, loader)
+        calls.append(1)
+        if len(calls) == 5:
+            step = [[(images * np.nan, labels, scale) for images, labels, scale in parts] for parts in step]
+        return step
+
+    monkeypatch.setattr(trainer._Run, "_load", poisoned)
+    with pytest.raises(MXNetSegError, match="the loss is nan at iteration 5; the weights were not updated.*--resume run"):
+        go(recipe_file)
+    arrays, record = state()
+    assert record["iteration"] == 3 and all(np.isfinite(array).all() for array in arrays.values())
+    monkeypatch.undo()
+    os.chdir(recipe_file.parent)
+    resume(recipe_file)
+
+
+def test_nothing_is_overwritten(recipe_file):
+    first = go(recipe_file, "train.iterations=1", run_dir=None)
+    second = go(recipe_file, "train.iterations=1", run_dir=None)
+    assert first.run_dir != second.run_dir and first.last_path != second.last_path
+    with pytest.raises(MXNetSegError, match="holds a run already; go on with it by --resume"):
+        go(recipe_file, run_dir=str(first.run_dir))
+
+
+def test_starting_from_a_checkpoint(recipe_file):
+    first = go(recipe_file, "train.iterations=2")
+    net = trainer.build_network(load_recipe(recipe_file, [f"model.init={first.last_path}"]), 10, CPU)
+    saved = checkpoint.read(first.last_path)[0]
+    assert all((a == saved[n]).min().asscalar() for n, a in checkpoint.weights(net).items())
+    with pytest.raises(MXNetSegError, match="can't be read"):
+        trainer.build_network(load_recipe(recipe_file, ["model.init=nowhere.params"]), 10, CPU)
+
+
+def test_mistakes(recipe_file):
+    with pytest.raises(MXNetSegError, match="batch_size 4 is less than the 5 contexts"):
+        go(recipe_file, contexts=[mx.cpu(i) for i in range(5)])
+    with pytest.raises(MXNetSegError, match="num_classes is 3, but data set streets has 10"):
+        go(recipe_file, "model.num_classes=3")
+    assert not Path("run").exists()
+
+
+def test_wandb_works_offline(recipe_file):
+    go(recipe_file, "train.iterations=2", wandb_project="demo")
+    assert list(Path("run/wandb").glob("offline-run-*/*.wandb"))
+
+
+CHILD = """
+import sys, mxnet as mx
+from mxnetseg.config import load_recipe
+from mxnetseg.engine.trainer import train
+recipe = load_recipe("recipe.yaml", ["train.iterations=60", "train.save_every=1", "train.val_every=7"])
+resume = "run" if len(sys.argv) > 1 else None
+train(recipe, [mx.cpu()], run_dir=None if resume else "run", resume=resume, weights_dir="w", progress=False)
+"""
+
+
+def test_twenty_kills_at_random_moments_lose_nothing(recipe_file, monkeypatch):
+    """SIGKILL at any moment leaves readable files, and the run goes on from there to the very same end."""
+    whole = go(recipe_file, "train.iterations=60", "train.save_every=1", "train.val_every=7", run_dir="whole")
+    saved, kills, rng = Path("run") / trainer.STATE, 0, random.Random(0)
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    while True:
+        before = saved.stat().st_mtime_ns if saved.exists() else 0
+        arguments = [sys.executable, "-c", CHILD] + (["resume"] if before else [])
+        child = subprocess.Popen(arguments, env=environment)
+        while child.poll() is None and (not saved.exists() or saved.stat().st_mtime_ns == before):
+            time.sleep(0.002)
+        if kills < 20:
+            time.sleep(rng.uniform(0, 0.15))
+            child.kill()
+        assert child.wait() in (0, -signal.SIGKILL)
+        for path in [saved, *Path("w").rglob("[!.]*.params")]:
+            checkpoint.read(path)  # whole, with the right checksum
+        if child.returncode == 0:
+            break
+        kills += 1
+    assert kills >= 20
+    assert_same(state("whole")[0], state("run")[0])
+    assert state()[1]["best"] == whole.best
+    assert [row["iteration"] for row in rows() if row["val_miou"]] == [row["iteration"] for row in rows("whole") if row["val_miou"]]
+    assert not list(Path("w").rglob(".*"))  # nothing half-written is left behind
