@@ -1,9 +1,9 @@
 """MXNetSeg: semantic segmentation on Apache MXNet (Gluon) and GluonCV.
 
-    import mxnetseg
-    net = mxnetseg.create_model("fcn", backbone="resnet18", num_classes=19)
-    net = mxnetseg.load("weights/....params")
-    class_map = mxnetseg.Predictor(net)(image)
+import mxnetseg
+net = mxnetseg.create_model("fcn", backbone="resnet18", num_classes=19)
+net = mxnetseg.load("weights/....params")
+class_map = mxnetseg.Predictor(net)(image)
 """
 
 import importlib

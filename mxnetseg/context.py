@@ -10,7 +10,7 @@ __all__ = ["parse_contexts"]
 
 
 def parse_contexts(tokens: Optional[Sequence[str]] = None) -> List[mx.Context]:
-    """"0", "1" are GPUs; "cpu" is one CPU context, "cpu:0", "cpu:1" several; None: the GPUs there are, else the CPU.
+    """ "0", "1" are GPUs; "cpu" is one CPU context, "cpu:0", "cpu:1" several; None: the GPUs there are, else the CPU.
 
     Raises
     ------

@@ -27,8 +27,9 @@ def python_problem(version=None):
         return None
     return (
         "Python %d.%d does not work; MXNetSeg needs Python 3.8, 3.9, 3.10 or 3.11: MXNet 1.9.1 needs NumPy older "
-        "than 1.24, which has no build for newer ones. Install one of them (apt-get install python3.11 python3.11-venv, "
-        "pyenv install 3.11, or conda create -n mxnetseg python=3.11) and name it: make PYTHON=python3.11 ..." % version
+        "than 1.24, which has no build for newer ones. Install one of them (apt-get install python3.11 "
+        "python3.11-venv, pyenv install 3.11, or conda create -n mxnetseg python=3.11) "
+        "and name it: make PYTHON=python3.11 ..." % version
     )
 
 

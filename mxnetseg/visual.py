@@ -87,11 +87,11 @@ def panel(
 def save_png(path, rgb: np.ndarray) -> None:
     """Write (H, W, 3) RGB or (H, W) labels as PNG, whole or not at all."""
     path = Path(path)
+    if rgb.dtype != np.uint8 or not (rgb.ndim == 2 or (rgb.ndim == 3 and rgb.shape[2] == 3)):
+        raise ValueError(f"{path}: (H, W, 3) or (H, W) uint8 is needed, not {rgb.dtype} of shape {rgb.shape}")
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = rgb[:, :, ::-1] if rgb.ndim == 3 else rgb
-    done, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels))
-    if not done:
-        raise ValueError(f"{path}: an array of shape {rgb.shape} and type {rgb.dtype} can't be written as PNG")
+    _, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels))
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(encoded.tobytes())
     os.replace(partial, path)

@@ -18,7 +18,7 @@ def test_cpu():
 
 
 def test_gpus(four_gpus):
-    assert parse_contexts("0 1 2 3".split()) == [mx.gpu(i) for i in range(4)]
+    assert parse_contexts(["0", "1", "2", "3"]) == [mx.gpu(i) for i in range(4)]
     assert parse_contexts(["gpu:2"]) == [mx.gpu(2)]
     assert parse_contexts(None) == [mx.gpu(i) for i in range(4)]
     with pytest.raises(MXNetSegError, match="--ctx 4: this machine has 4 GPUs"):

@@ -47,10 +47,14 @@ def ours(config, logits, labels, splits=1, hybridize=False):
         outputs = [mx.nd.array(one[index], ctx=context) for one in logits]
         for out in outputs:
             out.attach_grad()
-        parts.append((outputs, mx.nd.array(labels[index], ctx=context, dtype="float32"), mx.nd.array([scale], ctx=context)))
+        parts.append(
+            (outputs, mx.nd.array(labels[index], ctx=context, dtype="float32"), mx.nd.array([scale], ctx=context))
+        )
     with autograd.record():
         losses = [
-            total_loss(criterion, outputs if len(outputs) > 1 else outputs[0], label, s, LossConfig(**config).aux_weight)
+            total_loss(
+                criterion, outputs if len(outputs) > 1 else outputs[0], label, s, LossConfig(**config).aux_weight
+            )
             for outputs, label, s in parts
         ]
     autograd.backward(losses)
@@ -61,7 +65,12 @@ def ours(config, logits, labels, splits=1, hybridize=False):
 @pytest.mark.parametrize("splits", [1, 2, 4])  # 6 images over 4 contexts: 2, 2, 1, 1
 @pytest.mark.parametrize(
     "config",
-    [{}, {"class_weights": [0.5, 1, 2, 0, 4]}, {"label_smoothing": 0.1}, {"class_weights": [1, 2, 3, 4, 5], "label_smoothing": 0.2}],
+    [
+        {},
+        {"class_weights": [0.5, 1, 2, 0, 4]},
+        {"label_smoothing": 0.1},
+        {"class_weights": [1, 2, 3, 4, 5], "label_smoothing": 0.2},
+    ],
 )
 def test_equals_the_mean_over_the_valid_pixels_of_the_whole_batch(config, splits):
     (logits,), labels = batch()

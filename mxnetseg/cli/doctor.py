@@ -61,7 +61,10 @@ def _gpus(mxnet, features, problems):
     count = mxnet.context.num_gpus()
     if count:
         memory = [mxnet.context.gpu_memory_info(i) for i in range(count)]
-        return [(f"gpu {i}", f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free") for i, (free, total) in enumerate(memory)]
+        return [
+            (f"gpu {i}", f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
+            for i, (free, total) in enumerate(memory)
+        ]
     if not features.is_enabled("CUDA"):
         return [("gpus", "none (this MXNet is the CPU build; for CUDA 11.2: pip install -r requirements-cu112.txt)")]
     problems.append("MXNet is built for CUDA but finds no GPU; check nvidia-smi and the driver (460 or newer)")

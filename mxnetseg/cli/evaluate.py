@@ -23,7 +23,9 @@ log = logging.getLogger(__name__)
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="a .params file; bare names: below weights/")
+    parser.add_argument(
+        "--checkpoint", required=True, metavar="FILE", help="a .params file; bare names: below weights/"
+    )
     parser.add_argument(
         "--mode",
         default="val",
@@ -38,8 +40,12 @@ def add_arguments(parser) -> None:
     add_inference(parser)
     add_network(parser)
     parser.add_argument("--json", metavar="FILE", help="write the scores to this file, too")
-    parser.add_argument("--out", metavar="DIR", help="folder for predictions; runs/<checkpoint>_<split>_<time> when left out")
-    parser.add_argument("--label-ids", action="store_true", help="write the data set's own label values, too (Cityscapes)")
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder for predictions; runs/<checkpoint>_<split>_<time> when left out"
+    )
+    parser.add_argument(
+        "--label-ids", action="store_true", help="write the data set's own label values, too (Cityscapes)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="write over files that are there already")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that read images (1)")
     parser.add_argument("--config", metavar="FILE", help="take data and evaluation settings from this recipe")

@@ -41,14 +41,18 @@ def add_network(parser) -> None:
     group = parser.add_argument_group("network", "only needed for a checkpoint without a record")
     group.add_argument("--model", metavar="NAME", help="model, e.g. fcn")
     group.add_argument("--backbone", metavar="NAME", help="backbone, e.g. resnet18")
-    group.add_argument("--output-stride", type=int, metavar="N", help="8, 16 or 32; the model's usual one when left out")
+    group.add_argument(
+        "--output-stride", type=int, metavar="N", help="8, 16 or 32; the model's usual one when left out"
+    )
     group.add_argument("--norm", metavar="NAME", help="bn, syncbn or gn")
 
 
 def add_inference(parser) -> None:
     group = parser.add_argument_group("inference")
     group.add_argument("--crop", type=int, nargs="+", metavar="N", help="sliding window: side, or height and width")
-    group.add_argument("--stride", type=int, nargs="+", metavar="N", help="step of the window; two thirds when left out")
+    group.add_argument(
+        "--stride", type=int, nargs="+", metavar="N", help="step of the window; two thirds when left out"
+    )
     group.add_argument("--base", type=int, metavar="N", help="resize images to this long side first")
     scales = " ".join(map(str, MULTI_SCALES))
     group.add_argument("--ms", action="store_true", help=f"average over the scales {scales} and the mirror image")
@@ -153,5 +157,3 @@ class _Console(logging.Handler):
 
         prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
         tqdm.write(prefix + record.getMessage(), file=sys.stderr)
-
-

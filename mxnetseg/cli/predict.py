@@ -19,7 +19,9 @@ KINDS = ("label", "color", "overlay", "panel")
 
 def add_arguments(parser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
-    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="a .params file; bare names: below weights/")
+    parser.add_argument(
+        "--checkpoint", required=True, metavar="FILE", help="a .params file; bare names: below weights/"
+    )
     parser.add_argument("--out", default="runs/predict", metavar="DIR", help="folder for the results (runs/predict)")
     parser.add_argument(
         "--save",

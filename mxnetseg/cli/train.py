@@ -23,7 +23,9 @@ def add_arguments(parser) -> None:
     )
     parser.add_argument("--root", metavar="DIR", help="folder of the data set (data.root)")
     add_context(parser)
-    parser.add_argument("--wandb", metavar="PROJECT", help="log to this Weights & Biases project; offline without network")
+    parser.add_argument(
+        "--wandb", metavar="PROJECT", help="log to this Weights & Biases project; offline without network"
+    )
     parser.add_argument("--run-dir", metavar="DIR", help="folder for log and curves; runs/<name> when left out")
     parser.add_argument("--weights-dir", default="weights", metavar="DIR", help="checkpoints go to DIR/<model>/")
     parser.add_argument("--no-val", action="store_true", help="do not validate while training")

@@ -98,7 +98,7 @@ def _read_with_bases(path: Path, above: Tuple[Path, ...]) -> Dict[str, Any]:
 def _read(path: Path) -> Dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
-            content = yaml.load(file, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+            content = yaml.load(file, Loader=_Loader)
     except FileNotFoundError:
         siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         close = near(path.name, siblings)

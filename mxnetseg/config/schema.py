@@ -29,19 +29,21 @@ Size = Union[int, Tuple[int, int]]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class ModelConfig(_Part):
     name: str = Field("fcn", description="model, one of `list_models()`")
-    backbone: Optional[str] = Field(None, description="one of `list_backbones()`; the model's own default when left out")
+    backbone: Optional[str] = Field(
+        None, description="one of `list_backbones()`; the model's own default when left out"
+    )
     num_classes: Optional[int] = Field(None, ge=1, le=255, description="taken from the data set when left out")
     aux: bool = Field(False, description="build the auxiliary heads that the paper trains with")
     output_stride: Optional[int] = Field(None, description="8, 16 or 32; the model's own default when left out")
     norm: str = Field("bn", description="bn, syncbn or gn")
-    options: Dict[str, Any] = Field(default_factory=dict, description="further keyword arguments of the model's builder")
+    options: Dict[str, Any] = Field(
+        default_factory=dict, description="further keyword arguments of the model's builder"
+    )
     init: str = Field(
         "random",
         description="random; imagenet (backbone from the GluonCV store, needs a network or its cache); "
@@ -73,8 +75,12 @@ class DataConfig(_Part):
     masks: Optional[str] = Field(None, description="folder: label PNGs, with {split} in it")
     mask_suffix: str = Field("", description="folder: what a mask's stem has after its image's stem")
     classes: Optional[List[str]] = Field(None, description="folder: class names in label order")
-    palette: Optional[List[Tuple[int, int, int]]] = Field(None, description="folder: RGB per class; drawn when left out")
-    ignore: Optional[List[int]] = Field(None, description="folder: label values that mean unlabelled, 255 when left out")
+    palette: Optional[List[Tuple[int, int, int]]] = Field(
+        None, description="folder: RGB per class; drawn when left out"
+    )
+    ignore: Optional[List[int]] = Field(
+        None, description="folder: label values that mean unlabelled, 255 when left out"
+    )
     label_map: Optional[Dict[int, int]] = Field(None, description="folder: value in the mask -> class index")
 
 
@@ -122,7 +128,9 @@ class TrainConfig(_Part):
     workers: int = Field(2, ge=0, description="processes that read and augment; 0: none")
     seed: int = Field(0, ge=0)
     val_every: Optional[int] = Field(None, ge=1, description="iterations between validations; an epoch when left out")
-    save_every: Optional[int] = Field(None, ge=1, description="iterations between resumable saves; val_every when left out")
+    save_every: Optional[int] = Field(
+        None, ge=1, description="iterations between resumable saves; val_every when left out"
+    )
     keep_every: Optional[int] = Field(None, ge=1, description="keep a checkpoint for good every so many iterations")
     static: bool = Field(True, description="hybridize with static_alloc and static_shape")
 
@@ -134,7 +142,9 @@ class TrainConfig(_Part):
 
 
 class EvalConfig(_Part):
-    crop: Optional[Size] = Field(None, description="sliding window in pixels, one number or [height, width]; null: whole image")
+    crop: Optional[Size] = Field(
+        None, description="sliding window in pixels, one number or [height, width]; null: whole image"
+    )
     stride: Optional[Size] = Field(None, description="step of the window; two thirds of it when left out")
     base: Optional[int] = Field(None, ge=1, description="long side that images are resized to; data.base when left out")
     scales: List[float] = Field(default_factory=lambda: [1.0], min_length=1)

@@ -97,7 +97,9 @@ class Dataset:
         if label.min() < 0:
             wrong, counts = np.unique(values[label < 0], return_counts=True)
             listed = ", ".join(f"{v} ({n} pixels)" for v, n in list(zip(wrong, counts))[:8])
-            raise MXNetSegError(f"{path}: label values that are neither a class nor ignored: {listed}; {self._remedy()}")
+            raise MXNetSegError(
+                f"{path}: label values that are neither a class nor ignored: {listed}; {self._remedy()}"
+            )
         return label.astype(np.uint8)
 
     def _remedy(self) -> str:

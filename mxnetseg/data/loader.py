@@ -101,7 +101,8 @@ class TrainLoader:
         shapes = {sample.image.shape for sample in samples}
         if len(shapes) > 1:
             raise MXNetSegError(
-                f"images of one batch differ in size ({sorted(shapes)}); set data.augment.crop, or train.batch_size to 1"
+                f"images of one batch differ in size ({sorted(shapes)}); "
+                "set data.augment.crop, or train.batch_size to 1"
             )
         batch = Batch(
             np.stack([s.image for s in samples]), np.stack([s.label for s in samples]), [s.name for s in samples]

@@ -81,7 +81,9 @@ class _Scene:
         x, y = self.place(side, near)
         eye = near * (self.height - self.horizon)
         left, right = x - wide / 2 * eye, x + wide / 2 * eye
-        return np.array([(left, y - low * eye), (right, y - low * eye), (right, y - high * eye), (left, y - high * eye)])
+        return np.array(
+            [(left, y - low * eye), (right, y - low * eye), (right, y - high * eye), (left, y - high * eye)]
+        )
 
     # paint
 
@@ -245,7 +247,9 @@ class _Scene:
         x, y = self.place(side, near, 3.4)
         eye = near * (self.height - self.horizon)
         reach = -np.sign(side) * 0.8 * eye  # the lamp hangs over the street
-        self.polygon([(x, y), (x + reach, y - 0.1 * eye), (x + reach, y + 0.08 * eye), (x, y + 0.16 * eye)], grey, POLE, 6)
+        self.polygon(
+            [(x, y), (x + reach, y - 0.1 * eye), (x + reach, y + 0.08 * eye), (x, y + 0.16 * eye)], grey, POLE, 6
+        )
 
     def traffic_sign(self, side, near) -> None:
         self.polygon(self.box(side, near, 0, 1.7, 0.16), self.rng.uniform(130, 170) + np.zeros(3), POLE, 6)

@@ -56,7 +56,9 @@ def distort(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     saturation = rng.uniform(0.5, 1.5) if rng.random() < 0.5 else 1.0
     hue = int(rng.integers(-18, 19)) if rng.random() < 0.5 else 0
     levels = np.arange(256, dtype=np.float32)
-    image = cv2.LUT(np.ascontiguousarray(image), _to_uint8((levels + brightness) * (1.0 if contrast_last else contrast)))
+    image = cv2.LUT(
+        np.ascontiguousarray(image), _to_uint8((levels + brightness) * (1.0 if contrast_last else contrast))
+    )
     if saturation != 1.0 or hue:
         hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
         tables = np.stack([(levels + hue) % 180, levels * saturation, levels], axis=-1)

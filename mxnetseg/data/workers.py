@@ -4,6 +4,7 @@ Not `concurrent.futures`: it can't tell which task a dead worker was on. Not `fo
 MXNet's threads. Workers are fresh interpreters that import NumPy and OpenCV, never MXNet.
 """
 
+import contextlib
 import itertools
 import os
 import pickle
@@ -48,10 +49,8 @@ class WorkerPool:
         """Hand a task to the next worker in turn."""
         worker = next(self._turn)
         self._order.append((worker, task))
-        try:
+        with contextlib.suppress(OSError):  # the worker died; `result` says so when its turn comes
             self._pipes[worker].send(task)
-        except OSError:
-            pass  # the worker died; `result` says so when its turn comes
 
     def result(self) -> Any:
         """The answer to the oldest task.
@@ -131,4 +130,3 @@ def _answer(load, task):
         return "user", str(err)
     except Exception:
         return "error", traceback.format_exc()
-

@@ -52,9 +52,7 @@ def class_probabilities(
         if config.flip:
             probabilities = (probabilities[:1] + nd.flip(probabilities[1:], axis=3)) / 2
         if probabilities.shape[2:] != (height, width):
-            probabilities = nd.contrib.BilinearResize2D(
-                probabilities, height=height, width=width, align_corners=False
-            )
+            probabilities = nd.contrib.BilinearResize2D(probabilities, height=height, width=width, align_corners=False)
         if total is None:
             total = probabilities
         else:

@@ -121,7 +121,7 @@ class Optimizer:
                 for number, array in enumerate(_flatten(updater.states[index])):
                     array[:] = arrays[f"{name}:{number}"].as_in_context(context)
             counts = self._optimizer._all_index_update_counts.setdefault(context.device_id, {})
-            counts.update({index: updates for index in range(len(self._names))} if updates else {})
+            counts.update(dict.fromkeys(range(len(self._names)), updates) if updates else {})
         self._optimizer.num_update = updates
 
     def _updaters(self):

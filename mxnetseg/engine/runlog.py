@@ -86,9 +86,7 @@ class RunLog:
 
     def validated(self, done: int, scores: Scores) -> None:
         """A validation is done."""
-        log.info(
-            "iteration %d: mIoU %.4f  mAcc %.4f  PA %.4f on val", done, scores.miou, scores.macc, scores.pa
-        )
+        log.info("iteration %d: mIoU %.4f  mAcc %.4f  PA %.4f on val", done, scores.miou, scores.macc, scores.pa)
         self._write({"iteration": done, "val_pa": scores.pa, "val_macc": scores.macc, "val_miou": scores.miou})
         self._draw()
         self._recent = time.perf_counter(), self._recent[1], self._images  # validation is no training time

@@ -119,7 +119,8 @@ class _Run:
         self.progress = progress
         if recipe.train.batch_size < len(contexts):
             raise MXNetSegError(
-                f"train.batch_size {recipe.train.batch_size} is less than the {len(contexts)} contexts; each needs an image"
+                f"train.batch_size {recipe.train.batch_size} is less than the {len(contexts)} contexts; "
+                "each needs an image"
             )
         self.dataset = open_dataset(recipe.data, recipe.data.train_split)
         self.val_set = open_dataset(recipe.data, recipe.data.val_split) if validate else None

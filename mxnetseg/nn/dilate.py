@@ -22,9 +22,7 @@ def set_output_stride(stages: Sequence[Block], output_stride: int, family: str) 
         `output_stride` is not 8, 16 or 32.
     """
     if output_stride not in (8, 16, 32):
-        raise MXNetSegError(
-            f"output stride {output_stride} is not possible with {family}; take one of 8, 16, 32"
-        )
+        raise MXNetSegError(f"output stride {output_stride} is not possible with {family}; take one of 8, 16, 32")
     before = 1
     for stage, stride in zip(stages[2:], (16, 32)):
         if stride <= output_stride:

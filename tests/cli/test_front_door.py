@@ -20,19 +20,29 @@ ROOT = Path(__file__).resolve().parents[2]
 def shell(*argv, **kwargs):
     environment = dict(os.environ, PYTHONPATH=str(ROOT))
     return subprocess.run(
-        [sys.executable, *map(str, argv)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, env=environment, timeout=120, **kwargs
+        [sys.executable, *map(str, argv)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+        **kwargs,
     )
 
 
 @pytest.mark.parametrize("program", [[ROOT / "train.py"], ["-m", "mxnetseg", "train"]])
 def test_gpus_that_are_not_there_are_an_error_that_names_the_cpu(program):
-    done = shell(*program, *"--model fcn --ctx 0 1 2 3 --wandb wandb-demo".split())
+    done = shell(*program, *["--model", "fcn", "--ctx", "0", "1", "2", "3", "--wandb", "wandb-demo"])
     assert done.returncode == 2 and done.stdout == ""
     assert re.fullmatch(r"error: --ctx 0: MXNet finds no GPU here; .*say --ctx cpu\n", done.stderr)
 
 
 def test_every_command_has_help():
-    for argv in (["-m", "mxnetseg", "-h"], [ROOT / "train.py", "-h"], [ROOT / "eval.py", "-h"], ["-m", "mxnetseg", "DATA", "-h"]):
+    for argv in (
+        ["-m", "mxnetseg", "-h"],
+        [ROOT / "train.py", "-h"],
+        [ROOT / "eval.py", "-h"],
+        ["-m", "mxnetseg", "DATA", "-h"],
+    ):
         done = shell(*argv)
         assert done.returncode == 0 and "usage: " in done.stdout, done.stderr
     assert shell("-m", "mxnetseg", "--version").stdout.startswith("mxnetseg 0.")
@@ -71,7 +81,9 @@ def test_a_signal_saves_and_says_how_to_go_on(recipe_file, signum):
     while len(next(Path("runs").glob("*/metrics.csv")).read_text().splitlines()) <= rows and time.time() < deadline:
         time.sleep(0.05)
     child.send_signal(signal.SIGTERM)
-    first, second = (re.search(r"after iteration (\d+) of 2000", text) for text in (err, child.communicate(timeout=60)[1]))
+    first, second = (
+        re.search(r"after iteration (\d+) of 2000", text) for text in (err, child.communicate(timeout=60)[1])
+    )
     assert int(second.group(1)) > int(first.group(1)) and state.stat().st_mtime_ns > before
 
 
@@ -106,7 +118,9 @@ def test_doctor(capsys):
 def test_doctor_names_what_is_missing_and_the_remedy(capsys, monkeypatch):
     monkeypatch.setattr(preflight, "library_problems", lambda: [preflight.missing_library("libGL.so.1")])
     assert main(["doctor"]) == 1
-    assert "missing: libGL.so.1 is missing (OpenCV or MXNet needs it); apt-get install libgl1" in capsys.readouterr().out
+    assert (
+        "missing: libGL.so.1 is missing (OpenCV or MXNet needs it); apt-get install libgl1" in capsys.readouterr().out
+    )
 
 
 def test_a_wrong_python_is_found_out_first(capsys, monkeypatch):
@@ -138,7 +152,9 @@ def test_preflight_is_a_script_of_its_own():
 
 
 def test_the_public_names_are_light():
-    script = "import sys, mxnetseg; print(sorted(m for m in ('mxnet', 'cv2', 'numpy') if m in sys.modules), dir(mxnetseg))"
+    script = (
+        "import sys, mxnetseg; print(sorted(m for m in ('mxnet', 'cv2', 'numpy') if m in sys.modules), dir(mxnetseg))"
+    )
     out = shell("-c", script).stdout
     assert out.startswith("[]") and "'Predictor'" in out and "'create_model'" in out
 
@@ -152,12 +168,15 @@ def test_the_requirements_differ_in_mxnet_alone():
 
 
 def test_the_environment_is_set_before_mxnet_and_can_be_left_alone():
-    script = "import os, mxnetseg; print(os.environ.get('OMP_WAIT_POLICY'), os.environ.get('MXNET_EXEC_INPLACE_GRAD_SUM_CAP'))"
+    names = ("OMP_WAIT_POLICY", "MXNET_EXEC_INPLACE_GRAD_SUM_CAP")
+    script = f"import os, mxnetseg; print(*map(os.environ.get, {names}))"
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "MXNET"))}
     clean["PYTHONPATH"] = str(ROOT)
 
     def run(**extra):
-        return subprocess.run([sys.executable, "-c", script], env=dict(clean, **extra), stdout=subprocess.PIPE, universal_newlines=True).stdout.split()
+        return subprocess.run(
+            [sys.executable, "-c", script], env=dict(clean, **extra), stdout=subprocess.PIPE, text=True
+        ).stdout.split()
 
     assert run() == ["PASSIVE", "100000"]
     assert run(OMP_WAIT_POLICY="ACTIVE") == ["ACTIVE", "100000"]

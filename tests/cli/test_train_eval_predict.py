@@ -61,7 +61,9 @@ def test_train_then_eval_then_predict(run, recipe_file, streets):
     assert scores["miou"] == pytest.approx(checkpoint.read_record(best)["score"]["miou"], abs=1e-12)
 
     image = streets / "images/val/0000.png"
-    status, out, _ = run("predict", image, "--checkpoint", best.name, *CPU, "--quiet", "--save", "label", "panel", "color", "overlay")
+    status, out, _ = run(
+        "predict", image, "--checkpoint", best.name, *CPU, "--quiet", "--save", "label", "panel", "color", "overlay"
+    )
     assert status == 0 and "1 predictions in runs/predict" in out
     label = np.asarray(Image.open("runs/predict/0000_label.png"))
     assert label.shape == (64, 96) and label.max() < 10
@@ -69,7 +71,9 @@ def test_train_then_eval_then_predict(run, recipe_file, streets):
 
 
 def test_eval_of_another_split_and_root(run, trained, streets):
-    status, out, _ = run("eval", "--checkpoint", trained, *CPU, "--split", "train", "--root", streets, "--json", "a/b.json", "--quiet")
+    status, out, _ = run(
+        "eval", "--checkpoint", trained, *CPU, "--split", "train", "--root", streets, "--json", "a/b.json", "--quiet"
+    )
     assert status == 0 and json.loads(Path("a/b.json").read_text())["images"] == 10
     status, _, err = run("eval", "--checkpoint", trained, *CPU, "--json", "a/b.json", "--quiet")
     assert status == 2 and "a/b.json is there already" in err
@@ -91,10 +95,14 @@ def test_predictions_of_a_split(run, trained, streets, mode, split, tmp_path):
     root = tmp_path / "data"
     (root / "images").mkdir(parents=True)
     (root / "images" / split).symlink_to(streets / "images" / "val")  # no labels needed
-    status, out, err = run("eval", "--checkpoint", trained, "--root", root, *CPU, "--mode", mode, "--quiet", "--out", "out")
+    status, out, err = run(
+        "eval", "--checkpoint", trained, "--root", root, *CPU, "--mode", mode, "--quiet", "--out", "out"
+    )
     assert status == 0 and "4 predictions in out" in out, err
     assert len(list(Path("out/color").glob("*.png"))) == len(list(Path("out/label").glob("*.png"))) == 4
-    status, _, err = run("eval", "--checkpoint", trained, "--root", root, *CPU, "--mode", mode, "--quiet", "--out", "out")
+    status, _, err = run(
+        "eval", "--checkpoint", trained, "--root", root, *CPU, "--mode", mode, "--quiet", "--out", "out"
+    )
     assert status == 2 and "is there already and 7 more" in err and "--overwrite" in err
 
 
@@ -105,14 +113,19 @@ def test_the_seed_command_for_evaluation(run, tmp_path, own_folder):
     rng = np.random.RandomState(0)
     for n in range(2):
         stem = f"ulm_00000{n}_000019"
-        save_png(Path(f"cs/leftImg8bit/val/ulm/{stem}_leftImg8bit.png"), rng.randint(0, 256, (32, 64, 3)).astype(np.uint8))
+        save_png(
+            Path(f"cs/leftImg8bit/val/ulm/{stem}_leftImg8bit.png"), rng.randint(0, 256, (32, 64, 3)).astype(np.uint8)
+        )
         ids = rng.choice(np.array([7, 8, 11, 0, 33], np.uint8), (32, 64))
         save_png(Path(f"cs/gtFine/val/ulm/{stem}_gtFine_labelIds.png"), ids)
     net = create_model("fcn", "resnet18", 19)
     net.initialize()
     Path("weights/fcn").mkdir(parents=True)
     net.save_parameters("weights/fcn/fcn_resnet18_cityscapes_20211014.params")
-    seed = "eval --model fcn --backbone resnet18 --checkpoint fcn_resnet18_cityscapes_20211014.params --ctx cpu --data cityscapes --crop 48 --base 64"
+    seed = (
+        "eval --model fcn --backbone resnet18 --checkpoint fcn_resnet18_cityscapes_20211014.params "
+        "--ctx cpu --data cityscapes --crop 48 --base 64"
+    )
     status, out, err = run(*seed.split(), "--mode", "val", "--ms", "--scales", "1", "--root", "cs", "--quiet")
     assert status == 0 and "traffic light" in out and "left out of the means" in out, err
     status, out, err = run(*seed.split(), "--mode", "testval", "--root", "cs", "--label-ids", "--out", "o", "--quiet")
@@ -136,7 +149,9 @@ def test_checkpoints_of_the_2022_toolkit(run, streets):
     status, out, err = run(*arguments, "--model", "fcn", "--backbone", "resnet18")
     assert status == 0 and "mIoU" in out, err
     status, _, err = run(*arguments)
-    assert status == 2 and "old.params has no record of its model" in err and "name --model, --backbone and --data" in err
+    assert (
+        status == 2 and "old.params has no record of its model" in err and "name --model, --backbone and --data" in err
+    )
     status, _, err = run(*arguments, "--model", "fcn", "--backbone", "resnet34")
     assert status == 2 and "does not fit fcn (resnet34)" in err
 
@@ -150,12 +165,21 @@ def test_checkpoints_of_the_2022_toolkit(run, streets):
         ("train --model fcn --ctx 0 1 2 3", "finds no GPU here; to train or evaluate on the CPU say --ctx cpu"),
         ("train --model fcn --ctx tpu", "--ctx tpu: write GPU numbers"),
         ("train --model fcn --ctx cpu cpu:0", "a context is named twice"),
-        ("train --model fcn --ctx cpu", "data set cityscapes: no folder datasets/cityscapes; name the right one with --root"),
+        (
+            "train --model fcn --ctx cpu",
+            "data set cityscapes: no folder datasets/cityscapes; name the right one with --root",
+        ),
         ("train --model fcn --ctx cpu --set optimizer.lrr=1", "unknown key optimizer.lrr; did you mean optimizer.lr?"),
         ("train --resume nowhere", "--resume nowhere: no state.ckpt in there"),
         ("eval --checkpoint nowhere.params", "no such file, nor below weights/"),
-        ("eval --checkpoint bisenet_x_streets_1_bset.params", "did you mean weights/bisenet/bisenet_x_streets_1_best.params"),
-        ("eval --checkpoint {trained} --ctx cpu --model fcn", "--model fcn: checkpoint .* holds bisenet; leave --model out"),
+        (
+            "eval --checkpoint bisenet_x_streets_1_bset.params",
+            "did you mean weights/bisenet/bisenet_x_streets_1_best.params",
+        ),
+        (
+            "eval --checkpoint {trained} --ctx cpu --model fcn",
+            "--model fcn: checkpoint .* holds bisenet; leave --model out",
+        ),
         ("eval --checkpoint {trained} --ctx cpu --mode test", "no folder .*images/test for split 'test'"),
         ("eval --checkpoint {trained} --ctx cpu --mode testval --json x", "--json holds scores"),
         ("eval --checkpoint {trained} --ctx cpu --data camvid", "no folder datasets/camvid"),
@@ -169,7 +193,9 @@ def test_checkpoints_of_the_2022_toolkit(run, streets):
     ],
 )
 def test_mistakes_are_one_clear_line(run, trained, argv, message):
-    status, _, err = run(*argv.format(trained=trained).split(), *(["--quiet"] if argv.split()[0] not in ("data", "evaluate") else []))
+    status, _, err = run(
+        *argv.format(trained=trained).split(), *(["--quiet"] if argv.split()[0] not in ("data", "evaluate") else [])
+    )
     assert status == 2
     lines = [line for line in err.splitlines() if line]
     assert lines[-1].startswith("error: ") and "Traceback" not in err

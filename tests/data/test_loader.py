@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def test_workers_end_with_their_parent():
     done = subprocess.run([sys.executable, "-c", script], cwd=root, stdout=subprocess.PIPE, timeout=60)
     for pid in map(int, done.stdout.split()):
         for _ in range(100):
-            if not os.path.exists(f"/proc/{pid}") or b"(zombie)" in open(f"/proc/{pid}/status", "rb").read():
+            if not os.path.exists(f"/proc/{pid}") or b"(zombie)" in Path(f"/proc/{pid}/status").read_bytes():
                 break
             __import__("time").sleep(0.1)
         else:
@@ -119,15 +120,15 @@ def test_workers_end_with_their_parent():
 
 
 def test_loading_never_imports_mxnet():
-    script = "import sys, mxnetseg.data, mxnetseg.metrics, mxnetseg.config, mxnetseg.visual; print('mxnet' in sys.modules)"
+    script = (
+        "import sys, mxnetseg.data, mxnetseg.metrics, mxnetseg.config, mxnetseg.visual; print('mxnet' in sys.modules)"
+    )
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     done = subprocess.run([sys.executable, "-c", script], cwd=root, stdout=subprocess.PIPE, timeout=60)
     assert done.stdout.strip() == b"False"
 
 
 def test_sizes_that_differ_need_a_crop(own_folder):
-    from pathlib import Path
-
     from mxnetseg.visual import save_png
 
     save_png(Path(own_folder["root"]) / "images/train/p0.png", np.zeros((10, 10, 3), np.uint8))

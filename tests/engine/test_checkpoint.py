@@ -132,7 +132,11 @@ def test_matching_layers_only(tmp_path):
     matched, total = checkpoint.load_matching(net, path)
     assert matched == total - 2  # all but the classifier's weight and bias
     name = "backbone.layer1.0.weight"
-    name = name if name in checkpoint.weights(net) else next(n for n in checkpoint.weights(net) if n.startswith("backbone"))
+    name = (
+        name
+        if name in checkpoint.weights(net)
+        else next(n for n in checkpoint.weights(net) if n.startswith("backbone"))
+    )
     np.testing.assert_array_equal(checkpoint.weights(net)[name].asnumpy(), checkpoint.weights(source)[name].asnumpy())
 
 

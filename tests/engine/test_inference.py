@@ -44,13 +44,16 @@ def got(net, array, **config):
     return class_probabilities(net, array, PREPROCESS, EvalConfig(**config), CPU).asnumpy()[0]
 
 
-@pytest.mark.parametrize("size, window, stride, expected", [
-    (10, 10, 5, [0]),
-    (8, 10, 5, [0]),
-    (11, 10, 5, [0, 1]),
-    (20, 10, 5, [0, 5, 10]),
-    (21, 10, 7, [0, 7, 11]),
-])
+@pytest.mark.parametrize(
+    "size, window, stride, expected",
+    [
+        (10, 10, 5, [0]),
+        (8, 10, 5, [0]),
+        (11, 10, 5, [0, 1]),
+        (20, 10, 5, [0, 5, 10]),
+        (21, 10, 7, [0, 7, 11]),
+    ],
+)
 def test_windows_stay_inside_and_cover_all(size, window, stride, expected):
     assert windows(size, window, stride) == expected
 

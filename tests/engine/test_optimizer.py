@@ -28,10 +28,12 @@ class Net(gluon.HybridBlock):
         return (x * (weight + 2 * bias)).sum()
 
 
+CPU = mx.cpu()
+STEPS = range(len(LRS))
 GRADIENTS = np.random.RandomState(0).standard_normal((len(LRS), 4)).astype("float32")
 
 
-def run(config, contexts=(mx.cpu(),), steps=range(len(LRS)), net=None, optimizer=None):
+def run(config, contexts=(CPU,), steps=STEPS, net=None, optimizer=None):
     net = net or Net(list(contexts))
     optimizer = optimizer or Optimizer(net, config)
     for step in steps:

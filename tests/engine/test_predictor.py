@@ -43,7 +43,13 @@ def test_a_checkpoint_brings_everything_along(net, tmp_path):
     path = tmp_path / "net.params"
     record = {
         "model": net.spec,
-        "data": {"classes": list("abcd"), "palette": [[i] * 3 for i in range(4)], "mean": [0, 0, 0], "std": [255] * 3, "base": 80},
+        "data": {
+            "classes": list("abcd"),
+            "palette": [[i] * 3 for i in range(4)],
+            "mean": [0, 0, 0],
+            "std": [255] * 3,
+            "base": 80,
+        },
         "recipe": {"eval": {"scales": [1.0, 0.5], "flip": True}},
     }
     checkpoint.write(path, checkpoint.weights(net), record)

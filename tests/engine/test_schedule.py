@@ -37,7 +37,9 @@ def test_equals_the_formula(name, warmup):
         assert got[i] == pytest.approx(middle(name, (i - warmup) / (TOTAL - 1 - warmup)), rel=1e-12)
 
 
-@pytest.mark.parametrize("name, last", [("poly", END), ("cosine", END), ("linear", END), ("step", LR * 0.1 * 0.1), ("constant", LR)])
+@pytest.mark.parametrize(
+    "name, last", [("poly", END), ("cosine", END), ("linear", END), ("step", LR * 0.1 * 0.1), ("constant", LR)]
+)
 def test_both_ends_are_exact(name, last):
     got = rates(name=name, end_lr=END, steps=[0.5, 0.8])
     assert got[0] == LR and got[-1] == pytest.approx(last, rel=1e-15)

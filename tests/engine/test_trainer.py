@@ -25,7 +25,9 @@ CPU = [mx.cpu()]
 
 def go(recipe_file, *overrides, contexts=CPU, **kwargs):
     kwargs.setdefault("run_dir", "run")
-    return train(load_recipe(recipe_file, overrides), contexts, weights_dir=f"w_{kwargs['run_dir']}", progress=False, **kwargs)
+    return train(
+        load_recipe(recipe_file, overrides), contexts, weights_dir=f"w_{kwargs['run_dir']}", progress=False, **kwargs
+    )
 
 
 def resume(recipe_file, *overrides, run_dir="run", contexts=CPU):
@@ -192,7 +194,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(recipe_
         return step
 
     monkeypatch.setattr(trainer._Run, "_load", poisoned)
-    with pytest.raises(MXNetSegError, match="the loss is nan at iteration 5; the weights were not updated.*--resume run"):
+    with pytest.raises(
+        MXNetSegError, match="the loss is nan at iteration 5; the weights were not updated.*--resume run"
+    ):
         go(recipe_file)
     arrays, record = state()
     assert record["iteration"] == 3 and all(np.isfinite(array).all() for array in arrays.values())
@@ -264,5 +268,7 @@ def test_twenty_kills_at_random_moments_lose_nothing(recipe_file, monkeypatch):
     assert kills >= 20
     assert_same(state("whole")[0], state("run")[0])
     assert state()[1]["best"] == whole.best
-    assert [row["iteration"] for row in rows() if row["val_miou"]] == [row["iteration"] for row in rows("whole") if row["val_miou"]]
+    assert [row["iteration"] for row in rows() if row["val_miou"]] == [
+        row["iteration"] for row in rows("whole") if row["val_miou"]
+    ]
     assert not list(Path("w").rglob(".*"))  # nothing half-written is left behind
