@@ -1,15 +1,17 @@
 """What `--ctx` says, as MXNet contexts."""
 
-from typing import List, Optional, Sequence
+from typing import TYPE_CHECKING, List, Optional, Sequence
 
-import mxnet as mx
-
+from . import startup
 from .errors import MXNetSegError
+
+if TYPE_CHECKING:
+    import mxnet as mx
 
 __all__ = ["parse_contexts"]
 
 
-def parse_contexts(tokens: Optional[Sequence[str]] = None) -> List[mx.Context]:
+def parse_contexts(tokens: Optional[Sequence[str]] = None) -> "List[mx.Context]":
     """ "0", "1" are GPUs; "cpu" is one CPU context, "cpu:0", "cpu:1" several; None: the GPUs there are, else the CPU.
 
     Raises
@@ -17,6 +19,10 @@ def parse_contexts(tokens: Optional[Sequence[str]] = None) -> List[mx.Context]:
     MXNetSegError
         A GPU that is not there, a context named twice, or something else.
     """
+    if sum(str(token).lower().startswith("cpu") for token in tokens or ()) > 1:
+        startup.prepare_synchronisation()  # before MXNet is imported
+    import mxnet as mx
+
     gpus = mx.context.num_gpus()
     if not tokens:
         return [mx.gpu(i) for i in range(gpus)] or [mx.cpu()]
@@ -28,7 +34,9 @@ def parse_contexts(tokens: Optional[Sequence[str]] = None) -> List[mx.Context]:
     return contexts
 
 
-def _parse(token: str, gpus: int) -> mx.Context:
+def _parse(token: str, gpus: int) -> "mx.Context":
+    import mxnet as mx
+
     kind, _, number = token.partition(":")
     if kind.isdigit() and not number:
         kind, number = "gpu", kind

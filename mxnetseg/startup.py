@@ -6,8 +6,14 @@ Only what is not set already is set; MXNETSEG_STARTUP=0 leaves the environment a
 import os
 import sys
 from pathlib import Path
+from typing import Optional
 
-__all__ = ["cores", "prepare"]
+__all__ = ["cores", "prepare", "prepare_synchronisation", "synchronisation_problem"]
+
+# MXNet's CPU contexts share a few scratch buffers and one random generator. An operator that waits for its
+# siblings on the other contexts (SyncBatchNorm) deadlocks when it holds one that a sibling is queued for, so
+# there must be more of them than operators in the compiled graphs.
+SYNCHRONISATION = {"MXNET_CPU_TEMP_COPY": 100_000, "MXNET_CPU_PARALLEL_RAND_COPY": 32}
 
 
 def prepare() -> None:
@@ -20,6 +26,24 @@ def prepare() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # above 8 uses of one tensor MXNet may sum gradients in place, wrongly for operators loaded from libraries
     os.environ.setdefault("MXNET_EXEC_INPLACE_GRAD_SUM_CAP", "100000")
+
+
+def prepare_synchronisation() -> None:
+    """Let several CPU contexts wait for one another; does nothing after MXNet was imported."""
+    if "mxnet" not in sys.modules:
+        for name, value in SYNCHRONISATION.items():
+            os.environ.setdefault(name, str(value))
+
+
+def synchronisation_problem() -> Optional[str]:
+    """Why operators on several CPU contexts can't wait for one another, or None."""
+    if all(int(os.environ.get(name, 0)) >= value for name, value in SYNCHRONISATION.items()):
+        return None
+    wanted = " ".join(f"{name}={value}" for name, value in SYNCHRONISATION.items())
+    return (
+        "SyncBN on several CPU contexts would wait for ever: set the environment variables "
+        f"{wanted} before MXNet is imported (train.py does)"
+    )
 
 
 def cores() -> int:

@@ -5,6 +5,7 @@ import platform
 import sys
 
 from .. import __version__, preflight
+from ..versions import package_version
 
 HELP = "Say what is installed, what this machine can do, what is missing and the remedy."
 
@@ -51,10 +52,10 @@ def run(args) -> int:
 
 def _import(name: str):
     try:
-        module = importlib.import_module(name)
+        importlib.import_module(name)
     except Exception as err:  # whatever a broken installation raises
         return "not usable", preflight.explain(err) or f"import {name} fails: {err}"
-    return getattr(module, "__version__", "?"), None
+    return package_version(name), None
 
 
 def _gpus(mxnet, features, problems):

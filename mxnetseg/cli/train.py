@@ -35,6 +35,8 @@ def add_arguments(parser) -> None:
 def run(args) -> int:
     from ..config import load_recipe, override_recipe, recipe_for
     from ..context import parse_contexts
+
+    contexts = parse_contexts(args.ctx)  # first: it prepares what MXNet reads when it is imported
     from ..engine.trainer import Interrupted, recorded_recipe, train
 
     overrides = [*args.set, *([f"data.root={args.root}"] if args.root else [])]
@@ -46,7 +48,6 @@ def run(args) -> int:
         recipe = recipe_for(args.model, overrides)
     else:
         raise MXNetSegError("name what to train: --model NAME (configs/NAME.yaml), --config FILE or --resume DIR")
-    contexts = parse_contexts(args.ctx)
     show_log(args.quiet)
     try:
         result = train(

@@ -9,9 +9,7 @@ import glob
 import hashlib
 import json
 import os
-import platform
 import tempfile
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
@@ -28,7 +26,6 @@ __all__ = [
     "read",
     "read_record",
     "rebuild",
-    "versions",
     "weights",
     "write",
 ]
@@ -173,23 +170,6 @@ def rebuild(arrays: Dict[str, nd.NDArray], record: Dict[str, Any], path, ctx=Non
     load_weights(net, arrays, f"checkpoint {path}")
     net.record = record
     return net
-
-
-def versions() -> Dict[str, str]:
-    """Versions that a record keeps."""
-    import gluoncv
-    import numpy
-
-    from .. import __version__
-
-    return {
-        "mxnetseg": __version__,
-        "mxnet": mx.__version__,
-        "gluoncv": gluoncv.__version__,
-        "numpy": numpy.__version__,
-        "python": platform.python_version(),
-        "created": datetime.now().isoformat(timespec="seconds"),
-    }
 
 
 def _content(path) -> bytes:

@@ -16,7 +16,9 @@ from ..data import SampleStream, TrainLoader, TrainTransform, open_dataset
 from ..errors import MXNetSegError
 from ..losses import build_loss, total_loss
 from ..metrics import Scores
+from ..nn.norm import check_synchronisation
 from ..registry import create_model
+from ..versions import versions
 from . import checkpoint
 from .evaluator import evaluate
 from .inference import Preprocess
@@ -122,6 +124,14 @@ class _Run:
                 f"train.batch_size {recipe.train.batch_size} is less than the {len(contexts)} contexts; "
                 "each needs an image"
             )
+        self.synchronised = recipe.model.norm.lower() == "syncbn" and len(contexts) > 1
+        if self.synchronised:
+            check_synchronisation(contexts)
+            if recipe.train.batch_size % len(contexts):
+                raise MXNetSegError(
+                    f"train.batch_size {recipe.train.batch_size} does not share out evenly over {len(contexts)} "
+                    "contexts, which model.norm syncbn needs"
+                )
         self.dataset = open_dataset(recipe.data, recipe.data.train_split)
         self.val_set = open_dataset(recipe.data, recipe.data.val_split) if validate else None
         self.preprocess = Preprocess(recipe.data.mean, recipe.data.std, recipe.data.base)
@@ -215,10 +225,11 @@ class _Run:
         )
 
     def _hybridize(self) -> None:
-        flags = dict(static_alloc=True, static_shape=True) if self.recipe.train.static else {}
-        if len(self.contexts) > 1:
-            # synchronised batch norm waits for its siblings: ops of several contexts must not be bulked
-            flags.update(forward_bulk_size=0, backward_bulk_size=0)
+        static = self.recipe.train.static or self.synchronised
+        flags = dict(static_alloc=True, static_shape=True) if static else {}
+        if self.synchronised:
+            # contexts that wait for one another must meet their layers in the same order: one bulk per pass
+            flags.update(forward_bulk_size=1_000_000, backward_bulk_size=1_000_000)
         self.net.hybridize(**flags)
         self.criterion.hybridize(**flags)
 
@@ -249,9 +260,11 @@ class _Run:
         losses = []
         for parts in step:
             with autograd.record():
+                # all networks first: with SyncBN nothing may come between contexts that wait for one another
+                outputs = [self.net(images) for images, _, _ in parts]
                 part_losses = [
-                    total_loss(self.criterion, self.net(images), labels, scale, self.recipe.loss.aux_weight)
-                    for images, labels, scale in parts
+                    total_loss(self.criterion, output, labels, scale, self.recipe.loss.aux_weight)
+                    for output, (_, labels, scale) in zip(outputs, parts)
                 ]
             autograd.backward(part_losses)
             losses += part_losses
@@ -312,7 +325,7 @@ class _Run:
             "iteration": done,
             "iterations": self.total,
             "score": self.scores.to_dict() if self.scores else None,
-            "versions": checkpoint.versions(),
+            "versions": versions(),
         }
 
     def _sibling(self, suffix: str) -> Path:

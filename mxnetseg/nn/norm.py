@@ -11,9 +11,11 @@ from typing import Iterator
 
 from mxnet.gluon import HybridBlock, nn
 
+from .. import startup
+from ..errors import MXNetSegError
 from ..names import lookup
 
-__all__ = ["BatchNorm", "GroupNorm", "SyncBatchNorm", "make_norm", "norm_scope", "NORMS"]
+__all__ = ["BatchNorm", "GroupNorm", "SyncBatchNorm", "check_synchronisation", "make_norm", "norm_scope", "NORMS"]
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,9 @@ class SyncBatchNorm(BatchNorm):
 
     The number of contexts is read off the parameters when the layer runs, so the same network
     works on one (then it is plain batch normalisation, which is said once in the log) or many.
+    Every context must hold the same number of images, and see them at the same time: nothing that
+    waits for one context's result may stand between the calls. Several CPU contexts need room
+    in MXNet (`startup.SYNCHRONISATION`), or MXNetSegError is raised.
     """
 
     def _devices(self) -> int:
@@ -45,6 +50,7 @@ class SyncBatchNorm(BatchNorm):
             if devices == 1:
                 _say_plain_once()
             return super().hybrid_forward(F, x, gamma, beta, running_mean, running_var)
+        check_synchronisation(self.gamma.list_ctx())
         return F.contrib.SyncBatchNorm(
             x,
             gamma,
@@ -132,6 +138,13 @@ def norm_scope(name: str) -> Iterator[None]:
 def make_norm(in_channels: int = 0, **kwargs) -> HybridBlock:
     """A norm layer of the current scope; also what GluonCV's networks take as `norm_layer`."""
     return getattr(_scope, "norm", BatchNorm).make(in_channels, **kwargs)
+
+
+def check_synchronisation(contexts) -> None:
+    """Raise MXNetSegError where SyncBN over these contexts would wait for ever."""
+    problem = startup.synchronisation_problem()
+    if problem and sum(context.device_type == "cpu" for context in contexts) > 1:
+        raise MXNetSegError(problem)
 
 
 def _say_plain_once() -> None:

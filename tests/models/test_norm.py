@@ -1,15 +1,21 @@
 """Norms by name: group norm against NumPy, synchronised batch norm against one big batch."""
 
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import mxnet as mx
 import numpy as np
 import pytest
-from mxnet import autograd
 
 from mxnetseg import create_model
+from mxnetseg.errors import MXNetSegError
 from mxnetseg.nn import make_norm, norm_scope
 from mxnetseg.nn import norm as norm_module
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("channels, groups", [(64, 32), (6, 6), (48, 24), (7, 7), (1, 1)])
@@ -48,35 +54,64 @@ def sync_layer(contexts):
     with norm_scope("syncbn"):
         layer = make_norm(4)
     layer.initialize(ctx=contexts)
-    layer.hybridize(forward_bulk_size=0, backward_bulk_size=0)  # as the trainer does: bulked, the contexts deadlock
     return layer
 
 
-def run(layer, parts, weights):
-    """Outputs, input gradients and running mean after one training step over the parts."""
-    for part in parts:
-        part.attach_grad()
+SYNCHRONISED = """
+import sys
+import numpy as np
+from mxnetseg.context import parse_contexts
+
+contexts = parse_contexts(sys.argv[1:])  # before MXNet is imported: it makes room for contexts that wait
+import mxnet as mx
+from mxnet import autograd
+from mxnetseg.nn import make_norm, norm_scope
+
+rng = np.random.RandomState(0)
+x = rng.standard_normal((4, 3, 6, 5)).astype("float32") + np.arange(4).reshape(4, 1, 1, 1)
+w = rng.standard_normal((4, 3, 6, 5)).astype("float32")
+net = mx.gluon.nn.HybridSequential()
+with norm_scope("syncbn"):
+    for _ in range(6):
+        net.add(mx.gluon.nn.Conv2D(3, 3, padding=1, in_channels=3), make_norm(3), mx.gluon.nn.Activation("relu"))
+net.initialize(ctx=contexts)
+for parameter in net.collect_params(".*weight").values():
+    parameter.set_data(mx.nd.array(rng.standard_normal(parameter.shape)))
+net.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=1000000, backward_bulk_size=1000000)
+xs = [mx.nd.array(part, ctx=c) for part, c in zip(np.split(x, len(contexts)), contexts)]
+ws = [mx.nd.array(part, ctx=c) for part, c in zip(np.split(w, len(contexts)), contexts)]
+for part in xs:
+    part.attach_grad()
+for _ in range(20):
     with autograd.record():
-        outputs = [layer(part) for part in parts]
-        losses = [(out * weight).sum() for out, weight in zip(outputs, weights)]
+        outputs = [net(part) for part in xs]
+        losses = [(out * weight).sum() for out, weight in zip(outputs, ws)]
     autograd.backward(losses)
     mx.nd.waitall()
-    gradients = np.concatenate([part.grad.asnumpy() for part in parts])
-    return np.concatenate([o.asnumpy() for o in outputs]), gradients, layer.running_mean.data(parts[0].ctx).asnumpy()
+values = [np.concatenate([o.asnumpy() for o in outputs]), np.concatenate([part.grad.asnumpy() for part in xs])]
+values += [layer.running_mean.data(contexts[-1]).asnumpy() for layer in list(net)[1::3]]
+values += [sum(p.grad(c).asnumpy() for c in contexts) for p in net.collect_params().values() if p.grad_req != "null"]
+np.savez("-".join(sys.argv[1:]).replace(":", "") + ".npz", *values)
+"""
 
 
-def test_syncbn_over_two_contexts_equals_one_big_batch():
-    rng = np.random.RandomState(0)
-    x = rng.standard_normal((4, 4, 6, 5)).astype("float32") + np.arange(4).reshape(4, 1, 1, 1)
-    w = rng.standard_normal(x.shape).astype("float32")
-    contexts = [mx.cpu(0), mx.cpu(1)]
-    whole = run(sync_layer(mx.cpu()), [mx.nd.array(x)], [mx.nd.array(w)])
-    parts = [mx.nd.array(x[2 * i : 2 * i + 2], ctx=c) for i, c in enumerate(contexts)]
-    weights = [mx.nd.array(w[2 * i : 2 * i + 2], ctx=c) for i, c in enumerate(contexts)]
-    split = run(sync_layer(contexts), parts, weights)
-    np.testing.assert_allclose(split[0], whole[0], atol=1e-4)
-    np.testing.assert_allclose(split[1], whole[1], atol=1e-3)
-    np.testing.assert_allclose(split[2], whole[2], atol=1e-5)
+def test_syncbn_over_contexts_equals_one_big_batch():
+    for contexts in (["cpu"], ["cpu:0", "cpu:1"], ["cpu:0", "cpu:1", "cpu:2", "cpu:3"]):
+        environment = dict(os.environ, PYTHONPATH=str(ROOT))
+        done = subprocess.run([sys.executable, "-c", SYNCHRONISED, *contexts], env=environment, timeout=100)
+        assert done.returncode == 0
+    whole = np.load("cpu.npz")
+    for name in ("cpu0-cpu1.npz", "cpu0-cpu1-cpu2-cpu3.npz"):
+        split = np.load(name)
+        for key in whole.files:
+            np.testing.assert_allclose(split[key], whole[key], rtol=1e-3, atol=1e-3, err_msg=key)
+
+
+def test_syncbn_says_what_it_needs_instead_of_waiting_for_ever(monkeypatch):
+    layer = sync_layer([mx.cpu(0), mx.cpu(1)])
+    monkeypatch.delenv("MXNET_CPU_TEMP_COPY", raising=False)
+    with pytest.raises(MXNetSegError, match="MXNET_CPU_TEMP_COPY=100000 MXNET_CPU_PARALLEL_RAND_COPY=32"):
+        layer(mx.nd.ones((1, 4, 2, 2)))
 
 
 def test_syncbn_on_one_context_is_plain_and_says_so_once(caplog, monkeypatch):
