@@ -114,7 +114,8 @@ def plot_curves(csv_path, png_path) -> None:
             axes.plot(*zip(*points), color=colour, linewidth=1.4, marker=marker, markersize=3)
         if column == "val_miou" and points:
             best = max(points, key=lambda point: point[1])
-            axes.annotate(f"{best[1]:.4f}", best, textcoords="offset points", xytext=(-12, -14), fontsize=8)
+            axes.annotate(f"{best[1]:.4f}", best, (0, 5), textcoords="offset points", ha="center", fontsize=8)
+            axes.margins(y=0.12)
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("iteration", fontsize=9)
         axes.tick_params(labelsize=8)
