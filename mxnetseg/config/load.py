@@ -26,12 +26,13 @@ def load_recipe(path, overrides: Sequence[str] = ()) -> Recipe:
         Unknown keys (the nearest is named), values of the wrong type, missing or circular files.
     """
     path = Path(path)
-    return _validate(_apply(_read_with_bases(path, ()), overrides), str(path))
+    source = f"{path} with {' '.join(overrides)}" if overrides else str(path)
+    return _validate(_apply(_read_with_bases(path, ()), overrides), source)
 
 
 def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     """`recipe` with some keys changed."""
-    return _validate(_apply(recipe.model_dump(mode="json"), overrides), "the recipe")
+    return _validate(_apply(recipe.model_dump(mode="json"), overrides), f"the recipe with {' '.join(overrides)}")
 
 
 def recipe_for(model: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -150,8 +151,10 @@ def _validate(content: Dict[str, Any], source: str) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as err:
-        problems = "\n  ".join(_explain(problem, content) for problem in err.errors())
-        raise MXNetSegError(f"{source}:\n  {problems}") from None
+        problems = [_explain(problem, content) for problem in err.errors()]
+        raise MXNetSegError(
+            "\n  ".join([f"{source}:", *problems] if problems[1:] else [f"{source}: {problems[0]}"])
+        ) from None
 
 
 def _explain(problem: Dict[str, Any], content: Dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ toolkit that needs it. Unknown keys are errors.
 
 from typing import Any, Dict, List, Optional, Tuple, Union
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 __all__ = [
     "Recipe",
@@ -132,7 +132,9 @@ class TrainConfig(_Part):
         None, ge=1, description="iterations between resumable saves; val_every when left out"
     )
     keep_every: Optional[int] = Field(None, ge=1, description="keep a checkpoint for good every so many iterations")
-    static: bool = Field(True, description="hybridize with static_alloc and static_shape")
+    static: bool = Field(
+        True, description="hybridize with static_alloc and static_shape; SyncBN over several contexts always does"
+    )
 
     @model_validator(mode="after")
     def _one_length(self):
@@ -147,7 +149,7 @@ class EvalConfig(_Part):
     )
     stride: Optional[Size] = Field(None, description="step of the window; two thirds of it when left out")
     base: Optional[int] = Field(None, ge=1, description="long side that images are resized to; data.base when left out")
-    scales: List[float] = Field(default_factory=lambda: [1.0], min_length=1)
+    scales: List[PositiveFloat] = Field(default_factory=lambda: [1.0], min_length=1)
     flip: bool = Field(False, description="average with the mirrored image")
     batch_size: int = Field(1, ge=1, description="windows of one forward pass")
 

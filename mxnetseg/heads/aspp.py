@@ -4,7 +4,7 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import ConvNormAct, global_average, resize_like
+from ..nn import ConvNormAct, concat, global_average, resize_like
 
 __all__ = ["ASPP", "GlobalContext"]
 
@@ -37,6 +37,7 @@ class ASPP(HybridBlock):
         dropout: float = 0.5,
     ):
         super().__init__()
+        self._channels = channels
         with self.name_scope():
             self.branches = nn.HybridSequential()
             self.branches.add(
@@ -49,4 +50,4 @@ class ASPP(HybridBlock):
 
     def hybrid_forward(self, F, x):
         branches = [branch(x) for branch in self.branches._children.values()]
-        return self.drop(self.project(F.concat(*branches, dim=1)))
+        return self.drop(self.project(concat(F, branches, [self._channels] * len(branches))))

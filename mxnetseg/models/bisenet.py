@@ -3,10 +3,12 @@
 https://arxiv.org/abs/1808.00897
 """
 
+from typing import Sequence
+
 from mxnet.gluon import HybridBlock
 
 from ..heads import FCNHead, GlobalContext
-from ..nn import ConvNormAct, global_average, resize_like
+from ..nn import ConvNormAct, concat, global_average, resize_like
 from ..registry import register_model
 from .segmentor import Branch, Segmentor
 
@@ -45,15 +47,16 @@ class AttentionRefinement(HybridBlock):
 class FeatureFusion(HybridBlock):
     """Join the spatial and the context path and select channels (section 3.3)."""
 
-    def __init__(self, in_channels: int, channels: int):
+    def __init__(self, in_channels: Sequence[int], channels: int):
         super().__init__()
+        self._in_channels = in_channels
         with self.name_scope():
-            self.project = ConvNormAct(in_channels, channels)
+            self.project = ConvNormAct(sum(in_channels), channels)
             self.squeeze = ConvNormAct(channels, channels)
             self.gate = ConvNormAct(channels, channels, act="sigmoid")
 
     def hybrid_forward(self, F, spatial, context):
-        x = self.project(F.concat(spatial, context, dim=1))
+        x = self.project(concat(F, (spatial, context), self._in_channels))
         gate = self.gate(self.squeeze(global_average(F, x)))
         return F.broadcast_mul(x, gate) + x
 
@@ -73,7 +76,7 @@ class BiSeNetHead(HybridBlock):
             self.refine4 = AttentionRefinement(c4, width)
             self.refine3 = AttentionRefinement(c3, width)
             self.project = ConvNormAct(width, width, 3)
-            self.fuse = FeatureFusion(2 * width, 2 * width)
+            self.fuse = FeatureFusion((width, width), 2 * width)
             self.classify = FCNHead(2 * width, num_classes, dropout=0.0)
 
     def hybrid_forward(self, F, image, c3, c4):

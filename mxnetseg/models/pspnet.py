@@ -3,7 +3,7 @@
 from mxnet.gluon import HybridBlock, nn
 
 from ..heads import FCNHead
-from ..nn import ConvNormAct, resize_like
+from ..nn import ConvNormAct, concat, resize_like
 from ..registry import register_model
 from .fcn import fcn_aux
 from .segmentor import Branch, Segmentor
@@ -20,16 +20,18 @@ class PyramidPooling(HybridBlock):
     def __init__(self, in_channels: int, grids=(1, 2, 3, 6)):
         super().__init__()
         self._grids = grids
+        width = in_channels // len(grids)
+        self._channels = [in_channels, *(width for _ in grids)]
         with self.name_scope():
             self.convs = nn.HybridSequential()
-            self.convs.add(*(ConvNormAct(in_channels, in_channels // len(grids)) for _ in grids))
+            self.convs.add(*(ConvNormAct(in_channels, width) for _ in grids))
 
     def hybrid_forward(self, F, x):
         levels = [x]
         for grid, conv in zip(self._grids, self.convs._children.values()):
             pooled = conv(F.contrib.AdaptiveAvgPooling2D(x, output_size=grid))
             levels.append(resize_like(F, pooled, x, align_corners=True))
-        return F.concat(*levels, dim=1)
+        return concat(F, levels, self._channels)
 
 
 class PSPHead(HybridBlock):

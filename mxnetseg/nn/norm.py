@@ -78,7 +78,8 @@ class GroupNorm(HybridBlock):
     channels : int
         Channels of the input, (N, channels, H, W); 0: `set_channels` will tell.
     groups : int
-        At most this many groups; the largest number that divides `channels` is taken.
+        At most this many groups; the largest number that divides `channels` and leaves two channels
+        or more to a group is taken.
     """
 
     def __init__(self, channels: int, groups: int = 32, epsilon: float = 1e-5):
@@ -103,7 +104,8 @@ class GroupNorm(HybridBlock):
 
     @property
     def _groups(self) -> int:
-        most = min(self._most_groups, self.channels)
+        # a group of one channel would make nothing but zeros of a 1x1 map
+        most = max(1, min(self._most_groups, self.channels // 2))
         return max(g for g in range(1, most + 1) if self.channels % g == 0)
 
     def hybrid_forward(self, F, x, gamma, beta):

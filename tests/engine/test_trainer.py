@@ -211,7 +211,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(recipe_
         step = original(self, loader)
         calls.append(1)
         if len(calls) == 5:
-            step = [[(images * np.nan, labels, scale) for images, labels, scale in parts] for parts in step]
+            step = [[(images, labels, scale * np.nan) for images, labels, scale in parts] for parts in step]
         return step
 
     monkeypatch.setattr(trainer._Run, "_load", poisoned)

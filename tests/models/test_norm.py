@@ -18,7 +18,7 @@ from mxnetseg.nn import norm as norm_module
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("channels, groups", [(64, 32), (6, 6), (48, 24), (7, 7), (1, 1)])
+@pytest.mark.parametrize("channels, groups", [(64, 32), (6, 3), (48, 24), (7, 1), (1, 1)])
 def test_group_norm_equals_its_definition(channels, groups):
     rng = np.random.RandomState(0)
     x = rng.standard_normal((2, channels, 5, 3)).astype("float32") * 3 + 1
