@@ -174,7 +174,7 @@ class _Scene:
 
     def lanes(self) -> None:
         white = self.rng.uniform(205, 245) + self.colour((-4, 4), (-4, 4), (-20, 2))
-        half = self.rng.uniform(0.026, 0.036)
+        half = self.rng.uniform(0.034, 0.044)
         near = self.rng.uniform(0.2, 0.26)
         middle = (self.left + self.right) / 2 + self.rng.uniform(-0.05, 0.05)
         while near < 1:
@@ -210,8 +210,8 @@ class _Scene:
         for kind, most, low, high in (
             (self.tree, 3, 0.3, 0.8),
             (self.pole, 3, 0.45, 0.95),
-            (self.traffic_sign, 3, 0.42, 0.85),
-            (self.person, 4, 0.42, 0.9),
+            (self.traffic_sign, 3, 0.5, 0.9),
+            (self.person, 3, 0.5, 0.95),
             (self.bin, 2, 0.35, 0.8),
         ):
             for _ in range(rng.integers(1, most + 1)):
@@ -243,7 +243,7 @@ class _Scene:
     def pole(self, side, near) -> None:
         self.shadow(side, near, 0.2)
         grey = self.rng.uniform(90, 150) + self.colour((-8, 8), (-8, 8), (-8, 8))
-        self.polygon(self.box(side, near, 0, 3.4, 0.17), grey, POLE, 6)
+        self.polygon(self.box(side, near, 0, 3.4, 0.2), grey, POLE, 6)
         x, y = self.place(side, near, 3.4)
         eye = near * (self.height - self.horizon)
         reach = -np.sign(side) * 0.8 * eye  # the lamp hangs over the street
@@ -252,7 +252,7 @@ class _Scene:
         )
 
     def traffic_sign(self, side, near) -> None:
-        self.polygon(self.box(side, near, 0, 1.7, 0.16), self.rng.uniform(130, 170) + np.zeros(3), POLE, 6)
+        self.polygon(self.box(side, near, 0, 1.7, 0.18), self.rng.uniform(130, 170) + np.zeros(3), POLE, 6)
         face = [(190, 30, 35), (30, 70, 180), (240, 200, 40)][self.rng.integers(3)]
         face = np.array(face) * self.rng.uniform(0.8, 1.1)
         x, y = self.place(side, near, 2.0)
@@ -288,11 +288,11 @@ class _Scene:
         self.shadow(side, near, 0.25)
         skin = np.array((225, 180, 150)) * self.rng.uniform(0.45, 1.05)
         trousers, shirt = self.colour((25, 110), (25, 100), (30, 130)), self.colour((40, 235), (35, 220), (35, 220))
-        self.polygon(self.box(side, near, 0.0, 0.5, 0.27), trousers, PERSON, 8)
-        body = self.box(side, near, 0.45, 0.87, 0.38)
+        self.polygon(self.box(side, near, 0.0, 0.5, 0.32), trousers, PERSON, 8)
+        body = self.box(side, near, 0.45, 0.87, 0.44)
         self.polygon(body, shirt, PERSON, 8, 10)
         x, y = self.place(side, near, 0.96)
-        radius = 0.12 * near * (self.height - self.horizon)
+        radius = 0.13 * near * (self.height - self.horizon)
         self.ellipse((x, y), (radius, radius * 1.2), skin, PERSON, 4)
 
     def bin(self, side, near) -> None:
@@ -311,8 +311,8 @@ class _Scene:
         rng = self.rng
         light = rng.uniform(0.75, 1.12) * self.colour((0.94, 1.06), (0.97, 1.03), (0.94, 1.06))
         haze = np.linspace(rng.uniform(0.9, 1.1), rng.uniform(0.9, 1.1), self.width)[None, :, None]
-        image = cv2.GaussianBlur((self.image * light * haze).astype(np.float32), (0, 0), rng.uniform(0.6, 1.3))
+        image = cv2.GaussianBlur((self.image * light * haze).astype(np.float32), (0, 0), rng.uniform(0.5, 1.1))
         image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-        image += rng.normal(0, rng.uniform(2, 5), image.shape)
+        image += rng.normal(0, rng.uniform(1, 4), image.shape)
         label = self.label[FINER // 2 :: FINER, FINER // 2 :: FINER]
         return np.clip(np.rint(image), 0, 255).astype(np.uint8), np.ascontiguousarray(label)
