@@ -9,8 +9,8 @@ def resize_like(F, x, like, *, align_corners: bool):
     `align_corners` has no default on purpose: MXNet's is True, most other toolkits' is False, and
     published weights depend on it.
 
-    Two matrix products, one per axis, give what `contrib.BilinearResize2D` gives; on a CPU they are
-    1.5 times faster forward and 7 times backward.
+    Two matrix products, one per axis, give what `contrib.BilinearResize2D` gives; its backward pass
+    is slow on a CPU (docs/performance.md).
     """
     rows = _interpolation(F, x, like, 2, align_corners)  # (H, h)
     columns = _interpolation(F, x, like, 3, align_corners)  # (W, w)
@@ -39,6 +39,6 @@ def _interpolation(F, x, like, axis, align_corners):
 def global_average(F, x):
     """The mean over H and W, (N, C, 1, 1).
 
-    Not `GlobalAvgPool2D`: the same values, but its backward pass is 50 times slower on a CPU.
+    Not `GlobalAvgPool2D`: the same values, but its backward pass is slow on a CPU (docs/performance.md).
     """
     return F.contrib.AdaptiveAvgPooling2D(x, output_size=1)
