@@ -8,7 +8,7 @@ from .errors import MXNetSegError
 if TYPE_CHECKING:
     import mxnet as mx
 
-__all__ = ["parse_contexts"]
+__all__ = ["check_contexts", "parse_contexts"]
 
 
 def parse_contexts(tokens: Optional[Sequence[str]] = None) -> "List[mx.Context]":
@@ -20,7 +20,7 @@ def parse_contexts(tokens: Optional[Sequence[str]] = None) -> "List[mx.Context]"
         A GPU that is not there, a context named twice, or something else.
     """
     if sum(str(token).lower().startswith("cpu") for token in tokens or ()) > 1:
-        startup.prepare_synchronisation()  # before MXNet is imported
+        startup.prepare_contexts()  # before MXNet is imported
     import mxnet as mx
 
     gpus = mx.context.num_gpus()
@@ -32,6 +32,13 @@ def parse_contexts(tokens: Optional[Sequence[str]] = None) -> "List[mx.Context]"
     if len({c.device_type for c in contexts}) > 1:
         raise MXNetSegError(f"--ctx {' '.join(tokens)}: take GPUs or CPU contexts, not both")
     return contexts
+
+
+def check_contexts(contexts: "Sequence[mx.Context]") -> None:
+    """Raise MXNetSegError where these contexts could not work side by side."""
+    problem = startup.threads_problem()
+    if problem and sum(context.device_type == "cpu" for context in contexts) > 1:
+        raise MXNetSegError(problem)
 
 
 def _parse(token: str, gpus: int) -> "mx.Context":

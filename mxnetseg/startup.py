@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Optional
 
-__all__ = ["cores", "prepare", "prepare_synchronisation", "synchronisation_problem"]
+__all__ = ["cores", "prepare", "prepare_contexts", "synchronisation_problem", "threads_problem"]
 
 # MXNet's CPU contexts share a few scratch buffers and one random generator. An operator that waits for its
 # siblings on the other contexts (SyncBatchNorm) deadlocks when it holds one that a sibling is queued for, so
@@ -28,11 +28,26 @@ def prepare() -> None:
     os.environ.setdefault("MXNET_EXEC_INPLACE_GRAD_SUM_CAP", "100000")
 
 
-def prepare_synchronisation() -> None:
-    """Let several CPU contexts wait for one another; does nothing after MXNet was imported."""
+def prepare_contexts() -> None:
+    """Let several CPU contexts work side by side; does nothing after MXNet was imported."""
     if "mxnet" not in sys.modules:
+        os.environ["OMP_NUM_THREADS"] = "1"
         for name, value in SYNCHRONISATION.items():
             os.environ.setdefault(name, str(value))
+
+
+def threads_problem() -> Optional[str]:
+    """Why several CPU contexts can't work side by side, or None.
+
+    Matrix products of two contexts that enter MXNet's OpenBLAS at once, with more than one thread each,
+    wait for ever.
+    """
+    if os.environ.get("OMP_NUM_THREADS") == "1":
+        return None
+    return (
+        "several CPU contexts need one thread each: set OMP_NUM_THREADS=1 before MXNet is imported "
+        "(train.py and eval.py do), or take one context"
+    )
 
 
 def synchronisation_problem() -> Optional[str]:

@@ -4,7 +4,7 @@ import os
 
 os.environ["WANDB_MODE"] = "offline"
 os.environ.setdefault("WANDB_SILENT", "true")
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ["OMP_NUM_THREADS"] = "1"  # several CPU contexts need it
 
 import numpy as np
 import pytest

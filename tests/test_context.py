@@ -1,9 +1,14 @@
 """What --ctx says."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import mxnet as mx
 import pytest
 
-from mxnetseg.context import parse_contexts
+from mxnetseg.context import check_contexts, parse_contexts
 from mxnetseg.errors import MXNetSegError
 
 
@@ -43,3 +48,33 @@ def test_mistakes(four_gpus, tokens):
 def test_a_context_named_twice(four_gpus):
     with pytest.raises(MXNetSegError, match="named twice"):
         parse_contexts(["0", "gpu:0"])
+
+
+SIDE_BY_SIDE = """
+import sys
+from mxnetseg.context import parse_contexts
+contexts = parse_contexts(["cpu:0", "cpu:1"])
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mxnet as mx
+pairs = [(mx.nd.ones((3000, 60), ctx=c), mx.nd.ones((60, 480), ctx=c)) for c in contexts]
+for _ in range(300):
+    products = [mx.nd.dot(a, b) for a, b in pairs]
+assert all(float(p.min().asscalar()) == 60 for p in products)
+"""
+
+
+def test_matrix_products_of_two_contexts_do_not_wait_for_ever():
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OMP_")}
+    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[1])
+    subprocess.run([sys.executable, "-c", SIDE_BY_SIDE], env=environment, timeout=60, check=True)
+
+
+def test_contexts_that_would_hang_are_refused(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    check_contexts([mx.cpu()])
+    with pytest.raises(MXNetSegError, match="set OMP_NUM_THREADS=1 before MXNet is imported"):
+        check_contexts([mx.cpu(0), mx.cpu(1)])

@@ -55,6 +55,8 @@ def add_arguments(parser) -> None:
 
 def run(args) -> int:
     from ..context import parse_contexts
+
+    contexts = parse_contexts(args.ctx)  # first: it prepares what MXNet reads when it is imported
     from ..data import num_classes_of, open_dataset
     from ..engine import checkpoint
     from ..engine.evaluator import evaluate
@@ -62,7 +64,6 @@ def run(args) -> int:
     from ..engine.predictions import check_free, write_predictions
 
     show_log(args.quiet)
-    contexts = parse_contexts(args.ctx)
     path = find_checkpoint(args.checkpoint, args.model)
     recipe = _recipe(args, checkpoint.read_record(path))
     split = args.split or (recipe.data.val_split if args.mode != "test" else "test")

@@ -7,6 +7,7 @@ import mxnet as mx
 from tqdm import tqdm
 
 from ..config.schema import EvalConfig
+from ..context import check_contexts
 from ..data import Dataset, EvalLoader
 from ..errors import MXNetSegError
 from ..metrics import ConfusionMatrix, Scores
@@ -51,6 +52,7 @@ def evaluate(
 
 def class_maps(net, dataset: Dataset, preprocess: Preprocess, config: EvalConfig, contexts, workers: int = 0):
     """Yield (sample, (H, W) uint8 class map) in order; the contexts work side by side."""
+    check_contexts(contexts)
     pending = deque()
     for number, sample in enumerate(EvalLoader(dataset, workers)):
         context = contexts[number % len(contexts)]

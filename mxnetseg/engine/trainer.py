@@ -12,6 +12,7 @@ import numpy as np
 from mxnet import autograd, nd
 
 from ..config import Recipe, dump_recipe
+from ..context import check_contexts
 from ..data import SampleStream, TrainLoader, TrainTransform, open_dataset
 from ..errors import MXNetSegError
 from ..losses import build_loss, total_loss
@@ -124,6 +125,7 @@ class _Run:
                 f"train.batch_size {recipe.train.batch_size} is less than the {len(contexts)} contexts; "
                 "each needs an image"
             )
+        check_contexts(contexts)
         self.synchronised = recipe.model.norm.lower() == "syncbn" and len(contexts) > 1
         if self.synchronised:
             check_synchronisation(contexts)
