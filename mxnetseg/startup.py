@@ -1,6 +1,7 @@
 """Environment variables that MXNet reads once, when it is imported.
 
-Only what is not set already is set; MXNETSEG_STARTUP=0 leaves the environment alone.
+Only what is not set already is set, but for the one thread that each of several CPU contexts must have;
+MXNETSEG_STARTUP=0 leaves the environment alone, again but for several CPU contexts.
 """
 
 import os
