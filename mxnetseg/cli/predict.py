@@ -50,6 +50,8 @@ def run(args) -> int:
     from ..visual import save_png
 
     show_log(args.quiet)
+    if len(args.ctx or ()) > 1:
+        raise MXNetSegError(f"--ctx {' '.join(args.ctx)}: predict runs on one context; name one")
     images = _images(args.images)
     targets = {name: {kind: Path(args.out) / f"{name}_{kind}.png" for kind in args.save} for name in images}
     check_free([path for kinds in targets.values() for path in kinds.values()], args.overwrite)

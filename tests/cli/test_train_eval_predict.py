@@ -187,6 +187,7 @@ def test_checkpoints_of_the_2022_toolkit(run, streets):
         ("eval --checkpoint {trained} --ctx cpu --scales 0", "eval.scales"),
         ("predict nothing.png --checkpoint {trained} --ctx cpu", "nothing.png: no such image"),
         ("predict . --checkpoint {trained} --ctx cpu", ". holds no images"),
+        ("predict . --checkpoint {trained} --ctx cpu:0 cpu:1", "predict runs on one context; name one"),
         ("data show", "name a data set or --config FILE"),
         ("data show camvit", "unknown data set 'camvit'; did you mean camvid"),
         ("evaluate", "unknown command 'evaluate'"),
