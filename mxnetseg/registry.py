@@ -1,6 +1,6 @@
 """Names of models and backbones, the facts that go with them, and how they are built."""
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .errors import MXNetSegError
 from .names import lookup
@@ -12,6 +12,8 @@ class BackboneEntry(NamedTuple):
     name: str
     build: Callable
     store_name: Optional[str]
+    num_classes: int
+    output_strides: Tuple[int, ...]
 
 
 class ModelEntry(NamedTuple):
@@ -20,30 +22,40 @@ class ModelEntry(NamedTuple):
     backbone: str
     output_stride: int
     paper: str
+    aux: bool
 
 
 BACKBONES: Dict[str, BackboneEntry] = {}
 MODELS: Dict[str, ModelEntry] = {}
 
 
-def register_backbone(name: str, *, store_name: Optional[str] = None):
-    """Register `build(output_stride) -> HybridBlock` with an attribute `channels` (c1..c4).
+def register_backbone(
+    name: str,
+    *,
+    store_name: Optional[str] = None,
+    num_classes: int = 19,
+    output_strides: Tuple[int, ...] = (8, 16, 32),
+):
+    """Register `build(output_stride, **backbone_options) -> HybridBlock`.
 
-    `store_name` is the classifier's name in GluonCV's store of ImageNet weights.
+    What is built has an attribute `channels` (c1..c4), and may have `align_corners`: how published heads
+    on it resize. `store_name` is the classifier's name in GluonCV's store of ImageNet weights,
+    `num_classes` that of the data set which its segmentation models were published for, `output_strides`
+    those that can be built.
     """
 
     def add(build):
-        BACKBONES[name] = BackboneEntry(name, build, store_name)
+        BACKBONES[name] = BackboneEntry(name, build, store_name, num_classes, output_strides)
         return build
 
     return add
 
 
-def register_model(name: str, *, backbone: str, output_stride: int, paper: str):
+def register_model(name: str, *, backbone: str, output_stride: int, paper: str, aux: bool = False):
     """Register `build(backbone, num_classes, aux, **options) -> Segmentor` with its defaults."""
 
     def add(build):
-        MODELS[name] = ModelEntry(name, build, backbone, output_stride, paper)
+        MODELS[name] = ModelEntry(name, build, backbone, output_stride, paper, aux)
         return build
 
     return add
@@ -69,6 +81,8 @@ def create_model(
     output_stride: Optional[int] = None,
     norm: Optional[str] = None,
     config: Optional[str] = None,
+    backbone_options: Optional[Dict[str, Any]] = None,
+    reparameterized: bool = False,
     **options: Any,
 ):
     """Build a segmentation network.
@@ -80,15 +94,21 @@ def create_model(
     backbone : str
         One of `list_backbones()`; the model's usual one when left out.
     num_classes : int
-        19 when left out, or what the recipe's data set says.
+        When left out, what the recipe's data set says, or 150 (ADE20K) where the backbone's published
+        models are for that, else 19 (Cityscapes).
     aux : bool
-        Build the auxiliary heads (False when left out).
+        Build the auxiliary heads; the model's usual choice when left out.
     output_stride : int
-        8, 16 or 32: input size over size of the last feature map; the model's usual one when left out.
+        8, 16 or 32: input size over size of the last feature map; the model's usual one, where the backbone
+        has it, when left out.
     norm : str
         "bn" (when left out), "syncbn" or "gn".
     config : str
         A recipe (YAML file) to take the above from; arguments given as well win.
+    backbone_options : dict
+        Further keyword arguments of the backbone, e.g. `{"drop_path_rate": 0.1}`.
+    reparameterized : bool
+        Build what `net.reparameterize()` makes of the network.
     **options
         Further keyword arguments of the model's builder.
 
@@ -111,40 +131,55 @@ def create_model(
             "aux": aux,
             "output_stride": output_stride,
             "norm": norm,
+            "backbone_options": backbone_options,
+            "reparameterized": reparameterized or None,
         }
         return _from_recipe(config, {k: v for k, v in given.items() if v is not None}, options)
     if name is None:
         raise MXNetSegError("create_model needs a model name or config=FILE; mxnetseg.list_models() has the names")
     entry = lookup("model", name, MODELS)
     backbone_entry = lookup("backbone", backbone or entry.backbone, BACKBONES)
-    num_classes = 19 if num_classes is None else num_classes
+    num_classes = backbone_entry.num_classes if num_classes is None else num_classes
+    aux = entry.aux if aux is None else bool(aux)
     if not isinstance(num_classes, int) or not 1 <= num_classes <= 255:
         raise MXNetSegError(f"num_classes={num_classes!r}: must be an integer from 1 to 255 (class maps are uint8)")
-    output_stride = entry.output_stride if output_stride is None else output_stride
+    strides = backbone_entry.output_strides
+    if output_stride is None:
+        output_stride = entry.output_stride if entry.output_stride in strides else strides[-1]
+    if output_stride not in strides:
+        possible = f"take one of {', '.join(map(str, strides))}" if strides[1:] else f"it is always {strides[0]}"
+        raise MXNetSegError(f"output stride {output_stride} is not possible with {backbone_entry.name}; {possible}")
 
     from .nn import norm_scope
     from .nn.norm import NORMS
 
     norm_name = next(n for n in NORMS if NORMS[n] is lookup("norm", norm or "bn", NORMS))
     with norm_scope(norm_name):
-        features = backbone_entry.build(output_stride)
-        try:
-            net = entry.build(features, num_classes, bool(aux), **options)
-        except TypeError as err:
-            if options and "keyword argument" in str(err):
-                raise MXNetSegError(f"model {entry.name}: {err}; check the options {sorted(options)}") from err
-            raise
+        features = _build(f"backbone {backbone_entry.name}", backbone_entry.build, backbone_options, output_stride)
+        net = _build(f"model {entry.name}", entry.build, options, features, num_classes, aux)
     net.spec = {
         "name": entry.name,
         "backbone": backbone_entry.name,
         "num_classes": num_classes,
-        "aux": bool(aux),
+        "aux": aux,
         "output_stride": output_stride,
         "norm": norm_name,
+        **({"backbone_options": dict(backbone_options)} if backbone_options else {}),
         **options,
     }
+    if reparameterized:
+        net.reparameterize()
     net.complete_shapes()
     return net
+
+
+def _build(title: str, build: Callable, options: Optional[Dict[str, Any]], *arguments):
+    try:
+        return build(*arguments, **(options or {}))
+    except TypeError as err:
+        if options and "keyword argument" in str(err):
+            raise MXNetSegError(f"{title}: {err}; check the options {sorted(options)}") from err
+        raise
 
 
 def _from_recipe(path: str, given: Dict[str, Any], options: Dict[str, Any]):
@@ -160,6 +195,7 @@ def _from_recipe(path: str, given: Dict[str, Any], options: Dict[str, Any]):
         "aux": model.aux,
         "output_stride": model.output_stride,
         "norm": model.norm,
+        "backbone_options": model.backbone_options,
         **model.options,
         **given,
         **options,

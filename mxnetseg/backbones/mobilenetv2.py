@@ -20,7 +20,7 @@ class MobileNetV2(HybridBlock):
         super().__init__()
         # the classifier's last 1x1 convolution (1280 channels) is left out
         stages = (features[:6], features[6:9], features[9:16], features[16:20])
-        set_output_stride(stages, output_stride, "MobileNetV2")
+        set_output_stride(stages, output_stride)
         self.channels = channels
         with self.name_scope():
             self.layer1, self.layer2, self.layer3, self.layer4 = stages

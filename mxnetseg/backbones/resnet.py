@@ -24,7 +24,7 @@ class ResNet(HybridBlock):
     def __init__(self, classifier, channels, output_stride: int):
         super().__init__()
         stages = (classifier.layer1, classifier.layer2, classifier.layer3, classifier.layer4)
-        set_output_stride(stages, output_stride, "ResNet")
+        set_output_stride(stages, output_stride)
         self.channels = channels
         with self.name_scope():
             self.conv1 = classifier.conv1

@@ -38,11 +38,16 @@ class ModelConfig(_Part):
         None, description="one of `list_backbones()`; the model's own default when left out"
     )
     num_classes: Optional[int] = Field(None, ge=1, le=255, description="taken from the data set when left out")
-    aux: bool = Field(False, description="build the auxiliary heads that the paper trains with")
+    aux: Optional[bool] = Field(
+        None, description="build the auxiliary heads that the paper trains with; the model's usual choice when left out"
+    )
     output_stride: Optional[int] = Field(None, description="8, 16 or 32; the model's own default when left out")
     norm: str = Field("bn", description="bn, syncbn or gn")
     options: Dict[str, Any] = Field(
         default_factory=dict, description="further keyword arguments of the model's builder"
+    )
+    backbone_options: Dict[str, Any] = Field(
+        default_factory=dict, description="further keyword arguments of the backbone, e.g. drop_path_rate"
     )
     init: str = Field(
         "random",

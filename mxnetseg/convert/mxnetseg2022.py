@@ -1,12 +1,13 @@
-"""Parameter names of the 2022 MXNetSeg toolkit's .params files -> ours.
+"""Parameter names of the 2022 MXNetSeg toolkit's .params files -> ours."""
 
-A table is a list of (regular expression, replacement), applied in order to the toolkit's name.
-"""
+from typing import Dict
 
-__all__ = ["rename_rules"]
+from .names import Rules, rename
+
+__all__ = ["translate"]
 
 # every model: the toolkit keeps backbone and head side by side, its first norm is always called bn
-_COMMON = [
+_COMMON: Rules = [
     (r"^(conv1|bn1|layer\d)\b", r"backbone.\1"),
     (r"^aux_head\.(?=\d)", "aux_heads."),
     (r"^aux_head\.(?=\D)", "aux_heads.0."),
@@ -41,6 +42,7 @@ _HEADS = {
 }
 
 
-def rename_rules(model: str):
-    """The rules for one of our models, in the order in which they apply; KeyError for other models."""
-    return _COMMON + _HEADS[model]
+def translate(state: Dict, spec: Dict) -> Dict[str, str]:
+    """Name in `state` -> our name; KeyError where there is no table for the model of `spec`."""
+    rules = _COMMON + _HEADS[spec["name"]]
+    return {name: rename(name, rules) for name in state}

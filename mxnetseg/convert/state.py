@@ -1,15 +1,15 @@
 """Load a dict of arrays with another toolkit's names into one of our networks."""
 
-import re
 from typing import Any, Dict
 
 from ..errors import MXNetSegError
 from ..names import lookup
-from . import mxnetseg2022
+from . import mmseg, mxnetseg2022
 
-__all__ = ["load_state"]
+__all__ = ["load_state", "to_ours"]
 
-_SOURCES = {"mxnetseg": mxnetseg2022.rename_rules}
+# each: (state, spec) -> {their name: our name, or None for what is not needed}
+_SOURCES = {"mmseg": mmseg.translate, "mxnetseg": mxnetseg2022.translate}
 
 
 def load_state(net, state: Dict[str, Any], source: str = "mxnetseg") -> None:
@@ -22,21 +22,38 @@ def load_state(net, state: Dict[str, Any], source: str = "mxnetseg") -> None:
     state : dict
         Names as in `source`'s checkpoints; NumPy arrays or NDArrays.
     source : str
-        "mxnetseg": the toolkit of 2022.
+        "mxnetseg": the toolkit of 2022; "mmseg": the PyTorch originals of MogaNet, FFNet and DGMN2.
 
     Raises
     ------
     MXNetSegError
         A name of either side is left over, or a shape differs; nothing has been loaded then.
     """
-    rules_of = lookup("checkpoint source", source, _SOURCES)
-    model = net.spec["name"]
-    try:
-        rules = rules_of(model)
-    except KeyError:
-        raise MXNetSegError(f"{source} checkpoints of model {model!r} can't be converted yet") from None
     ours = net._collect_params_with_prefix()
-    renamed = {_rename(name, rules): (name, array) for name, array in state.items()}
+    for name, array in to_ours(net, state, source).items():
+        ours[name].set_data(array)
+
+
+def to_ours(net, state: Dict[str, Any], source: str, prefix: str = "") -> Dict[str, Any]:
+    """`state` under our names; all parameters of `net` below `prefix` are there, and nothing else.
+
+    Raises
+    ------
+    MXNetSegError
+        As `load_state`.
+    """
+    translate = lookup("checkpoint source", source, _SOURCES)
+    spec = net.spec
+    try:
+        names = translate(state, spec)
+    except KeyError:
+        raise MXNetSegError(
+            f"{source} checkpoints of {spec['name']} on {spec['backbone']} can't be converted (yet)"
+        ) from None
+    if spec.get("reparameterized"):
+        raise MXNetSegError("load the checkpoint first, then call reparameterize()")
+    ours = {n: p for n, p in net._collect_params_with_prefix().items() if n.startswith(prefix)}
+    renamed = {new: (old, state[old]) for old, new in names.items() if new is not None}
     unknown = [old for new, (old, _) in renamed.items() if new not in ours]
     missing = [name for name in ours if name not in renamed]
     shapes = [
@@ -46,26 +63,19 @@ def load_state(net, state: Dict[str, Any], source: str = "mxnetseg") -> None:
     ]
     if unknown or missing or shapes:
         problems = [
-            f"{title}: {_some(names)}"
-            for title, names in (
+            f"{title}: {_some(found)}"
+            for title, found in (
                 ("not in this network", unknown),
                 ("missing in the state", missing),
                 ("other shapes", shapes),
             )
-            if names
+            if found
         ]
         raise MXNetSegError(
-            f"the state does not fit {model} ({net.spec['backbone']}); {'; '.join(problems)}. "
+            f"the state does not fit {spec['name']} ({spec['backbone']}); {'; '.join(problems)}. "
             "Check backbone, num_classes, aux and norm"
         )
-    for new, (_, array) in renamed.items():
-        ours[new].set_data(array)
-
-
-def _rename(name: str, rules) -> str:
-    for pattern, replacement in rules:
-        name = re.sub(pattern, replacement, name)
-    return name
+    return {new: array for new, (_, array) in renamed.items()}
 
 
 def _some(names, most: int = 6) -> str:

@@ -99,7 +99,14 @@ def build_network(recipe: Recipe, num_classes: int, contexts: Sequence[mx.Contex
             "leave model.num_classes out"
         )
     net = create_model(
-        model.name, model.backbone, num_classes, model.aux, model.output_stride, model.norm, **model.options
+        model.name,
+        model.backbone,
+        num_classes,
+        model.aux,
+        model.output_stride,
+        model.norm,
+        backbone_options=model.backbone_options,
+        **model.options,
     )
     np.random.seed(recipe.train.seed)  # Gluon draws initial weights from both generators
     mx.random.seed(recipe.train.seed)
@@ -379,7 +386,9 @@ def recorded_recipe(run_dir: str) -> Recipe:
 
 
 def _check_same(recipe: Recipe, record: dict) -> None:
-    now, then = _flat(recipe.model_dump(mode="json")), _flat(record["recipe"])
+    # read anew: keys that the schema has got since then have their defaults
+    before = Recipe.model_validate(record["recipe"])
+    now, then = _flat(recipe.model_dump(mode="json")), _flat(before.model_dump(mode="json"))
     changed = sorted(k for k in {**now, **then} if now.get(k) != then.get(k) and k not in FREE)
     if changed:
         listed = ", ".join(f"{k} ({then.get(k)} then, {now.get(k)} now)" for k in changed[:5])

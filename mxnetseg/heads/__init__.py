@@ -2,5 +2,20 @@
 
 from .aspp import ASPP, GlobalContext
 from .fcn import FCNHead
+from .pyramid import PyramidPooling
+from .semantic_fpn import FeaturePyramid, SemanticFPNHead
+from .setr import SETRMLAHead, SETRNaiveHead, SETRPUPHead
+from .uper import UPerHead
 
-__all__ = ["ASPP", "FCNHead", "GlobalContext"]
+__all__ = [
+    "ASPP",
+    "FCNHead",
+    "FeaturePyramid",
+    "GlobalContext",
+    "PyramidPooling",
+    "SETRMLAHead",
+    "SETRNaiveHead",
+    "SETRPUPHead",
+    "SemanticFPNHead",
+    "UPerHead",
+]

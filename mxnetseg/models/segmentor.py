@@ -8,16 +8,20 @@ from mxnet.gluon import HybridBlock, nn
 from mxnet.ndarray import NDArray
 
 from ..errors import MXNetSegError
-from ..nn import resize_like
+from ..nn import LinearSum, resize_like
 
-__all__ = ["Branch", "Segmentor"]
+__all__ = ["LEVELS", "Branch", "Segmentor"]
+
+LEVELS = ("c1", "c2", "c3", "c4")
 
 
 class Branch(NamedTuple):
-    """A head and the names of what it is fed: c1, c2, c3, c4 or image."""
+    """A head, the names of what it is fed (c1, c2, c3, c4 or image), and how many times its logits are enlarged
+    before the last resize."""
 
     head: HybridBlock
     inputs: Tuple[str, ...] = ("c4",)
+    enlarge: int = 1
 
 
 class Segmentor(HybridBlock):
@@ -30,7 +34,7 @@ class Segmentor(HybridBlock):
     Parameters
     ----------
     backbone : HybridBlock
-        Maps x to (c1, c2, c3, c4).
+        Maps x to (c1, c2, c3, c4). Where it has a method `keep`, that is told which of them are used.
     main : Branch
     aux : sequence of Branch
     align_corners : bool
@@ -52,6 +56,8 @@ class Segmentor(HybridBlock):
         align_corners: bool = True,
     ):
         super().__init__()
+        if hasattr(backbone, "keep"):
+            backbone.keep({name for branch in (main, *aux) for name in branch.inputs})
         with self.name_scope():
             self.backbone = backbone
             self.head = main.head
@@ -88,6 +94,18 @@ class Segmentor(HybridBlock):
         """Find out every parameter's shape, so that `initialize` allocates at once."""
         self._graphs.heads.infer_shape(nd.zeros((1, 3, 64, 64)))
 
+    def reparameterize(self) -> "Segmentor":
+        """Fold sums of linear branches and their norms into single convolutions, for deployment; returns the network.
+
+        The logits stay the same up to rounding; training goes on without the norms, so train before. A
+        network without such branches stays as it is.
+        """
+        self.apply(lambda block: block.fold() if isinstance(block, LinearSum) else None)
+        for graph in vars(self._graphs).values():
+            graph.hybridize(graph._active)  # forgets the graph compiled before
+        self.spec["reparameterized"] = True
+        return self
+
     def hybridize(self, active=True, **kwargs):
         super().hybridize(active, **kwargs)
         for graph in vars(self._graphs).values():
@@ -113,19 +131,21 @@ class _Graph(HybridBlock):
     def __init__(self, backbone, branches, align_corners):
         super().__init__()
         self.backbone = backbone
-        self._inputs = [branch.inputs for branch in branches]
+        self._branches = [(branch.inputs, branch.enlarge) for branch in branches]
         self._align_corners = align_corners
         self.heads = nn.HybridSequential()
         self.heads.add(*(branch.head for branch in branches))
 
     def hybrid_forward(self, F, x):
-        features = dict(zip(("c1", "c2", "c3", "c4"), self.backbone(x)), image=x)
-        outputs = [
-            head(*(features[name] for name in inputs))
-            for head, inputs in zip(self.heads._children.values(), self._inputs)
-        ]
-        if self._align_corners is not None:
-            outputs = [resize_like(F, out, x, align_corners=self._align_corners) for out in outputs]
+        features = dict(zip(LEVELS, self.backbone(x)), image=x)
+        outputs = []
+        for head, (inputs, enlarge) in zip(self.heads._children.values(), self._branches):
+            out = head(*(features[name] for name in inputs))
+            if self._align_corners is not None:
+                if enlarge > 1:
+                    out = resize_like(F, out, out, align_corners=self._align_corners, factor=enlarge)
+                out = resize_like(F, out, x, align_corners=self._align_corners)
+            outputs.append(out)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 

@@ -1,9 +1,29 @@
 """Bricks that every model shares."""
 
 from .concat import concat
-from .conv import ConvNormAct
+from .conv import ConvNormAct, classifier, conv2d
 from .dilate import set_output_stride
-from .norm import make_norm, norm_scope
-from .resize import global_average, resize_like
+from .drop import drop_channels, drop_path, drop_path_rates
+from .fold import LinearSum, NormConv
+from .norm import make_norm, norm_scope, unsynchronised
+from .resize import bicubic_like, global_average, nearest_like, resize_like
 
-__all__ = ["ConvNormAct", "concat", "global_average", "make_norm", "norm_scope", "resize_like", "set_output_stride"]
+__all__ = [
+    "ConvNormAct",
+    "LinearSum",
+    "NormConv",
+    "bicubic_like",
+    "classifier",
+    "concat",
+    "conv2d",
+    "drop_channels",
+    "drop_path",
+    "drop_path_rates",
+    "global_average",
+    "make_norm",
+    "nearest_like",
+    "norm_scope",
+    "resize_like",
+    "set_output_stride",
+    "unsynchronised",
+]

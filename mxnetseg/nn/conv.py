@@ -4,9 +4,12 @@ from typing import Optional, Tuple, Union
 
 from mxnet.gluon import HybridBlock, nn
 
+from .init import CLASSIFIER, FAN_IN, fan_in_bias
 from .norm import make_norm
 
-__all__ = ["ConvNormAct"]
+__all__ = ["ConvNormAct", "classifier", "conv2d"]
+
+Kernel = Union[int, Tuple[int, int]]
 
 
 class ConvNormAct(HybridBlock):
@@ -20,32 +23,26 @@ class ConvNormAct(HybridBlock):
         As in any convolution; the padding keeps H and W at stride 1 (odd kernels).
     act : str or None
         An `mxnet.gluon.nn.Activation` name.
+    init : mxnet.init.Initializer, optional
+        Of the convolution's weight; what `initialize` is given when left out.
     """
 
     def __init__(
         self,
         in_channels: int,
         channels: int,
-        kernel: Union[int, Tuple[int, int]] = 1,
+        kernel: Kernel = 1,
         *,
         stride: int = 1,
         dilation: int = 1,
         groups: int = 1,
         act: Optional[str] = "relu",
+        init=None,
     ):
         super().__init__()
-        kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
-        padding = tuple(dilation * (k // 2) for k in kernel)
         with self.name_scope():
-            self.conv = nn.Conv2D(
-                channels,
-                kernel,
-                stride,
-                padding,
-                dilation,
-                groups,
-                use_bias=False,
-                in_channels=in_channels,
+            self.conv = conv2d(
+                in_channels, channels, kernel, stride=stride, dilation=dilation, groups=groups, bias=False, init=init
             )
             self.norm = make_norm(channels)
             self.act = nn.Activation(act) if act else None
@@ -53,3 +50,35 @@ class ConvNormAct(HybridBlock):
     def hybrid_forward(self, F, x):
         x = self.norm(self.conv(x))
         return x if self.act is None else self.act(x)
+
+
+def conv2d(
+    in_channels: int,
+    channels: int,
+    kernel: Kernel = 1,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+    bias: bool = True,
+    init=FAN_IN,
+) -> nn.Conv2D:
+    """A plain convolution whose padding keeps H and W at stride 1, initialised as PyTorch's."""
+    kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
+    return nn.Conv2D(
+        channels,
+        kernel,
+        stride,
+        tuple(dilation * (k // 2) for k in kernel),
+        dilation,
+        groups,
+        use_bias=bias,
+        in_channels=in_channels,
+        weight_initializer=init,
+        bias_initializer=fan_in_bias(in_channels, kernel[0], groups) if init is FAN_IN else "zeros",
+    )
+
+
+def classifier(in_channels: int, num_classes: int, init=CLASSIFIER) -> nn.Conv2D:
+    """The 1x1 convolution that makes logits, initialised as mmsegmentation's."""
+    return conv2d(in_channels, num_classes, init=init)

@@ -4,25 +4,16 @@ from typing import List, Sequence
 
 from mxnet.gluon import Block, nn
 
-from ..errors import MXNetSegError
-
 __all__ = ["set_output_stride"]
 
 
-def set_output_stride(stages: Sequence[Block], output_stride: int, family: str) -> None:
+def set_output_stride(stages: Sequence[Block], output_stride: int) -> None:
     """Make the last of four stages (strides 4, 8, 16, 32) put out features at `output_stride`.
 
     A stage that loses its stride gets dilated instead, so that weights keep their meaning
     (DeepLab, Chen et al. 2017, section 3.1). As in GluonCV, the convolution that loses the stride
     keeps the dilation of the stage before; those behind it get the doubled one.
-
-    Raises
-    ------
-    MXNetSegError
-        `output_stride` is not 8, 16 or 32.
     """
-    if output_stride not in (8, 16, 32):
-        raise MXNetSegError(f"output stride {output_stride} is not possible with {family}; take one of 8, 16, 32")
     before = 1
     for stage, stride in zip(stages[2:], (16, 32)):
         if stride <= output_stride:

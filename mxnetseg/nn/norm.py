@@ -15,7 +15,16 @@ from .. import startup
 from ..errors import MXNetSegError
 from ..names import lookup
 
-__all__ = ["BatchNorm", "GroupNorm", "SyncBatchNorm", "check_synchronisation", "make_norm", "norm_scope", "NORMS"]
+__all__ = [
+    "BatchNorm",
+    "GroupNorm",
+    "SyncBatchNorm",
+    "check_synchronisation",
+    "make_norm",
+    "norm_scope",
+    "unsynchronised",
+    "NORMS",
+]
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +144,17 @@ def norm_scope(name: str) -> Iterator[None]:
         yield
     finally:
         _scope.norm = before
+
+
+@contextlib.contextmanager
+def unsynchronised() -> Iterator[None]:
+    """Inside, a synchronised norm becomes a plain one."""
+    current = getattr(_scope, "norm", BatchNorm)
+    _scope.norm = BatchNorm if current is SyncBatchNorm else current
+    try:
+        yield
+    finally:
+        _scope.norm = current
 
 
 def make_norm(in_channels: int = 0, **kwargs) -> HybridBlock:

@@ -1,39 +1,33 @@
-"""Bilinear resizing and global pooling that follow a tensor's size, so that no size is frozen into a network."""
+"""Resizing and global pooling that follow a tensor's size, so that no size is frozen into a network.
 
-__all__ = ["global_average", "resize_like"]
+A resize is two matrix products, one per axis. They give what MXNet's and PyTorch's kernels give; the
+backward pass of `contrib.BilinearResize2D` is slow on a CPU (docs/performance.md).
+"""
+
+__all__ = ["bicubic_like", "global_average", "nearest_like", "resize_like"]
 
 
-def resize_like(F, x, like, *, align_corners: bool):
-    """Resize `x` (N, C, h, w) bilinearly to the H and W of `like`.
+def resize_like(F, x, like, *, align_corners: bool, factor: int = 1):
+    """Resize `x` (N, C, h, w) bilinearly to `factor` times the H and W of `like`.
 
     `align_corners` has no default on purpose: MXNet's is True, most other toolkits' is False, and
     published weights depend on it.
-
-    Two matrix products, one per axis, give what `contrib.BilinearResize2D` gives; its backward pass
-    is slow on a CPU (docs/performance.md).
     """
-    rows = _interpolation(F, x, like, 2, align_corners)  # (H, h)
-    columns = _interpolation(F, x, like, 3, align_corners)  # (W, w)
-    x = F.dot(x, columns, transpose_b=True)  # (N, C, h, W)
-    rows = F.broadcast_like(F.expand_dims(F.expand_dims(rows, 0), 0), x, lhs_axes=(0, 1), rhs_axes=(0, 1))
-    return F.linalg.gemm2(rows, x)  # (N, C, H, W)
+    rows = _bilinear(F, x, like, 2, align_corners, factor)
+    columns = _bilinear(F, x, like, 3, align_corners, factor)
+    return _resize(F, x, rows, columns)
 
 
-def _interpolation(F, x, like, axis, align_corners):
-    """The matrix (size of `like`, size of `x`) of linear interpolation along `axis`."""
-    targets = F.contrib.arange_like(like, axis=axis)
-    sources = F.contrib.arange_like(x, axis=axis)
-    last = F.max(sources)
-    if align_corners:
-        # a single target takes the first source
-        scale = F.broadcast_div(last, F.broadcast_maximum(F.max(targets), F.ones_like(last)))
-        position = F.broadcast_mul(targets, scale)
-    else:
-        scale = F.broadcast_div(last + 1, F.max(targets) + 1)
-        position = F.relu(F.broadcast_mul(targets + 0.5, scale) - 0.5)
-        position = F.broadcast_minimum(position, last)
-    distance = F.broadcast_sub(F.expand_dims(position, 1), F.expand_dims(sources, 0))
-    return F.stop_gradient(F.relu(1 - F.abs(distance)))
+def nearest_like(F, x, like):
+    """Resize `x` (N, C, h, w) to the H and W of `like`; target i takes source floor(i * h / H)."""
+    return _resize(F, x, _nearest(F, x, like, 2), _nearest(F, x, like, 3))
+
+
+def bicubic_like(F, x, like):
+    """Resize `x` (N, C, h, w) bicubically (a = -0.75, pixel centres, edges repeated) to the H and W of `like`."""
+    rows, columns = _bicubic(F, x, like, 2), _bicubic(F, x, like, 3)
+    x = F.pad(x, mode="edge", pad_width=(0, 0, 0, 0, 2, 2, 2, 2))
+    return _resize(F, x, rows, columns)
 
 
 def global_average(F, x):
@@ -42,3 +36,67 @@ def global_average(F, x):
     Not `GlobalAvgPool2D`: the same values, but its backward pass is slow on a CPU (docs/performance.md).
     """
     return F.contrib.AdaptiveAvgPooling2D(x, output_size=1)
+
+
+def _resize(F, x, rows, columns):
+    """(N, C, h, w), (H, h), (W, w) -> (N, C, H, W)."""
+    rows, columns = F.stop_gradient(rows), F.stop_gradient(columns)
+    x = F.dot(x, columns, transpose_b=True)  # (N, C, h, W)
+    rows = F.broadcast_like(F.expand_dims(F.expand_dims(rows, 0), 0), x, lhs_axes=(0, 1), rhs_axes=(0, 1))
+    return F.linalg.gemm2(rows, x)  # (N, C, H, W)
+
+
+def _bilinear(F, x, like, axis, align_corners, factor):
+    """The matrix (targets, sources) of linear interpolation along `axis`."""
+    targets = _targets(F, like, axis, factor)
+    sources = F.contrib.arange_like(x, axis=axis)
+    last = F.max(sources)
+    if align_corners:
+        # a single target takes the first source
+        scale = F.broadcast_div(last, F.broadcast_maximum(F.max(targets), F.ones_like(last)))
+        position = F.broadcast_mul(targets, scale)
+    else:
+        position = F.relu(_centres(F, targets, sources))
+        position = F.broadcast_minimum(position, last)
+    return F.relu(1 - F.abs(_distance(F, position, sources)))
+
+
+def _nearest(F, x, like, axis):
+    targets = F.contrib.arange_like(like, axis=axis)
+    sources = F.contrib.arange_like(x, axis=axis)
+    # i * h and H are whole numbers: half a step keeps the quotient clear of rounding at whole results
+    position = F.broadcast_mul(targets, F.max(sources) + 1) + 0.5
+    position = F.floor(F.broadcast_div(position, F.max(targets) + 1))
+    return F.relu(1 - F.abs(_distance(F, position, sources)))
+
+
+def _bicubic(F, x, like, axis):
+    """(targets, sources + 4): two repeated sources lie before the first and behind the last."""
+    targets = F.contrib.arange_like(like, axis=axis)
+    sources = F.contrib.arange_like(x, axis=axis)
+    first = F.slice_axis(sources, axis=0, begin=0, end=1)
+    end = first + F.reshape(F.max(sources), shape=(1,))
+    padded = F.concat(first - 2, first - 1, sources, end + 1, end + 2, dim=0)
+    distance = F.abs(_distance(F, _centres(F, targets, sources), padded))
+    a = -0.75
+    near = ((a + 2) * distance - (a + 3)) * F.square(distance) + 1
+    far = a * (((distance - 5) * distance + 8) * distance - 4)
+    return near * (distance <= 1) + far * (distance > 1) * (distance < 2)
+
+
+def _targets(F, like, axis, factor):
+    """0, 1, ... factor * size - 1."""
+    steps = F.contrib.arange_like(like, axis=axis)
+    if factor == 1:
+        return steps
+    return F.reshape(F.stack(*(steps * factor + i for i in range(factor)), axis=1), shape=(-1,))
+
+
+def _centres(F, targets, sources):
+    """Where the centres of the target pixels lie among the sources."""
+    scale = F.broadcast_div(F.max(sources) + 1, F.max(targets) + 1)
+    return F.broadcast_mul(targets + 0.5, scale) - 0.5
+
+
+def _distance(F, position, sources):
+    return F.broadcast_sub(F.expand_dims(position, 1), F.expand_dims(sources, 0))

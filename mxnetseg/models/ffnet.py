@@ -1,0 +1,16 @@
+"""FFNet's system-level segmentor: MetaMixer Is All You Need (Yun et al., 2024). https://arxiv.org/abs/2406.02021"""
+
+from ..heads.ffnet import FFNetHead
+from ..registry import register_model
+from .segmentor import Branch, Segmentor
+from .upernet import fcn_aux
+
+__all__ = ["ffnet"]
+
+
+@register_model("ffnet", backbone="ffnet_seg", output_stride=32, paper="https://arxiv.org/abs/2406.02021")
+def ffnet(backbone, num_classes: int, aux: bool, dropout: float = 0.1, **options) -> Segmentor:
+    """`options` are those of `FFNetHead`; their defaults are the published model's for ADE20K."""
+    head = FFNetHead(backbone.channels[1:], num_classes, dropout=dropout, **options)
+    branches = fcn_aux(backbone, num_classes, dropout) if aux else ()
+    return Segmentor(backbone, Branch(head, ("c2", "c3", "c4")), branches, align_corners=False)
