@@ -1,6 +1,5 @@
 """mxnetseg eval"""
 
-import json
 import logging
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from .options import (
     inference_overrides,
     open_network,
     show_log,
+    write_json,
 )
 
 HELP = "Score a checkpoint on a labelled split, or write its predictions."
@@ -82,7 +82,7 @@ def run(args) -> int:
         if args.json:
             about = {"checkpoint": str(path), "data": dataset.spec.name, "split": split, "images": len(dataset)}
             about["eval"] = recipe.eval.model_dump(mode="json")
-            _write_json(Path(args.json), dict(about, **scores.to_dict()))
+            write_json(Path(args.json), dict(about, **scores.to_dict()))
         return 0
     stamp = time.strftime("%Y%m%d_%H%M%S")
     out = Path(args.out) if args.out else Path("runs") / f"{path.stem}_{split}_{stamp}"
@@ -131,11 +131,3 @@ def _check_classes(net, record, dataset, path) -> None:
     trained = record.get("data", {}).get("classes")
     if trained and trained != dataset.classes:
         log.warning("the checkpoint was trained on other classes: %s", ", ".join(trained))
-
-
-def _write_json(path: Path, content) -> None:
-    import os
-
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)

@@ -1,6 +1,8 @@
 """Options that several commands share, and what they stand for."""
 
+import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import List, Optional
@@ -18,6 +20,7 @@ __all__ = [
     "inference_overrides",
     "open_network",
     "show_log",
+    "write_json",
 ]
 
 MULTI_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
@@ -149,6 +152,13 @@ def show_log(quiet: bool) -> None:
     logger.handlers = [h for h in logger.handlers if not isinstance(h, _Console)] + [console]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+def write_json(path: Path, content) -> None:
+    """Write `content` to `path` at once: a reader never sees half of it."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, path)
 
 
 class _Console(logging.Handler):
