@@ -185,6 +185,7 @@ _INERT = {
     "omegaconf.listconfig": "ListConfig",
     "omegaconf.nodes": "AnyNode BooleanNode FloatNode IntegerNode StringNode",
     "pathlib": "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath",
+    "pathlib._local": "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath",
     "pytorch_lightning.callbacks.early_stopping": "EarlyStopping",
     "pytorch_lightning.callbacks.model_checkpoint": "ModelCheckpoint",
     "pytorch_lightning.utilities.parsing": "AttributeDict",
@@ -238,7 +239,7 @@ def _find(module: str, name: str) -> Any:
     known = (_OTHER_NAMES.get(module, module.replace("numpy._core.", "numpy.core.")), name)
     if known in _FUNCTIONS:
         return _FUNCTIONS[known]
-    if known in _INERT or (module == "numpy.dtypes" and name.endswith("DType")):
+    if known in _INERT or (module == "numpy.dtypes" and name.endswith("DType") and len(name) < 32):
         return Inert(f"{module}.{name}")
     if name in _STORAGES and module in ("torch", "torch.cuda", "torch.storage"):
         return _Kind(_STORAGES[name])
@@ -259,7 +260,7 @@ def _getattr(target, name) -> Inert:
     # MMEngine's logs name methods of theirs in this way; of an inert object everything is inert
     if type(target) is not Inert or type(name) is not str:
         raise Refused(_unneeded("builtins.getattr"))
-    return Inert(f"{target.name}.{name}")
+    return target
 
 
 def _make_dict(*items) -> Dict[str, Any]:
@@ -274,6 +275,8 @@ def _make_dict(*items) -> Dict[str, Any]:
 
 
 def _size(*sizes) -> tuple:
+    if any(type(given) not in (tuple, list) for given in sizes):
+        raise ValueError("a size of another type")
     return tuple(sizes[0]) if sizes else ()
 
 

@@ -74,8 +74,8 @@ def load_pickle(file, find: Callable[[str, str], Any], persistent: Callable[[Any
 
 def printable(name: Any, most: int = 80) -> str:
     """A name of the file's choice, fit for a message: ASCII, no control characters, not too long."""
-    text = ascii(str(name))[1:-1]
-    return text if len(text) <= most else text[:most] + "..."
+    text = str(name)
+    return ascii(text[:most])[1:-1] + ("..." if len(text) > most else "")
 
 
 class _Bounded:
@@ -191,10 +191,8 @@ class _Machine:
                 raise Refused("its pickle repeats itself without end; this is no checkpoint of weights")
             self.push(function.call(*arguments))
         else:
-            raise Refused(
-                f"its pickle calls {printable(getattr(function, 'name', type(function).__name__))}, which is no "
-                "function; nothing was executed; download it again"
-            )
+            name = printable(getattr(function, "name", type(function).__name__))
+            raise Refused(f"its pickle calls {name} as torch.save never does; nothing was executed; download it again")
 
     def reduce(self, _) -> None:
         self.call(*self.pop_tuple(2))
