@@ -50,15 +50,17 @@ template <typename T>
 inline Sample<T> locate(T y, T x, int height, int width) {
   // a NaN compares false, and so counts as outside
   const bool counts = (y > T(-1)) & (y < T(height)) & (x > T(-1)) & (x < T(width));
-  const T row = std::floor(counts ? y : T(0)), column = std::floor(counts ? x : T(0));
-  const T one = counts ? T(1) : T(0);
+  // what does not count reads the pixel next to it, times 0; max(0, NaN) is 0
+  const T at_y = counts ? y : std::min(std::max(T(0), y), T(height - 1));
+  const T at_x = counts ? x : std::min(std::max(T(0), x), T(width - 1));
+  const T row = std::floor(at_y), column = std::floor(at_x), one = counts ? T(1) : T(0);
   const int32_t top = static_cast<int32_t>(row), left = static_cast<int32_t>(column);
   Sample<T> s;
   s.has_top = top >= 0 ? one : T(0);
   s.has_bottom = top + 1 < height ? one : T(0);
   s.has_left = left >= 0 ? one : T(0);
   s.has_right = left + 1 < width ? one : T(0);
-  const T down = (counts ? y : T(0)) - row, across = (counts ? x : T(0)) - column;
+  const T down = at_y - row, across = at_x - column;
   s.top = s.has_top * (T(1) - down);
   s.bottom = s.has_bottom * down;
   s.left = s.has_left * (T(1) - across);
@@ -168,7 +170,7 @@ inline void locate_window(const T* offset, int row, int column, const Geometry& 
   }
 }
 
-// Calls body.template operator()<N>(j) for blocks of N vectors at channel j, and rest(j) for what is left.
+// Cuts channels into blocks of four vectors, then of one, then what is left.
 template <typename T, typename Block4, typename Block1, typename Rest>
 inline void over_channels(int begin, int end, Block4 block4, Block1 block1, Rest rest) {
   constexpr int lanes = Simd<T>::lanes;
@@ -256,7 +258,6 @@ inline void softmax(T* logits, T* p) {
 template <typename T>
 void attention_forward(const Geometry& g, T scale, const T* q, const T* k, const T* v, const T* offset,
                        const T* position, T* out) {
-  constexpr int lanes = Simd<T>::lanes;
   const int64_t pixels = int64_t(g.height) * g.width, step = int64_t(g.heads) * g.channels;
   const int64_t rows = g.batch * g.height;
 #pragma omp parallel for schedule(dynamic)
@@ -291,7 +292,6 @@ void attention_forward(const Geometry& g, T scale, const T* q, const T* k, const
       }
     }
   }
-  (void)lanes;
 }
 
 // products[c] += <a, corner c of tap t> over N vectors of channels
@@ -326,9 +326,22 @@ inline void corner_products(const T* a, const T* map, int64_t step, int channels
   }
 }
 
-// What the scatter of the backward pass needs of the softmax, kTaps each per pixel and head.
-inline int64_t attention_workspace(const Geometry& g) {
-  return g.batch * g.height * g.width * g.heads * 2 * kTaps;
+// What the scatter of the backward pass needs of the softmax, and the rows it will touch, per pixel and head.
+constexpr int kSaved = 2 * kTaps + 2;
+
+inline int64_t attention_workspace(const Geometry& g) { return g.batch * g.height * g.width * g.heads * kSaved; }
+
+template <typename T>
+inline void save_rows(const Window<T>& window, int width, T* saved) {
+  int32_t low = window.pixel[0][0], high = window.pixel[3][0];
+  for (int t = 1; t < kTaps; ++t) {
+    low = std::min(low, window.pixel[0][t]);
+    high = std::max(high, window.pixel[3][t]);
+  }
+  low /= width;
+  high /= width;
+  std::memcpy(saved + 2 * kTaps, &low, sizeof low);
+  std::memcpy(saved + 2 * kTaps + 1, &high, sizeof high);
 }
 
 // to += weight * from for the four corners of every tap, over N vectors of channels
@@ -350,29 +363,38 @@ inline void scatter(const T* from, const Window<T>& window, const T* share, int6
 }
 
 template <typename T>
-inline void scatter_all(const T* from, int begin, int end, const Window<T>& window, const T* share, int64_t step,
-                        T* to) {
+inline void scatter_all(const T* from, int channels, const Window<T>& window, const T* share, int64_t step, T* to) {
   over_channels<T>(
-      begin, end, [&](int j) { scatter<4>(from + j, window, share, step, to + j); },
+      0, channels, [&](int j) { scatter<4>(from + j, window, share, step, to + j); },
       [&](int j) { scatter<1>(from + j, window, share, step, to + j); },
-      [&](int first) {
+      [&](int begin) {
         for (int t = 0; t < kTaps; ++t)
           for (int c = 0; c < 4; ++c)
-            for (int j = first; j < end; ++j)
+            for (int j = begin; j < channels; ++j)
               to[window.pixel[c][t] * step + j] += share[t] * window.weight[c][t] * from[j];
       });
 }
 
-// Channels of one unit of the scatter: the fewer, the more units for the threads, but the more often every window
-// is located anew. The order of additions to one element is that of the pixels, whatever this returns.
+// The same in the same order, but only to pixels of [first, last).
 template <typename T>
-inline int scatter_chunk(const Geometry& g) {
-  constexpr int lanes = Simd<T>::lanes;
-  const int64_t wanted = threads() == 1 ? 1 : 2 * threads();
-  int chunk = g.channels;
-  while (chunk > lanes && g.batch * g.heads * ((g.channels + chunk - 1) / chunk) < wanted)
-    chunk = std::max(lanes, ((chunk + 1) / 2 + lanes - 1) / lanes * lanes);
-  return chunk;
+inline void scatter_within(const T* from, int channels, const Window<T>& window, const T* share, int64_t step, T* to,
+                           int32_t first, int32_t last) {
+  for (int t = 0; t < kTaps; ++t)
+    for (int c = 0; c < 4; ++c) {
+      if (window.pixel[c][t] < first || window.pixel[c][t] >= last) continue;
+      T* corner = to + window.pixel[c][t] * step;
+      const T factor = share[t] * window.weight[c][t];
+      for (int j = 0; j < channels; ++j) corner[j] += from[j] * factor;
+    }
+}
+
+// Bands of rows that one head of one image is cut into for the scatter: enough to keep all threads busy. Whatever
+// this returns, additions to one element keep the order of the pixels.
+inline int scatter_bands(const Geometry& g) {
+  if (threads() == 1) return 1;
+  const int64_t units = g.batch * g.heads, wanted = 4 * threads();
+  const int64_t bands = (wanted + units - 1) / units;
+  return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(bands, g.height / 4)));
 }
 
 template <typename T>
@@ -411,7 +433,8 @@ void attention_backward(const Geometry& g, T scale, const T* grad, const T* q, c
         softmax(logits, p);
         T mean = 0;
         for (int t = 0; t < kTaps; ++t) mean += p[t] * grad_p[t];
-        T* saved = workspace + item * 2 * kTaps;
+        T* saved = workspace + item * kSaved;
+        save_rows(window, g.width, saved);
         for (int t = 0; t < kTaps; ++t) {
           const T grad_logit = p[t] * (grad_p[t] - mean);
           grad_position[item * kTaps + t] = grad_logit;
@@ -436,26 +459,38 @@ void attention_backward(const Geometry& g, T scale, const T* grad, const T* q, c
       }
     }
   }
-  // 2. scatter to k's and v's gradients: a unit owns some channels of one head of one image
-  const int chunk = scatter_chunk<T>(g);
-  const int64_t chunks = (g.channels + chunk - 1) / chunk, units = g.batch * g.heads * chunks;
+  // 2. scatter to k's and v's gradients: a unit owns a band of rows of one head of one image
+  const int bands = scatter_bands(g);
+  const int64_t units = g.batch * g.heads * bands;
 #pragma omp parallel for schedule(dynamic)
   for (int64_t unit = 0; unit < units; ++unit) {
-    const int head = static_cast<int>(unit / chunks % g.heads);
-    const int begin = static_cast<int>(unit % chunks) * chunk, end = std::min(begin + chunk, g.channels);
-    const int64_t image = unit / chunks / g.heads * pixels, first = image * step + int64_t(head) * g.channels;
-    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
-      std::fill(grad_k + first + pixel * step + begin, grad_k + first + pixel * step + end, T(0));
-      std::fill(grad_v + first + pixel * step + begin, grad_v + first + pixel * step + end, T(0));
+    const int head = static_cast<int>(unit / bands % g.heads);
+    const int32_t first = static_cast<int32_t>(unit % bands * g.height / bands);  // rows [first, last)
+    const int32_t last = static_cast<int32_t>((unit % bands + 1) * g.height / bands);
+    const int64_t image = unit / bands / g.heads * pixels, start = image * step + int64_t(head) * g.channels;
+    T *keys = grad_k + start, *values = grad_v + start;
+    for (int64_t pixel = int64_t(first) * g.width; pixel < int64_t(last) * g.width; ++pixel) {
+      std::fill(keys + pixel * step, keys + pixel * step + g.channels, T(0));
+      std::fill(values + pixel * step, values + pixel * step + g.channels, T(0));
     }
     Window<T> window;
     for (int64_t pixel = 0; pixel < pixels; ++pixel) {
       const int64_t item = (image + pixel) * g.heads + head;
-      locate_window(offset + item * 2 * kTaps, static_cast<int>(pixel / g.width),
-                    static_cast<int>(pixel % g.width), g, &window);
-      const T* saved = workspace + item * 2 * kTaps;
-      scatter_all(grad + item * g.channels, begin, end, window, saved, step, grad_v + first);
-      scatter_all(q + item * g.channels, begin, end, window, saved + kTaps, step, grad_k + first);
+      const T* saved = workspace + item * kSaved;
+      int32_t low, high; // rows that the window touches
+      std::memcpy(&low, saved + 2 * kTaps, sizeof low);
+      std::memcpy(&high, saved + 2 * kTaps + 1, sizeof high);
+      if (high < first || low >= last) continue;
+      locate_window(offset + item * 2 * kTaps, static_cast<int>(pixel / g.width), static_cast<int>(pixel % g.width),
+                    g, &window);
+      const T *query = q + item * g.channels, *above = grad + item * g.channels;
+      if (low >= first && high < last) {
+        scatter_all(above, g.channels, window, saved, step, values);
+        scatter_all(query, g.channels, window, saved + kTaps, step, keys);
+      } else {
+        scatter_within(above, g.channels, window, saved, step, values, first * g.width, last * g.width);
+        scatter_within(query, g.channels, window, saved + kTaps, step, keys, first * g.width, last * g.width);
+      }
     }
   }
 }
