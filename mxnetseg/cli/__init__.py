@@ -8,7 +8,7 @@ from .. import preflight
 
 __all__ = ["main"]
 
-COMMANDS = ("train", "eval", "predict", "flops", "data", "doctor")
+COMMANDS = ("train", "eval", "predict", "convert", "flops", "data", "ops", "doctor")
 
 
 def main(argv=None, program=None) -> int:
