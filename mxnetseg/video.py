@@ -113,7 +113,7 @@ class VideoWriter:
             self._partial.unlink()
 
 
-def pan(image: np.ndarray, frames: int, share: float = 0.8) -> Iterator[np.ndarray]:
+def pan(image: np.ndarray, frames: int, share: float = 0.9) -> Iterator[np.ndarray]:
     """A camera that swings over an image from left to right and back: `frames` cuts, `share` of its sides each."""
     height, width = (int(side * share) // 2 * 2 for side in image.shape[:2])
     for index in range(frames):
