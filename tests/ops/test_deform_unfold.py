@@ -4,6 +4,7 @@ tests/goldens/families/deform_unfold.npz: values of DGMN2's own CUDA functions c
 """
 
 import hashlib
+import importlib.util
 import logging
 import os
 import subprocess
@@ -544,6 +545,17 @@ def test_cuda_kernels_compile(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert target.stat().st_size > 10_000
+
+
+def test_cuda_kernels_emulated(operators, tmp_path, monkeypatch):
+    """The kernels' C++ on the CPU; tools/gpu/check_kernels.py has more of it."""
+    spec = importlib.util.spec_from_file_location("check_kernels", ROOT / "tools" / "gpu" / "check_kernels.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    cases = [tool.Unfold(1, 9, 5, 4, padding=2, dilation=2, stride=2), tool.Attention(1, 2, 40, 3, 4)]
+    monkeypatch.setattr(tool, "CHECKS", cases)
+    device = tool.Device(tool.compile_kernels(tmp_path, emulate=True))
+    assert tool.check(device) == 0
 
 
 def test_the_command(first_builds, monkeypatch, capsys):
