@@ -422,6 +422,13 @@ def test_symbolic_shapes(operators):
     assert "axes" not in str(caught.value).split("Stack trace")[0]
 
 
+def test_foreign_attributes_are_ignored(operators):
+    with mx.AttrScope(ctx_group="dev1", __padding__="wide"):
+        symbol = ops.deform_unfold(mx.sym, mx.sym.var("x"), mx.sym.var("offset"))
+    assert symbol.infer_shape(x=(1, 2, 3, 4), offset=(1, 18, 3, 4))[1] == [(1, 18, 12)]
+    assert nd.mxnetseg_deform_unfold(nd.ones((1, 2, 3, 4)), nd.zeros((1, 18, 3, 4)), colour="red").shape == (1, 18, 12)
+
+
 def test_bad_arrays(operators):
     x = nd.zeros((1, 2, 5, 5))
     with pytest.raises(MXNetSegError, match=r"offset is \(1, 18, 4, 5\), but must be \(1, 18, 5, 5\)"):

@@ -255,12 +255,17 @@ inline void softmax(T* logits, T* p) {
   for (int t = 0; t < kPadded; ++t) p[t] /= total;
 }
 
+// Rows of the map that a thread takes at a time: neighbouring rows sample the same pixels.
+inline int rows_at_a_time(int64_t rows) {
+  return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(16, rows / (4 * threads()))));
+}
+
 template <typename T>
 void attention_forward(const Geometry& g, T scale, const T* q, const T* k, const T* v, const T* offset,
                        const T* position, T* out) {
   const int64_t pixels = int64_t(g.height) * g.width, step = int64_t(g.heads) * g.channels;
   const int64_t rows = g.batch * g.height;
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic, rows_at_a_time(rows))
   for (int64_t line = 0; line < rows; ++line) {
     const int row = static_cast<int>(line % g.height);
     const int64_t image = line / g.height * pixels;
@@ -404,7 +409,7 @@ void attention_backward(const Geometry& g, T scale, const T* grad, const T* q, c
   const int64_t pixels = int64_t(g.height) * g.width, step = int64_t(g.heads) * g.channels;
   const int64_t rows = g.batch * g.height;
   // 1. per pixel and head: everything but k's and v's gradients, which other pixels add to as well
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic, rows_at_a_time(rows))
   for (int64_t line = 0; line < rows; ++line) {
     const int row = static_cast<int>(line % g.height);
     const int64_t image = line / g.height * pixels;
