@@ -5,13 +5,16 @@ from .conv import ConvNormAct, classifier, conv2d
 from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
+from .mixer import ChannelMixer, TokenMixer, strip_kernels
 from .norm import make_norm, norm_scope, unsynchronised
 from .resize import bicubic_like, global_average, nearest_like, resize_like
 
 __all__ = [
+    "ChannelMixer",
     "ConvNormAct",
     "LinearSum",
     "NormConv",
+    "TokenMixer",
     "bicubic_like",
     "classifier",
     "concat",
@@ -25,5 +28,6 @@ __all__ = [
     "norm_scope",
     "resize_like",
     "set_output_stride",
+    "strip_kernels",
     "unsynchronised",
 ]
