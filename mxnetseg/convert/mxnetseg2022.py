@@ -14,10 +14,28 @@ _COMMON: Rules = [
     (r"^((?:head|aux_heads)\..*)\.bn\.", r"\1.norm."),
 ]
 
+
+def _pyramid(match) -> str:
+    """Of pyramid pooling's convolutions, which the toolkit counts from 1."""
+    return f"head.pool.convs.{int(match.group(1)) - 1}."
+
+
+def _fusion(names: str):
+    """Of a ladder's steps, where the toolkit calls them by `names`."""
+    step = {name: i for i, name in enumerate(names.split())}
+    return lambda match: f"head.ladder.fuse.{step[match.group(1)]}."
+
+
+_LADDER: Rules = [
+    (r"^(head\.ladder\.fuse\.\d)\.conv1x1\.", r"\1.project."),
+    (r"^(head\.ladder\.fuse\.\d)\.conv3x3\.", r"\1.blend."),
+    (r"^head\.seg_head\.", "head.ladder.classify."),
+]
+
 _HEADS = {
     "fcn": [],
     "pspnet": [
-        (r"^head\.pool\.conv(\d)\.", lambda m: f"head.pool.convs.{int(m.group(1)) - 1}."),
+        (r"^head\.pool\.conv(\d)\.", _pyramid),
         (r"^head\.seg_head\.", "head.classify."),
     ],
     "deeplabv3": [
@@ -38,6 +56,17 @@ _HEADS = {
         (r"^head\.fusion\.conv1x1_1\.", "head.fuse.squeeze."),
         (r"^head\.fusion\.conv1x1_2\.", "head.fuse.gate."),
         (r"^head\.seg\.", "head.classify."),
+    ],
+    "swiftnet": [
+        (r"^head\.ppool\.conv(\d)\.", _pyramid),
+        (r"^head\.conv_c4\.", "head.ladder.project."),
+        (r"^head\.fusion_(c\d)\.", _fusion("c3 c2 c1")),
+        *_LADDER,
+    ],
+    "swiftnet_pr": [
+        (r"^head\.conv1x1\.", "head.ladder.project."),
+        (r"^head\.(fusion_\d+x|final)\.", _fusion("fusion_32x fusion_16x fusion_8x final")),
+        *_LADDER,
     ],
 }
 

@@ -1,4 +1,4 @@
-"""The plain head: a 3x3 convolution, dropout, a 1x1 classifier."""
+"""The plain head: a convolution, dropout, a 1x1 classifier."""
 
 from typing import Optional
 
@@ -14,6 +14,8 @@ class FCNHead(HybridBlock):
 
     Parameters
     ----------
+    kernel : int
+        Of the hidden convolution.
     dropout : float
         Of single values; of whole channels with `channelwise` (as mmsegmentation does).
     width : int, optional
@@ -27,6 +29,7 @@ class FCNHead(HybridBlock):
         in_channels: int,
         num_classes: int,
         *,
+        kernel: int = 3,
         dropout: float = 0.1,
         channelwise: bool = False,
         width: Optional[int] = None,
@@ -35,7 +38,7 @@ class FCNHead(HybridBlock):
         super().__init__()
         width = width or min(in_channels, 256)
         with self.name_scope():
-            self.conv1 = ConvNormAct(in_channels, width, 3, init=init)
+            self.conv1 = ConvNormAct(in_channels, width, kernel, init=init)
             self.drop = drop_channels(dropout) if channelwise else nn.Dropout(dropout)
             self.conv2 = classifier(width, num_classes) if init else nn.Conv2D(num_classes, 1, in_channels=width)
 

@@ -8,16 +8,17 @@ from mxnet.gluon import HybridBlock, nn
 from mxnet.ndarray import NDArray
 
 from ..errors import MXNetSegError
-from ..nn import LinearSum, resize_like
+from ..nn import LinearSum, half_size, resize_like
 
-__all__ = ["LEVELS", "Branch", "Segmentor"]
+__all__ = ["HALF_LEVELS", "LEVELS", "Branch", "Segmentor"]
 
 LEVELS = ("c1", "c2", "c3", "c4")
+HALF_LEVELS = tuple(f"half_{level}" for level in LEVELS)
 
 
 class Branch(NamedTuple):
-    """A head, the names of what it is fed (c1, c2, c3, c4 or image), and how many times its logits are enlarged
-    before the last resize."""
+    """A head, the names of what it is fed (c1, c2, c3, c4, image, or half_c1, half_c2, half_c3, half_c4: the features
+    of the image at half its size), and how many times its logits are enlarged before the last resize."""
 
     head: HybridBlock
     inputs: Tuple[str, ...] = ("c4",)
@@ -57,7 +58,7 @@ class Segmentor(HybridBlock):
     ):
         super().__init__()
         if hasattr(backbone, "keep"):
-            backbone.keep({name for branch in (main, *aux) for name in branch.inputs})
+            backbone.keep({name.replace("half_", "") for branch in (main, *aux) for name in branch.inputs})
         with self.name_scope():
             self.backbone = backbone
             self.head = main.head
@@ -132,12 +133,15 @@ class _Graph(HybridBlock):
         super().__init__()
         self.backbone = backbone
         self._branches = [(branch.inputs, branch.enlarge) for branch in branches]
+        self._halves = any(name in HALF_LEVELS for inputs, _ in self._branches for name in inputs)
         self._align_corners = align_corners
         self.heads = nn.HybridSequential()
         self.heads.add(*(branch.head for branch in branches))
 
     def hybrid_forward(self, F, x):
         features = dict(zip(LEVELS, self.backbone(x)), image=x)
+        if self._halves:
+            features.update(zip(HALF_LEVELS, self.backbone(half_size(F, x, align_corners=True))))
         outputs = []
         for head, (inputs, enlarge) in zip(self.heads._children.values(), self._branches):
             out = head(*(features[name] for name in inputs))

@@ -6,7 +6,7 @@ from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
 from .norm import make_norm, norm_scope, unsynchronised
-from .resize import bicubic_like, global_average, nearest_like, resize_like
+from .resize import bicubic_like, global_average, half_size, nearest_like, resize_like
 
 __all__ = [
     "ConvNormAct",
@@ -20,6 +20,7 @@ __all__ = [
     "drop_path",
     "drop_path_rates",
     "global_average",
+    "half_size",
     "make_norm",
     "nearest_like",
     "norm_scope",

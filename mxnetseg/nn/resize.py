@@ -4,7 +4,7 @@ A resize is two matrix products, one per axis. They give what MXNet's and PyTorc
 backward pass of `contrib.BilinearResize2D` is slow on a CPU (docs/performance.md).
 """
 
-__all__ = ["bicubic_like", "global_average", "nearest_like", "resize_like"]
+__all__ = ["bicubic_like", "global_average", "half_size", "nearest_like", "resize_like"]
 
 
 def resize_like(F, x, like, *, align_corners: bool, factor: int = 1):
@@ -16,6 +16,12 @@ def resize_like(F, x, like, *, align_corners: bool, factor: int = 1):
     rows = _bilinear(F, x, like, 2, align_corners, factor)
     columns = _bilinear(F, x, like, 3, align_corners, factor)
     return _resize(F, x, rows, columns)
+
+
+def half_size(F, x, *, align_corners: bool):
+    """Resize `x` (N, C, H, W) bilinearly to half its H and W, rounded up as strided layers do."""
+    every_other = F.slice(x, begin=(None,) * 4, end=(None,) * 4, step=(1, 1, 2, 2))
+    return resize_like(F, x, every_other, align_corners=align_corners)
 
 
 def nearest_like(F, x, like):

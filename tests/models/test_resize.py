@@ -6,7 +6,7 @@ import pytest
 from mxnet import autograd
 from mxnet.gluon import HybridBlock
 
-from mxnetseg.nn import global_average, resize_like
+from mxnetseg.nn import global_average, half_size, resize_like
 
 
 class Resize(HybridBlock):
@@ -54,6 +54,14 @@ def test_equals_the_kernel_at_any_size(align_corners, hybridized):
         )
         np.testing.assert_allclose(ours[0], kernel[0], atol=2e-4)
         np.testing.assert_allclose(ours[1], kernel[1], atol=1e-2, rtol=1e-3)
+
+
+@pytest.mark.parametrize("height, width, half", [(64, 96, (32, 48)), (33, 7, (17, 4)), (1, 2, (1, 1))])
+def test_half_size_rounds_up(height, width, half):
+    x = mx.nd.random.normal(shape=(2, 3, height, width))
+    ours = half_size(mx.nd, x, align_corners=True)
+    kernel = mx.nd.contrib.BilinearResize2D(x, height=half[0], width=half[1])
+    np.testing.assert_allclose(ours.asnumpy(), kernel.asnumpy(), atol=1e-4)
 
 
 def test_nothing_flows_into_the_size():

@@ -14,6 +14,8 @@ SMALL = {  # options that make a model small
     "semantic_fpn": dict(channels=16, width=16),
     "setr_mla": dict(width=16),
     "setr_pup": dict(width=16),
+    "swiftnet": dict(width=16),
+    "swiftnet_pr": dict(width=16),
     "upernet": dict(channels=16),
 }
 SIZES = [(64, 64), (65, 129), (97, 161), (33, 40), (64, 64)]
