@@ -33,6 +33,29 @@ _LADDER: Rules = [
 ]
 
 _HEADS = {
+    "alignseg": [
+        (r"^head\.align_cm\.conv1x1\.", "head.context.context."),
+        (r"^head\.align_cm\.conv3x3\.", "head.context.project."),
+        (r"^head\.align_cm\.delta\.", "head.context.offsets."),
+        (r"^head\.align_(\d)\.", lambda m: f"head.align.{int(m.group(1)) - 1}."),
+        (r"\.rcb_1\.", ".coarse."),
+        (r"\.rcb_2\.", ".fine."),
+        (r"\.align\.delta\.", ".offsets."),
+        (r"^head\.rcb\.", "head.blend."),
+        (r"\.(coarse|fine|blend)\.conv1x1\.", r".\1.project."),
+        (r"\.(coarse|fine|blend)\.conv3x3_1\.", r".\1.squeeze."),
+        (r"\.(coarse|fine|blend)\.conv3x3_2\.", r".\1.expand."),
+        (r"^head\.head\.", "head.classify."),
+    ],
+    "attanet": [
+        (r"^head\.afm\.conv3x3_low\.", "head.fuse.fine."),
+        (r"^head\.afm\.conv3x3_high\.", "head.fuse.coarse."),
+        (r"^head\.afm\.conv1x1_1\.", "head.fuse.squeeze."),
+        (r"^head\.afm\.conv1x1_2\.", "head.fuse.gate."),
+        (r"^head\.conv3x3\.", "head.blend."),
+        (r"^head\.sam\.(query|key|value)_conv\.", r"head.attend.\1."),
+        (r"^head\.seg\.", "head.classify."),
+    ],
     "fcn": [],
     "pspnet": [
         (r"^head\.pool\.conv(\d)\.", _pyramid),

@@ -7,6 +7,7 @@ from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
 from .norm import make_norm, norm_scope, unsynchronised
 from .resize import bicubic_like, global_average, half_size, nearest_like, resize_like
+from .warp import warp
 
 __all__ = [
     "ConvNormAct",
@@ -27,4 +28,5 @@ __all__ = [
     "resize_like",
     "set_output_stride",
     "unsynchronised",
+    "warp",
 ]

@@ -25,6 +25,8 @@ MODELS = {
     "deeplabv3_r18_os8_aux": dict(name="deeplabv3", backbone="resnet18", output_stride=8, aux=True),
     "deeplabv3_r18_os32": dict(name="deeplabv3", backbone="resnet18", output_stride=32),
     "bisenetr_r18_aux": dict(name="bisenet", backbone="resnet18", aux=True),
+    "attanet_r18_aux": dict(name="attanet", backbone="resnet18", aux=True),
+    "alignseg_r18_aux": dict(name="alignseg", backbone="resnet18", aux=True),
     "swiftnet_r18_aux": dict(name="swiftnet", backbone="resnet18", aux=True),
     "swiftnetpr_r18_aux": dict(name="swiftnet_pr", backbone="resnet18", aux=True),
 }
