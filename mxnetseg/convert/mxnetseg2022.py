@@ -56,6 +56,18 @@ _HEADS = {
         (r"^head\.sam\.(query|key|value)_conv\.", r"head.attend.\1."),
         (r"^head\.seg\.", "head.classify."),
     ],
+    "eprnet": [
+        (r"^conv\.", "backbone.stem.conv."),
+        (r"^bn\.", "backbone.stem.norm."),
+        (r"^act\.", "backbone.stem.act."),
+        (r"\.pyramid\.concurrent\.", ".unit.branches."),
+        (r"\.pyramid\.conv1x1\.", ".unit.join."),
+        (r"\.compact\.", ".conv."),
+        (r"\.skip\.", ".skip.conv."),
+        (r"\.skip_bn\.", ".skip.norm."),
+        (r"^(backbone\..*)\.bn\.", r"\1.norm."),
+        (r"\.act\.act\.", ".act."),
+    ],
     "fcn": [],
     "pspnet": [
         (r"^head\.pool\.conv(\d)\.", _pyramid),

@@ -18,6 +18,8 @@ class FCNHead(HybridBlock):
         Of the hidden convolution.
     dropout : float
         Of single values; of whole channels with `channelwise` (as mmsegmentation does).
+    act : str
+        What `nn.activation` takes.
     width : int, optional
         Hidden channels; at most 256 when left out, as in the toolkit whose weights this follows.
     init : mxnet.init.Initializer, optional
@@ -32,13 +34,14 @@ class FCNHead(HybridBlock):
         kernel: int = 3,
         dropout: float = 0.1,
         channelwise: bool = False,
+        act: str = "relu",
         width: Optional[int] = None,
         init=None,
     ):
         super().__init__()
         width = width or min(in_channels, 256)
         with self.name_scope():
-            self.conv1 = ConvNormAct(in_channels, width, kernel, init=init)
+            self.conv1 = ConvNormAct(in_channels, width, kernel, act=act, init=init)
             self.drop = drop_channels(dropout) if channelwise else nn.Dropout(dropout)
             self.conv2 = classifier(width, num_classes) if init else nn.Conv2D(num_classes, 1, in_channels=width)
 

@@ -5,6 +5,7 @@ from . import (  # noqa: F401
     attanet,
     bisenet,
     deeplabv3,
+    eprnet,
     fcn,
     ffnet,
     pspnet,

@@ -1,7 +1,7 @@
 """Bricks that every model shares."""
 
 from .concat import concat
-from .conv import ConvNormAct, classifier, conv2d
+from .conv import ConvNormAct, activation, classifier, conv2d
 from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
@@ -13,6 +13,7 @@ __all__ = [
     "ConvNormAct",
     "LinearSum",
     "NormConv",
+    "activation",
     "bicubic_like",
     "classifier",
     "concat",

@@ -9,9 +9,10 @@ from mxnetseg import create_model, list_backbones, list_models
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.models import Branch, Segmentor
 
-SMALL = {  # options that make a model small
+SMALL = {  # options that make a model small; its backbone where it has its own
     "alignseg": dict(width=16),
     "attanet": dict(width=16),
+    "eprnet": dict(backbone="eprnet"),
     "ffnet": dict(width=16, depth=1, ratio=1, kernel=5),
     "semantic_fpn": dict(channels=16, width=16),
     "setr_mla": dict(width=16),
@@ -25,8 +26,8 @@ SIZES = [(64, 64), (65, 129), (97, 161), (33, 40), (64, 64)]
 
 def build(name, **kwargs):
     mx.random.seed(0)
-    kwargs = {**SMALL.get(name, {}), **kwargs}
-    net = create_model(name, backbone="mobilenet_v2_0_25", num_classes=5, **kwargs)
+    kwargs = {"backbone": "mobilenet_v2_0_25", **SMALL.get(name, {}), **kwargs}
+    net = create_model(name, num_classes=5, **kwargs)
     net.initialize(mx.init.Xavier())
     return net
 
@@ -163,6 +164,11 @@ def test_names_do_not_care_about_case_and_near_ones_are_listed():
 def test_bad_arguments(kwargs, message):
     with pytest.raises(MXNetSegError, match=message):
         create_model("fcn", **kwargs)
+
+
+def test_a_model_with_its_own_backbone_refuses_others():
+    with pytest.raises(MXNetSegError, match="eprnet can't be built on resnet18; its backbone is eprnet or"):
+        create_model("eprnet", backbone="resnet18")
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 64), (1, 1, 64, 64), (1, 4, 64, 64), (0, 3, 64, 64)])
