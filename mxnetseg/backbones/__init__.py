@@ -1,6 +1,14 @@
 """Backbones: networks that turn an image into four feature maps, finest first."""
 
-from . import ffnet, mobilenetv2, moganet, resnet  # noqa: F401  (each file registers its family)
+from . import (  # noqa: F401  (each file registers its family)
+    densenet,
+    ffnet,
+    mobilenetv2,
+    moganet,
+    resnest,
+    resnet,
+    xception,
+)
 from .imagenet import load_imagenet
 
 __all__ = ["load_imagenet"]
