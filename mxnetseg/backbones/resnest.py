@@ -7,11 +7,9 @@ from ..nn import make_norm
 from ..registry import register_backbone
 from .resnet import ResNet
 
-__all__ = []
 
-
-def _drop_no_blocks(block: Block) -> None:
-    """GluonCV's DropBlock masks have the size of a 224x224 image's features and fit no other."""
+def _leave_out_drop_block(block: Block) -> None:
+    """GluonCV's masks have the size of a 224x224 image's features and fit no other."""
     if hasattr(block, "dropblock_prob"):
         block.dropblock_prob = 0
 
@@ -20,7 +18,7 @@ def _register(constructor):
     @register_backbone(constructor.__name__, store_name=constructor.__name__)
     def build(output_stride: int) -> ResNet:
         classifier = constructor(norm_layer=make_norm)
-        classifier.apply(_drop_no_blocks)
+        classifier.apply(_leave_out_drop_block)
         return ResNet(classifier, (256, 512, 1024, 2048), output_stride)
 
 
