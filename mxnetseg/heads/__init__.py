@@ -2,7 +2,7 @@
 
 from .aspp import ASPP, GlobalContext
 from .fcn import FCNHead
-from .lateral import LadderHead, LateralFusion
+from .lateral import LateralFusion
 from .pyramid import PyramidPooling
 from .semantic_fpn import FeaturePyramid, SemanticFPNHead
 from .setr import SETRMLAHead, SETRNaiveHead, SETRPUPHead
@@ -13,7 +13,6 @@ __all__ = [
     "FCNHead",
     "FeaturePyramid",
     "GlobalContext",
-    "LadderHead",
     "LateralFusion",
     "PyramidPooling",
     "SETRMLAHead",

@@ -14,14 +14,14 @@ class FCNHead(HybridBlock):
 
     Parameters
     ----------
-    kernel : int
-        Of the hidden convolution.
     dropout : float
         Of single values; of whole channels with `channelwise` (as mmsegmentation does).
-    act : str
-        What `nn.activation` takes.
     width : int, optional
         Hidden channels; at most 256 when left out, as in the toolkit whose weights this follows.
+    kernel : int
+        Of the hidden convolution.
+    act : str
+        What `nn.activation` takes.
     init : mxnet.init.Initializer, optional
         Of the hidden convolution; what `initialize` is given when left out.
     """
@@ -31,11 +31,11 @@ class FCNHead(HybridBlock):
         in_channels: int,
         num_classes: int,
         *,
-        kernel: int = 3,
         dropout: float = 0.1,
         channelwise: bool = False,
-        act: str = "relu",
         width: Optional[int] = None,
+        kernel: int = 3,
+        act: str = "relu",
         init=None,
     ):
         super().__init__()

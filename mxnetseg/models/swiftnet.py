@@ -8,10 +8,11 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock
 
-from ..heads import FCNHead, LadderHead, PyramidPooling
-from ..nn import concat, resize_like
+from ..heads import FCNHead, PyramidPooling
+from ..nn import ConvNormAct, concat, resize_like
 from ..registry import register_model
 from .fcn import fcn_aux
+from .ladderdensenet import LadderHead
 from .segmentor import HALF_LEVELS, LEVELS, Branch, Segmentor
 
 __all__ = ["swiftnet", "swiftnet_pr"]
@@ -28,11 +29,12 @@ class SwiftNetHead(HybridBlock):
         pooled = coarse // 4
         with self.name_scope():
             self.pool = PyramidPooling(coarse, pooled)
-            self.ladder = LadderHead((coarse + 4 * pooled, *reversed(fine)), num_classes, width=width)
+            self.project = ConvNormAct(coarse + 4 * pooled, width)
+            self.ladder = LadderHead(width, fine[::-1], num_classes)
 
     def hybrid_forward(self, F, *features):
         *fine, coarse = features
-        return self.ladder(self.pool(coarse), *reversed(fine))
+        return self.ladder(self.project(self.pool(coarse)), *reversed(fine))
 
 
 class PyramidFusionHead(HybridBlock):
@@ -47,16 +49,17 @@ class PyramidFusionHead(HybridBlock):
         self._pairs = list(zip(in_channels[:-1], in_channels[1:]))
         steps = [sum(pair) for pair in reversed(self._pairs)]
         with self.name_scope():
-            self.ladder = LadderHead((coarse, *steps, fine), num_classes, width=width)
+            self.project = ConvNormAct(coarse, width)
+            self.ladder = LadderHead(width, (*steps, fine), num_classes)
 
     def hybrid_forward(self, F, *features):
         (c1, *full), (*half, coarse) = features[: len(LEVELS)], features[len(LEVELS) :]
         steps = []
         for small, large, channels in zip(half, full, self._pairs):
-            # same size already, unless the backbone is dilated
+            # same size already, unless a side is odd (where the toolkit fails) or the backbone dilated
             small = resize_like(F, small, large, align_corners=True)
             steps.append(concat(F, (small, large), channels))
-        return self.ladder(coarse, *reversed(steps), c1)
+        return self.ladder(self.project(coarse), *reversed(steps), c1)
 
 
 @register_model("swiftnet", backbone="resnet18", output_stride=32, paper=PAPER)
@@ -67,7 +70,7 @@ def swiftnet(backbone, num_classes: int, aux: bool, width: int = 256) -> Segment
 
 @register_model("swiftnet_pr", backbone="resnet18", output_stride=32, paper=PAPER)
 def swiftnet_pr(backbone, num_classes: int, aux: bool, width: int = 128) -> Segmentor:
-    """With interleaved pyramid fusion: the backbone sees the image and its half (which the toolkit rounds down)."""
+    """With interleaved pyramid fusion: the backbone sees the image and its half."""
     head = PyramidFusionHead(backbone.channels, num_classes, width=width)
     aux_head = FCNHead(backbone.channels[2], num_classes, kernel=1, dropout=0.0)
     return Segmentor(backbone, Branch(head, LEVELS + HALF_LEVELS), [Branch(aux_head, ("c3",))] if aux else ())

@@ -4,7 +4,7 @@ A resize is two matrix products, one per axis. They give what MXNet's and PyTorc
 backward pass of `contrib.BilinearResize2D` is slow on a CPU (docs/performance.md).
 """
 
-__all__ = ["bicubic_like", "global_average", "half_size", "nearest_like", "resize_like"]
+__all__ = ["bicubic_like", "global_average", "halve", "nearest_like", "resize_like"]
 
 
 def resize_like(F, x, like, *, align_corners: bool, factor: int = 1):
@@ -18,10 +18,10 @@ def resize_like(F, x, like, *, align_corners: bool, factor: int = 1):
     return _resize(F, x, rows, columns)
 
 
-def half_size(F, x, *, align_corners: bool):
-    """Resize `x` (N, C, H, W) bilinearly to half its H and W, rounded up as strided layers do."""
-    every_other = F.slice(x, begin=(None,) * 4, end=(None,) * 4, step=(1, 1, 2, 2))
-    return resize_like(F, x, every_other, align_corners=align_corners)
+def halve(F, x):
+    """Resize `x` (N, C, h, w) bilinearly, corners aligned, to half its size, rounded down; h and w are 2 or more."""
+    odd = F.slice(x, begin=(None, None, 1, 1), end=(None, None, None, None), step=(None, None, 2, 2))
+    return resize_like(F, x, odd, align_corners=True)
 
 
 def nearest_like(F, x, like):

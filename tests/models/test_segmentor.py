@@ -101,7 +101,9 @@ def test_auxiliary_outputs_only_while_recording(name):
         assert isinstance(plain(x), mx.nd.NDArray)
 
 
-@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2_0_25"])
+@pytest.mark.parametrize(
+    "backbone", ["densenet121", "mobilenet_v2_0_25", "resnest14", "resnet18", "xception39", "xception65"]
+)
 @pytest.mark.parametrize("stride", [8, 16, 32])
 def test_output_stride(backbone, stride):
     net = create_model("fcn", backbone=backbone, output_stride=stride)
@@ -191,8 +193,9 @@ def test_all_shapes_are_known_before_the_first_call():
         assert all(0 not in p.shape for p in net.collect_params().values())
 
 
-def test_export_and_symbol(tmp_path):
-    net = build("bisenet", aux=True)
+@pytest.mark.parametrize("name", list_models())
+def test_export_and_symbol(name, tmp_path):
+    net = build(name, aux=True)
     net.hybridize()
     x = batch(64, 96)
     expected = net(x).asnumpy()
