@@ -115,9 +115,8 @@ _HEADS = {
     "ladderdensenet": [
         (r"^head\.conv_c4\.", "neck."),
         (r"^head\.fusion_c(\d)\.", lambda m: f"head.fusions.{3 - int(m.group(1))}."),
-        (r"^(head\.fusions\.\d)\.conv1x1\.", r"\1.lateral."),
-        (r"^(head\.fusions\.\d)\.conv3x3\.", r"\1.smooth."),
         (r"^head\.seg_head\.", "head.classify."),
+        *_LADDER,
     ],
     "pspnet": [
         (r"^head\.pool\.conv(\d)\.", _pyramid),
