@@ -1,13 +1,14 @@
 """Bricks that every model shares."""
 
 from .concat import concat
-from .conv import ConvNormAct, classifier, conv2d
+from .conv import ConvNormAct, activation, classifier, conv2d
 from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
 from .mixer import ChannelMixer, TokenMixer, strip_kernels
-from .norm import make_norm, norm_scope, unsynchronised
-from .resize import bicubic_like, global_average, nearest_like, resize_like
+from .norm import make_norm, norm_scope, tell_channels, unsynchronised
+from .resize import bicubic_like, global_average, halve, nearest_like, resize_like
+from .warp import warp
 
 __all__ = [
     "ChannelMixer",
@@ -15,6 +16,7 @@ __all__ = [
     "LinearSum",
     "NormConv",
     "TokenMixer",
+    "activation",
     "bicubic_like",
     "classifier",
     "concat",
@@ -23,11 +25,14 @@ __all__ = [
     "drop_path",
     "drop_path_rates",
     "global_average",
+    "halve",
     "make_norm",
     "nearest_like",
     "norm_scope",
     "resize_like",
     "set_output_stride",
     "strip_kernels",
+    "tell_channels",
     "unsynchronised",
+    "warp",
 ]
