@@ -57,8 +57,9 @@ inline void store(T* to, typename Simd<T>::vector value) {
   *reinterpret_cast<typename Simd<T>::unaligned*>(to) = value;
 }
 
+// The sum of the four quarters of v.
 template <typename T>
-inline T sum(typename Simd<T>::vector v) {
+inline typename Simd<T>::quarter fold(typename Simd<T>::vector v) {
   typename Simd<T>::half low, high;
   std::memcpy(&low, &v, 32);
   std::memcpy(&high, reinterpret_cast<const char*>(&v) + 32, 32);
@@ -66,10 +67,34 @@ inline T sum(typename Simd<T>::vector v) {
   typename Simd<T>::quarter first, second;
   std::memcpy(&first, &low, 16);
   std::memcpy(&second, reinterpret_cast<const char*>(&low) + 16, 16);
-  first += second;
+  return first + second;
+}
+
+template <typename T>
+inline T sum(typename Simd<T>::vector v) {
+  const typename Simd<T>::quarter folded = fold<T>(v);
   T total = 0;
-  for (unsigned i = 0; i < 16 / sizeof(T); ++i) total += first[i];
+  for (unsigned i = 0; i < 16 / sizeof(T); ++i) total += folded[i];
   return total;
+}
+
+// The sums of four vectors at once.
+#if defined(__clang__) || __GNUC__ >= 12
+inline void sums(const Simd<float>::vector* v, float* totals) {
+  const Simd<float>::quarter a = fold<float>(v[0]), b = fold<float>(v[1]), c = fold<float>(v[2]), d = fold<float>(v[3]);
+  const Simd<float>::quarter ab = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Simd<float>::quarter cd = __builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  const Simd<float>::quarter all =
+      __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+  std::memcpy(totals, &all, sizeof all);
+}
+#else
+inline void sums(const Simd<float>::vector* v, float* totals) {
+  for (int i = 0; i < 4; ++i) totals[i] = sum<float>(v[i]);
+}
+#endif
+inline void sums(const Simd<double>::vector* v, double* totals) {
+  for (int i = 0; i < 4; ++i) totals[i] = sum<double>(v[i]);
 }
 
 // e^x for x <= 0. Unlike the library's it becomes vector code; error below 2 units in the last place.
@@ -306,16 +331,27 @@ void attention_forward(const Geometry& g, T scale, const T* q, const T* k, const
   }
 }
 
-// products[c] += <a, corner c of tap t> over N vectors of channels
+// products[c][t] += <a, corner c of tap t> over N vectors of channels
 template <int N, typename T>
-inline void add_corner_products(const T* a, const T* map, int64_t step, const Window<T>& window, int t,
-                                typename Simd<T>::vector* products) {
+inline void add_corner_products(const T* a, const T* map, int64_t step, const Window<T>& window,
+                                T (*products)[kPadded]) {
   constexpr int lanes = Simd<T>::lanes;
+  typename Simd<T>::vector value[N];
 #pragma GCC unroll 4
-  for (int c = 0; c < 4; ++c) {
-    const T* corner = map + window.pixel[c][t] * step;
+  for (int n = 0; n < N; ++n) value[n] = load(a + n * lanes);
+  for (int t = 0; t < kTaps; ++t) {
+    typename Simd<T>::vector totals[4];
 #pragma GCC unroll 4
-    for (int n = 0; n < N; ++n) products[c] += load(a + n * lanes) * load(corner + n * lanes);
+    for (int c = 0; c < 4; ++c) {
+      const T* corner = map + window.pixel[c][t] * step;
+      totals[c] = value[0] * load(corner);
+#pragma GCC unroll 4
+      for (int n = 1; n < N; ++n) totals[c] += value[n] * load(corner + n * lanes);
+    }
+    T four[4];
+    sums(totals, four);
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; ++c) products[c][t] += four[c];
   }
 }
 
@@ -323,19 +359,15 @@ inline void add_corner_products(const T* a, const T* map, int64_t step, const Wi
 template <typename T>
 inline void corner_products(const T* a, const T* map, int64_t step, int channels, const Window<T>& window,
                             T (*products)[kPadded]) {
-  for (int t = 0; t < kTaps; ++t) {
-    typename Simd<T>::vector totals[4] = {};
-    T left[4] = {};
-    over_channels<T>(
-        0, channels, [&](int j) { add_corner_products<4>(a + j, map + j, step, window, t, totals); },
-        [&](int j) { add_corner_products<1>(a + j, map + j, step, window, t, totals); },
-        [&](int begin) {
+  for (int c = 0; c < 4; ++c) std::fill(products[c], products[c] + kPadded, T(0));
+  over_channels<T>(
+      0, channels, [&](int j) { add_corner_products<4>(a + j, map + j, step, window, products); },
+      [&](int j) { add_corner_products<1>(a + j, map + j, step, window, products); },
+      [&](int begin) {
+        for (int t = 0; t < kTaps; ++t)
           for (int c = 0; c < 4; ++c)
-            for (int j = begin; j < channels; ++j) left[c] += a[j] * map[window.pixel[c][t] * step + j];
-        });
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; ++c) products[c][t] = sum<T>(totals[c]) + left[c];
-  }
+            for (int j = begin; j < channels; ++j) products[c][t] += a[j] * map[window.pixel[c][t] * step + j];
+      });
 }
 
 // What the scatter of the backward pass needs of the softmax, and the rows it will touch, per pixel and head.
