@@ -5,7 +5,7 @@ from .conv import ConvNormAct, classifier, conv2d
 from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
-from .norm import make_norm, norm_scope, tell_channels, unsynchronised
+from .norm import make_norm, norm_scope, reuse, tell_channels, unsynchronised
 from .resize import bicubic_like, global_average, halve, nearest_like, resize_like
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "nearest_like",
     "norm_scope",
     "resize_like",
+    "reuse",
     "set_output_stride",
     "tell_channels",
     "unsynchronised",
