@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401  (each file registers its family)
     densenet,
+    dgmn2,
     ffnet,
     mobilenetv2,
     moganet,
