@@ -6,7 +6,7 @@ https://arxiv.org/abs/1511.03339. Two scales: the image and its half.
 from mxnet.gluon import HybridBlock, nn
 
 from ..heads import FCNHead
-from ..nn import ConvNormAct, concat, resize_like
+from ..nn import ConvNormAct, concat, resize_like, reuse
 from ..registry import register_model
 from .segmentor import Branch, Segmentor
 
@@ -32,7 +32,9 @@ class AttentionHead(HybridBlock):
         half = resize_like(F, half, full, align_corners=True)
         attended = self.attend(concat(F, (full, half), [self._in_channels] * 2))
         weight = F.sigmoid(self.weigh(attended))  # (N, 1, h, w)
-        return F.broadcast_mul(weight, self.classify(full)) + F.broadcast_mul(1 - weight, self.classify(half))
+        out = F.broadcast_mul(weight, self.classify(full))
+        with reuse():
+            return out + F.broadcast_mul(1 - weight, self.classify(half))
 
 
 @register_model("attention_to_scale", backbone="resnet50", output_stride=8, paper="https://arxiv.org/abs/1511.03339")

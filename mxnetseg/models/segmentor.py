@@ -8,7 +8,7 @@ from mxnet.gluon import HybridBlock, nn
 from mxnet.ndarray import NDArray
 
 from ..errors import MXNetSegError
-from ..nn import LinearSum, halve, resize_like
+from ..nn import LinearSum, halve, resize_like, reuse
 
 __all__ = ["HALF_LEVELS", "LEVELS", "Branch", "Segmentor"]
 
@@ -153,7 +153,8 @@ class _Graph(HybridBlock):
     def hybrid_forward(self, F, x):
         features = dict(zip(LEVELS, self.backbone(x)), image=x)
         if self._half:
-            features.update(zip(HALF_LEVELS, self.backbone(halve(F, x))))
+            with reuse():
+                features.update(zip(HALF_LEVELS, self.backbone(halve(F, x))))
         if self._neck_inputs:
             features["neck"] = self.neck(*(features[name] for name in self._neck_inputs))
         outputs = []

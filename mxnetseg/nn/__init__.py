@@ -6,7 +6,7 @@ from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
 from .mixer import ChannelMixer, TokenMixer, strip_kernels
-from .norm import make_norm, norm_scope, tell_channels, unsynchronised
+from .norm import make_norm, norm_scope, reuse, tell_channels, unsynchronised
 from .resize import bicubic_like, global_average, halve, nearest_like, resize_like
 from .warp import warp
 
@@ -30,6 +30,7 @@ __all__ = [
     "nearest_like",
     "norm_scope",
     "resize_like",
+    "reuse",
     "set_output_stride",
     "strip_kernels",
     "tell_channels",

@@ -23,6 +23,7 @@ __all__ = [
     "check_synchronisation",
     "make_norm",
     "norm_scope",
+    "reuse",
     "tell_channels",
     "unsynchronised",
     "NORMS",
@@ -69,7 +70,7 @@ class SyncBatchNorm(BatchNorm):
             running_mean,
             running_var,
             ndev=devices,
-            key=self.prefix,
+            key=self.prefix + getattr(_scope, "use", ""),
             eps=self._kwargs["eps"],
             momentum=self._kwargs["momentum"],
             fix_gamma=self._kwargs["fix_gamma"],
@@ -146,6 +147,21 @@ def norm_scope(name: str) -> Iterator[None]:
         yield
     finally:
         _scope.norm = before
+
+
+@contextlib.contextmanager
+def reuse() -> Iterator[None]:
+    """Inside, layers are called that the same graph has called before: `a = f(x); with reuse(): b = f(y)`.
+
+    Synchronised norms find one another across contexts by a key; two uses under one key would meet each other's
+    statistics, or crash.
+    """
+    before = getattr(_scope, "use", "")
+    _scope.use = before + "again_"
+    try:
+        yield
+    finally:
+        _scope.use = before
 
 
 @contextlib.contextmanager

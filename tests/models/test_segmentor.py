@@ -1,5 +1,7 @@
 """What every network of the zoo promises: sizes, auxiliary outputs, compiled or not, gradients, rebuilding."""
 
+import json
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from mxnet import autograd
 from mxnetseg import create_model, list_backbones, list_models
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.models import Branch, Segmentor
+from mxnetseg.nn import norm
 
 SMALL = {  # options that make a model small; its backbone where it has its own
     "alignseg": dict(width=16),
@@ -206,6 +209,17 @@ def test_export_and_symbol(name, tmp_path):
     np.testing.assert_allclose(loaded(x).asnumpy(), expected, rtol=1e-4, atol=1e-5)
     assert not [name for name in loaded.collect_params() if "aux_heads" in name]
     assert net(mx.sym.var("data")).list_outputs()
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_synchronised_norms_have_one_key_per_use(name, monkeypatch):
+    """Two uses under one key would mix their statistics between contexts."""
+    net = build(name, aux=True, norm="syncbn")
+    monkeypatch.setattr(norm.SyncBatchNorm, "_devices", lambda self: 2)
+    graph = mx.sym.Group(list(net._graphs.train(mx.sym.var("data"))))
+    nodes = json.loads(graph.tojson())["nodes"]
+    keys = [node["attrs"]["key"] for node in nodes if node["op"] == "_contrib_SyncBatchNorm"]
+    assert keys and len(set(keys)) == len(keys)
 
 
 def test_parameters_survive_plain_gluon_files(tmp_path):
