@@ -8,10 +8,21 @@ __all__ = ["translate"]
 
 # every model: the toolkit keeps backbone and head side by side, its first norm is always called bn
 _COMMON: Rules = [
+    # SETR keeps its auxiliary heads inside the head
+    (r"^head\.aux_head\.", "aux_head."),
     (r"^(conv1|bn1|layer\d)\b", r"backbone.\1"),
     (r"^aux_head\.(?=\d)", "aux_heads."),
     (r"^aux_head\.(?=\D)", "aux_heads.0."),
     (r"^((?:head|aux_heads)\..*)\.bn\.", r"\1.norm."),
+]
+
+_VIT: Rules = [
+    (r"^(pos_embed$|patch_embed\b|blocks\b)", r"backbone.\1"),
+    (r"^layer_norms\.", "backbone.norms."),
+    (r"\.patch_embed\.linear\.", ".patch_embed."),
+    (r"\.att\.att_qkv\.", ".attn.qkv."),
+    (r"\.att\.proj\.", ".attn.project."),
+    (r"\.mlp\.(fc\d)\.", r".\1."),
 ]
 
 _HEADS = {
@@ -39,10 +50,25 @@ _HEADS = {
         (r"^head\.fusion\.conv1x1_2\.", "head.fuse.gate."),
         (r"^head\.seg\.", "head.classify."),
     ],
+    "setr_mla": [
+        (r"^head\.conv1x1_p(\d)\.", lambda m: f"head.lateral.{int(m.group(1)) - 2}."),
+        (r"^head\.conv3x3_p(\d)\.", lambda m: f"head.branches.{int(m.group(1)) - 2}.0."),
+        (
+            r"^head\.head(\d)\.(\d)\.",
+            lambda m: f"head.branches.{int(m.group(1)) - 2}.{int(m.group(2)) + 1}.",
+        ),
+        (r"^head\.head\.", "head.classify."),
+    ],
+    "setr_naive": [(r"^head\.head\.", "head.")],
+    "setr_pup": [
+        (r"^head\.conv([012])\.conv\.", r"head.convs.\1."),
+        (r"^head\.conv([012])\.norm\.", r"head.norms.\1."),
+        (r"^head\.conv([34])\.", lambda m: f"head.classify.{int(m.group(1)) - 3}."),
+    ],
 }
 
 
 def translate(state: Dict, spec: Dict) -> Dict[str, str]:
     """Name in `state` -> our name; KeyError where there is no table for the model of `spec`."""
-    rules = _COMMON + _HEADS[spec["name"]]
+    rules = _VIT + _COMMON + _HEADS[spec["name"]]
     return {name: rename(name, rules) for name in state}

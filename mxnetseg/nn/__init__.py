@@ -7,19 +7,23 @@ from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
 from .norm import make_norm, norm_scope, unsynchronised
 from .resize import bicubic_like, global_average, nearest_like, resize_like
+from .transformer import TransformerBlock, dense, layer_norm
 
 __all__ = [
     "ConvNormAct",
     "LinearSum",
     "NormConv",
+    "TransformerBlock",
     "bicubic_like",
     "classifier",
     "concat",
     "conv2d",
+    "dense",
     "drop_channels",
     "drop_path",
     "drop_path_rates",
     "global_average",
+    "layer_norm",
     "make_norm",
     "nearest_like",
     "norm_scope",
