@@ -7,7 +7,7 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import TransformerBlock, dense, layer_norm, resize_like
+from ..nn import TransformerBlock, dense, layer_norm, resize_like, to_map, to_tokens
 from ..nn.init import FAN_IN, TRUNCATED, fan_in_bias
 from ..registry import register_backbone
 from .levels import drop_levels
@@ -94,23 +94,13 @@ class VisionTransformer(HybridBlock):
         patches = self.patch_embed(x)  # (N, C, h, w)
         position = F.reshape(F.transpose(pos_embed, axes=(0, 2, 1)), shape=(0, 0, self._side, self._side))
         position = resize_like(F, position, patches, align_corners=False)
-        x = F.broadcast_add(patches, position)
-        x = F.transpose(F.reshape(x, shape=(0, 0, -1)), axes=(0, 2, 1))  # (N, h * w, C)
-        depths = [x]
+        depths = [to_tokens(F, F.broadcast_add(patches, position))]  # (N, h * w, C)
         for block in self.blocks._children.values():
             depths.append(block(depths[-1]))
         features = [depths[tap] for tap in self._taps]
         for level, norm in self.norms._children.items():
             features[int(level)] = norm(features[int(level)])
-        return tuple(_to_map(F, x, patches) for x in features)
-
-
-def _to_map(F, tokens, like):
-    """(N, h * w, C) -> (N, C, h, w)"""
-    # the transpose comes last: reshape_like's backward pass can't read the layout of a convolution's gradient
-    like = F.transpose(like, axes=(0, 2, 3, 1))
-    tokens = F.reshape_like(tokens, like, lhs_begin=1, lhs_end=2, rhs_begin=1, rhs_end=3)
-    return F.transpose(tokens, axes=(0, 3, 1, 2))
+        return tuple(to_map(F, x, patches) for x in features)
 
 
 def _register(name, **size):

@@ -6,7 +6,7 @@ https://arxiv.org/abs/1909.09408. Not as in the toolkit of 2022, which has no cl
 from mxnet.gluon import HybridBlock
 
 from ..heads import ASPP, FCNHead
-from ..nn import ConvNormAct, concat
+from ..nn import ConvNormAct, concat, to_map
 from ..registry import register_model
 from .fcn import fcn_aux
 from .segmentor import Branch, Segmentor
@@ -15,11 +15,7 @@ __all__ = ["acfnet"]
 
 
 class ClassFeature(HybridBlock):
-    """The ACF module (section 3.3): (N, in_channels, h, w) and coarse logits (N, K, h, w) -> (N, channels, h, w).
-
-    The centre of a class is the mean of the features over all pixels, weighted by the coarse probability of that
-    class (equation 3); each pixel receives the centres, weighted by its own probabilities (equation 4).
-    """
+    """The ACF module: (N, in_channels, h, w) and coarse logits (N, K, h, w) -> (N, channels, h, w)."""
 
     def __init__(self, in_channels: int, channels: int):
         super().__init__()
@@ -28,12 +24,20 @@ class ClassFeature(HybridBlock):
             self.refine = ConvNormAct(channels, channels)
 
     def hybrid_forward(self, F, x, coarse):
-        x = self.reduce(x)
-        probability = F.reshape(F.softmax(coarse, axis=1), shape=(0, 0, -1))  # (N, K, h * w)
-        share = F.broadcast_div(probability, F.sum(probability, axis=2, keepdims=True) + 1e-6)
-        centres = F.batch_dot(share, F.reshape(x, shape=(0, 0, -1)), transpose_b=True)  # (N, K, C)
-        mixed = F.batch_dot(centres, probability, transpose_a=True)  # (N, C, h * w)
-        return self.refine(F.reshape_like(mixed, x))
+        return self.refine(class_features(F, self.reduce(x), coarse))
+
+
+def class_features(F, x, coarse):
+    """What each pixel's classes look like in the image as a whole: (N, C, h, w), (N, K, h, w) -> (N, C, h, w).
+
+    The centre of a class is the mean of x over all pixels, weighted by the coarse probability of that class; each
+    pixel receives the centres, weighted by its own probabilities.
+    """
+    probability = F.softmax(F.reshape(coarse, shape=(0, 0, -1)), axis=1)  # (N, K, h * w)
+    share = F.broadcast_div(probability, F.sum(probability, axis=2, keepdims=True) + 1e-6)
+    centres = F.batch_dot(share, F.reshape(x, shape=(0, 0, -1)), transpose_b=True)  # (N, K, C)
+    mixed = F.batch_dot(probability, centres, transpose_a=True)  # (N, h * w, C)
+    return to_map(F, mixed, x)
 
 
 class ACFHead(HybridBlock):

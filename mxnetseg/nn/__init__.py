@@ -7,6 +7,7 @@ from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
 from .norm import make_norm, norm_scope, tell_channels, unsynchronised
 from .resize import bicubic_like, global_average, halve, nearest_like, resize_like
+from .tokens import to_map, to_tokens
 from .transformer import TransformerBlock, dense, layer_norm
 
 __all__ = [
@@ -31,5 +32,7 @@ __all__ = [
     "resize_like",
     "set_output_stride",
     "tell_channels",
+    "to_map",
+    "to_tokens",
     "unsynchronised",
 ]
