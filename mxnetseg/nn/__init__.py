@@ -2,6 +2,7 @@
 
 from .concat import concat
 from .conv import ConvNormAct, classifier, conv2d
+from .deform import DeformConv
 from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
@@ -12,6 +13,7 @@ from .transformer import TransformerBlock, dense, layer_norm
 
 __all__ = [
     "ConvNormAct",
+    "DeformConv",
     "LinearSum",
     "NormConv",
     "TransformerBlock",

@@ -11,6 +11,7 @@ from mxnetseg.models import Branch, Segmentor
 
 SMALL = {  # options that make a model small
     "acfnet": dict(width=16),
+    "fapn": dict(channels=16, width=16),
     "ffnet": dict(width=16, depth=1, ratio=1, kernel=5),
     "gffnet": dict(width=16),
     "semantic_fpn": dict(channels=16, width=16),
