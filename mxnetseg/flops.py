@@ -405,7 +405,7 @@ def _every_flop(node: _Node) -> int:
         return math.prod(node.inputs[0])
     if operator in SOFTMAX:
         return 3 * elements  # exponential, sum, quotient
-    if operator == "_contrib_BilinearResize2D":
+    if operator in ("_contrib_BilinearResize2D", "BilinearSampler"):
         return 4 * elements  # corners
     if operator in ("dot", "batch_dot", "_linalg_gemm2", "_linalg_gemm"):
         return _product(node)

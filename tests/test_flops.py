@@ -136,6 +136,7 @@ def test_what_mmcv_counts(layer, expected):
         (Function(lambda F, x: F.linalg.gemm2(x, x, transpose_b=True)), 3 * H * W * H),
         (Function(lambda F, x: F.linalg.gemm2(x, x, transpose_a=True)), 3 * W * H * W),
         (Function(lambda F, x: F.contrib.BilinearResize2D(x, height=9, width=10)), 4 * 3 * 90),
+        (Function(lambda F, x: F.BilinearSampler(x, F.ones((1, 2, 4, 5)))), 4 * 3 * 20),
         (Function(lambda F, x: F.contrib.SyncBatchNorm(x, ndev=2, key="k")), 2 * 3 * PIXELS),
         (Function(lambda F, x: F.Custom(x, x, op_type="mxnetseg_deform_attention")), (9 + 72 + 9) * 3 * PIXELS),
         (Function(lambda F, x: F.Custom(x, x, op_type="mxnetseg_deform_unfold")), 4 * 9 * 3 * PIXELS),

@@ -10,7 +10,7 @@ from mxnet.ndarray import NDArray
 from ..errors import MXNetSegError
 from ..nn import LinearSum, halve, resize_like
 
-__all__ = ["LEVELS", "Branch", "Segmentor"]
+__all__ = ["HALF_LEVELS", "LEVELS", "Branch", "Segmentor"]
 
 LEVELS = ("c1", "c2", "c3", "c4")
 HALF_LEVELS = tuple(f"half_{level}" for level in LEVELS)
