@@ -40,9 +40,9 @@ def register_backbone(
     """Register `build(output_stride, **backbone_options) -> HybridBlock`.
 
     What is built has an attribute `channels` (c1..c4), and may have `align_corners`: how published heads
-    on it resize. `store_name` is the classifier's name in GluonCV's store of ImageNet weights,
-    `num_classes` that of the data set which its segmentation models were published for, `output_strides`
-    those that can be built.
+    on it resize; `isotropic`: all levels have one size, and a method `tap` says which blocks they come from.
+    `store_name` is the classifier's name in GluonCV's store of ImageNet weights, `num_classes` that of the
+    data set which its segmentation models were published for, `output_strides` those that can be built.
     """
 
     def add(build):

@@ -9,6 +9,7 @@ from . import (  # noqa: F401  (each file registers its family)
     moganet,
     resnest,
     resnet,
+    vit,
     xception,
 )
 from .imagenet import load_imagenet

@@ -10,6 +10,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from ..nn import ChannelMixer, LinearSum, TokenMixer, drop_path, drop_path_rates, strip_kernels
 from ..registry import register_backbone
+from .levels import drop_levels
 
 __all__ = ["FFNet"]
 
@@ -96,10 +97,7 @@ class FFNet(HybridBlock):
         return tuple(features)
 
     def keep(self, levels: Sequence[str]) -> None:
-        """Leave out the norms of levels that no head is fed with, of c1..c4: they would never get a gradient."""
-        for level in list(self.norms._children):
-            if f"c{int(level) + 1}" not in levels:
-                del self.norms._children[level]
+        drop_levels(self.norms, levels)
 
 
 def _stem(channels: int):

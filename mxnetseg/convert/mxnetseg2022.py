@@ -14,8 +14,20 @@ _COMMON: Rules = [
     (r"^((?:head|aux_heads)\..*)\.bn\.", r"\1.norm."),
 ]
 
+_VIT: Rules = [
+    (r"^(blocks|patch_embed|pos_embed)\b", r"backbone.\1"),
+    (r"^layer_norms\.", "backbone.norms."),
+    (r"\.patch_embed\.linear\.", ".patch_embed."),
+    (r"\.att\.att_qkv\.", ".attn.qkv."),
+    (r"\.att\.proj\.", ".attn.project."),
+    (r"\.mlp\.(fc\d)\.", r".\1."),
+    (r"^head\.aux_head\.", "aux_heads."),  # SETR keeps its auxiliary heads inside the head
+]
+
 # backbones that the toolkit wrote itself
 _BACKBONES = {
+    "vit_base_16": _VIT,
+    "vit_large_16": _VIT,
     "xception39": [
         (r"^conv\.", "backbone.stem."),
         (r"^(backbone\..*)\.down\.", r"\1.shortcut."),
@@ -121,6 +133,21 @@ _HEADS = {
     "pspnet": [
         (r"^head\.pool\.conv(\d)\.", _pyramid),
         (r"^head\.seg_head\.", "head.classify."),
+    ],
+    "setr_mla": [
+        (r"^head\.conv1x1_p(\d)\.", lambda m: f"head.lateral.{int(m.group(1)) - 2}."),
+        (r"^head\.conv3x3_p(\d)\.", lambda m: f"head.branches.{int(m.group(1)) - 2}.0."),
+        (
+            r"^head\.head(\d)\.(\d)\.",
+            lambda m: f"head.branches.{int(m.group(1)) - 2}.{int(m.group(2)) + 1}.",
+        ),
+        (r"^head\.head\.", "head.classify."),
+    ],
+    "setr_naive": [(r"^head\.head\.", "head.")],
+    "setr_pup": [
+        (r"^head\.conv([012])\.conv\.", r"head.convs.\1."),
+        (r"^head\.conv([012])\.norm\.", r"head.norms.\1."),
+        (r"^head\.conv([34])\.", lambda m: f"head.classify.{int(m.group(1)) - 3}."),
     ],
     "swiftnet": [
         (r"^head\.ppool\.conv(\d)\.", _pyramid),

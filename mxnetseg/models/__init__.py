@@ -1,6 +1,7 @@
 """The zoo: one file per paper, each registers its builder."""
 
 from . import (  # noqa: F401
+    acfnet,
     alignseg,
     attanet,
     attention_to_scale,
@@ -8,8 +9,10 @@ from . import (  # noqa: F401
     deeplabv3,
     deeplabv3plus,
     eprnet,
+    fapn,
     fcn,
     ffnet,
+    gffnet,
     ladderdensenet,
     pspnet,
     semantic_fpn,

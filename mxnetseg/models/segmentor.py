@@ -21,11 +21,14 @@ class Branch(NamedTuple):
 
     Names are c1, c2, c3, c4; half_c1 ... half_c4, the backbone's answers to the image at half its size; image; and
     neck, where the network has one.
+
+    A head may return a tuple, its logits first; the next `extra` of them count as auxiliary outputs.
     """
 
     head: HybridBlock
     inputs: Tuple[str, ...] = ("c4",)
     enlarge: int = 1
+    extra: int = 0
 
 
 class Segmentor(HybridBlock):
@@ -74,13 +77,13 @@ class Segmentor(HybridBlock):
             self.aux_heads = nn.HybridSequential()
             self.aux_heads.add(*(branch.head for branch in aux))
         self.spec = {}
-        self.num_aux = len(aux)
+        self.num_aux = len(aux) + main.extra
         # One compiled graph per use: inference must not pay for auxiliary heads. The graphs share
         # this network's blocks and are kept out of its children, so parameter names stay single.
-        logits = _Graph(backbone, neck, [main], align_corners)
+        logits = _Graph(backbone, neck, [main._replace(extra=0)], align_corners)
         self._graphs = SimpleNamespace(
             logits=logits,
-            train=_Graph(backbone, neck, [main, *aux], align_corners) if aux else logits,
+            train=_Graph(backbone, neck, [main, *aux], align_corners) if self.num_aux else logits,
             heads=_Graph(backbone, neck, [main, *aux], None),
         )
 
@@ -145,7 +148,7 @@ class _Graph(HybridBlock):
             self.neck = neck.head
         self._neck_inputs = neck.inputs if neck else ()
         self._half = any(name in HALF_LEVELS for branch in branches for name in branch.inputs)
-        self._branches = [(branch.inputs, branch.enlarge) for branch in branches]
+        self._branches = [(branch.inputs, branch.enlarge, branch.extra) for branch in branches]
         self._align_corners = align_corners
         self.heads = nn.HybridSequential()
         self.heads.add(*(branch.head for branch in branches))
@@ -158,13 +161,14 @@ class _Graph(HybridBlock):
         if self._neck_inputs:
             features["neck"] = self.neck(*(features[name] for name in self._neck_inputs))
         outputs = []
-        for head, (inputs, enlarge) in zip(self.heads._children.values(), self._branches):
-            out = head(*(features[name] for name in inputs))
-            if self._align_corners is not None:
-                if enlarge > 1:
-                    out = resize_like(F, out, out, align_corners=self._align_corners, factor=enlarge)
-                out = resize_like(F, out, x, align_corners=self._align_corners)
-            outputs.append(out)
+        for head, (inputs, enlarge, extra) in zip(self.heads._children.values(), self._branches):
+            logits = head(*(features[name] for name in inputs))
+            for out in logits[: 1 + extra] if isinstance(logits, (list, tuple)) else (logits,):
+                if self._align_corners is not None:
+                    if enlarge > 1:
+                        out = resize_like(F, out, out, align_corners=self._align_corners, factor=enlarge)
+                    out = resize_like(F, out, x, align_corners=self._align_corners)
+                outputs.append(out)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 

@@ -13,10 +13,13 @@ from mxnetseg.models import Branch, Segmentor
 from mxnetseg.nn import norm
 
 SMALL = {  # options that make a model small; its backbone where it has its own
+    "acfnet": dict(width=16),
     "alignseg": dict(width=16),
     "attanet": dict(width=16),
     "eprnet": dict(backbone="eprnet"),
+    "fapn": dict(channels=16, width=16),
     "ffnet": dict(width=16, depth=1, ratio=1, kernel=5),
+    "gffnet": dict(width=16),
     "semantic_fpn": dict(channels=16, width=16),
     "setr_mla": dict(width=16),
     "setr_pup": dict(width=16),
