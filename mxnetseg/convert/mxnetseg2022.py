@@ -39,6 +39,13 @@ _HEADS = {
         (r"^head\.fusion\.conv1x1_2\.", "head.fuse.gate."),
         (r"^head\.seg\.", "head.classify."),
     ],
+    "denseaspp": [
+        (r"^head\.dense_aspp\.dilate1\.", "head.aspp.layers.0.0."),
+        (r"^head\.dense_aspp\.trans(\d)\.", r"head.aspp.layers.\1.0."),
+        (r"^head\.dense_aspp\.dilate(\d)\.", lambda m: f"head.aspp.layers.{int(m.group(1)) - 1}.1."),
+        (r"^head\.dense_aspp\.projection\.", "head.aspp.project."),
+        (r"^head\.head\.", "head.classify."),
+    ],
 }
 
 

@@ -1,6 +1,16 @@
 """The zoo: one file per paper, each registers its builder."""
 
-from . import bisenet, deeplabv3, fcn, ffnet, pspnet, semantic_fpn, setr, upernet  # noqa: F401
+from . import (  # noqa: F401
+    bisenet,
+    deeplabv3,
+    denseaspp,
+    fcn,
+    ffnet,
+    pspnet,
+    semantic_fpn,
+    setr,
+    upernet,
+)
 from .segmentor import Branch, Segmentor
 
 __all__ = ["Branch", "Segmentor"]

@@ -25,6 +25,7 @@ MODELS = {
     "deeplabv3_r18_os8_aux": dict(name="deeplabv3", backbone="resnet18", output_stride=8, aux=True),
     "deeplabv3_r18_os32": dict(name="deeplabv3", backbone="resnet18", output_stride=32),
     "bisenetr_r18_aux": dict(name="bisenet", backbone="resnet18", aux=True),
+    "denseaspp_r50_aux": dict(name="denseaspp", backbone="resnet50", aux=True),
 }
 
 
@@ -92,6 +93,7 @@ def test_every_original_output(golden):
         ("pspnet", "resnet101", 56.4),
         ("deeplabv3", "resnet101", 58.9),
         ("bisenet", "resnet18", 13.2),
+        ("denseaspp", "resnet101", 69.4),
     ],
 )
 def test_published_parameter_counts(name, backbone, millions):

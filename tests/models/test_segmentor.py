@@ -10,6 +10,7 @@ from mxnetseg.errors import MXNetSegError
 from mxnetseg.models import Branch, Segmentor
 
 SMALL = {  # options that make a model small
+    "denseaspp": dict(width=16),
     "ffnet": dict(width=16, depth=1, ratio=1, kernel=5),
     "semantic_fpn": dict(channels=16, width=16),
     "setr_mla": dict(width=16),
