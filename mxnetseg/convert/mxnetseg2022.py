@@ -46,6 +46,19 @@ _HEADS = {
         (r"^head\.dense_aspp\.projection\.", "head.aspp.project."),
         (r"^head\.head\.", "head.classify."),
     ],
+    "seenet": [
+        (r"^head\.seemc(\d)\.branch(\d)\.", lambda m: f"head.enhance{m.group(1)}.branches.{int(m.group(2)) - 1}."),
+        (r"^head\.seemc(\d)\.proj\.", r"head.enhance\1.project."),
+        (r"\.conv_l1\.", ".column1."),
+        (r"\.conv_l2\.", ".row1."),
+        (r"\.conv_r1\.", ".row2."),
+        (r"\.conv_r2\.", ".column2."),
+        (r"^head\.bam\.conv1x1\.", "head.boundary.gate."),
+        (r"^head\.bam\.fconv1x1\.", "head.boundary.reduce."),
+        (r"^head\.bam\.fconv3x3\.", "head.boundary.refine."),
+        (r"^head\.bam\.cconv3x3\.", "head.classify.conv1."),
+        (r"^head\.bam\.cconv1x1\.", "head.classify.conv2."),
+    ],
 }
 
 

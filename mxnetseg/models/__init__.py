@@ -7,6 +7,7 @@ from . import (  # noqa: F401
     fcn,
     ffnet,
     pspnet,
+    seenet,
     semantic_fpn,
     setr,
     upernet,

@@ -12,6 +12,7 @@ from mxnetseg.models import Branch, Segmentor
 SMALL = {  # options that make a model small
     "denseaspp": dict(width=16),
     "ffnet": dict(width=16, depth=1, ratio=1, kernel=5),
+    "seenet": dict(width=16),
     "semantic_fpn": dict(channels=16, width=16),
     "setr_mla": dict(width=16),
     "setr_pup": dict(width=16),
