@@ -39,6 +39,17 @@ _HEADS = {
         (r"^head\.fusion\.conv1x1_2\.", "head.fuse.gate."),
         (r"^head\.seg\.", "head.classify."),
     ],
+    "canet_v2": [
+        (r"^head\.comp_c(\d)\.", r"head.compress\1."),
+        (r"^head\.gap\.conv1x1\.", "head.context.conv."),
+        (r"^(head\.ed(\d)\.)conv3x3\.", r"\1encoder.\2."),
+        (r"^(head\.ed\d\.)conv1x1\.", r"\1decoder."),
+        (r"^(head\.ed\d\.encoder\.\d\.)conv4\.", r"\1shortcut."),
+        (r"^head\.ed(\d)\.", lambda m: f"head.scales.{int(m.group(1)) - 1}."),
+        (r"^head\.conv1\.", "head.fuse.reduce."),
+        (r"^head\.conv2\.", "head.fuse.gate."),
+        (r"^head\.seg\.", "head.classify."),
+    ],
     "denseaspp": [
         (r"^head\.dense_aspp\.dilate1\.", "head.aspp.layers.0.0."),
         (r"^head\.dense_aspp\.trans(\d)\.", r"head.aspp.layers.\1.0."),
