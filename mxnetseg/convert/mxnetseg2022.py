@@ -39,6 +39,14 @@ _HEADS = {
         (r"^head\.fusion\.conv1x1_2\.", "head.fuse.gate."),
         (r"^head\.seg\.", "head.classify."),
     ],
+    "canet": [
+        (r"^head\.gp\.conv1x1\.", "head.context.conv."),
+        (r"^head\.cp(\d)\.", lambda m: f"head.flows.{int(m.group(1)) - 1}."),
+        (r"^head\.proj\.", "head.project."),
+        (r"^head\.decoder\.", "head.detail."),
+        (r"^head\.conv3x3\.", "head.decode."),
+        (r"^head\.seg_head\.", "head.classify."),
+    ],
     "canet_v2": [
         (r"^head\.comp_c(\d)\.", r"head.compress\1."),
         (r"^head\.gap\.conv1x1\.", "head.context.conv."),

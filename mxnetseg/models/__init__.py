@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401
     bisenet,
+    canet,
     canet_v2,
     deeplabv3,
     denseaspp,

@@ -1,17 +1,18 @@
 """Bricks that every model shares."""
 
 from .concat import concat
-from .conv import ConvNormAct, classifier, conv2d
+from .conv import ConvNormAct, SeparableConv, classifier, conv2d
 from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
 from .norm import make_norm, norm_scope, unsynchronised
-from .resize import bicubic_like, global_average, nearest_like, resize_like
+from .resize import bicubic_like, global_average, nearest_like, resize_like, shrink
 
 __all__ = [
     "ConvNormAct",
     "LinearSum",
     "NormConv",
+    "SeparableConv",
     "bicubic_like",
     "classifier",
     "concat",
@@ -25,5 +26,6 @@ __all__ = [
     "norm_scope",
     "resize_like",
     "set_output_stride",
+    "shrink",
     "unsynchronised",
 ]

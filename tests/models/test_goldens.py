@@ -25,6 +25,7 @@ MODELS = {
     "deeplabv3_r18_os8_aux": dict(name="deeplabv3", backbone="resnet18", output_stride=8, aux=True),
     "deeplabv3_r18_os32": dict(name="deeplabv3", backbone="resnet18", output_stride=32),
     "bisenetr_r18_aux": dict(name="bisenet", backbone="resnet18", aux=True),
+    "canetv1_r50_aux": dict(name="canet", backbone="resnet50", aux=True),
     "canetv2_r18_aux": dict(name="canet_v2", backbone="resnet18", aux=True),
     "denseaspp_r50_aux": dict(name="denseaspp", backbone="resnet50", aux=True),
     "seenet_r50_aux": dict(name="seenet", backbone="resnet50", aux=True),

@@ -10,6 +10,7 @@ from mxnetseg.errors import MXNetSegError
 from mxnetseg.models import Branch, Segmentor
 
 SMALL = {  # options that make a model small
+    "canet": dict(channels=16),
     "canet_v2": dict(channels=16),
     "denseaspp": dict(width=16),
     "ffnet": dict(width=16, depth=1, ratio=1, kernel=5),
