@@ -1,9 +1,13 @@
-"""Only what pyproject.toml can't say: the recipes in configs/ are shipped as mxnetseg/configs."""
+"""Only what pyproject.toml can't say: recipes are shipped as mxnetseg/configs, operators as sources."""
 
 from setuptools import find_packages, setup
 
 setup(
     packages=[*find_packages(include=["mxnetseg", "mxnetseg.*"]), "mxnetseg.configs"],
     package_dir={"mxnetseg.configs": "configs"},
-    package_data={"mxnetseg.configs": ["*.yaml", "*/*.yaml"]},
+    package_data={
+        "mxnetseg.configs": ["*.yaml", "*/*.yaml"],
+        "mxnetseg.data": ["classes/*.csv"],
+        "mxnetseg.ops.deform_unfold": ["*.cc", "*.cu", "*.h"],
+    },
 )

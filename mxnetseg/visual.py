@@ -8,10 +8,11 @@ from typing import List, Optional, Sequence, Tuple
 import cv2
 import numpy as np
 
-__all__ = ["colorize", "legend", "overlay", "panel", "plot_curves", "save_png", "with_legend"]
+__all__ = ["OPACITY", "colorize", "legend", "overlay", "pair", "panel", "plot_curves", "save_png", "with_legend"]
 
 INK = (40, 40, 40)
 PAPER = (255, 255, 255)
+OPACITY = 0.55  # of the class colours on an image
 
 
 def colorize(class_map: np.ndarray, palette: np.ndarray) -> np.ndarray:
@@ -21,7 +22,7 @@ def colorize(class_map: np.ndarray, palette: np.ndarray) -> np.ndarray:
     return colours[class_map]
 
 
-def overlay(image: np.ndarray, class_map: np.ndarray, palette: np.ndarray, alpha: float = 0.55) -> np.ndarray:
+def overlay(image: np.ndarray, class_map: np.ndarray, palette: np.ndarray, alpha: float = OPACITY) -> np.ndarray:
     """The image (H, W, 3) uint8 under its class colours; pixels that are no class stay as they are."""
     coloured = colorize(class_map, palette).astype(np.float32)
     mixed = np.rint(alpha * coloured + (1 - alpha) * image).astype(np.uint8)
@@ -54,19 +55,43 @@ def with_legend(picture: np.ndarray, classes: Sequence[str], palette: np.ndarray
     return np.concatenate([picture, legend(classes, palette, picture.shape[1], max(1.0, picture.shape[0] / 480))])
 
 
+def pair(
+    image: np.ndarray,
+    class_map: np.ndarray,
+    classes: Sequence[str],
+    palette: np.ndarray,
+    alpha: float = OPACITY,
+) -> np.ndarray:
+    """Overlay and class map side by side, the legend below: one picture of a video.
+
+    Small images are enlarged to 240 pixels of height for the text; both sides are even, as video codecs need.
+    """
+    zoom = max(1.0, 240 / image.shape[0])
+    tiles = [overlay(image, class_map, palette, alpha), colorize(class_map, palette)]
+    if zoom > 1:
+        size = (round(image.shape[1] * zoom), round(image.shape[0] * zoom))
+        tiles = [cv2.resize(t, size, interpolation=m) for t, m in zip(tiles, (cv2.INTER_LINEAR, cv2.INTER_NEAREST))]
+    body = np.concatenate([tiles[0], np.full((tiles[0].shape[0], 4, 3), PAPER, np.uint8), tiles[1]], axis=1)
+    names = legend(classes, palette, body.shape[1], max(1.0, body.shape[0] / 480))
+    picture = np.concatenate([body, names])
+    odd = [(0, side % 2) for side in picture.shape[:2]]
+    return np.pad(picture, [*odd, (0, 0)], constant_values=255)
+
+
 def panel(
     image: np.ndarray,
     truth: Optional[np.ndarray],
     prediction: np.ndarray,
     classes: Sequence[str],
     palette: np.ndarray,
+    alpha: float = OPACITY,
 ) -> np.ndarray:
     """Image, truth (if there is one), prediction and overlay side by side, captions above, legend below.
 
     Small images are enlarged to 320 pixels of height so that the text stays legible.
     """
     titles = [("image", image), ("truth", None if truth is None else colorize(truth, palette))]
-    titles += [("prediction", colorize(prediction, palette)), ("overlay", overlay(image, prediction, palette))]
+    titles += [("prediction", colorize(prediction, palette)), ("overlay", overlay(image, prediction, palette, alpha))]
     tiles = [(title, tile) for title, tile in titles if tile is not None]
     zoom = max(1.0, 320 / image.shape[0])
     scale = max(1.0, image.shape[0] * zoom / 480)

@@ -47,6 +47,14 @@ def test_panels():
     assert visual.with_legend(image(), CLASSES, PALETTE).shape[1] == 60
 
 
+def test_pairs_for_videos_have_even_sides():
+    for height, width in ((241, 301), (40, 60), (480, 640)):
+        out = visual.pair(image(height, width), np.ones((height, width), np.uint8), CLASSES, PALETTE, alpha=0)
+        assert out.shape[0] % 2 == out.shape[1] % 2 == 0 and out.shape[0] >= 240 + 20
+    np.testing.assert_array_equal(out[:480, :640], image(480, 640))
+    assert (out[:480, 644 : 644 + 640] == PALETTE[1]).all()
+
+
 def test_png_files_are_rgb_and_whole_or_not_there(tmp_path, monkeypatch):
     path = tmp_path / "a" / "b.png"
     visual.save_png(path, image())

@@ -1,4 +1,4 @@
-"""The front door: python -m mxnetseg COMMAND, the console script mxnetseg, train.py and eval.py."""
+"""The front door: python -m mxnetseg COMMAND, the console script mxnetseg, train.py, eval.py and the demos."""
 
 import argparse
 import importlib
@@ -6,9 +6,9 @@ import sys
 
 from .. import preflight
 
-__all__ = ["main"]
+__all__ = ["main", "run_script"]
 
-COMMANDS = ("train", "eval", "predict", "flops", "data", "doctor")
+COMMANDS = ("train", "eval", "predict", "convert", "flops", "data", "ops", "doctor")
 
 
 def main(argv=None, program=None) -> int:
@@ -18,15 +18,34 @@ def main(argv=None, program=None) -> int:
     came, what was done is saved.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+
+    def work():
+        command, args = _parse(argv, program)
+        return command.run(args)
+
+    # doctor is there to list what is missing
+    return _guarded(work, check=argv[:1] != ["doctor"])
+
+
+def run_script(program: str, description: str, add_arguments, run, argv=None) -> int:
+    """Run a script like a command: its options parsed, its mistakes told in one line; returns the exit status.
+
+    `add_arguments(parser)` and `run(args)` are as in the modules of the commands.
+    """
+    parser = argparse.ArgumentParser(prog=program, description=description)
+    add_arguments(parser)
+    # intermixed: options may stand between positionals that can be left out
+    return _guarded(lambda: run(parser.parse_intermixed_args(argv)))
+
+
+def _guarded(work, check: bool = True) -> int:
     problem = preflight.python_problem() or preflight.numpy_problem()
-    # doctor is there to list such problems
-    if problem and argv[:1] != ["doctor"]:
+    if problem and check:
         return _fail(problem)
     from ..errors import MXNetSegError
 
     try:
-        command, args = _parse(argv, program)
-        return command.run(args) or 0
+        return work() or 0
     except MXNetSegError as err:
         return _fail(err)
     except (ImportError, OSError) as err:

@@ -39,6 +39,7 @@ def run(args) -> int:
         rows.append(("MXNet built with", ", ".join(n for n in known if features.is_enabled(n))))
         rows.append(("and without", ", ".join(n for n in known if not features.is_enabled(n))))
         rows += _gpus(mxnet, features, problems)
+        rows.append(("operator library", _operators(problems)))
     rows += _cpu()
     width = max(len(key) for key, _ in rows)
     for key, value in rows:
@@ -70,6 +71,17 @@ def _gpus(mxnet, features, problems):
         return [("gpus", "none (this MXNet is the CPU build; for CUDA 11.2: pip install -r requirements-cu112.txt)")]
     problems.append("MXNet is built for CUDA but finds no GPU; check nvidia-smi and the driver (460 or newer)")
     return [("gpus", "none")]
+
+
+def _operators(problems):
+    from ..ops import status
+    from .ops import describe
+
+    found = status()
+    if found.state != "not usable":
+        return describe(found)
+    problems.append(f"the operator library: {found.problem}")
+    return "not usable; MXNet's own operators serve instead, many times slower"
 
 
 def _cpu():

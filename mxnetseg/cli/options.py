@@ -83,8 +83,8 @@ def _size(option: str, values: Optional[List[int]]):
     return values[0] if len(values) == 1 else values
 
 
-def find_checkpoint(name: str, model: Optional[str] = None) -> Path:
-    """A file, or the name of one below weights/ or weights/<model>/."""
+def find_checkpoint(name: str, model: Optional[str] = None, option: str = "--checkpoint") -> Path:
+    """A file, or the name of one below weights/ or weights/<model>/; `option` is how messages name it."""
     path = Path(name)
     if path.is_file():
         return path
@@ -95,11 +95,11 @@ def find_checkpoint(name: str, model: Optional[str] = None) -> Path:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise MXNetSegError(f"--checkpoint {name}: there are {', '.join(map(str, matches))}; give the whole path")
+        raise MXNetSegError(f"{option} {name}: there are {', '.join(map(str, matches))}; give the whole path")
     names = {file.name: file for file in known}
     close = [str(names[n]) for n in near(path.name, names)]
     hint = f"did you mean {', '.join(close)}?" if close else "weights/ holds none that is near"
-    raise MXNetSegError(f"--checkpoint {name}: no such file, nor below weights/; {hint}")
+    raise MXNetSegError(f"{option} {name}: no such file, nor below weights/; {hint}")
 
 
 def open_network(args, contexts, num_classes: Optional[int] = None):

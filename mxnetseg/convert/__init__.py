@@ -1,5 +1,7 @@
 """Other toolkits' checkpoints become ours: one table of names per source."""
 
+from .checkpoint import convert_checkpoint
+from .pth import read_pth
 from .state import load_state
 
-__all__ = ["load_state"]
+__all__ = ["convert_checkpoint", "load_state", "read_pth"]

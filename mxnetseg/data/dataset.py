@@ -133,7 +133,7 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True) -> Dataset
             f"data set {spec.name}: no folder {root}; name the right one with --root DIR (data.root)."
             + _expected_layout(spec)
         )
-    image_dir = root / spec.images.format(split=split)
+    image_dir = root / spec.image_folder(split)
     if not image_dir.is_dir():
         raise MXNetSegError(
             f"data set {spec.name}: no folder {image_dir} for split {split!r}{_near_split(spec, split)}."
@@ -148,7 +148,7 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True) -> Dataset
         return Dataset(spec, split, names, paths, None)
     if split in spec.unlabelled:
         raise MXNetSegError(f"{spec.name}'s split {split!r} has no public labels, so it can't be trained on or scored")
-    mask_dir = root / spec.masks.format(split=split)
+    mask_dir = root / spec.mask_folder(split)
     if not mask_dir.is_dir():
         raise MXNetSegError(f"data set {spec.name}: images in {image_dir}, but no folder {mask_dir} with their masks")
     endings = (spec.mask_ending,) if spec.mask_ending else IMAGES

@@ -31,6 +31,7 @@ class DatasetSpec:
     ignore : label values that mean unlabelled (besides those that `label_map` leaves out)
     label_map : value in the mask -> class index; None: values are class indices
     splits : names of the official splits; empty: whatever folder is there
+    folders : split -> what "{split}" stands for, where that is not the split's name
     unlabelled : splits without masks
     homepage, license : str
     """
@@ -47,6 +48,7 @@ class DatasetSpec:
     ignore: Tuple[int, ...] = (255,)
     label_map: Optional[Mapping[int, int]] = None
     splits: Tuple[str, ...] = ()
+    folders: Mapping[str, str] = field(default_factory=dict)
     unlabelled: Tuple[str, ...] = ()
     homepage: str = ""
     license: str = ""
@@ -55,6 +57,13 @@ class DatasetSpec:
     @property
     def num_classes(self) -> int:
         return len(self.classes)
+
+    def image_folder(self, split: str) -> str:
+        """Of a split, below the root."""
+        return self.images.format(split=self.folders.get(split, split))
+
+    def mask_folder(self, split: str) -> str:
+        return self.masks.format(split=self.folders.get(split, split))
 
     def raw_values(self) -> Dict[int, int]:
         """Value in a mask -> class index, for every value that is a class."""

@@ -1,6 +1,41 @@
 """The data sets that MXNetSeg knows by name."""
 
+import csv
+from pathlib import Path
+
 from .spec import DatasetSpec, register
+
+
+def _classes(name: str) -> dict:
+    """Names and colours from classes/<name>.csv, in label order."""
+    with open(Path(__file__).parent / "classes" / f"{name}.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    palette = tuple(tuple(int(row[channel]) for channel in ("red", "green", "blue")) for row in rows)
+    return dict(classes=tuple(row["name"] for row in rows), palette=palette)
+
+
+register(
+    DatasetSpec(
+        name="ade20k",
+        title="ADE20K (scene parsing, 2016), 150 classes",
+        **_classes("ade20k"),
+        images="images/{split}",
+        masks="annotations/{split}",
+        # 0 is unlabelled, the classes are 1 to 150
+        ignore=(0,),
+        label_map={index + 1: index for index in range(150)},
+        splits=("train", "val"),
+        folders={"train": "training", "val": "validation"},
+        homepage="http://sceneparsing.csail.mit.edu",
+        license="images for non-commercial research, labels BSD-3",
+        layout=(
+            "images/training/ADE_train_*.jpg",
+            "annotations/training/ADE_train_*.png",
+            "images/validation/ADE_val_*.jpg",
+            "annotations/validation/ADE_val_*.png",
+        ),
+    )
+)
 
 register(
     DatasetSpec(

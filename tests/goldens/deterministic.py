@@ -5,9 +5,14 @@ import zlib
 import numpy as np
 
 
+def stream(name):
+    """The random stream of a tensor's name."""
+    return np.random.RandomState(zlib.crc32(name.encode()) & 0xFFFFFFFF)
+
+
 def parameter(name, shape):
     """The float32 array that the goldens use for the parameter called `name` in the original toolkit."""
-    rng = np.random.RandomState(zlib.crc32(name.encode()) & 0xFFFFFFFF)
+    rng = stream(name)
     leaf = name.rsplit(".", 1)[-1]
     shape = tuple(shape)
     if leaf == "weight":

@@ -1,0 +1,250 @@
+"""What the demos in demo/ share: their arguments, the network they open, the samples of a checkout."""
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple
+
+from ..errors import MXNetSegError
+from .options import find_checkpoint
+
+__all__ = [
+    "add_network_arguments",
+    "add_output_arguments",
+    "camvid_checkpoint",
+    "check_opacity",
+    "fresh_folder",
+    "open_predictor",
+    "output_file",
+    "sample_image",
+    "sort_positionals",
+]
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CONVERTED = Path("weights") / "converted"
+PTH = (".pth", ".pth.tar", ".pt")
+LEFT_OUT = "-"
+
+
+def add_network_arguments(parser) -> None:
+    parser.add_argument(
+        "config",
+        nargs="?",
+        metavar="CONFIG",
+        help="recipe (YAML) of the network; - or left out: what the checkpoint's own record says",
+    )
+    parser.add_argument(
+        "checkpoint",
+        nargs="?",
+        metavar="CHECKPOINT",
+        help="a .params file (bare names: below weights/) or an original .pth; left out: the CamVid network committed "
+        "in weights/bisenet",
+    )
+    parser.add_argument("--ctx", metavar="C", help="GPU number or cpu; the first GPU, else the CPU, when left out")
+
+
+def add_output_arguments(parser, out_help: str) -> None:
+    from ..visual import OPACITY
+
+    parser.add_argument("--out-file", metavar="FILE", help=out_help)
+    parser.add_argument("--overwrite", action="store_true", help="write over --out-file if it is there already")
+    parser.add_argument(
+        "--opacity", type=float, default=OPACITY, metavar="X", help=f"of the class colours, 0 to 1 ({OPACITY})"
+    )
+
+
+def sort_positionals(source: Optional[str], config: Optional[str], checkpoint: Optional[str]):
+    """The three with "-" as None; a checkpoint in CONFIG's place moved to its own."""
+    source, config, checkpoint = (
+        None if value in (None, "", LEFT_OUT) else value for value in (source, config, checkpoint)
+    )
+    if config and not checkpoint and config.lower().endswith((".params", *PTH)):
+        config, checkpoint = None, config
+    return source, config, checkpoint
+
+
+def check_opacity(opacity: float) -> None:
+    if not 0 <= opacity <= 1:
+        raise MXNetSegError(
+            f"--opacity {opacity:g}: a number from 0 (the image alone) to 1 (the colours alone) is needed"
+        )
+
+
+def output_file(given: Optional[str], default: Path, ending: str, overwrite: bool) -> Path:
+    """Where the result goes: --out-file, checked, else `default`."""
+    path = Path(given) if given else default
+    if path.suffix.lower() != ending:
+        raise MXNetSegError(f"--out-file {path}: the name must end in {ending}")
+    if path.is_dir():
+        raise MXNetSegError(f"--out-file {path}: is a folder; name a file in it")
+    if path.exists() and not overwrite:
+        raise MXNetSegError(f"--out-file {path}: is there already; name another file, or say --overwrite")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise MXNetSegError(f"--out-file {path}: {parent} is a file, not a folder; name another place")
+    return path
+
+
+def fresh_folder(title: str) -> Path:
+    """A folder below runs/ that is not there yet; not made."""
+    folder = Path("runs") / f"{title}_{time.strftime('%Y%m%d_%H%M%S')}"
+    others = (folder.with_name(f"{folder.name}_{number}") for number in range(2, 1000))
+    return folder if not folder.exists() else next(other for other in others if not other.exists())
+
+
+def sample_image() -> Path:
+    """The drawn street scene of the checkout."""
+    path = CHECKOUT / "demo" / "images" / "street.png"
+    if not path.is_file():
+        raise MXNetSegError(f"{path}: the sample picture is only in a checkout of the repository; name a picture")
+    return path
+
+
+def camvid_checkpoint() -> Path:
+    """The newest checkpoint of the checkout's weights/bisenet whose record says CamVid."""
+    from ..engine import checkpoint
+
+    folder = CHECKOUT / "weights" / "bisenet"
+    # by the time in the name: git gives all files of a checkout one date. "_best" sorts after the last one
+    for path in sorted(
+        folder.glob("*.params"), key=lambda p: (re.findall(r"\d{8}_\d{6}", p.name), p.name), reverse=True
+    ):
+        if checkpoint.read_record(path).get("data", {}).get("name") == "camvid":
+            return path
+    raise MXNetSegError(f"{folder} holds no checkpoint of CamVid; name CHECKPOINT, or take a whole checkout")
+
+
+def open_predictor(config: Optional[str] = None, checkpoint: Optional[str] = None, ctx: Optional[str] = None):
+    """A Predictor from a recipe and a checkpoint, either of which may be left out where the other tells enough.
+
+    Parameters
+    ----------
+    config : str, optional
+        Recipe (YAML). Needed for checkpoints without a record; with one, it must name the same network,
+        and its `eval` part says how to predict.
+    checkpoint : str, optional
+        .params with or without a record, or a PyTorch file (.pth, .pth.tar, .pt), which is converted into
+        weights/converted first; the committed CamVid network when left out.
+    ctx : str, optional
+        As on the command line.
+
+    Raises
+    ------
+    MXNetSegError
+        A file is missing, damaged, or the two don't belong together.
+    """
+    from ..config import load_recipe
+    from ..context import parse_contexts
+    from ..engine.checkpoint import read, rebuild
+    from ..engine.predictor import Predictor
+
+    context = parse_contexts([ctx] if ctx else None)[0]
+    recipe = load_recipe(config) if config else None
+    path = find_checkpoint(checkpoint, option="CHECKPOINT") if checkpoint else camvid_checkpoint()
+    if path.name.lower().endswith(PTH):
+        path = _converted(config, path)
+    arrays, record = read(path)
+    if "model" in record:
+        if recipe:
+            _check_same(recipe, record, config, path)
+            record["recipe"] = {**record.get("recipe", {}), "eval": recipe.eval.model_dump(mode="json")}
+        net = rebuild(arrays, record, path, context)
+    elif recipe is None:
+        raise MXNetSegError(f"CHECKPOINT {path}: has no record of its network; name its recipe as CONFIG")
+    else:
+        net = _build(recipe, arrays, path, context)
+    net.hybridize(static_alloc=True)
+    return Predictor(net)
+
+
+def _build(recipe, arrays, path: Path, context):
+    """The recipe's network with the weights of a file without a record."""
+    from ..convert import load_state
+    from ..data import get_spec
+    from ..engine.checkpoint import load_weights
+    from ..registry import create_model
+
+    model, data, spec = recipe.model, recipe.data, get_spec(recipe.data)
+    aux = any(name.startswith("aux_head") for name in arrays)  # the file decides: prediction needs none
+    count = model.num_classes or spec.num_classes
+    net = create_model(model.name, model.backbone, count, aux, model.output_stride, model.norm, **model.options)
+    net.initialize(ctx=context)
+    if any(name.startswith("backbone.") for name in arrays):
+        load_weights(net, arrays, f"CHECKPOINT {path}")
+    else:
+        load_state(net, arrays)
+    net.record = {
+        "data": {
+            "classes": list(spec.classes) if count == spec.num_classes else None,
+            "palette": [list(colour) for colour in spec.palette] if count == spec.num_classes else None,
+            "mean": data.mean,
+            "std": data.std,
+            "base": data.base,
+        },
+        "recipe": {"eval": recipe.eval.model_dump(mode="json")},
+    }
+    return net
+
+
+def _check_same(recipe, record: Dict[str, Any], config: str, path: Path) -> None:
+    from ..names import same
+
+    recorded = record["model"]
+    for key in ("name", "backbone"):
+        wanted = getattr(recipe.model, key)
+        if wanted is not None and not same(str(wanted), str(recorded[key])):
+            raise MXNetSegError(
+                f"CONFIG {config}: its model.{key} is {wanted}, but checkpoint {path} holds {recorded[key]}; "
+                "name the recipe it was trained with, or - for the checkpoint's own record"
+            )
+
+
+def _converted(config: Optional[str], source: Path) -> Path:
+    """The .params file that a PyTorch file becomes, converted unless that was done already."""
+    if config is None:
+        raise MXNetSegError(f"CHECKPOINT {source}: a PyTorch file does not tell its network; name its recipe as CONFIG")
+    stem = source.name[: -len(next(ending for ending in PTH if source.name.lower().endswith(ending)))]
+    target = CONVERTED / f"{stem}.params"
+    # two files of one name, or one file under two recipes, must not pass for each other
+    origin = CONVERTED / f".{stem}.origin.json"
+    now = _origin(config, source)
+    if target.exists() and not origin.exists():
+        raise MXNetSegError(
+            f"{target}: is in the way, {source} would be converted to it; move it, or name it as CHECKPOINT"
+        )
+    if target.exists() and _recorded(origin) == now:
+        print(f"{source} was converted already: {target}", file=sys.stderr)
+        return target
+    try:
+        from ..convert import convert_checkpoint
+    except ImportError as err:
+        raise MXNetSegError(
+            f"CHECKPOINT {source}: this version can't convert PyTorch files; take a .params file"
+        ) from err
+    CONVERTED.mkdir(parents=True, exist_ok=True)
+    fresh = CONVERTED / f".{stem}.new.params"
+    try:
+        convert_checkpoint(config, str(source), str(fresh))
+        origin.write_text(json.dumps(now), encoding="utf-8")
+        fresh.replace(target)
+    finally:
+        if fresh.exists():
+            fresh.unlink()
+    print(f"{source} converted to {target}", file=sys.stderr)
+    return target
+
+
+def _origin(config: str, source: Path) -> Dict[str, Any]:
+    facts = {"source": str(source.resolve()), "config": str(Path(config).resolve())}
+    for name, path in (("source", source), ("config", Path(config))):
+        facts[f"{name}_bytes"], facts[f"{name}_time"] = path.stat().st_size, path.stat().st_mtime_ns
+    return facts
+
+
+def _recorded(origin: Path) -> Tuple:
+    try:
+        return json.loads(origin.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ()

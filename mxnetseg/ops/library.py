@@ -1,0 +1,131 @@
+"""Load the operator library into MXNet, on first use; where that can't be, say so once and do without."""
+
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from typing import Optional
+
+from ..errors import MXNetSegError
+from .build import Library, build, find
+
+__all__ = ["Status", "available", "load", "serves", "status"]
+
+log = logging.getLogger(__name__)
+
+_lock = threading.Lock()
+_loaded: Optional[Library] = None
+_problem: Optional[str] = None  # why it was not loaded, once that was tried
+_warned_of_gpu = False
+
+
+@dataclass(frozen=True)
+class Status:
+    """What `mxnetseg doctor` says about the library.
+
+    state: "loaded", "built", "not built", "off" or "not usable"; path: the library's file, if there may be one;
+    cuda: it has CUDA kernels; problem: what is wrong and the remedy.
+    """
+
+    state: str
+    path: Optional[str] = None
+    cuda: bool = False
+    problem: Optional[str] = None
+
+
+def load() -> None:
+    """Load the library, building it if it is not built; raises MXNetSegError where that fails.
+
+    Whoever loads an exported network that holds these operators calls this first. `MXNETSEG_OPS=0` in the
+    environment leaves the library alone.
+    """
+    global _loaded, _problem
+    with _lock:
+        if _loaded is not None:
+            return
+        if _problem is None:
+            try:
+                _loaded = _load()
+                return
+            except MXNetSegError as err:
+                _problem = str(err)
+        raise MXNetSegError(_problem)
+
+
+def available() -> bool:
+    """Load the library if that is possible; the first time it is not, a warning says why and what to do."""
+    if _loaded is not None:
+        return True
+    first = _problem is None
+    try:
+        load()
+    except MXNetSegError as err:
+        if first:
+            log.warning("deformable sampling runs on MXNet's own operators, many times slower: %s", err)
+        return False
+    return True
+
+
+def serves(array=None) -> bool:
+    """Whether the library is there for `array`'s context; without an array (a symbol): for all contexts."""
+    if not available():
+        return False
+    if _loaded.cuda:
+        return True
+    if array is not None:
+        gpu = array.context.device_type == "gpu"
+    else:
+        import mxnet
+
+        gpu = mxnet.context.num_gpus() > 0
+    if gpu:
+        _warn_of_gpu()
+    return not gpu
+
+
+def status() -> Status:
+    """Where the library stands; builds and loads nothing."""
+    if _loaded is not None:
+        return Status("loaded", str(_loaded.path), _loaded.cuda)
+    if _switched_off():
+        return Status("off", problem=_switched_off())
+    try:
+        library = find()
+        if library.cuda and not library.path.exists() and find(cuda=False).path.exists():
+            library = find(cuda=False)
+    except MXNetSegError as err:
+        return Status("not usable", problem=str(err))
+    if _problem is not None:
+        return Status("not usable", str(library.path), library.cuda, _problem)
+    return Status("built" if library.path.exists() else "not built", str(library.path), library.cuda)
+
+
+def _load() -> Library:
+    if _switched_off():
+        raise MXNetSegError(_switched_off())
+    library = build()
+    import mxnet
+
+    try:
+        mxnet.library.load(str(library.path), verbose=False)
+    except (mxnet.MXNetError, OSError) as err:
+        raise MXNetSegError(
+            f"MXNet does not load {library.path}: {err}; run `mxnetseg ops build --force`, see {library.log}"
+        ) from err
+    return library
+
+
+def _switched_off() -> Optional[str]:
+    if os.environ.get("MXNETSEG_OPS") == "0":
+        return "MXNETSEG_OPS=0 switches the operator library off; unset it to have it back"
+    return None
+
+
+def _warn_of_gpu() -> None:
+    global _warned_of_gpu
+    if not _warned_of_gpu:
+        _warned_of_gpu = True
+        log.warning(
+            "the operator library has no CUDA kernels, MXNet's own operators serve instead, several times slower: "
+            "install a CUDA toolkit (nvcc), then run `mxnetseg ops build --cuda --force`"
+        )
