@@ -5,8 +5,8 @@ from .conv import ConvNormAct, SeparableConv, classifier, conv2d
 from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
-from .norm import make_norm, norm_scope, unsynchronised
-from .resize import bicubic_like, global_average, nearest_like, resize_like, shrink
+from .norm import make_norm, norm_scope, tell_channels, unsynchronised
+from .resize import bicubic_like, global_average, halve, nearest_like, resize_like, shrink
 
 __all__ = [
     "ConvNormAct",
@@ -21,11 +21,13 @@ __all__ = [
     "drop_path",
     "drop_path_rates",
     "global_average",
+    "halve",
     "make_norm",
     "nearest_like",
     "norm_scope",
     "resize_like",
     "set_output_stride",
     "shrink",
+    "tell_channels",
     "unsynchronised",
 ]

@@ -9,7 +9,8 @@ import logging
 import threading
 from typing import Iterator
 
-from mxnet.gluon import HybridBlock, nn
+from mxnet.gluon import Block, HybridBlock, nn
+from mxnet.gluon.contrib.nn import HybridConcurrent
 
 from .. import startup
 from ..errors import MXNetSegError
@@ -22,6 +23,7 @@ __all__ = [
     "check_synchronisation",
     "make_norm",
     "norm_scope",
+    "tell_channels",
     "unsynchronised",
     "NORMS",
 ]
@@ -160,6 +162,23 @@ def unsynchronised() -> Iterator[None]:
 def make_norm(in_channels: int = 0, **kwargs) -> HybridBlock:
     """A norm layer of the current scope; also what GluonCV's networks take as `norm_layer`."""
     return getattr(_scope, "norm", BatchNorm).make(in_channels, **kwargs)
+
+
+def tell_channels(block: Block, channels: int = 0) -> int:
+    """Tell group norms that were built without a number of channels how many they get.
+
+    Some of GluonCV's networks build their norms so. `block` gets `channels` channels; its children run one after
+    the other, or side by side in a HybridConcurrent. Returns how many channels it puts out.
+    """
+    if isinstance(block, nn.Conv2D):
+        return block._channels
+    if isinstance(block, GroupNorm):
+        block.set_channels(channels)
+    elif isinstance(block, HybridConcurrent):
+        return sum(tell_channels(child, channels) for child in block._children.values())
+    for child in block._children.values():
+        channels = tell_channels(child, channels)
+    return channels
 
 
 def check_synchronisation(contexts) -> None:
