@@ -58,6 +58,17 @@ _HEADS = {
         (r"^head\.conv2\.", "head.fuse.gate."),
         (r"^head\.seg\.", "head.classify."),
     ],
+    "danet": [
+        (r"^head\.compress_pam\.", "neck.position.0."),
+        (r"^head\.pam\.(query|key|value)_conv\.", r"neck.position.1.\1."),
+        (r"^head\.pam\.gamma$", "neck.position.1.gate"),
+        (r"^head\.proj_pam\.", "neck.position.2."),
+        (r"^head\.compress_cam\.", "neck.channel.0."),
+        (r"^head\.cam\.gamma$", "neck.channel.1.gate"),
+        (r"^head\.proj_cam\.", "neck.channel.2."),
+        (r"^head\.head\.1\.", "head.classify."),
+        (r"^(aux_heads\.\d)\.1\.", r"\1.classify."),
+    ],
     "denseaspp": [
         (r"^head\.dense_aspp\.dilate1\.", "head.aspp.layers.0.0."),
         (r"^head\.dense_aspp\.trans(\d)\.", r"head.aspp.layers.\1.0."),

@@ -4,6 +4,7 @@ from . import (  # noqa: F401
     bisenet,
     canet,
     canet_v2,
+    danet,
     deeplabv3,
     denseaspp,
     fcn,

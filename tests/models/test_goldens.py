@@ -27,6 +27,7 @@ MODELS = {
     "bisenetr_r18_aux": dict(name="bisenet", backbone="resnet18", aux=True),
     "canetv1_r50_aux": dict(name="canet", backbone="resnet50", aux=True),
     "canetv2_r18_aux": dict(name="canet_v2", backbone="resnet18", aux=True),
+    "danet_r18_aux": dict(name="danet", backbone="resnet18", aux=True),
     "denseaspp_r50_aux": dict(name="denseaspp", backbone="resnet50", aux=True),
     "seenet_r50_aux": dict(name="seenet", backbone="resnet50", aux=True),
 }
@@ -96,6 +97,7 @@ def test_every_original_output(golden):
         ("pspnet", "resnet101", 56.4),
         ("deeplabv3", "resnet101", 58.9),
         ("bisenet", "resnet18", 13.2),
+        ("danet", "resnet101", 66.7),
         ("denseaspp", "resnet101", 69.4),
     ],
 )
