@@ -20,7 +20,7 @@ class Branch(NamedTuple):
     """A head, the names of what it is fed, and how many times its logits are enlarged before the last resize.
 
     Names are c1, c2, c3, c4; half_c1 ... half_c4, the backbone's answers to the image at half its size; image; and
-    neck, where the network has one.
+    neck, where the network has one: neck0, neck1, ... where that gives several feature maps.
 
     A head may return a tuple, its logits first; the next `extra` of them count as auxiliary outputs.
     """
@@ -45,7 +45,7 @@ class Segmentor(HybridBlock):
     main : Branch
     aux : sequence of Branch
     neck : Branch, optional
-        What several heads are fed with, made once; its head puts out one feature map.
+        What several heads are fed with, made once; its head puts out one feature map or a tuple of them.
     align_corners : bool
         Of the last resize, from a head's resolution to that of x.
 
@@ -159,7 +159,9 @@ class _Graph(HybridBlock):
             with reuse():
                 features.update(zip(HALF_LEVELS, self.backbone(halve(F, x))))
         if self._neck_inputs:
-            features["neck"] = self.neck(*(features[name] for name in self._neck_inputs))
+            maps = self.neck(*(features[name] for name in self._neck_inputs))
+            several = isinstance(maps, (list, tuple))
+            features.update({f"neck{i}": x for i, x in enumerate(maps)} if several else {"neck": maps})
         outputs = []
         for head, (inputs, enlarge, extra) in zip(self.heads._children.values(), self._branches):
             logits = head(*(features[name] for name in inputs))

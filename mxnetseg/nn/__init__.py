@@ -1,14 +1,14 @@
 """Bricks that every model shares."""
 
 from .concat import concat
-from .conv import ConvNormAct, activation, classifier, conv2d
+from .conv import ConvNormAct, SeparableConv, activation, classifier, conv2d
 from .deform import DeformConv
 from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
 from .mixer import ChannelMixer, TokenMixer, strip_kernels
 from .norm import make_norm, norm_scope, reuse, tell_channels, unsynchronised
-from .resize import bicubic_like, global_average, halve, nearest_like, resize_like
+from .resize import bicubic_like, global_average, halve, nearest_like, resize_like, shrink
 from .tokens import to_map, to_tokens
 from .transformer import TransformerBlock, dense, layer_norm
 from .warp import warp
@@ -19,6 +19,7 @@ __all__ = [
     "DeformConv",
     "LinearSum",
     "NormConv",
+    "SeparableConv",
     "TokenMixer",
     "TransformerBlock",
     "activation",
@@ -39,6 +40,7 @@ __all__ = [
     "resize_like",
     "reuse",
     "set_output_stride",
+    "shrink",
     "strip_kernels",
     "tell_channels",
     "to_map",

@@ -7,7 +7,7 @@ from mxnet.gluon import HybridBlock, nn
 from .init import CLASSIFIER, FAN_IN, fan_in_bias
 from .norm import make_norm
 
-__all__ = ["ConvNormAct", "activation", "classifier", "conv2d"]
+__all__ = ["ConvNormAct", "SeparableConv", "activation", "classifier", "conv2d"]
 
 Kernel = Union[int, Tuple[int, int]]
 
@@ -50,6 +50,19 @@ class ConvNormAct(HybridBlock):
     def hybrid_forward(self, F, x):
         x = self.norm(self.conv(x))
         return x if self.act is None else self.act(x)
+
+
+class SeparableConv(HybridBlock):
+    """A depthwise, then a 1x1 convolution, each with norm and ReLU (MobileNet; https://arxiv.org/abs/1704.04861)."""
+
+    def __init__(self, in_channels: int, channels: int, kernel: Kernel):
+        super().__init__()
+        with self.name_scope():
+            self.depthwise = ConvNormAct(in_channels, in_channels, kernel, groups=in_channels)
+            self.pointwise = ConvNormAct(in_channels, channels)
+
+    def hybrid_forward(self, F, x):
+        return self.pointwise(self.depthwise(x))
 
 
 def activation(name: str) -> HybridBlock:

@@ -21,6 +21,8 @@ def parameter(name, shape):
         value = rng.standard_normal(shape) * 0.05
     elif leaf in ("beta", "running_mean"):
         value = rng.standard_normal(shape) * 0.1
+    elif leaf == "gamma" and shape == (1,):  # a gate
+        value = rng.uniform(0.5, 1.0, shape)
     elif leaf in ("gamma", "running_var"):
         value = rng.uniform(0.5, 1.5, shape)
     elif leaf == "pos_embed":

@@ -41,6 +41,11 @@ MODELS = {
     "setr_mla_aux": dict(name="setr_mla", **_VIT),
     "setr_naive_aux": dict(name="setr_naive", **_VIT),
     "setr_pup_aux": dict(name="setr_pup", **_VIT),
+    "canetv1_r50_aux": dict(name="canet", backbone="resnet50", aux=True),
+    "canetv2_r18_aux": dict(name="canet_v2", backbone="resnet18", aux=True),
+    "danet_r18_aux": dict(name="danet", backbone="resnet18", aux=True),
+    "denseaspp_r50_aux": dict(name="denseaspp", backbone="resnet50", aux=True),
+    "seenet_r50_aux": dict(name="seenet", backbone="resnet50", aux=True),
 }
 # ViT-Large takes gigabytes and minutes; tests/models/test_setr.py looks at a small one
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if name.startswith("setr") else name for name in MODELS]
@@ -124,6 +129,8 @@ def test_every_original_output(golden):
         ("deeplabv3", "resnet101", 58.9),
         ("bisenet", "resnet18", 13.2),
         ("eprnet", "eprnet", 0.9),
+        ("danet", "resnet101", 66.7),
+        ("denseaspp", "resnet101", 69.4),
     ],
 )
 def test_published_parameter_counts(name, backbone, millions):
