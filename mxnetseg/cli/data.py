@@ -82,9 +82,11 @@ def _show(args) -> int:
     print(tabulate(rows, headers=["index", "class", "in the mask", "colour"], disable_numparse=True))
     print(f"ignored label values: {', '.join(map(str, spec.ignore)) or 'none'}")
     print(f"images: {spec.images}/*{spec.image_suffix}.*   masks: {spec.masks}/*{spec.mask_suffix}{spec.mask_ending}")
-    for line in (*spec.layout, spec.homepage):
-        if line:
-            print(f"  {line}")
+    for line in spec.describe():
+        print(f"  {line}")
+    for title, text in (("get", spec.download), ("from", spec.homepage), ("note", spec.note)):
+        if text:
+            print(f"{title}: {text}")
     return 0
 
 
