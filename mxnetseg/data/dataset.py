@@ -11,7 +11,7 @@ from ..names import near
 from .files import read_image, read_mask
 from .spec import IMAGES, DatasetSpec, get_spec
 
-__all__ = ["IGNORE", "Dataset", "Sample", "open_dataset"]
+__all__ = ["IGNORE", "Dataset", "Sample", "open_dataset", "root_of"]
 
 IGNORE = 255
 
@@ -92,17 +92,16 @@ class Dataset:
     def _label(self, path) -> np.ndarray:
         values = read_mask(path, self.spec.mask_key)
         if values.min() < 0 or values.max() >= self._to_class.size:
-            raise MXNetSegError(f"{path}: label values from {values.min()} to {values.max()}; {self._remedy()}")
+            raise MXNetSegError(f"{path}: label values from {values.min()} to {values.max()}; {self.remedy()}")
         label = self._to_class[values]
         if label.min() < 0:
             wrong, counts = np.unique(values[label < 0], return_counts=True)
             listed = ", ".join(f"{v} ({n} pixels)" for v, n in list(zip(wrong, counts))[:8])
-            raise MXNetSegError(
-                f"{path}: label values that are neither a class nor ignored: {listed}; {self._remedy()}"
-            )
+            raise MXNetSegError(f"{path}: label values that are neither a class nor ignored: {listed}; {self.remedy()}")
         return label.astype(np.uint8)
 
-    def _remedy(self) -> str:
+    def remedy(self) -> str:
+        """What a message about a wrong label value ends with."""
         classes = sorted(self.spec.raw_values())
         return (
             f"{self.spec.name} has the classes {_ranges(classes)} and ignores {_ranges(self.spec.ignore)}. "
@@ -129,7 +128,7 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True) -> Dataset
         Missing folders, no images, partners missing (both names are given), an unlabelled split.
     """
     entry = get_spec(data)
-    root = _root(data, entry)
+    root = root_of(data, entry)
     if labelled and split in entry.unlabelled:
         raise MXNetSegError(f"{entry.name}'s split {split!r} has no public labels, so it can't be trained on or scored")
     spec, base = _layout(entry, root, split, labelled)
@@ -176,7 +175,7 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True) -> Dataset
     return Dataset(spec, split, names, paths, [masks[name] for name in names])
 
 
-def _root(data: DataConfig, spec: DatasetSpec) -> Path:
+def root_of(data: DataConfig, spec: DatasetSpec) -> Path:
     """`data.root`, else datasets/<name>, else where the toolkit of 2022 had it."""
     usual = Path(data.root) if data.root else Path("datasets") / spec.name
     candidates = [usual] if data.root or not spec.old_root else [usual, Path("dataset") / spec.old_root]
@@ -302,7 +301,7 @@ def _expected_layout(spec: DatasetSpec) -> str:
 
     text = f" Expected below it: {'; or '.join(spec.describe())}" + (f" ({spec.homepage})" if spec.homepage else "")
     if spec.name in PREPARATIONS:
-        text += f". `mxnetseg data prepare {spec.name} --from DOWNLOADS --to DIR` makes the first from the downloads"
+        text += f". `mxnetseg data prepare {spec.name} --from DOWNLOADS --to DIR` makes it from the downloads"
     return text
 
 
