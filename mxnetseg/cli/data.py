@@ -104,9 +104,8 @@ def _show(args) -> int:
     print(f"{spec.name}: {spec.title}")
     print(tabulate(rows, headers=["index", "class", "in the mask", "colour"], disable_numparse=True))
     print(f"ignored label values: {', '.join(map(str, spec.ignore)) or 'none'}")
-    print(f"images: {spec.images}/*{spec.image_suffix}.*   masks: {spec.masks}/*{spec.mask_suffix}{spec.mask_ending}")
-    for line in spec.describe():
-        print(f"  {line}")
+    for number, layout in enumerate(spec.describe()):
+        print("or:" if number else "layout:", *layout, sep="\n  ")
     for title, text in (("get", spec.download), ("from", spec.homepage), ("note", spec.note)):
         if text:
             print(f"{title}: {text}")

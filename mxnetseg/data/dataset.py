@@ -299,7 +299,9 @@ def _expected_layout(spec: DatasetSpec) -> str:
         return ""
     from .prepare import PREPARATIONS
 
-    text = f" Expected below it: {'; or '.join(spec.describe())}" + (f" ({spec.homepage})" if spec.homepage else "")
+    text = f" Expected below it: {'; or '.join(map(', '.join, spec.describe()))}" + (
+        f" ({spec.homepage})" if spec.homepage else ""
+    )
     if spec.name in PREPARATIONS:
         text += f". `mxnetseg data prepare {spec.name} --from DOWNLOADS --to DIR` makes it from the downloads"
     return text

@@ -98,22 +98,26 @@ class DatasetSpec:
             return dict(self.label_map)
         return {i: i for i in range(self.num_classes)}
 
-    def describe(self) -> List[str]:
-        """The files of every split, one line per kind, as a user would look for them."""
-        return [line for spec in [self, *self.layouts("")[1:]] for line in spec._lines()]
+    def describe(self) -> List[List[str]]:
+        """Per layout the files to look for, as patterns below the root, the usual layout first."""
+        return [spec._patterns() for spec in (self, *self.layouts("")[1:])]
 
-    def _lines(self) -> List[str]:
-        images: Dict[str, None] = {}  # in order, each once
-        masks: Dict[str, None] = {}
-        lists: Dict[str, None] = {}
-        for split in self.splits or ("<split>",):
-            spec = replace(self, **self.by_split[split]) if split in self.by_split else self
-            images[f"{spec.image_folder(split)}/*{spec.image_suffix}.{{jpg,png}}"] = None
-            if split not in spec.unlabelled:
-                masks[f"{spec.mask_folder(split)}/*{spec.mask_suffix}{spec.mask_ending}"] = None
-            if spec.lists:
-                lists[spec.list_file(split)] = None
-        return [", ".join([*images, *masks, *lists])]
+    def _patterns(self) -> List[str]:
+        special = [split for split in self.splits if split in self.by_split]
+        plain = [split for split in self.splits if split not in special] or ["<split>"]
+        groups = [(self, plain)] + [(replace(self, **self.by_split[split]), [split]) for split in special]
+        images, masks, lists = [], [], []
+        for spec, splits in groups:
+            labelled = [split for split in splits if split not in spec.unlabelled]
+            images.append(spec._one_of(spec.images, splits) + f"/*{spec.image_suffix}.{{jpg,png}}")
+            masks.append(spec._one_of(spec.masks, labelled) + f"/*{spec.mask_suffix}{spec.mask_ending}")
+            lists += [spec._one_of(spec.lists, splits)] if spec.lists else []
+        return [*images, *masks, *lists]
+
+    def _one_of(self, template: str, splits: Sequence[str]) -> str:
+        """The template with the names of the splits in it, in braces when they are several."""
+        names = list(dict.fromkeys(self.folders.get(split, split) for split in splits))
+        return template.format(split=names[0] if len(names) == 1 else f"{{{','.join(names)}}}")
 
 
 TABLE: Dict[str, DatasetSpec] = {}

@@ -110,7 +110,6 @@ def _nothing_to_do(spec) -> str:
         lines.append("`mxnetseg data draw DIR` draws it.")
     elif spec.download:
         lines.append(f"Unpack {spec.download} ({spec.homepage}).")
-    lines.append(
-        f"Expected: {'; or '.join(spec.describe())}. `mxnetseg data check {spec.name} --root DIR` looks at it."
-    )
+    layouts = "; or ".join(map(", ".join, spec.describe()))
+    lines.append(f"Expected: {layouts}. `mxnetseg data check {spec.name} --root DIR` looks at it.")
     return " ".join(lines)

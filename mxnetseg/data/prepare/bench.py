@@ -42,10 +42,11 @@ class Bench:
         if not self.source.is_dir():
             raise MXNetSegError(f"--from {source}: no such folder; name the one with the downloads of {spec.name}")
 
-    def folder(self, name: str, pattern: str, download: str) -> Path:
-        """The folder `name` ("a/b": b in a) below the source that holds files like `pattern`."""
+    def folder(self, name: str, pattern: str, download: str, avoid: str = "") -> Path:
+        """The folder `name` ("a/b": b in a) below the source that holds files like `pattern`; not in one `avoid`."""
         for folder in self.folders():
-            if f"/{folder.as_posix()}".endswith(f"/{name}") and next(folder.glob(pattern), None) is not None:
+            fits = f"/{folder.as_posix()}".endswith(f"/{name}") and folder.parent.name != (avoid or None)
+            if fits and next(folder.glob(pattern), None) is not None:
                 return folder
         raise MXNetSegError(self._missing(f"folder {name} with files like {pattern}", download))
 

@@ -119,7 +119,7 @@ def prepare_stuff_164k(bench: Bench) -> None:
     """<split>2017/ and stuffthingmaps/<split>2017/."""
     for split in ("train", "val"):
         images = bench.folder(f"{split}2017", "*.jpg", f"{split}2017.zip")
-        masks = bench.folder(f"{split}2017", "*.png", "stuffthingmaps_trainval2017.zip")
+        masks = bench.folder(f"{split}2017", "*.png", "stuffthingmaps_trainval2017.zip", avoid="voc_masks")
         names = sorted(path.stem for path in masks.glob("*.png"))
         bench.bring(((images / f"{n}.jpg", f"{split}2017/{n}.jpg") for n in names), f"{split}: images")
         bench.bring(((masks / f"{n}.png", f"stuffthingmaps/{split}2017/{n}.png") for n in names), f"{split}: masks")

@@ -176,13 +176,14 @@ register(
         label_map={value - 1: index for index, value in enumerate(_STUFF)},
         splits=("train", "val"),
         variants=(
-            dict(images="images/{split}2017", masks="annotations/{split}2017"),
+            # first, as these lie beside the original masks
             dict(
                 images="images/{split}2017",
                 masks="annotations/{split}2017",
                 mask_suffix="_labelTrainIds",
                 label_map=None,
             ),
+            dict(images="images/{split}2017", masks="annotations/{split}2017"),
         ),
         inside=("COCO", "coco"),
         homepage="https://github.com/nightrome/cocostuff",
