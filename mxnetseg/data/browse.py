@@ -61,20 +61,19 @@ def _compose(rows, dataset: Dataset, occurring) -> np.ndarray:
     widths = [max(tiles[c].shape[1] for _, tiles in rows) for c in range(columns)]
     lefts = [GAP + sum(w + GAP for w in widths[:c]) + (GAP * 2 if c >= 2 else 0) for c in range(columns)]
     width = max(lefts[-1] + widths[-1] + GAP, 560)
-    height = HEAD + len(rows) * (HEIGHT + CAPTION)
-    sheet = np.full((height, width, 3), PAPER, np.uint8)
+    heights = [max(tile.shape[0] for tile in tiles) + CAPTION for _, tiles in rows]
+    sheet = np.full((HEAD + sum(heights), width, 3), PAPER, np.uint8)
     title = f"{dataset.spec.title} - {dataset.split}, {len(dataset)} images"
     _write(sheet, _fit(title, width - 2 * GAP, 0.55), (GAP, 22), 0.55)
     for column, text in ((0, "as it is"), (1, "labels"), (2, "as training sees it (hatched: ignored)")):
         room = (width if column == 2 else lefts[column + 1]) - lefts[column]
         _write(sheet, _fit(text, room, 0.45), (lefts[column], 48), 0.45)
     for row, (name, tiles) in enumerate(rows):
-        top = HEAD + row * (HEIGHT + CAPTION)
-        for column, tile in enumerate(tiles):
-            left = lefts[column] + (widths[column] - tile.shape[1]) // 2
+        top = HEAD + sum(heights[:row])
+        for left, tile in zip(lefts, tiles):
             sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
         text = _fit(name, lefts[2] - lefts[0], 0.38)
-        _write(sheet, text, (lefts[0], top + HEIGHT + 13), 0.38)
+        _write(sheet, text, (lefts[0], top + heights[row] - CAPTION + 13), 0.38)
     shown = [index for index in range(dataset.num_classes) if index in occurring]
     names = [dataset.classes[index] for index in shown]
     return np.concatenate([sheet, legend(names, dataset.palette[shown], width)]) if shown else sheet
@@ -101,7 +100,7 @@ def _hatched(picture: np.ndarray, label: np.ndarray, dataset: Dataset) -> np.nda
 def _scaled(tile: np.ndarray) -> np.ndarray:
     """To the height of a row; very wide pictures to twice that in width at most."""
     height, width = tile.shape[:2]
-    factor = min(HEIGHT / height, 2.2 * HEIGHT / width)
+    factor = min(HEIGHT / height, 2 * HEIGHT / width)
     size = max(1, round(width * factor)), max(1, round(height * factor))
     return cv2.resize(
         np.ascontiguousarray(tile), size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_NEAREST
