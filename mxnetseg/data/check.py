@@ -99,7 +99,7 @@ def check(
     for split in splits or splits_of(data):
         labelled = split not in spec.unlabelled
         try:
-            dataset = open_dataset(data, split, labelled)
+            dataset = open_dataset(data, split, labelled, report["problems"])
         except MXNetSegError as err:
             optional = splits is None and split not in (data.train_split, data.val_split)
             if optional:
@@ -107,7 +107,8 @@ def check(
             else:
                 report["problems"].append(str(err))
             continue
-        report["splits"][split] = _split(dataset, report, seen, workers, progress)
+        if len(dataset):
+            report["splits"][split] = _split(dataset, report, seen, workers, progress)
     if not report["splits"] and not report["problems"]:
         report["problems"].append(f"none of the splits {', '.join(splits_of(data))} is below {root}")
     return report

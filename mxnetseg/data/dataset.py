@@ -109,7 +109,7 @@ class Dataset:
         )
 
 
-def open_dataset(data: DataConfig, split: str, labelled: bool = True) -> Dataset:
+def open_dataset(data: DataConfig, split: str, labelled: bool = True, unpaired: Optional[List[str]] = None) -> Dataset:
     """Find the files of a split and match images to masks by stem.
 
     Of the layouts that the table knows, the one that is there is taken.
@@ -121,6 +121,8 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True) -> Dataset
     split : str
     labelled : bool
         False: masks are not looked for.
+    unpaired : list, optional
+        Takes what would be said about missing partners; the pairs alone are opened then.
 
     Raises
     ------
@@ -168,11 +170,15 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True) -> Dataset
         images = {name: images[name] for name in names}
         if spec.lists or any(name in masks for name in names):
             masks = {name: masks[name] for name in names if name in masks}
-    paths = [images[name] for name in names]
     if not labelled:
-        return Dataset(spec, split, names, paths, None)
-    _check_partners(images, masks, image_dir, mask_dir, spec)
-    return Dataset(spec, split, names, paths, [masks[name] for name in names])
+        return Dataset(spec, split, names, [images[name] for name in names], None)
+    problems = _partner_problems(images, masks, image_dir, mask_dir, spec)
+    if problems and unpaired is None:
+        raise MXNetSegError(problems[0])
+    if problems:
+        unpaired += problems
+        names = [name for name in names if name in masks]
+    return Dataset(spec, split, names, [images[name] for name in names], [masks[name] for name in names])
 
 
 def root_of(data: DataConfig, spec: DatasetSpec) -> Path:
@@ -279,19 +285,21 @@ def _named(entry: str, files: Dict[str, Path], *suffixes: str) -> Optional[str]:
     return None
 
 
-def _check_partners(images, masks, image_dir, mask_dir, spec) -> None:
+def _partner_problems(images, masks, image_dir, mask_dir, spec) -> List[str]:
+    problems = []
     alone = [name for name in images if name not in masks]
     if alone:
-        raise MXNetSegError(
+        problems.append(
             f"{len(alone)} of {len(images)} images have no mask: {_some(images[n] for n in alone)}; expected "
             f"{mask_dir / (alone[0] + spec.mask_suffix + spec.mask_ending)}"
         )
     alone = [name for name in masks if name not in images]
     if alone:
-        raise MXNetSegError(
+        problems.append(
             f"{len(alone)} of {len(masks)} masks have no image: {_some(masks[n] for n in alone)}; expected "
             f"{image_dir / (alone[0] + spec.image_suffix)} with one of {', '.join(IMAGES)}"
         )
+    return problems
 
 
 def _expected_layout(spec: DatasetSpec) -> str:

@@ -207,6 +207,14 @@ def damaged(tmp_path):
     return recipe
 
 
+def test_check_goes_on_where_partners_are_missing(damaged, capsys, tmp_path):
+    (tmp_path / "images/val/val0.png").rename(tmp_path / "images/val/new.png")
+    assert main(["data", "check", "--config", str(damaged), "--split", "val", "--quiet"]) == 1
+    out, err = capsys.readouterr()
+    assert "val: 4 images" in out and "2 problems" in out
+    assert "1 of 5 images have no mask" in err and "1 of 5 masks have no image" in err
+
+
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_check_tells_all_that_is_wrong(damaged, capsys, monkeypatch, workers):
     monkeypatch.setattr("mxnetseg.data.check.FEW", 2)
