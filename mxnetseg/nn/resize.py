@@ -4,7 +4,7 @@ A resize is two matrix products, one per axis. They give what MXNet's and PyTorc
 backward pass of `contrib.BilinearResize2D` is slow on a CPU (docs/performance.md).
 """
 
-__all__ = ["bicubic_like", "global_average", "nearest_like", "resize_like"]
+__all__ = ["bicubic_like", "global_average", "halve", "nearest_like", "resize_like"]
 
 
 def resize_like(F, x, like, *, align_corners: bool, factor: int = 1):
@@ -16,6 +16,12 @@ def resize_like(F, x, like, *, align_corners: bool, factor: int = 1):
     rows = _bilinear(F, x, like, 2, align_corners, factor)
     columns = _bilinear(F, x, like, 3, align_corners, factor)
     return _resize(F, x, rows, columns)
+
+
+def halve(F, x):
+    """Resize `x` (N, C, h, w) bilinearly, corners aligned, to half its size, rounded down; h and w are 2 or more."""
+    odd = F.slice(x, begin=(None, None, 1, 1), end=(None, None, None, None), step=(None, None, 2, 2))
+    return resize_like(F, x, odd, align_corners=True)
 
 
 def nearest_like(F, x, like):

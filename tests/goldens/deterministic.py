@@ -23,6 +23,10 @@ def parameter(name, shape):
         value = rng.standard_normal(shape) * 0.1
     elif leaf in ("gamma", "running_var"):
         value = rng.uniform(0.5, 1.5, shape)
+    elif leaf == "pos_embed":
+        value = rng.standard_normal(shape) * 0.1
+    elif leaf == "alpha":
+        value = rng.uniform(0.1, 0.4, shape)
     else:
         raise KeyError(name)
     return value.astype("float32")

@@ -6,7 +6,7 @@ import pytest
 from mxnet import autograd
 from mxnet.gluon import HybridBlock
 
-from mxnetseg.nn import global_average, resize_like
+from mxnetseg.nn import global_average, halve, resize_like
 
 
 class Resize(HybridBlock):
@@ -68,3 +68,10 @@ def test_nothing_flows_into_the_size():
 def test_global_average():
     x = mx.nd.array(np.random.RandomState(0).standard_normal((2, 3, 5, 7)))
     np.testing.assert_allclose(global_average(mx.nd, x).asnumpy()[..., 0, 0], x.asnumpy().mean((2, 3)), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(8, 6), (7, 9), (2, 3)])
+def test_half_the_size_is_rounded_down(size):
+    x = mx.nd.array(np.random.RandomState(0).standard_normal((2, 3, *size)))
+    expected = mx.nd.contrib.BilinearResize2D(x, height=size[0] // 2, width=size[1] // 2)
+    np.testing.assert_allclose(halve(mx.nd, x).asnumpy(), expected.asnumpy(), rtol=1e-5, atol=1e-6)
