@@ -1,6 +1,7 @@
 """mxnetseg models"""
 
 from pathlib import Path
+from typing import Dict, List, Optional, Sequence
 
 from .options import add_quiet, write_json
 
@@ -49,18 +50,26 @@ def _backbones():
 
 
 def _models(args):
+    from ..names import lookup
+    from ..registry import MODELS, list_models
+
+    known = list_models()
+    names = [lookup("model", name, MODELS).name for name in args.names] or known
+    return zoo(names, args.shape, args.quiet)
+
+
+def zoo(names: Optional[Sequence[str]] = None, shape: Sequence[int] = (512,), quiet: bool = True) -> List[Dict]:
+    """A row of facts for each of the models, each on its usual backbone; all models when `names` is left out."""
     from tqdm import tqdm
 
     from ..flops import count, short
-    from ..names import lookup
     from ..registry import MODELS, create_model, list_models
 
-    names = [lookup("model", name, MODELS).name for name in args.names if list_models()] or list_models()
     rows = []
-    for name in tqdm(names, unit="model", leave=False, disable=args.quiet):
+    for name in tqdm(names or list_models(), unit="model", leave=False, disable=quiet):
         entry = MODELS[name]
         net = create_model(name, norm="syncbn")  # as published tables count: synchronised norms are free
-        found = count(net, tuple(args.shape) if args.shape[1:] else args.shape[0])
+        found = count(net, tuple(shape) if shape[1:] else shape[0])
         rows.append(
             {
                 "model": name,

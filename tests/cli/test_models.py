@@ -4,6 +4,7 @@ import json
 
 from mxnetseg import list_backbones, list_models
 from mxnetseg.cli import main
+from mxnetseg.cli.models import zoo
 
 
 def test_every_model_is_listed(capsys, tmp_path):
@@ -26,3 +27,13 @@ def test_some_models_backbones_and_mistakes(capsys):
     assert all(name in out for name in list_backbones())
     assert main(["models", "fnc"]) == 2
     assert "did you mean fcn" in capsys.readouterr().err
+
+
+def test_the_page_of_models_is_current():
+    from pathlib import Path
+
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| [`")}
+    assert sorted(rows) == list_models(), "run python -m tools.models_doc"
+    for row in zoo():
+        assert f" {row['parameters']} " in rows[row["model"]] and f" {row['FLOPs']} " in rows[row["model"]]
