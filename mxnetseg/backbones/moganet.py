@@ -5,7 +5,7 @@ from typing import Sequence
 import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import concat, conv2d, drop_path, drop_path_rates, make_norm, unsynchronised
+from ..nn import concat, conv2d, drop_path, drop_path_rates, gelu, make_norm, silu, unsynchronised
 from ..registry import register_backbone
 
 __all__ = ["MogaNet"]
@@ -52,8 +52,8 @@ class GatedAggregation(HybridBlock):
         x = self.project_in(x)
         # a reduction, not a pooling layer: the originals' FLOPs leave it out
         contrast = F.broadcast_sub(x, F.mean(x, axis=(2, 3), keepdims=True))
-        x = _silu(F, x + F.broadcast_mul(contrast, sigma))
-        x = self.project_out(_silu(F, self.gate(x)) * _silu(F, self.value(x)))
+        x = silu(F, x + F.broadcast_mul(contrast, sigma))
+        x = self.project_out(silu(F, self.gate(x)) * silu(F, self.value(x)))
         # the block's own shortcut starts behind its norm: published weights rest on it
         return x + shortcut
 
@@ -71,8 +71,8 @@ class ChannelAggregation(HybridBlock):
             self.fc2 = conv2d(width, channels)
 
     def hybrid_forward(self, F, x, sigma):
-        x = _gelu(F, self.depthwise(self.fc1(x)))
-        contrast = F.broadcast_sub(x, _gelu(F, self.decompose(x)))
+        x = gelu(F, self.depthwise(self.fc1(x)))
+        contrast = F.broadcast_sub(x, gelu(F, self.decompose(x)))
         return self.fc2(x + F.broadcast_mul(contrast, sigma))
 
 
@@ -170,14 +170,6 @@ def _embed(in_channels: int, channels: int):
 
 def _scale(block, name: str, channels: int, value: float):
     return block.params.get(name, shape=(1, channels, 1, 1), init=mx.init.Constant(value))
-
-
-def _silu(F, x):
-    return x * F.sigmoid(x)
-
-
-def _gelu(F, x):
-    return F.LeakyReLU(x, act_type="gelu")
 
 
 def _register(name, channels, depths):

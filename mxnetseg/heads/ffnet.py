@@ -14,6 +14,7 @@ from ..nn import (
     drop_channels,
     drop_path,
     drop_path_rates,
+    gelu,
     strip_kernels,
 )
 
@@ -30,7 +31,7 @@ class ResidualGELU(HybridBlock):
             self.drop_path = drop_path(drop_path_rate)
 
     def hybrid_forward(self, F, x):
-        return F.LeakyReLU(x + self.drop_path(self.main(x)), act_type="gelu")
+        return gelu(F, x + self.drop_path(self.main(x)))
 
 
 class FFNetHead(HybridBlock):

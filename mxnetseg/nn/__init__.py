@@ -1,7 +1,8 @@
 """Bricks that every model shares."""
 
+from .act import activation, gelu, silu
 from .concat import concat
-from .conv import ConvNormAct, SeparableConv, activation, classifier, conv2d
+from .conv import ConvNormAct, SeparableConv, classifier, conv2d
 from .deform import DeformConv
 from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
@@ -31,6 +32,7 @@ __all__ = [
     "drop_channels",
     "drop_path",
     "drop_path_rates",
+    "gelu",
     "global_average",
     "halve",
     "layer_norm",
@@ -41,6 +43,7 @@ __all__ = [
     "reuse",
     "set_output_stride",
     "shrink",
+    "silu",
     "strip_kernels",
     "tell_channels",
     "to_map",

@@ -4,10 +4,11 @@ from typing import Optional, Tuple, Union
 
 from mxnet.gluon import HybridBlock, nn
 
+from .act import activation
 from .init import CLASSIFIER, FAN_IN, fan_in_bias
 from .norm import make_norm
 
-__all__ = ["ConvNormAct", "SeparableConv", "activation", "classifier", "conv2d"]
+__all__ = ["ConvNormAct", "SeparableConv", "classifier", "conv2d"]
 
 Kernel = Union[int, Tuple[int, int]]
 
@@ -63,11 +64,6 @@ class SeparableConv(HybridBlock):
 
     def hybrid_forward(self, F, x):
         return self.pointwise(self.depthwise(x))
-
-
-def activation(name: str) -> HybridBlock:
-    """What `mxnet.gluon.nn.Activation` takes, or "prelu": one learned slope for all channels."""
-    return nn.PReLU() if name == "prelu" else nn.Activation(name)
 
 
 def conv2d(

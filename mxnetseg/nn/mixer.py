@@ -4,6 +4,7 @@ from typing import Optional, Sequence
 
 from mxnet.gluon import HybridBlock
 
+from .act import gelu
 from .conv import conv2d
 from .fold import LinearSum
 
@@ -24,7 +25,7 @@ class TokenMixer(HybridBlock):
             self.conv2 = _depthwise(channels, kernels)
 
     def hybrid_forward(self, F, x):
-        return self.conv2(_gelu(F, self.conv1(self.fc(x))))
+        return self.conv2(gelu(F, self.conv1(self.fc(x))))
 
 
 class ChannelMixer(HybridBlock):
@@ -38,7 +39,7 @@ class ChannelMixer(HybridBlock):
             self.fc2 = conv2d(channels * ratio, channels)
 
     def hybrid_forward(self, F, x):
-        return self.fc2(_gelu(F, self.fc1(self.conv(x))))
+        return self.fc2(gelu(F, self.fc1(self.conv(x))))
 
 
 def strip_kernels(kernel: int):
@@ -50,7 +51,3 @@ def _depthwise(channels: int, kernels: Optional[Sequence]):
     if kernels is None:
         return conv2d(channels, channels, 3, groups=channels)
     return LinearSum(channels, channels, *kernels, groups=channels)
-
-
-def _gelu(F, x):
-    return F.LeakyReLU(x, act_type="gelu")

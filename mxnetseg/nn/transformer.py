@@ -2,6 +2,7 @@
 
 from mxnet.gluon import HybridBlock, nn
 
+from .act import gelu
 from .init import TRUNCATED
 
 __all__ = ["TransformerBlock", "dense", "layer_norm"]
@@ -35,7 +36,7 @@ class TransformerBlock(HybridBlock):
 
     def hybrid_forward(self, F, x):
         x = x + self.drop(self.attn(self.norm1(x)))
-        hidden = F.LeakyReLU(self.fc1(self.norm2(x)), act_type="gelu")
+        hidden = gelu(F, self.fc1(self.norm2(x)))
         return x + self.drop(self.fc2(self.drop_hidden(hidden)))
 
 
