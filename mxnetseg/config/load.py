@@ -14,7 +14,11 @@ __all__ = ["dump_recipe", "find_recipe", "load_recipe", "override_recipe", "reci
 
 BASE = "_base_"
 # giving one of these replaces the others, whatever a base file says
-EXCLUSIVE = [("train.epochs", "train.iterations")]
+EXCLUSIVE = [
+    ("train.epochs", "train.iterations"),
+    ("data.base", "data.fit"),
+    ("eval.base", "eval.fit"),
+]
 
 
 def load_recipe(path, overrides: Sequence[str] = ()) -> Recipe:

@@ -143,7 +143,7 @@ class _Run:
                 )
         self.dataset = open_dataset(recipe.data, recipe.data.train_split)
         self.val_set = open_dataset(recipe.data, recipe.data.val_split) if validate else None
-        self.preprocess = Preprocess(recipe.data.mean, recipe.data.std, recipe.data.base)
+        self.preprocess = Preprocess(recipe.data.mean, recipe.data.std, recipe.data.base, recipe.data.fit)
         per_step = recipe.train.batch_size * recipe.train.accumulate
         self.per_epoch = len(self.dataset) / per_step  # steps of one pass, a fraction
         self.total = recipe.train.iterations or max(1, round(recipe.train.epochs * self.per_epoch))
@@ -329,6 +329,7 @@ class _Run:
                 "mean": data.mean,
                 "std": data.std,
                 "base": data.base,
+                "fit": data.fit,
             },
             "recipe": self.recipe.model_dump(mode="json"),
             "iteration": done,
