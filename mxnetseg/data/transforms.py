@@ -200,4 +200,4 @@ TRIES = 10
 def _is_mixed(label: np.ndarray, most: float) -> bool:
     """Whether there are two classes at least, and none takes `most` or more of the labelled pixels."""
     counts = np.bincount(label.ravel(), minlength=256)[:IGNORE]
-    return np.count_nonzero(counts) > 1 and counts.max() < most * counts.sum()
+    return np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < most
