@@ -94,8 +94,16 @@ def train(
     return _Run(recipe, list(contexts), run_dir, resume, wandb_project, Path(weights_dir), validate, progress).go()
 
 
-def build_network(recipe: Recipe, num_classes: int, contexts: Sequence[mx.Context]):
-    """The recipe's network on its contexts, with its initial weights (seeded by train.seed)."""
+def build_network(
+    recipe: Recipe,
+    num_classes: int,
+    contexts: Sequence[mx.Context],
+    initializer: Optional[mx.init.Initializer] = None,
+):
+    """The recipe's network on its contexts, with its initial weights (seeded by train.seed).
+
+    `initializer` is of the weights that no file gives; Xavier's for ReLU when left out.
+    """
     model = recipe.model
     if model.num_classes is not None and model.num_classes != num_classes:
         raise MXNetSegError(
@@ -114,7 +122,8 @@ def build_network(recipe: Recipe, num_classes: int, contexts: Sequence[mx.Contex
     )
     np.random.seed(recipe.train.seed)  # Gluon draws initial weights from both generators
     mx.random.seed(recipe.train.seed)
-    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=list(contexts))
+    initializer = initializer or mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
+    net.initialize(initializer, ctx=list(contexts))
     if model.init.lower() == "imagenet":
         from ..backbones import load_imagenet
 
