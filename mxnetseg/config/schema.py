@@ -95,8 +95,8 @@ class RareClassConfig(_Part):
 class DataConfig(_Part):
     name: str = Field("folder", description="a data set of `mxnetseg data list`")
     root: Optional[str] = Field(None, description="folder of the data; datasets/<name> when left out")
-    train_split: str = "train"
-    val_split: str = "val"
+    train_split: str = Field("train", description="split that is trained on")
+    val_split: str = Field("val", description="split that is validated on")
     base: Optional[int] = Field(
         None, ge=1, description="images are first resized to this long side in pixels; null: as they are"
     )
@@ -170,8 +170,8 @@ class LossConfig(LossTerm):
 
 class ParamRule(_Part):
     match: str = Field(..., description="regular expression searched in the structural name, e.g. '^head' or 'bias$'")
-    lr_mult: float = Field(1.0, ge=0)
-    decay_mult: float = Field(1.0, ge=0)
+    lr_mult: float = Field(1.0, ge=0, description="factor on the learning rate")
+    decay_mult: float = Field(1.0, ge=0, description="factor on the weight decay")
 
 
 class LayerDecayConfig(_Part):
@@ -189,11 +189,13 @@ class LayerDecayConfig(_Part):
 
 class OptimizerConfig(_Part):
     name: str = Field("sgd", description="sgd, nag, adam or adamw")
-    lr: float = Field(0.01, ge=0)
+    lr: float = Field(0.01, ge=0, description="learning rate that the schedule and the rules start from")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd and nag")
     betas: Tuple[float, float] = Field((0.9, 0.999), description="adam and adamw")
     epsilon: float = Field(1e-8, gt=0, description="adam and adamw")
-    weight_decay: float = Field(1e-4, ge=0)
+    weight_decay: float = Field(
+        1e-4, ge=0, description="in the gradient, but of adamw: subtracted from the weight, times the learning rate"
+    )
     rules: List[ParamRule] = Field(
         default_factory=list, description="multipliers by parameter name; the factors of all matching rules multiply"
     )
@@ -224,7 +226,7 @@ class TrainConfig(_Part):
     batch_size: int = Field(8, ge=1, description="images of one forward pass, over all contexts together")
     accumulate: int = Field(1, ge=1, description="batches summed into one optimizer step")
     workers: int = Field(2, ge=0, description="processes that read and augment; 0: none")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="of initial weights, sampling, augmentation and dropout")
     val_every: Optional[int] = Field(None, ge=1, description="iterations between validations; an epoch when left out")
     save_every: Optional[int] = Field(
         None, ge=1, description="iterations between resumable saves; val_every when left out"
@@ -265,7 +267,11 @@ class EvalConfig(_Part):
         ge=1,
         description="then each side is stretched up to a multiple of this, as AlignResize and ResizeToMultiple do",
     )
-    scales: List[PositiveFloat] = Field(default_factory=lambda: [1.0], min_length=1)
+    scales: List[PositiveFloat] = Field(
+        default_factory=lambda: [1.0],
+        min_length=1,
+        description="scales to average over; 1: the size that base or fit gives",
+    )
     flip: bool = Field(False, description="average with the mirrored image")
     average: Literal["probabilities", "logits"] = Field(
         "probabilities",

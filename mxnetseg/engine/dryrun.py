@@ -87,7 +87,7 @@ def dry_run(
     crop : int
         Side of the crops of the step.
     initializer : mxnet.init.Initializer, optional
-        Of the weights; the one that training uses when left out.
+        Of everything; what training uses when left out.
 
     Raises
     ------

@@ -57,7 +57,8 @@ def class_probabilities(
         views = [scaled, scaled[:, ::-1]] if config.flip else [scaled]
         probabilities = _one_scale(net, np.stack(views), preprocess, config, context)
         if config.average == "logits":
-            probabilities = nd.softmax(_resize(probabilities, height, width), axis=1)
+            corners = getattr(net, "align_corners", False)  # logits are resized as the network resizes its own
+            probabilities = nd.softmax(_resize(probabilities, height, width, corners), axis=1)
         if config.flip:
             probabilities = (probabilities[:1] + nd.flip(probabilities[1:], axis=3)) / 2
         probabilities = _resize(probabilities, height, width)
@@ -111,10 +112,10 @@ def _one_scale(net, views: np.ndarray, preprocess, config, context) -> nd.NDArra
     return nd.broadcast_div(total, nd.array(counts, ctx=context))
 
 
-def _resize(maps: nd.NDArray, height: int, width: int) -> nd.NDArray:
+def _resize(maps: nd.NDArray, height: int, width: int, align_corners: bool = False) -> nd.NDArray:
     if maps.shape[2:] == (height, width):
         return maps
-    return nd.contrib.BilinearResize2D(maps, height=height, width=width, align_corners=False)
+    return nd.contrib.BilinearResize2D(maps, height=height, width=width, align_corners=align_corners)
 
 
 def _size(image, preprocess, config, scale: float) -> Tuple[int, int]:

@@ -102,7 +102,7 @@ def build_network(
 ):
     """The recipe's network on its contexts, with its initial weights (seeded by train.seed).
 
-    `initializer` is of the weights that no file gives; Xavier's for ReLU when left out.
+    `initializer` is of everything that no file gives; the layers' own, else Xavier's for ReLU, when left out.
     """
     model = recipe.model
     if model.num_classes is not None and model.num_classes != num_classes:
@@ -122,8 +122,11 @@ def build_network(
     )
     np.random.seed(recipe.train.seed)  # Gluon draws initial weights from both generators
     mx.random.seed(recipe.train.seed)
-    initializer = initializer or mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
-    net.initialize(initializer, ctx=list(contexts))
+    if initializer:
+        for parameter in net.collect_params().values():
+            parameter.initialize(initializer, ctx=list(contexts))
+    else:
+        net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=list(contexts))
     if model.init.lower() == "imagenet":
         from ..backbones import load_imagenet
 

@@ -183,3 +183,20 @@ def test_logits_averaged_and_resized_before_the_softmax(net):
     np.testing.assert_allclose(out, expected / expected.sum(0), atol=1e-5)
     out = got(net, array, average="logits", scales=[1.0, 1.0], flip=True)
     np.testing.assert_allclose(out, got(net, array, flip=True), atol=1e-6)
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_logits_are_resized_as_the_network_does(net, align_corners):
+    class Net:
+        def __init__(self):
+            self.align_corners = align_corners
+
+        def __call__(self, x):
+            return net(x)
+
+    array = image()
+    logits = net(PREPROCESS(resize(array, 40, 56)[None], CPU))
+    logits = nd.contrib.BilinearResize2D(logits, height=50, width=70, align_corners=align_corners)
+    np.testing.assert_allclose(
+        got(Net(), array, base=56, average="logits"), nd.softmax(logits, axis=1)[0].asnumpy(), atol=1e-6
+    )
