@@ -162,7 +162,8 @@ class LossConfig(LossTerm):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_list(cls, value):
+    def from_list(cls, value):
+        """[{first}, {second}, ...] -> {first, also: [{second}, ...]}; anything else as it is."""
         if isinstance(value, list) and value and isinstance(value[0], dict):
             return dict(value[0], also=[*value[0].get("also", []), *value[1:]])
         return value

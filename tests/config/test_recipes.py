@@ -48,6 +48,23 @@ def test_epochs_and_iterations_replace_each_other(tmp_path):
     assert recipe.train.iterations is None and recipe.train.epochs == 2
 
 
+def test_a_list_of_losses_replaces_one_and_its_first_is_overridden(tmp_path):
+    write(tmp_path / "base.yaml", "loss: {average: all, class_weights: [1, 2]}\n")
+    path = write(tmp_path / "r.yaml", "_base_: base.yaml\nloss: [{name: ce}, {name: dice, weight: 0.5}]\n")
+    loss = load_recipe(path).loss
+    assert (loss.name, loss.average, loss.class_weights) == ("ce", "valid", None)
+    assert [(term.name, term.weight) for term in loss.also] == [("dice", 0.5)]
+    changed = load_recipe(path, ["loss.aux_weight=1", "loss.name=ohem"]).loss
+    assert (changed.name, changed.aux_weight, changed.also) == ("ohem", 1, loss.also)
+    assert override_recipe(load_recipe(path), ["loss.weight=2"]).loss == loss.model_copy(update={"weight": 2})
+    with pytest.raises(MXNetSegError, match="unknown key loss.also.0.weigth; did you mean loss.also.0.weight"):
+        load_recipe(path, ["loss=[{name: ce}, {name: dice, weigth: 1}]"])
+    with pytest.raises(MXNetSegError, match="data.base or data.fit"):
+        load_recipe(write(tmp_path / "both.yaml", "data: {base: 5, fit: [4, 2]}\n"))
+    both = load_recipe(write(tmp_path / "b.yaml", "data: {base: 5}\n"), ["data.fit=[4, 2]"])
+    assert both.data.base is None and both.data.fit == (4, 2)
+
+
 @pytest.mark.parametrize(
     "text, message",
     [

@@ -150,6 +150,26 @@ def test_synchronised_norm_over_two_contexts(recipe_file):
     assert [row["iteration"] for row in rows() if row["val_miou"]] == ["15", "30"]
 
 
+def test_synchronised_norm_over_two_contexts_is_one_big_batch(recipe_file, tmp_path):
+    """A step from the same weights, with every loss: the same loss, and the same running statistics."""
+    net = trainer.build_network(load_recipe(recipe_file), 10, CPU)
+    checkpoint.write(tmp_path / "init.params", checkpoint.weights(net), {})
+    options = ["model.norm=syncbn", f"model.init={tmp_path / 'init.params'}", "train.iterations=1", "train.ema=0.5"]
+    options += ["loss=[{name: ohem, min_kept: 500}, {name: dice}, {name: lovasz}, {name: focal}]"]
+    go(recipe_file, *options, run_dir="one", validate=False)
+    command = [sys.executable, "-m", "mxnetseg", "train", "--config", str(recipe_file), "--run-dir", "two", "--no-val"]
+    command += ["--ctx", "cpu:0", "cpu:1", "--set", *options]
+    done = subprocess.run(command, env=dict(os.environ, PYTHONPATH=str(ROOT)), timeout=200, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert float(rows("two")[0]["loss"]) == pytest.approx(float(rows("one")[0]["loss"]), rel=1e-4)
+    one, two = state("one")[0], state("two")[0]
+    assert one.keys() == two.keys()
+    statistics = [name for name in one if "running" in name]
+    assert statistics
+    for name in statistics:
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-3, atol=1e-5, err_msg=name)
+
+
 @pytest.mark.parametrize(
     "option, message",
     [
