@@ -20,10 +20,10 @@ demo: $(VENV)/.ready
 	$(RUN) demo/demo.py
 
 test: lint
-	$(RUN) -m pytest -q -m "not slow"
+	$(RUN) -m pytest -q -n auto --maxprocesses 4 -m "not slow"
 
 test-all: lint
-	$(RUN) -m pytest -q
+	$(RUN) -m pytest -q -n auto --maxprocesses 4
 
 lint: $(VENV)/.ready-dev
 	$(VENV)/bin/ruff format --check .

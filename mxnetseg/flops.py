@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import json
 import math
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 import mxnet as mx
@@ -174,9 +175,16 @@ def count(net: HybridBlock, shape: Union[int, Tuple[int, int]] = 512, everything
 
 
 def short(number: int, unit: str) -> str:
-    """As published tables write it: short(55_300_000, "M") is "55.3 M", and "G" counts billions."""
-    value = number / {"M": 1e6, "G": 1e9}[unit]
-    return f"{value:,.1f} {unit}" if value >= 1 else f"{value:.3f} {unit}"
+    """As published tables write it: short(55_300_000, "M") is "55.3 M", and "G" counts billions.
+
+    They round what mmcv prints, which has two decimals: 86.148 is 86.15, and that is 86.2.
+    """
+    value = Decimal(number) / {"M": 10**6, "G": 10**9}[unit]
+    if value < 1:
+        return f"{value:.3f} {unit}"
+    for step in ("0.01", "0.1"):
+        value = value.quantize(Decimal(step), ROUND_HALF_UP)
+    return f"{value} {unit}"
 
 
 class _Node(NamedTuple):
@@ -397,7 +405,7 @@ def _every_flop(node: _Node) -> int:
         return math.prod(node.inputs[0])
     if operator in SOFTMAX:
         return 3 * elements  # exponential, sum, quotient
-    if operator == "_contrib_BilinearResize2D":
+    if operator in ("_contrib_BilinearResize2D", "BilinearSampler"):
         return 4 * elements  # corners
     if operator in ("dot", "batch_dot", "_linalg_gemm2", "_linalg_gemm"):
         return _product(node)

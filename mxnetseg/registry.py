@@ -23,6 +23,7 @@ class ModelEntry(NamedTuple):
     output_stride: int
     paper: str
     aux: bool
+    backbones: Tuple[str, ...]
 
 
 BACKBONES: Dict[str, BackboneEntry] = {}
@@ -39,9 +40,9 @@ def register_backbone(
     """Register `build(output_stride, **backbone_options) -> HybridBlock`.
 
     What is built has an attribute `channels` (c1..c4), and may have `align_corners`: how published heads
-    on it resize. `store_name` is the classifier's name in GluonCV's store of ImageNet weights,
-    `num_classes` that of the data set which its segmentation models were published for, `output_strides`
-    those that can be built.
+    on it resize; `isotropic`: all levels have one size, and a method `tap` says which blocks they come from.
+    `store_name` is the classifier's name in GluonCV's store of ImageNet weights, `num_classes` that of the
+    data set which its segmentation models were published for, `output_strides` those that can be built.
     """
 
     def add(build):
@@ -51,11 +52,22 @@ def register_backbone(
     return add
 
 
-def register_model(name: str, *, backbone: str, output_stride: int, paper: str, aux: bool = False):
-    """Register `build(backbone, num_classes, aux, **options) -> Segmentor` with its defaults."""
+def register_model(
+    name: str,
+    *,
+    backbone: str,
+    output_stride: int,
+    paper: str,
+    aux: bool = False,
+    backbones: Tuple[str, ...] = (),
+):
+    """Register `build(backbone, num_classes, aux, **options) -> Segmentor` with its defaults.
+
+    `backbones` are the only ones it can be built on; all when empty.
+    """
 
     def add(build):
-        MODELS[name] = ModelEntry(name, build, backbone, output_stride, paper, aux)
+        MODELS[name] = ModelEntry(name, build, backbone, output_stride, paper, aux, backbones)
         return build
 
     return add
@@ -139,6 +151,9 @@ def create_model(
         raise MXNetSegError("create_model needs a model name or config=FILE; mxnetseg.list_models() has the names")
     entry = lookup("model", name, MODELS)
     backbone_entry = lookup("backbone", backbone or entry.backbone, BACKBONES)
+    if entry.backbones and backbone_entry.name not in entry.backbones:
+        possible = " or ".join(entry.backbones)
+        raise MXNetSegError(f"{entry.name} can't be built on {backbone_entry.name}; its backbone is {possible}")
     num_classes = backbone_entry.num_classes if num_classes is None else num_classes
     aux = entry.aux if aux is None else bool(aux)
     if not isinstance(num_classes, int) or not 1 <= num_classes <= 255:

@@ -1,5 +1,6 @@
 """Shared fixtures. Nothing here, nor in any test, needs a network or a GPU."""
 
+import gc
 import os
 
 os.environ["WANDB_MODE"] = "offline"
@@ -63,3 +64,9 @@ def own_folder(tmp_path):
 def in_a_folder_of_its_own(tmp_path, monkeypatch):
     """Whatever a test writes to runs/ or weights/ lands in its temporary folder."""
     monkeypatch.chdir(tmp_path)
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Networks refer to themselves in circles: without a collection now and then they would pile up to gigabytes."""
+    if nextitem is None or nextitem.function is not item.function:
+        gc.collect()

@@ -8,8 +8,8 @@ from typing import Sequence
 import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import ConvNormAct, drop_path, drop_path_rates, resize_like
-from ..nn.init import FAN_IN, TRUNCATED
+from ..nn import ConvNormAct, TransformerBlock, dense, drop_path, drop_path_rates, resize_like
+from ..nn.init import FAN_IN
 from ..ops.deform_unfold import deform_attention
 from ..registry import register_backbone
 
@@ -72,10 +72,10 @@ class Attention(HybridBlock):
         self._heads = heads
         self._scale = (channels // heads) ** -0.5
         with self.name_scope():
-            self.qkv = _dense(channels, 3 * channels)
-            self.offset = _dense(channels // heads, 2 * SAMPLES)
+            self.qkv = dense(channels, 3 * channels)
+            self.offset = dense(channels // heads, 2 * SAMPLES)
             self.position = RelativePosition(size, size, heads, channels // heads)
-            self.project = _dense(channels, channels)
+            self.project = dense(channels, channels)
 
     def hybrid_forward(self, F, x):
         q, k, v = F.split(self.qkv(x), num_outputs=3, axis=3)
@@ -83,25 +83,6 @@ class Attention(HybridBlock):
         offset = F.reshape(offset, shape=(0, 0, 0, -3))  # (N, H, W, heads * 18)
         position = self.position(q)
         return self.project(deform_attention(F, q, k, v, offset, position, heads=self._heads, scale=self._scale))
-
-
-class DGMN2Block(HybridBlock):
-    """Attention, then a two-layer perceptron, each behind a norm and residual: (N, H, W, C) -> the same."""
-
-    def __init__(self, channels: int, heads: int, ratio: int, size: int, drop_path_rate: float):
-        super().__init__()
-        with self.name_scope():
-            self.norm1 = nn.LayerNorm(epsilon=1e-6, in_channels=channels)
-            self.attn = Attention(channels, heads, size)
-            self.norm2 = nn.LayerNorm(epsilon=1e-6, in_channels=channels)
-            self.fc1 = _dense(channels, channels * ratio)
-            self.fc2 = _dense(channels * ratio, channels)
-            self.drop_path = drop_path(drop_path_rate)
-
-    def hybrid_forward(self, F, x):
-        x = x + self.drop_path(self.attn(self.norm1(x)))
-        hidden = F.LeakyReLU(self.fc1(self.norm2(x)), act_type="gelu")
-        return x + self.drop_path(self.fc2(hidden))
 
 
 class DGMN2(HybridBlock):
@@ -136,7 +117,9 @@ class DGMN2(HybridBlock):
                 stage = nn.HybridSequential()
                 # the tables follow a stride of 4, 8, 16, 32 whatever the stride here
                 size = IMAGE // (4 << i)
-                stage.add(*(DGMN2Block(width, width // 64, ratio, size, next(rates)) for _ in range(depth)))
+                for _ in range(depth):
+                    attention = Attention(width, width // 64, size)
+                    stage.add(TransformerBlock(attention, width, ratio * width, drop=drop_path(next(rates))))
                 self.stages.add(stage)
 
     def hybrid_forward(self, F, x):
@@ -150,10 +133,6 @@ class DGMN2(HybridBlock):
 
 def _embed(in_channels: int, channels: int, stride: int) -> ConvNormAct:
     return ConvNormAct(in_channels, channels, 3, stride=stride, init=FAN_IN)
-
-
-def _dense(in_channels: int, channels: int) -> nn.Dense:
-    return nn.Dense(channels, flatten=False, in_units=in_channels, weight_initializer=TRUNCATED)
 
 
 def _table(block, name: str, size: int, channels: int):

@@ -8,41 +8,11 @@ from typing import Optional, Sequence
 import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import LinearSum, conv2d, drop_path, drop_path_rates
+from ..nn import ChannelMixer, LinearSum, TokenMixer, drop_path, drop_path_rates, strip_kernels
 from ..registry import register_backbone
+from .levels import drop_levels
 
-__all__ = ["ChannelMixer", "FFNet", "TokenMixer", "strip_kernels"]
-
-
-class TokenMixer(HybridBlock):
-    """1x1, depthwise, GELU, depthwise: (N, C, H, W) -> the same.
-
-    `kernels` are those of the branches of a depthwise convolution; None: a plain 3x3 with a bias.
-    """
-
-    def __init__(self, channels: int, kernels: Optional[Sequence]):
-        super().__init__()
-        with self.name_scope():
-            self.fc = LinearSum(channels, channels, 1)
-            self.conv1 = _depthwise(channels, kernels)
-            self.conv2 = _depthwise(channels, kernels)
-
-    def hybrid_forward(self, F, x):
-        return self.conv2(_gelu(F, self.conv1(self.fc(x))))
-
-
-class ChannelMixer(HybridBlock):
-    """Depthwise, then a two-layer perceptron per pixel: (N, C, H, W) -> the same."""
-
-    def __init__(self, channels: int, kernels: Sequence, ratio: int):
-        super().__init__()
-        with self.name_scope():
-            self.conv = _depthwise(channels, kernels)
-            self.fc1 = conv2d(channels, channels * ratio)
-            self.fc2 = conv2d(channels * ratio, channels)
-
-    def hybrid_forward(self, F, x):
-        return self.fc2(_gelu(F, self.fc1(self.conv(x))))
+__all__ = ["FFNet"]
 
 
 class Residual(HybridBlock):
@@ -127,21 +97,7 @@ class FFNet(HybridBlock):
         return tuple(features)
 
     def keep(self, levels: Sequence[str]) -> None:
-        """Leave out the norms of levels that no head is fed with, of c1..c4: they would never get a gradient."""
-        for level in list(self.norms._children):
-            if f"c{int(level) + 1}" not in levels:
-                del self.norms._children[level]
-
-
-def strip_kernels(kernel: int):
-    """Branches of a depthwise convolution: the square, a row, a column, and a smaller square where there is room."""
-    return (kernel, (1, kernel), (kernel, 1), *((kernel - 4,) if kernel > 3 else ()))
-
-
-def _depthwise(channels: int, kernels: Optional[Sequence]):
-    if kernels is None:
-        return conv2d(channels, channels, 3, groups=channels)
-    return LinearSum(channels, channels, *kernels, groups=channels)
+        drop_levels(self.norms, levels)
 
 
 def _stem(channels: int):
@@ -173,10 +129,6 @@ def _system_merging(in_channels: int, channels: int) -> nn.HybridSequential:
     merging = nn.HybridSequential()
     merging.add(LinearSum(in_channels, 2 * channels, 3, stride=2), nn.GELU(), LinearSum(2 * channels, channels, 1))
     return merging
-
-
-def _gelu(F, x):
-    return F.LeakyReLU(x, act_type="gelu")
 
 
 def _register(name, channels, depths, ratio, **defaults):

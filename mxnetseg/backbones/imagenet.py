@@ -34,7 +34,7 @@ def load_imagenet(net) -> int:
             f"the ImageNet weights of {store_name} can't be had from the GluonCV store ({err}); put the "
             "file into ~/.mxnet/models, or set model.init to random or to a checkpoint's path"
         ) from err
-    source = type(net.backbone)(classifier=classifier, channels=net.backbone.channels, output_stride=32)
+    source = type(net.backbone)(classifier, net.backbone.channels)
     theirs = source._collect_params_with_prefix()
     ours = net.backbone._collect_params_with_prefix()
     for name, parameter in ours.items():

@@ -4,10 +4,9 @@ https://arxiv.org/abs/1801.04381
 """
 
 from gluoncv.model_zoo import get_mobilenet_v2
-from mxnet.gluon import Block, HybridBlock, nn
+from mxnet.gluon import HybridBlock
 
-from ..nn import make_norm, set_output_stride
-from ..nn.norm import GroupNorm
+from ..nn import make_norm, set_output_stride, tell_channels
 from ..registry import register_backbone
 
 __all__ = ["MobileNetV2"]
@@ -16,8 +15,9 @@ __all__ = ["MobileNetV2"]
 class MobileNetV2(HybridBlock):
     """(N, 3, H, W) -> c1..c4 at strides 4, 8 and then up to `output_stride` (8, 16 or 32)."""
 
-    def __init__(self, features, channels, output_stride: int):
+    def __init__(self, classifier, channels, output_stride: int = 32):
         super().__init__()
+        features = classifier.features
         # the classifier's last 1x1 convolution (1280 channels) is left out
         stages = (features[:6], features[6:9], features[9:16], features[16:20])
         set_output_stride(stages, output_stride)
@@ -33,24 +33,13 @@ class MobileNetV2(HybridBlock):
         return c1, c2, c3, c4
 
 
-def _tell_group_norms(block: Block) -> None:
-    """GluonCV's MobileNetV2 builds its norms without saying how many channels they get."""
-    channels = 0
-    for child in block._children.values():
-        if isinstance(child, nn.Conv2D):
-            channels = child._channels
-        elif isinstance(child, GroupNorm) and not child.channels:
-            child.set_channels(channels)
-        _tell_group_norms(child)
-
-
 def _register(name, width, store_name):
     @register_backbone(name, store_name=store_name)
     def build(output_stride: int) -> MobileNetV2:
         classifier = get_mobilenet_v2(width, norm_layer=make_norm)
-        _tell_group_norms(classifier.features)
+        tell_channels(classifier.features)
         channels = tuple(int(c * width) for c in (24, 32, 96, 320))
-        return MobileNetV2(classifier.features, channels, output_stride)
+        return MobileNetV2(classifier, channels, output_stride)
 
 
 for _name, _width, _store_name in (

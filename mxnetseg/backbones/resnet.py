@@ -21,7 +21,7 @@ __all__ = ["ResNet"]
 class ResNet(HybridBlock):
     """(N, 3, H, W) -> c1..c4 at strides 4, 8 and then up to `output_stride` (8, 16 or 32)."""
 
-    def __init__(self, classifier, channels, output_stride: int):
+    def __init__(self, classifier, channels, output_stride: int = 32):
         super().__init__()
         stages = (classifier.layer1, classifier.layer2, classifier.layer3, classifier.layer4)
         set_output_stride(stages, output_stride)

@@ -2,7 +2,7 @@
 
 from .options import add_quiet, show_log
 
-HELP = "Turn a checkpoint of another toolkit (.pth, or .params of MXNetSeg 2022) into one of ours."
+HELP = "Turn a checkpoint of another toolkit (.pth, or .params of MXNetSeg 2022 or GluonCV) into one of ours."
 
 
 def add_arguments(parser) -> None:

@@ -3,11 +3,12 @@
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from ..errors import MXNetSegError
-from .options import add_quiet
+from .options import add_quiet, write_json
 
-HELP = "List, show, check and draw data sets."
+HELP = "List, show, prepare, check, browse and draw data sets."
 
 
 def add_arguments(parser) -> None:
@@ -17,10 +18,26 @@ def add_arguments(parser) -> None:
     show = actions.add_parser("show", help="classes, label values and folders of a data set")
     _add_source(show)
 
+    prepare = actions.add_parser("prepare", help="make what the table expects from what was downloaded")
+    prepare.add_argument("name", metavar="NAME", help="a data set of `data list`")
+    prepare.add_argument("--from", dest="source", required=True, metavar="DIR", help="folder of the unpacked downloads")
+    prepare.add_argument("--to", dest="target", metavar="DIR", help="folder to make; datasets/<name> when left out")
+    _add_workers(prepare)
+    add_quiet(prepare)
+
     check = actions.add_parser("check", help="read every image and mask, and say what is wrong")
     _add_source(check)
-    check.add_argument("--split", nargs="+", metavar="NAME", help="train and val when left out")
+    check.add_argument("--split", nargs="+", metavar="NAME", help="the official splits that are there when left out")
+    check.add_argument("--json", metavar="FILE", help="write what was found to this file")
+    _add_workers(check)
     add_quiet(check)
+
+    browse = actions.add_parser("browse", help="draw samples as they are and as training sees them")
+    _add_source(browse)
+    browse.add_argument("--split", metavar="NAME", help="the training split when left out")
+    browse.add_argument("--out", metavar="FILE", help="PNG to write; browse_<name>.png when left out")
+    browse.add_argument("--samples", type=int, default=6, metavar="N", help="rows, spread over the split (6)")
+    browse.add_argument("--seed", type=int, default=0, help="other seeds, other crops (0)")
 
     draw = actions.add_parser("draw", help="draw street scenes with labels, the data set `streets`")
     draw.add_argument("root", metavar="DIR", help="folder to draw into; must be new or empty")
@@ -37,8 +54,14 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", metavar="DIR", help="its folder; datasets/<name> when left out")
 
 
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    usual = min(4, os.cpu_count() or 1)
+    parser.add_argument("--workers", type=int, default=usual, metavar="N", help=f"processes; 0: none ({usual})")
+
+
 def run(args) -> int:
-    return {"list": _list, "show": _show, "check": _check, "draw": _draw}[args.action](args)
+    actions = dict(list=_list, show=_show, prepare=_prepare, check=_check, browse=_browse, draw=_draw)
+    return actions[args.action](args)
 
 
 def _list(args) -> int:
@@ -81,44 +104,84 @@ def _show(args) -> int:
     print(f"{spec.name}: {spec.title}")
     print(tabulate(rows, headers=["index", "class", "in the mask", "colour"], disable_numparse=True))
     print(f"ignored label values: {', '.join(map(str, spec.ignore)) or 'none'}")
-    print(f"images: {spec.images}/*{spec.image_suffix}.*   masks: {spec.masks}/*{spec.mask_suffix}{spec.mask_ending}")
-    for line in (*spec.layout, spec.homepage):
-        if line:
-            print(f"  {line}")
+    for number, layout in enumerate(spec.describe()):
+        print("or:" if number else "layout:", *layout, sep="\n  ")
+    for title, text in (("get", spec.download), ("from", spec.homepage), ("note", spec.note)):
+        if text:
+            print(f"{title}: {text}")
+    return 0
+
+
+def _prepare(args) -> int:
+    from ..config import DataConfig
+    from ..data import get_spec
+    from ..data.prepare import prepare
+
+    name = args.name if args.name == "folder" else get_spec(DataConfig(name=args.name)).name
+    target = args.target or str(Path("datasets") / name)
+    written, kept = prepare(name, args.source, target, max(args.workers, 0), progress=not args.quiet)
+    print(f"{name}: {written} files written to {target}" + (f", {kept} were there" if kept else ""))
+    print(f"next: mxnetseg data check {name} --root {target}")
     return 0
 
 
 def _check(args) -> int:
-    import numpy as np
-    from tabulate import tabulate
-    from tqdm import tqdm
+    from ..data.check import check
 
-    from ..data import open_dataset
-
-    data = _config(args)
-    problems = []
-    for split in args.split or (data.train_split, data.val_split):
-        dataset = open_dataset(data, split)
-        counts = np.zeros(256, np.int64)
-        sizes = set()
-        for index in tqdm(range(len(dataset)), desc=split, unit="img", disable=args.quiet, leave=False):
-            try:
-                sample = dataset.load(index)
-            except MXNetSegError as err:
-                problems.append(str(err))
-                continue
-            counts += np.bincount(sample.label.ravel(), minlength=256)
-            sizes.add(sample.label.shape)
-        total = max(int(counts.sum()), 1)
-        rows = [[name, f"{100 * n / total:.2f}"] for name, n in zip(dataset.classes, counts)]
-        rows.append(["(ignored)", f"{100 * counts[255] / total:.2f}"])
-        listed = ", ".join(f"{w}x{h}" for h, w in sorted(sizes)[:4]) + (" ..." if len(sizes) > 4 else "")
-        print(f"{split}: {len(dataset)} images, {listed}")
-        print(tabulate(rows, headers=["class", "pixels %"], disable_numparse=True, colalign=("left", "right")), "\n")
-    for problem in problems:
+    report = check(_config(args), args.split, max(args.workers, 0), progress=not args.quiet)
+    for split, found in report["splits"].items():
+        _print_split(split, found)
+    for note in report["notes"]:
+        print(f"note: {note}")
+    for problem in report["problems"]:
         print(f"error: {problem}", file=sys.stderr)
-    print(f"{len(problems)} problems" if problems else "all can be read")
-    return 1 if problems else 0
+    if args.json:
+        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
+        write_json(Path(args.json), report)
+    print(f"{len(report['problems'])} problems" if report["problems"] else "all can be read, no problems")
+    return 1 if report["problems"] else 0
+
+
+def _print_split(split: str, found: dict) -> None:
+    from tabulate import tabulate
+
+    sizes = [f"{size} ({count})" if len(found["sizes"]) > 1 else size for size, count in found["sizes"].items()]
+    listed = ", ".join(sizes[:4]) + (f" and {len(sizes) - 4} more sizes" if len(sizes) > 4 else "")
+    print(f"{split}: {found['images']} images, {listed}")
+    if not found["labelled"]:
+        print("  no public labels\n")
+        return
+    most = max([row["share"] for row in found["classes"].values()] + [found["ignored"]["share"], 1e-9])
+    rows = [[name, row["share"], row["images"]] for name, row in found["classes"].items()]
+    rows.append(["(ignored)", found["ignored"]["share"], ""])
+    table = [
+        [name, f"{100 * share:.2f}" if share or not images else "-", images, "#" * round(20 * share / most)]
+        for name, share, images in rows
+    ]
+    print(
+        tabulate(
+            table,
+            headers=["class", "pixels %", "images", ""],
+            disable_numparse=True,
+            colalign=("left", "right", "right", "left"),
+        ),
+        "\n",
+    )
+
+
+def _browse(args) -> int:
+    from ..data.browse import contact_sheet
+    from ..visual import save_png
+
+    if args.samples < 1:
+        raise MXNetSegError("--samples has to be 1 or more")
+    data = _config(args)
+    out = Path(args.out or f"browse_{data.name}.png")
+    if out.suffix.lower() != ".png":
+        raise MXNetSegError(f"--out {out}: the sheet is a PNG; name a file that ends with .png")
+    save_png(out, contact_sheet(data, args.split, args.samples, args.seed))
+    print(out)
+    return 0
 
 
 def _draw(args) -> int:

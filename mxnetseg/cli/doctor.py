@@ -9,7 +9,20 @@ from ..versions import package_version
 
 HELP = "Say what is installed, what this machine can do, what is missing and the remedy."
 
-PACKAGES = ("mxnet", "gluoncv", "numpy", "cv2", "yaml", "wandb", "tqdm", "pydantic", "PIL", "matplotlib", "tabulate")
+PACKAGES = (
+    "mxnet",
+    "gluoncv",
+    "numpy",
+    "cv2",
+    "yaml",
+    "wandb",
+    "tqdm",
+    "pydantic",
+    "PIL",
+    "matplotlib",
+    "tabulate",
+    "scipy",
+)
 FEATURES = ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENMP", "BLAS_OPEN", "DIST_KVSTORE", "F16C", "SIGNAL_HANDLER")
 CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 

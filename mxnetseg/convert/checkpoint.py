@@ -14,6 +14,7 @@ from ..engine import checkpoint
 from ..errors import MXNetSegError
 from ..registry import create_model
 from ..versions import versions
+from . import gluoncv
 from .mmseg import is_backbone
 from .pth import read_pth
 from .state import to_ours
@@ -38,7 +39,7 @@ def convert_checkpoint(
     output_stride: Optional[int] = None,
     data: Optional[str] = None,
 ) -> Path:
-    """Convert a checkpoint of MogaNet, FFNet or DGMN2 (.pth), or of MXNetSeg 2022 (.params).
+    """Convert a checkpoint of MogaNet, FFNet or DGMN2 (.pth), of MXNetSeg 2022 or of GluonCV (.params).
 
     A whole segmentation network becomes a file with a record, which `mxnetseg.load` and eval.py take. An
     ImageNet backbone becomes a file of the backbone's weights, for `model.init` of a recipe; its classifier
@@ -72,14 +73,17 @@ def convert_checkpoint(
     if ema and not is_pth:
         raise MXNetSegError(f"--ema: {source} is no .pth; only those may hold moving averages")
     state = read_pth(source, ema=ema) if is_pth else checkpoint.read(source)[0]
+    dialect = "mmseg" if is_pth else "gluoncv" if gluoncv.recognises(state) else "mxnetseg"
     asked = {"name": model, "backbone": backbone, "output_stride": output_stride}
+    if dialect == "gluoncv":
+        asked.update(gluoncv.options(state, model or recipe.model.name))
     net = _network(recipe, asked, num_classes, state)
     net.initialize()
     path = Path(target) if target else Path("weights") / net.spec["name"] / f"{_stem(source)}.params"
     if path.exists() and not overwrite:
         raise MXNetSegError(f"{path} exists; name another --to, or say --overwrite")
     bare = is_pth and is_backbone(state)
-    arrays = to_ours(net, state, "mmseg" if is_pth else "mxnetseg", prefix="backbone." if bare else "")
+    arrays = to_ours(net, state, dialect, prefix="backbone." if bare else "")
     arrays = {
         name: array if isinstance(array, nd.NDArray) else nd.array(np.asarray(array, np.float32))
         for name, array in arrays.items()
@@ -117,7 +121,7 @@ def _network(recipe: Optional[Recipe], asked: Dict[str, Any], num_classes: Optio
 
 
 _WHOLE = ("decode_head.", "head.")
-_AUX = ("auxiliary_head.", "aux_head")
+_AUX = ("auxiliary_head.", "aux_head", "auxlayer.")
 
 
 def _classes_of(state) -> Optional[int]:

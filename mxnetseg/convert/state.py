@@ -4,12 +4,12 @@ from typing import Any, Dict
 
 from ..errors import MXNetSegError
 from ..names import lookup
-from . import mmseg, mxnetseg2022
+from . import gluoncv, mmseg, mxnetseg2022
 
 __all__ = ["load_state", "to_ours"]
 
 # each: (state, spec) -> {their name: our name, or None for what is not needed}
-_SOURCES = {"mmseg": mmseg.translate, "mxnetseg": mxnetseg2022.translate}
+_SOURCES = {"gluoncv": gluoncv.translate, "mmseg": mmseg.translate, "mxnetseg": mxnetseg2022.translate}
 
 
 def load_state(net, state: Dict[str, Any], source: str = "mxnetseg") -> None:
@@ -22,7 +22,8 @@ def load_state(net, state: Dict[str, Any], source: str = "mxnetseg") -> None:
     state : dict
         Names as in `source`'s checkpoints; NumPy arrays or NDArrays.
     source : str
-        "mxnetseg": the toolkit of 2022; "mmseg": the PyTorch originals of MogaNet, FFNet and DGMN2.
+        "mxnetseg": the toolkit of 2022; "mmseg": the PyTorch originals of MogaNet, FFNet and DGMN2; "gluoncv":
+        GluonCV's fcn, psp and deeplab on ResNet.
 
     Raises
     ------

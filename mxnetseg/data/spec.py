@@ -1,7 +1,7 @@
 """What a data set is: a table entry, not a class of its own."""
 
-from dataclasses import dataclass, field
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..config.schema import DataConfig
 from ..errors import MXNetSegError
@@ -27,13 +27,24 @@ class DatasetSpec:
     image_suffix, mask_suffix : str
         What a stem ends with besides what both share: "a_leftImg8bit.png" and "a_gtFine_labelIds.png".
     mask_ending : str
-        The masks' file ending.
+        The masks' file ending: .png, or .mat, .txt (see `files.read_mask`).
+    mask_key : the variable of .mat masks that holds the labels, "GTcls.Segmentation"
+    lists : str
+        File below the root that names the images of a split, "ImageSets/{split}.txt"; empty: all in the folder.
+        A line is a name, or those of the image and of the mask.
+    choose : (names, split) -> the names of that split, where a rule decides
     ignore : label values that mean unlabelled (besides those that `label_map` leaves out)
     label_map : value in the mask -> class index; None: values are class indices
     splits : names of the official splits; empty: whatever folder is there
     folders : split -> what "{split}" stands for, where that is not the split's name
+    by_split : split -> fields that differ for it
     unlabelled : splits without masks
+    variants : further layouts that are recognised, each the fields that differ from this one
+    inside : folders that archives unpack to; the data may lie in them below the root
+    old_root : folder below dataset/ of the toolkit of 2022
     homepage, license : str
+    download : what to fetch, where that is not obvious
+    note : what a user should know
     """
 
     name: str
@@ -45,14 +56,22 @@ class DatasetSpec:
     image_suffix: str = ""
     mask_suffix: str = ""
     mask_ending: str = ".png"
+    mask_key: str = ""
+    lists: str = ""
+    choose: Optional[Callable[[Sequence[str], str], List[str]]] = None
     ignore: Tuple[int, ...] = (255,)
     label_map: Optional[Mapping[int, int]] = None
     splits: Tuple[str, ...] = ()
     folders: Mapping[str, str] = field(default_factory=dict)
+    by_split: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unlabelled: Tuple[str, ...] = ()
+    variants: Tuple[Mapping[str, Any], ...] = ()
+    inside: Tuple[str, ...] = ()
+    old_root: str = ""
     homepage: str = ""
     license: str = ""
-    layout: Tuple[str, ...] = field(default=())
+    download: str = ""
+    note: str = ""
 
     @property
     def num_classes(self) -> int:
@@ -65,11 +84,40 @@ class DatasetSpec:
     def mask_folder(self, split: str) -> str:
         return self.masks.format(split=self.folders.get(split, split))
 
+    def list_file(self, split: str) -> str:
+        return self.lists.format(split=self.folders.get(split, split))
+
+    def layouts(self, split: str) -> List["DatasetSpec"]:
+        """All the ways in which a split may lie on disk, the usual one first."""
+        specs = [self] + [replace(self, **dict({"by_split": {}}, **variant)) for variant in self.variants]
+        return [replace(spec, **spec.by_split[split]) if split in spec.by_split else spec for spec in specs]
+
     def raw_values(self) -> Dict[int, int]:
         """Value in a mask -> class index, for every value that is a class."""
         if self.label_map is not None:
             return dict(self.label_map)
         return {i: i for i in range(self.num_classes)}
+
+    def describe(self) -> List[List[str]]:
+        """Per layout the files to look for, as patterns below the root, the usual layout first."""
+        return [spec._patterns() for spec in (self, *self.layouts("")[1:])]
+
+    def _patterns(self) -> List[str]:
+        special = [split for split in self.splits if split in self.by_split]
+        plain = [split for split in self.splits if split not in special] or ["<split>"]
+        groups = [(self, plain)] + [(replace(self, **self.by_split[split]), [split]) for split in special]
+        images, masks, lists = [], [], []
+        for spec, splits in groups:
+            labelled = [split for split in splits if split not in spec.unlabelled]
+            images.append(spec._one_of(spec.images, splits) + f"/*{spec.image_suffix}.{{jpg,png}}")
+            masks.append(spec._one_of(spec.masks, labelled) + f"/*{spec.mask_suffix}{spec.mask_ending}")
+            lists += [spec._one_of(spec.lists, splits)] if spec.lists else []
+        return [*images, *masks, *lists]
+
+    def _one_of(self, template: str, splits: Sequence[str]) -> str:
+        """The template with the names of the splits in it, in braces when they are several."""
+        names = list(dict.fromkeys(self.folders.get(split, split) for split in splits))
+        return template.format(split=names[0] if len(names) == 1 else f"{{{','.join(names)}}}")
 
 
 TABLE: Dict[str, DatasetSpec] = {}

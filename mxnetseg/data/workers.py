@@ -13,11 +13,11 @@ import sys
 import traceback
 from collections import deque
 from multiprocessing.connection import Client, Connection, Listener
-from typing import Any, Callable, List
+from typing import Any, Callable, Iterable, Iterator, List
 
 from ..errors import MXNetSegError
 
-__all__ = ["WorkerPool"]
+__all__ = ["WorkerPool", "in_order"]
 
 
 class WorkerPool:
@@ -89,6 +89,25 @@ class WorkerPool:
 
     def __del__(self):
         self.close()
+
+
+def in_order(load: Callable[[Any], Any], tasks: Iterable, workers: int) -> Iterator:
+    """`load` of every task, in the order of the tasks; 0 workers: in this process."""
+    if workers < 1:
+        yield from map(load, tasks)
+        return
+    pool, pending = WorkerPool(load, workers), 0
+    try:
+        for task in tasks:
+            pool.submit(task)
+            pending += 1
+            if pending == 4 * workers:
+                yield pool.result()
+                pending -= 1
+        for _ in range(pending):
+            yield pool.result()
+    finally:
+        pool.close()
 
 
 def _start(address: str, key: bytes) -> subprocess.Popen:

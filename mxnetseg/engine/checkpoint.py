@@ -91,6 +91,7 @@ def read_record(path) -> Dict[str, Any]:
 def weights(net, context: Optional[mx.Context] = None) -> Dict[str, nd.NDArray]:
     """Every parameter of a network by structural name, from one context (the first when left out)."""
     context = context or net.collect_params().list_ctx()[0]
+    nd.waitall()  # a static graph's backward pass writes running statistics behind the engine's back
     return {name: p.data(context) for name, p in net._collect_params_with_prefix().items()}
 
 

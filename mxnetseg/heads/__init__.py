@@ -2,6 +2,7 @@
 
 from .aspp import ASPP, GlobalContext
 from .fcn import FCNHead
+from .lateral import LateralFusion
 from .pyramid import PyramidPooling
 from .semantic_fpn import FeaturePyramid, SemanticFPNHead
 from .setr import SETRMLAHead, SETRNaiveHead, SETRPUPHead
@@ -12,6 +13,7 @@ __all__ = [
     "FCNHead",
     "FeaturePyramid",
     "GlobalContext",
+    "LateralFusion",
     "PyramidPooling",
     "SETRMLAHead",
     "SETRNaiveHead",

@@ -22,7 +22,7 @@ class GlobalContext(HybridBlock):
 
 
 class ASPP(HybridBlock):
-    """1x1, three dilated 3x3 and an image-level branch, side by side, then projected.
+    """1x1, three dilated 3x3 and, unless `pool` is False, an image-level branch, side by side, then projected.
 
     (N, in_channels, h, w) -> (N, channels, h, w). `rates` belong to output stride 16; at output
     stride 8 the paper doubles them, the published MXNetSeg weights do not.
@@ -35,6 +35,7 @@ class ASPP(HybridBlock):
         *,
         rates: Sequence[int] = (6, 12, 18),
         dropout: float = 0.5,
+        pool: bool = True,
     ):
         super().__init__()
         self._channels = channels
@@ -43,9 +44,10 @@ class ASPP(HybridBlock):
             self.branches.add(
                 ConvNormAct(in_channels, channels),
                 *(ConvNormAct(in_channels, channels, 3, dilation=rate) for rate in rates),
-                GlobalContext(in_channels, channels),
             )
-            self.project = ConvNormAct((len(rates) + 2) * channels, channels)
+            if pool:
+                self.branches.add(GlobalContext(in_channels, channels))
+            self.project = ConvNormAct(len(self.branches) * channels, channels)
             self.drop = nn.Dropout(dropout)
 
     def hybrid_forward(self, F, x):

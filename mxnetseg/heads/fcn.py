@@ -1,4 +1,4 @@
-"""The plain head: a 3x3 convolution, dropout, a 1x1 classifier."""
+"""The plain head: a convolution, dropout, a 1x1 classifier."""
 
 from typing import Optional
 
@@ -18,6 +18,10 @@ class FCNHead(HybridBlock):
         Of single values; of whole channels with `channelwise` (as mmsegmentation does).
     width : int, optional
         Hidden channels; at most 256 when left out, as in the toolkit whose weights this follows.
+    kernel : int
+        Of the hidden convolution.
+    act : str
+        What `nn.activation` takes.
     init : mxnet.init.Initializer, optional
         Of the hidden convolution; what `initialize` is given when left out.
     """
@@ -30,12 +34,14 @@ class FCNHead(HybridBlock):
         dropout: float = 0.1,
         channelwise: bool = False,
         width: Optional[int] = None,
+        kernel: int = 3,
+        act: str = "relu",
         init=None,
     ):
         super().__init__()
         width = width or min(in_channels, 256)
         with self.name_scope():
-            self.conv1 = ConvNormAct(in_channels, width, 3, init=init)
+            self.conv1 = ConvNormAct(in_channels, width, kernel, act=act, init=init)
             self.drop = drop_channels(dropout) if channelwise else nn.Dropout(dropout)
             self.conv2 = classifier(width, num_classes) if init else nn.Conv2D(num_classes, 1, in_channels=width)
 

@@ -4,8 +4,18 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
-from ..backbones.ffnet import ChannelMixer, TokenMixer, strip_kernels
-from ..nn import LinearSum, bicubic_like, classifier, concat, drop_channels, drop_path, drop_path_rates
+from ..nn import (
+    ChannelMixer,
+    LinearSum,
+    TokenMixer,
+    bicubic_like,
+    classifier,
+    concat,
+    drop_channels,
+    drop_path,
+    drop_path_rates,
+    strip_kernels,
+)
 
 __all__ = ["FFNetHead"]
 

@@ -3,7 +3,7 @@
 https://arxiv.org/abs/1901.02446, in mmsegmentation's form.
 """
 
-from typing import Sequence
+from typing import Optional, Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
@@ -35,7 +35,10 @@ class FeaturePyramid(HybridBlock):
 
 
 class SemanticFPNHead(HybridBlock):
-    """c1..c4 -> logits (N, num_classes, H/4, W/4): every level is brought to the finest and all are summed."""
+    """c1..c4 -> logits (N, num_classes, H/4, W/4): every level is brought to the finest and all are summed.
+
+    `neck` makes as many maps of `channels` channels from c1..c4; a plain feature pyramid when left out.
+    """
 
     def __init__(
         self,
@@ -46,11 +49,12 @@ class SemanticFPNHead(HybridBlock):
         channels: int = 256,
         width: int = 128,
         dropout: float = 0.1,
+        neck: Optional[HybridBlock] = None,
     ):
         super().__init__()
         self._align_corners = align_corners
         with self.name_scope():
-            self.neck = FeaturePyramid(in_channels, channels)
+            self.neck = neck or FeaturePyramid(in_channels, channels)
             self.scales = nn.HybridSequential()
             for level in range(len(in_channels)):
                 convs = nn.HybridSequential()

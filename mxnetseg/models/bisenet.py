@@ -91,5 +91,5 @@ class BiSeNetHead(HybridBlock):
 def bisenet(backbone, num_classes: int, aux: bool, width: int = 128, spatial_width: int = 64) -> Segmentor:
     _, _, c3, c4 = backbone.channels
     head = BiSeNetHead(c3, c4, num_classes, width=width, spatial_width=spatial_width)
-    aux_branches = [Branch(FCNHead(c4, num_classes), ("c4",)), Branch(FCNHead(c3, num_classes), ("c3",))]
+    aux_branches = [Branch(FCNHead(count, num_classes, width=256), (name,)) for name, count in (("c4", c4), ("c3", c3))]
     return Segmentor(backbone, Branch(head, ("image", "c3", "c4")), aux_branches if aux else ())

@@ -3,6 +3,8 @@
 https://arxiv.org/abs/1411.4038. The head-on-one-level form (FCN-32s, or dilated FCN at output stride 8).
 """
 
+from typing import Optional
+
 from ..heads import FCNHead
 from ..registry import register_model
 from .segmentor import Branch, Segmentor
@@ -11,8 +13,9 @@ __all__ = ["fcn"]
 
 
 @register_model("fcn", backbone="resnet18", output_stride=8, paper="https://arxiv.org/abs/1411.4038")
-def fcn(backbone, num_classes: int, aux: bool) -> Segmentor:
-    main = Branch(FCNHead(backbone.channels[3], num_classes))
+def fcn(backbone, num_classes: int, aux: bool, width: Optional[int] = None) -> Segmentor:
+    """`width` of the head: at most 256 when left out."""
+    main = Branch(FCNHead(backbone.channels[3], num_classes, width=width))
     return Segmentor(backbone, main, fcn_aux(backbone, num_classes) if aux else ())
 
 

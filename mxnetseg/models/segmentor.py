@@ -1,27 +1,34 @@
-"""Backbone, heads, resize: the part that all models share, written once."""
+"""Backbone, neck, heads, resize: the part that all models share, written once."""
 
 from types import SimpleNamespace
-from typing import NamedTuple, Sequence, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 from mxnet import autograd, nd
 from mxnet.gluon import HybridBlock, nn
 from mxnet.ndarray import NDArray
 
 from ..errors import MXNetSegError
-from ..nn import LinearSum, resize_like
+from ..nn import LinearSum, halve, resize_like, reuse
 
-__all__ = ["LEVELS", "Branch", "Segmentor"]
+__all__ = ["HALF_LEVELS", "LEVELS", "Branch", "Segmentor"]
 
 LEVELS = ("c1", "c2", "c3", "c4")
+HALF_LEVELS = tuple(f"half_{level}" for level in LEVELS)
 
 
 class Branch(NamedTuple):
-    """A head, the names of what it is fed (c1, c2, c3, c4 or image), and how many times its logits are enlarged
-    before the last resize."""
+    """A head, the names of what it is fed, and how many times its logits are enlarged before the last resize.
+
+    Names are c1, c2, c3, c4; half_c1 ... half_c4, the backbone's answers to the image at half its size; image; and
+    neck, where the network has one: neck0, neck1, ... where that gives several feature maps.
+
+    A head may return a tuple, its logits first; the next `extra` of them count as auxiliary outputs.
+    """
 
     head: HybridBlock
     inputs: Tuple[str, ...] = ("c4",)
     enlarge: int = 1
+    extra: int = 0
 
 
 class Segmentor(HybridBlock):
@@ -37,6 +44,8 @@ class Segmentor(HybridBlock):
         Maps x to (c1, c2, c3, c4). Where it has a method `keep`, that is told which of them are used.
     main : Branch
     aux : sequence of Branch
+    neck : Branch, optional
+        What several heads are fed with, made once; its head puts out one feature map or a tuple of them.
     align_corners : bool
         Of the last resize, from a head's resolution to that of x.
 
@@ -54,26 +63,30 @@ class Segmentor(HybridBlock):
         main: Branch,
         aux: Sequence[Branch] = (),
         *,
+        neck: Optional[Branch] = None,
         align_corners: bool = True,
     ):
         super().__init__()
         if hasattr(backbone, "keep"):
-            backbone.keep({name for branch in (main, *aux) for name in branch.inputs})
+            used = {name for branch in (main, *aux, *([neck] if neck else [])) for name in branch.inputs}
+            backbone.keep({name.replace("half_", "") for name in used})
         with self.name_scope():
             self.backbone = backbone
+            if neck:
+                self.neck = neck.head
             self.head = main.head
             self.aux_heads = nn.HybridSequential()
             self.aux_heads.add(*(branch.head for branch in aux))
         self.spec = {}
-        self.num_aux = len(aux)
+        self.num_aux = len(aux) + main.extra
         self.align_corners = align_corners
         # One compiled graph per use: inference must not pay for auxiliary heads. The graphs share
         # this network's blocks and are kept out of its children, so parameter names stay single.
-        logits = _Graph(backbone, [main], align_corners)
+        logits = _Graph(backbone, neck, [main._replace(extra=0)], align_corners)
         self._graphs = SimpleNamespace(
             logits=logits,
-            train=_Graph(backbone, [main, *aux], align_corners) if aux else logits,
-            heads=_Graph(backbone, [main, *aux], None),
+            train=_Graph(backbone, neck, [main, *aux], align_corners) if self.num_aux else logits,
+            heads=_Graph(backbone, neck, [main, *aux], None),
         )
 
     def forward(self, x):
@@ -128,26 +141,38 @@ class Segmentor(HybridBlock):
 
 
 class _Graph(HybridBlock):
-    """One way through the network: the backbone, some heads, and a resize to the input unless None."""
+    """One way through the network: the backbone, the neck, some heads, and a resize to the input unless None."""
 
-    def __init__(self, backbone, branches, align_corners):
+    def __init__(self, backbone, neck, branches, align_corners):
         super().__init__()
         self.backbone = backbone
-        self._branches = [(branch.inputs, branch.enlarge) for branch in branches]
+        if neck:
+            self.neck = neck.head
+        self._neck_inputs = neck.inputs if neck else ()
+        self._half = any(name in HALF_LEVELS for branch in branches for name in branch.inputs)
+        self._branches = [(branch.inputs, branch.enlarge, branch.extra) for branch in branches]
         self._align_corners = align_corners
         self.heads = nn.HybridSequential()
         self.heads.add(*(branch.head for branch in branches))
 
     def hybrid_forward(self, F, x):
         features = dict(zip(LEVELS, self.backbone(x)), image=x)
+        if self._half:
+            with reuse():
+                features.update(zip(HALF_LEVELS, self.backbone(halve(F, x))))
+        if self._neck_inputs:
+            maps = self.neck(*(features[name] for name in self._neck_inputs))
+            several = isinstance(maps, (list, tuple))
+            features.update({f"neck{i}": x for i, x in enumerate(maps)} if several else {"neck": maps})
         outputs = []
-        for head, (inputs, enlarge) in zip(self.heads._children.values(), self._branches):
-            out = head(*(features[name] for name in inputs))
-            if self._align_corners is not None:
-                if enlarge > 1:
-                    out = resize_like(F, out, out, align_corners=self._align_corners, factor=enlarge)
-                out = resize_like(F, out, x, align_corners=self._align_corners)
-            outputs.append(out)
+        for head, (inputs, enlarge, extra) in zip(self.heads._children.values(), self._branches):
+            logits = head(*(features[name] for name in inputs))
+            for out in logits[: 1 + extra] if isinstance(logits, (list, tuple)) else (logits,):
+                if self._align_corners is not None:
+                    if enlarge > 1:
+                        out = resize_like(F, out, out, align_corners=self._align_corners, factor=enlarge)
+                    out = resize_like(F, out, x, align_corners=self._align_corners)
+                outputs.append(out)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 

@@ -1,29 +1,50 @@
 """Bricks that every model shares."""
 
 from .concat import concat
-from .conv import ConvNormAct, classifier, conv2d
+from .conv import ConvNormAct, SeparableConv, activation, classifier, conv2d
+from .deform import DeformConv
 from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
-from .norm import make_norm, norm_scope, unsynchronised
-from .resize import bicubic_like, global_average, nearest_like, resize_like
+from .mixer import ChannelMixer, TokenMixer, strip_kernels
+from .norm import make_norm, norm_scope, reuse, tell_channels, unsynchronised
+from .resize import bicubic_like, global_average, halve, nearest_like, resize_like, shrink
+from .tokens import to_map, to_tokens
+from .transformer import TransformerBlock, dense, layer_norm
+from .warp import warp
 
 __all__ = [
+    "ChannelMixer",
     "ConvNormAct",
+    "DeformConv",
     "LinearSum",
     "NormConv",
+    "SeparableConv",
+    "TokenMixer",
+    "TransformerBlock",
+    "activation",
     "bicubic_like",
     "classifier",
     "concat",
     "conv2d",
+    "dense",
     "drop_channels",
     "drop_path",
     "drop_path_rates",
     "global_average",
+    "halve",
+    "layer_norm",
     "make_norm",
     "nearest_like",
     "norm_scope",
     "resize_like",
+    "reuse",
     "set_output_stride",
+    "shrink",
+    "strip_kernels",
+    "tell_channels",
+    "to_map",
+    "to_tokens",
     "unsynchronised",
+    "warp",
 ]

@@ -7,7 +7,7 @@ from mxnet.gluon import HybridBlock, nn
 from .init import CLASSIFIER, FAN_IN, fan_in_bias
 from .norm import make_norm
 
-__all__ = ["ConvNormAct", "classifier", "conv2d"]
+__all__ = ["ConvNormAct", "SeparableConv", "activation", "classifier", "conv2d"]
 
 Kernel = Union[int, Tuple[int, int]]
 
@@ -22,7 +22,7 @@ class ConvNormAct(HybridBlock):
     kernel, stride, dilation, groups : int
         As in any convolution; the padding keeps H and W at stride 1 (odd kernels).
     act : str or None
-        An `mxnet.gluon.nn.Activation` name.
+        What `activation` takes.
     init : mxnet.init.Initializer, optional
         Of the convolution's weight; what `initialize` is given when left out.
     """
@@ -45,11 +45,29 @@ class ConvNormAct(HybridBlock):
                 in_channels, channels, kernel, stride=stride, dilation=dilation, groups=groups, bias=False, init=init
             )
             self.norm = make_norm(channels)
-            self.act = nn.Activation(act) if act else None
+            self.act = activation(act) if act else None
 
     def hybrid_forward(self, F, x):
         x = self.norm(self.conv(x))
         return x if self.act is None else self.act(x)
+
+
+class SeparableConv(HybridBlock):
+    """A depthwise, then a 1x1 convolution, each with norm and ReLU (MobileNet; https://arxiv.org/abs/1704.04861)."""
+
+    def __init__(self, in_channels: int, channels: int, kernel: Kernel):
+        super().__init__()
+        with self.name_scope():
+            self.depthwise = ConvNormAct(in_channels, in_channels, kernel, groups=in_channels)
+            self.pointwise = ConvNormAct(in_channels, channels)
+
+    def hybrid_forward(self, F, x):
+        return self.pointwise(self.depthwise(x))
+
+
+def activation(name: str) -> HybridBlock:
+    """What `mxnet.gluon.nn.Activation` takes, or "prelu": one learned slope for all channels."""
+    return nn.PReLU() if name == "prelu" else nn.Activation(name)
 
 
 def conv2d(

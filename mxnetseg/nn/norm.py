@@ -9,7 +9,8 @@ import logging
 import threading
 from typing import Iterator
 
-from mxnet.gluon import HybridBlock, nn
+from mxnet.gluon import Block, HybridBlock, nn
+from mxnet.gluon.contrib.nn import HybridConcurrent
 
 from .. import startup
 from ..errors import MXNetSegError
@@ -22,6 +23,8 @@ __all__ = [
     "check_synchronisation",
     "make_norm",
     "norm_scope",
+    "reuse",
+    "tell_channels",
     "unsynchronised",
     "NORMS",
 ]
@@ -67,7 +70,7 @@ class SyncBatchNorm(BatchNorm):
             running_mean,
             running_var,
             ndev=devices,
-            key=self.prefix,
+            key=self.prefix + getattr(_scope, "use", ""),
             eps=self._kwargs["eps"],
             momentum=self._kwargs["momentum"],
             fix_gamma=self._kwargs["fix_gamma"],
@@ -147,6 +150,21 @@ def norm_scope(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def reuse() -> Iterator[None]:
+    """Inside, layers are called that the same graph has called before: `a = f(x); with reuse(): b = f(y)`.
+
+    Synchronised norms find one another across contexts by a key; two uses under one key would meet each other's
+    statistics, or crash.
+    """
+    before = getattr(_scope, "use", "")
+    _scope.use = before + "again_"
+    try:
+        yield
+    finally:
+        _scope.use = before
+
+
+@contextlib.contextmanager
 def unsynchronised() -> Iterator[None]:
     """Inside, a synchronised norm becomes a plain one."""
     current = getattr(_scope, "norm", BatchNorm)
@@ -160,6 +178,23 @@ def unsynchronised() -> Iterator[None]:
 def make_norm(in_channels: int = 0, **kwargs) -> HybridBlock:
     """A norm layer of the current scope; also what GluonCV's networks take as `norm_layer`."""
     return getattr(_scope, "norm", BatchNorm).make(in_channels, **kwargs)
+
+
+def tell_channels(block: Block, channels: int = 0) -> int:
+    """Tell group norms that were built without a number of channels how many they get.
+
+    Some of GluonCV's networks build their norms so. `block` gets `channels` channels; its children run one after
+    the other, or side by side in a HybridConcurrent. Returns how many channels it puts out.
+    """
+    if isinstance(block, nn.Conv2D):
+        return block._channels
+    if isinstance(block, GroupNorm):
+        block.set_channels(channels)
+    elif isinstance(block, HybridConcurrent):
+        return sum(tell_channels(child, channels) for child in block._children.values())
+    for child in block._children.values():
+        channels = tell_channels(child, channels)
+    return channels
 
 
 def check_synchronisation(contexts) -> None:

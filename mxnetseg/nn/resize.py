@@ -4,7 +4,9 @@ A resize is two matrix products, one per axis. They give what MXNet's and PyTorc
 backward pass of `contrib.BilinearResize2D` is slow on a CPU (docs/performance.md).
 """
 
-__all__ = ["bicubic_like", "global_average", "nearest_like", "resize_like"]
+__all__ = ["bicubic_like", "global_average", "halve", "nearest_like", "resize_like", "shrink"]
+
+MOST = 1024  # rows or columns that `shrink` makes
 
 
 def resize_like(F, x, like, *, align_corners: bool, factor: int = 1):
@@ -16,6 +18,12 @@ def resize_like(F, x, like, *, align_corners: bool, factor: int = 1):
     rows = _bilinear(F, x, like, 2, align_corners, factor)
     columns = _bilinear(F, x, like, 3, align_corners, factor)
     return _resize(F, x, rows, columns)
+
+
+def halve(F, x):
+    """Resize `x` (N, C, h, w) bilinearly, corners aligned, to half its size, rounded down; h and w are 2 or more."""
+    odd = F.slice(x, begin=(None, None, 1, 1), end=(None, None, None, None), step=(None, None, 2, 2))
+    return resize_like(F, x, odd, align_corners=True)
 
 
 def nearest_like(F, x, like):
@@ -36,6 +44,14 @@ def global_average(F, x):
     Not `GlobalAvgPool2D`: the same values, but its backward pass is slow on a CPU (docs/performance.md).
     """
     return F.contrib.AdaptiveAvgPooling2D(x, output_size=1)
+
+
+def shrink(F, x, factor: int):
+    """Average `x` (N, C, h, w) over a grid of floor(h / factor) by floor(w / factor) windows, at least one.
+
+    Windows are those of adaptive average pooling: they overlap where `factor` does not divide h or w.
+    """
+    return _resize(F, x, _windows(F, x, 2, factor), _windows(F, x, 3, factor))
 
 
 def _resize(F, x, rows, columns):
@@ -82,6 +98,29 @@ def _bicubic(F, x, like, axis):
     near = ((a + 2) * distance - (a + 3)) * F.square(distance) + 1
     far = a * (((distance - 5) * distance + 8) * distance - 4)
     return near * (distance <= 1) + far * (distance > 1) * (distance < 2)
+
+
+def _windows(F, x, axis, factor):
+    """The matrix (targets, sources) of adaptive average pooling along `axis`."""
+    sources = F.contrib.arange_like(x, axis=axis)
+    targets = F.contrib.arange_like(_floor_divided(F, sources, factor), axis=0)
+    size, count = F.max(sources) + 1, F.max(targets) + 1
+    # half a step, as above
+    begin = F.floor(F.broadcast_div(F.broadcast_mul(targets, size) + 0.5, count))
+    end = F.broadcast_add(F.broadcast_mul(targets + 1, size), count) - 0.5
+    end = F.floor(F.broadcast_div(end, count))
+    sources = F.expand_dims(sources, 0)
+    begin, end = F.expand_dims(begin, 1), F.expand_dims(end, 1)
+    inside = F.broadcast_greater_equal(sources, begin) * F.broadcast_lesser(sources, end)
+    return F.broadcast_div(inside, end - begin)
+
+
+def _floor_divided(F, steps, factor):
+    """Of n steps, max(1, floor(n / factor)), whatever they hold; no operator may give an empty array on the way."""
+    more = F.concat(steps, F.slice_axis(steps, axis=0, begin=0, end=1), dim=0)
+    quotient = F.slice(more, begin=(None,), end=(None,), step=(factor,))  # q + 1 steps, q = floor(n / factor)
+    many = F.slice_axis(F.tile(quotient, reps=(MOST,)), axis=0, begin=MOST - 1, end=None)  # MOST * q + 1
+    return F.slice(many, begin=(None,), end=(None,), step=(MOST + 1,))  # 1 for q = 0, else q (up to MOST + 1)
 
 
 def _targets(F, like, axis, factor):

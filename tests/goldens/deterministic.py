@@ -21,8 +21,14 @@ def parameter(name, shape):
         value = rng.standard_normal(shape) * 0.05
     elif leaf in ("beta", "running_mean"):
         value = rng.standard_normal(shape) * 0.1
+    elif leaf == "gamma" and shape == (1,):  # a gate
+        value = rng.uniform(0.5, 1.0, shape)
     elif leaf in ("gamma", "running_var"):
         value = rng.uniform(0.5, 1.5, shape)
+    elif leaf == "pos_embed":
+        value = rng.standard_normal(shape) * 0.1
+    elif leaf == "alpha":
+        value = rng.uniform(0.1, 0.4, shape)
     else:
         raise KeyError(name)
     return value.astype("float32")

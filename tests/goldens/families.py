@@ -1,5 +1,6 @@
 """Expected outputs of the original MogaNet, FFNet and DGMN2, and the weights and inputs that they were made with."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -37,6 +38,12 @@ TRAIN = [
     "dgmn2_setr_pup_tiny__train",
     "dgmn2_setr_mla_tiny__train",
 ]
+
+
+def published():
+    """Rows of the papers' tables: recipe, height, width, parameters (millions), flops (billions), tolerance."""
+    with open(Path(__file__).parent / "published.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def model_of(name):

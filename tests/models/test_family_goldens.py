@@ -1,5 +1,7 @@
 """MogaNet, FFNet and DGMN2 answer, and learn, what their originals do, given the same weights."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from mxnet import autograd, nd
@@ -37,12 +39,17 @@ def everything(net, x, keys):
     return {key: value.asnumpy() for key, value in outputs.items() if key in keys}
 
 
+def difference(out, index, value):
+    """Relative L2, and the largest difference relative to the largest value."""
+    ours, value = out.ravel()[index].astype("float64"), value.astype("float64")
+    largest = np.abs(value).max()
+    return np.linalg.norm(ours - value) / np.linalg.norm(value), np.abs(ours - value).max() / largest
+
+
 def check(outputs, found):
     for key, out in outputs.items():
-        index, value = found[key]
-        ours, value = out.ravel()[index].astype("float64"), value.astype("float64")
-        assert np.linalg.norm(ours - value) <= 1e-5 * np.linalg.norm(value), key
-        assert np.abs(ours - value).max() <= 1e-4 * np.abs(value).max(), key
+        relative, most = difference(out, *found[key])
+        assert relative <= 1e-5 and most <= 1e-4, key
 
 
 def loaded(name, meta):
@@ -74,16 +81,16 @@ def test_every_original_output(name):
     check(everything(net, x, found), found)
 
 
-# In float32 a value may fall on the other side of a ReLU's kink, which moves gradients by more than rounding does.
-# With two threads these two are within 5e-3, with one they are not; float64 tells that it is nothing else.
-KINKS = {"moganet_upernet_xtiny__train": 1e-2, "ffnet_upernet_2__train": 1e-2}
+class Step(NamedTuple):
+    """How far a step of training is from the original's: relative differences, and where the worst gradient is."""
+
+    loss: float
+    gradient: float
+    worst: str
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", families.TRAIN)
-def test_one_step_of_training(name, dtype):
+def train_step(name, dtype):
     """Loss and gradients; dropout and drop path off; the mean over all pixels, ignored ones included."""
-    tolerance = KINKS.get(name, 5e-3) if dtype == "float32" else 1e-4
     meta, data = families.read(name)
     options = {"dropout": 0.0} if "setr" not in name else {}
     if name.startswith("ffnet_seg"):
@@ -103,12 +110,13 @@ def test_one_step_of_training(name, dtype):
         losses = [-(nd.pick(nd.log_softmax(out, axis=1), target, axis=1) * valid).mean() for out in outputs]
         total = sum(weight * loss for weight, loss in zip((1.0, 0.4), losses))
     total.backward()
-    assert total.asscalar() == pytest.approx(meta["total_fp64"], rel=1e-5)
+    nd.waitall()  # a static graph writes running statistics without telling the engine
 
     ours = net._collect_params_with_prefix()
     names = translate(state, net.spec)
-    whole, worst = meta["grad_total_norm_fp64"], []
     assert {str(key) for key in data["keys"]} == {n for n, o in names.items() if o and ours[o].grad_req != "null"}
+    _check_running_means(ours, net.spec, data)
+    whole, errors = meta["grad_total_norm_fp64"], []
     for key, norm, index, value in zip(data["keys"], data["grad_norm_fp64"], data["grad_idx"], data["grad_val_fp64"]):
         gradient = ours[names[str(key)]].grad().asnumpy().astype("float64")
         length = np.linalg.norm(gradient)
@@ -117,14 +125,30 @@ def test_one_step_of_training(name, dtype):
             continue
         floor = max(norm, 1e-6 * whole)
         least = np.maximum(np.abs(value), floor / np.sqrt(gradient.size))
-        error = max(abs(length - norm) / floor, (np.abs(gradient.ravel()[index] - value) / least).max())
-        worst.append((error, str(key)))
-    assert max(worst)[0] <= tolerance, sorted(worst)[-3:]
+        errors.append(
+            (max(abs(length - norm) / floor, (np.abs(gradient.ravel()[index] - value) / least).max()), str(key))
+        )
+    return Step(abs(total.asscalar() - meta["total_fp64"]) / abs(meta["total_fp64"]), *max(errors))
 
-    renamed = translate({f"{key}.running_mean": None for key in data["bn_keys"]}, net.spec)
+
+def _check_running_means(ours, spec, data):
+    renamed = translate({f"{key}.running_mean": None for key in data["bn_keys"]}, spec)
     for key, index, mean in zip(data["bn_keys"], data["bn_idx"], data["bn_running_mean_after"]):
         running = ours[renamed[f"{key}.running_mean"]].data().asnumpy()[index]
         np.testing.assert_allclose(running, mean, rtol=1e-3, atol=1e-4)
+
+
+# In float32 a value may fall on the other side of a ReLU's kink, which moves gradients by more than rounding does.
+# With two threads these two are within 5e-3, with one they are not; float64 tells that it is nothing else.
+KINKS = {"moganet_upernet_xtiny__train": 1e-2, "ffnet_upernet_2__train": 1e-2}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", families.TRAIN)
+def test_one_step_of_training(name, dtype):
+    step = train_step(name, dtype)
+    assert step.loss <= 1e-5
+    assert step.gradient <= (KINKS.get(name, 5e-3) if dtype == "float32" else 1e-4), step.worst
 
 
 def test_running_variance_is_mxnets():

@@ -1,5 +1,7 @@
 """What every network of the zoo promises: sizes, auxiliary outputs, compiled or not, gradients, rebuilding."""
 
+import json
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -8,12 +10,25 @@ from mxnet import autograd
 from mxnetseg import create_model, list_backbones, list_models
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.models import Branch, Segmentor
+from mxnetseg.nn import norm
 
-SMALL = {  # options that make a model small
+SMALL = {  # options that make a model small; its backbone where it has its own
+    "acfnet": dict(width=16),
+    "alignseg": dict(width=16),
+    "attanet": dict(width=16),
+    "canet": dict(channels=16),
+    "canet_v2": dict(channels=16),
+    "denseaspp": dict(width=16),
+    "eprnet": dict(backbone="eprnet"),
+    "fapn": dict(channels=16, width=16),
     "ffnet": dict(width=16, depth=1, ratio=1, kernel=5),
+    "gffnet": dict(width=16),
+    "seenet": dict(width=16),
     "semantic_fpn": dict(channels=16, width=16),
     "setr_mla": dict(width=16),
     "setr_pup": dict(width=16),
+    "swiftnet": dict(width=16),
+    "swiftnet_pr": dict(width=16),
     "upernet": dict(channels=16),
 }
 SIZES = [(64, 64), (65, 129), (97, 161), (33, 40), (64, 64)]
@@ -21,8 +36,8 @@ SIZES = [(64, 64), (65, 129), (97, 161), (33, 40), (64, 64)]
 
 def build(name, **kwargs):
     mx.random.seed(0)
-    kwargs = {**SMALL.get(name, {}), **kwargs}
-    net = create_model(name, backbone="mobilenet_v2_0_25", num_classes=5, **kwargs)
+    kwargs = {"backbone": "mobilenet_v2_0_25", **SMALL.get(name, {}), **kwargs}
+    net = create_model(name, num_classes=5, **kwargs)
     net.initialize(mx.init.Xavier())
     return net
 
@@ -62,6 +77,9 @@ def test_training_with_sizes_that_change(name, static):
 @pytest.mark.parametrize("norm", ["bn", "gn"])
 def test_every_parameter_gets_a_gradient_and_a_step_lowers_the_loss(name, norm):
     net = build(name, aux=True, norm=norm)
+    for parameter in net.collect_params().values():
+        if parameter.shape == (1,):  # a gate that starts closed lets no gradient through
+            parameter.set_data(mx.nd.ones(1))
     x, target = batch(64, 96, n=2), batch(64, 96, n=2).mean(axis=1, keepdims=True)
     trainer = mx.gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 1e-4})
     losses = []
@@ -96,7 +114,9 @@ def test_auxiliary_outputs_only_while_recording(name):
         assert isinstance(plain(x), mx.nd.NDArray)
 
 
-@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2_0_25"])
+@pytest.mark.parametrize(
+    "backbone", ["densenet121", "mobilenet_v2_0_25", "resnest14", "resnet18", "xception39", "xception65"]
+)
 @pytest.mark.parametrize("stride", [8, 16, 32])
 def test_output_stride(backbone, stride):
     net = create_model("fcn", backbone=backbone, output_stride=stride)
@@ -161,6 +181,11 @@ def test_bad_arguments(kwargs, message):
         create_model("fcn", **kwargs)
 
 
+def test_a_model_with_its_own_backbone_refuses_others():
+    with pytest.raises(MXNetSegError, match="eprnet can't be built on resnet18; its backbone is eprnet or"):
+        create_model("eprnet", backbone="resnet18")
+
+
 @pytest.mark.parametrize("shape", [(3, 64, 64), (1, 1, 64, 64), (1, 4, 64, 64), (0, 3, 64, 64)])
 def test_inputs_that_are_no_rgb_batch_are_refused(shape):
     net = build("fcn")
@@ -181,8 +206,9 @@ def test_all_shapes_are_known_before_the_first_call():
         assert all(0 not in p.shape for p in net.collect_params().values())
 
 
-def test_export_and_symbol(tmp_path):
-    net = build("bisenet", aux=True)
+@pytest.mark.parametrize("name", list_models())
+def test_export_and_symbol(name, tmp_path):
+    net = build(name, aux=True)
     net.hybridize()
     x = batch(64, 96)
     expected = net(x).asnumpy()
@@ -193,6 +219,17 @@ def test_export_and_symbol(tmp_path):
     np.testing.assert_allclose(loaded(x).asnumpy(), expected, rtol=1e-4, atol=1e-5)
     assert not [name for name in loaded.collect_params() if "aux_heads" in name]
     assert net(mx.sym.var("data")).list_outputs()
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_synchronised_norms_have_one_key_per_use(name, monkeypatch):
+    """Two uses under one key would mix their statistics between contexts."""
+    net = build(name, aux=True, norm="syncbn")
+    monkeypatch.setattr(norm.SyncBatchNorm, "_devices", lambda self: 2)
+    graph = mx.sym.Group(list(net._graphs.train(mx.sym.var("data"))))
+    nodes = json.loads(graph.tojson())["nodes"]
+    keys = [node["attrs"]["key"] for node in nodes if node["op"] == "_contrib_SyncBatchNorm"]
+    assert keys and len(set(keys)) == len(keys)
 
 
 def test_parameters_survive_plain_gluon_files(tmp_path):

@@ -4,6 +4,7 @@ tests/goldens/families/deform_unfold.npz: values of DGMN2's own CUDA functions c
 """
 
 import hashlib
+import importlib.util
 import logging
 import os
 import subprocess
@@ -421,6 +422,13 @@ def test_symbolic_shapes(operators):
     assert "axes" not in str(caught.value).split("Stack trace")[0]
 
 
+def test_foreign_attributes_are_ignored(operators):
+    with mx.AttrScope(ctx_group="dev1", __padding__="wide"):
+        symbol = ops.deform_unfold(mx.sym, mx.sym.var("x"), mx.sym.var("offset"))
+    assert symbol.infer_shape(x=(1, 2, 3, 4), offset=(1, 18, 3, 4))[1] == [(1, 18, 12)]
+    assert nd.mxnetseg_deform_unfold(nd.ones((1, 2, 3, 4)), nd.zeros((1, 18, 3, 4)), colour="red").shape == (1, 18, 12)
+
+
 def test_bad_arrays(operators):
     x = nd.zeros((1, 2, 5, 5))
     with pytest.raises(MXNetSegError, match=r"offset is \(1, 18, 4, 5\), but must be \(1, 18, 5, 5\)"):
@@ -544,6 +552,17 @@ def test_cuda_kernels_compile(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert target.stat().st_size > 10_000
+
+
+def test_cuda_kernels_emulated(operators, tmp_path, monkeypatch):
+    """The kernels' C++ on the CPU; tools/gpu/check_kernels.py has more of it."""
+    spec = importlib.util.spec_from_file_location("check_kernels", ROOT / "tools" / "gpu" / "check_kernels.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    cases = [tool.Unfold(1, 9, 5, 4, padding=2, dilation=2, stride=2), tool.Attention(1, 2, 40, 3, 4)]
+    monkeypatch.setattr(tool, "CHECKS", cases)
+    device = tool.Device(tool.compile_kernels(tmp_path, emulate=True))
+    assert tool.check(device) == 0
 
 
 def test_the_command(first_builds, monkeypatch, capsys):

@@ -35,44 +35,6 @@ inline int threads() {
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// The sampling rule
-
-// Bilinear weights of one sample, along y (top, bottom) and x (left, right), and which of the neighbours exist.
-// All are 0 where the sample does not count; indices are always valid.
-template <typename T>
-struct Sample {
-  T top, bottom, left, right;
-  T has_top, has_bottom, has_left, has_right; // 0 or 1
-  int32_t row0, row1, column0, column1;
-};
-
-template <typename T>
-inline Sample<T> locate(T y, T x, int height, int width) {
-  // a NaN compares false, and so counts as outside
-  const bool counts = (y > T(-1)) & (y < T(height)) & (x > T(-1)) & (x < T(width));
-  // what does not count reads the pixel next to it, times 0; max(0, NaN) is 0
-  const T at_y = counts ? y : std::min(std::max(T(0), y), T(height - 1));
-  const T at_x = counts ? x : std::min(std::max(T(0), x), T(width - 1));
-  const T row = std::floor(at_y), column = std::floor(at_x), one = counts ? T(1) : T(0);
-  const int32_t top = static_cast<int32_t>(row), left = static_cast<int32_t>(column);
-  Sample<T> s;
-  s.has_top = top >= 0 ? one : T(0);
-  s.has_bottom = top + 1 < height ? one : T(0);
-  s.has_left = left >= 0 ? one : T(0);
-  s.has_right = left + 1 < width ? one : T(0);
-  const T down = at_y - row, across = at_x - column;
-  s.top = s.has_top * (T(1) - down);
-  s.bottom = s.has_bottom * down;
-  s.left = s.has_left * (T(1) - across);
-  s.right = s.has_right * across;
-  s.row0 = top < 0 ? 0 : top;
-  s.row1 = top + 1 < height ? top + 1 : height - 1;
-  s.column0 = left < 0 ? 0 : left;
-  s.column1 = left + 1 < width ? left + 1 : width - 1;
-  return s;
-}
-
-// ---------------------------------------------------------------------------------------------------------------
 // Vectors of 64 bytes: one register with AVX512, several of a narrower machine
 
 template <typename T>
@@ -82,6 +44,7 @@ struct Simd {
   typedef T half __attribute__((vector_size(32)));
   typedef T quarter __attribute__((vector_size(16)));
   static constexpr int lanes = 64 / sizeof(T);
+  typedef int32_t index __attribute__((vector_size(256 / sizeof(T))));  // as many lanes
 };
 
 template <typename T>
@@ -94,8 +57,9 @@ inline void store(T* to, typename Simd<T>::vector value) {
   *reinterpret_cast<typename Simd<T>::unaligned*>(to) = value;
 }
 
+// The sum of the four quarters of v.
 template <typename T>
-inline T sum(typename Simd<T>::vector v) {
+inline typename Simd<T>::quarter fold(typename Simd<T>::vector v) {
   typename Simd<T>::half low, high;
   std::memcpy(&low, &v, 32);
   std::memcpy(&high, reinterpret_cast<const char*>(&v) + 32, 32);
@@ -103,10 +67,34 @@ inline T sum(typename Simd<T>::vector v) {
   typename Simd<T>::quarter first, second;
   std::memcpy(&first, &low, 16);
   std::memcpy(&second, reinterpret_cast<const char*>(&low) + 16, 16);
-  first += second;
+  return first + second;
+}
+
+template <typename T>
+inline T sum(typename Simd<T>::vector v) {
+  const typename Simd<T>::quarter folded = fold<T>(v);
   T total = 0;
-  for (unsigned i = 0; i < 16 / sizeof(T); ++i) total += first[i];
+  for (unsigned i = 0; i < 16 / sizeof(T); ++i) total += folded[i];
   return total;
+}
+
+// The sums of four vectors at once.
+#if defined(__clang__) || __GNUC__ >= 12
+inline void sums(const Simd<float>::vector* v, float* totals) {
+  const Simd<float>::quarter a = fold<float>(v[0]), b = fold<float>(v[1]), c = fold<float>(v[2]), d = fold<float>(v[3]);
+  const Simd<float>::quarter ab = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Simd<float>::quarter cd = __builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  const Simd<float>::quarter all =
+      __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+  std::memcpy(totals, &all, sizeof all);
+}
+#else
+inline void sums(const Simd<float>::vector* v, float* totals) {
+  for (int i = 0; i < 4; ++i) totals[i] = sum<float>(v[i]);
+}
+#endif
+inline void sums(const Simd<double>::vector* v, double* totals) {
+  for (int i = 0; i < 4; ++i) totals[i] = sum<double>(v[i]);
 }
 
 // e^x for x <= 0. Unlike the library's it becomes vector code; error below 2 units in the last place.
@@ -130,15 +118,70 @@ inline float exponential(float x) {
 inline double exponential(double x) { return std::exp(x); }
 
 // ---------------------------------------------------------------------------------------------------------------
+// The sampling rule
+
+// N samples: bilinear weights along y (top, bottom) and x (left, right), which of the neighbours exist (0 or 1), and
+// the neighbours' pixels in the order top left, top right, bottom left, bottom right. Where a sample does not count
+// all weights are 0; pixels are always valid.
+template <typename T, int N>
+struct Samples {
+  alignas(64) T top[N], bottom[N], left[N], right[N];
+  alignas(64) T has_top[N], has_bottom[N], has_left[N], has_right[N];
+  alignas(64) int32_t pixel[4][N];
+};
+
+template <typename T, int N>
+inline void locate(const T* y, const T* x, int height, int width, Samples<T, N>* samples) {
+  typedef typename Simd<T>::vector Vector;
+  typedef typename Simd<T>::index Index;
+  constexpr int lanes = Simd<T>::lanes;
+  static_assert(N % lanes == 0, "whole vectors only");
+  const Vector zero = {}, one = zero + T(1), rows = zero + T(height), columns = zero + T(width);
+  const Index none = {}, last_row = none + (height - 1), last_column = none + (width - 1);
+  for (int i = 0; i < N; i += lanes) {
+    Vector at_y = load(y + i), at_x = load(x + i);
+    // a NaN compares false, and so counts as outside
+    const Vector counts = (at_y > -one ? one : zero) * (at_y < rows ? one : zero) * (at_x > -one ? one : zero) *
+                          (at_x < columns ? one : zero);
+    // what does not count reads a pixel nearby, times 0
+    at_y = at_y > -one ? at_y : -one;
+    at_x = at_x > -one ? at_x : -one;
+    at_y = at_y < rows ? at_y : rows;
+    at_x = at_x < columns ? at_x : columns;
+    Vector row = __builtin_convertvector(__builtin_convertvector(at_y, Index), Vector);  // towards 0
+    Vector column = __builtin_convertvector(__builtin_convertvector(at_x, Index), Vector);
+    row = row > at_y ? row - one : row;
+    column = column > at_x ? column - one : column;
+    const Vector down = at_y - row, across = at_x - column;
+    const Vector has_top = row >= zero ? counts : zero, has_bottom = row < rows - one ? counts : zero;
+    const Vector has_left = column >= zero ? counts : zero, has_right = column < columns - one ? counts : zero;
+    store(samples->has_top + i, has_top);
+    store(samples->has_bottom + i, has_bottom);
+    store(samples->has_left + i, has_left);
+    store(samples->has_right + i, has_right);
+    store(samples->top + i, has_top * (one - down));
+    store(samples->bottom + i, has_bottom * down);
+    store(samples->left + i, has_left * (one - across));
+    store(samples->right + i, has_right * across);
+    const Index top = __builtin_convertvector(row, Index), left = __builtin_convertvector(column, Index);
+    Index row0 = top > none ? top : none, row1 = top + 1;
+    Index column0 = left > none ? left : none, column1 = left + 1;
+    row0 = (row0 < last_row ? row0 : last_row) * width;
+    row1 = (row1 < last_row ? row1 : last_row) * width;
+    column0 = column0 < last_column ? column0 : last_column;
+    column1 = column1 < last_column ? column1 : last_column;
+    const Index pixels[4] = {row0 + column0, row0 + column1, row1 + column0, row1 + column1};
+    for (int c = 0; c < 4; ++c) std::memcpy(samples->pixel[c] + i, &pixels[c], sizeof pixels[c]);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
 // Attention. Maps are channels last: q, k, v (batch, height, width, heads*channels).
 
-// The nine samples of one pixel and head; corners in the order top left, top right, bottom left, bottom right.
+// The nine samples of one pixel and head, and the weights of their corners.
 template <typename T>
-struct Window {
+struct Window : Samples<T, kPadded> {
   alignas(64) T weight[4][kPadded];
-  alignas(64) T along_y[4][kPadded]; // derivatives of the weights
-  alignas(64) T along_x[4][kPadded];
-  alignas(64) int32_t pixel[4][kPadded];
 };
 
 template <typename T>
@@ -148,25 +191,14 @@ inline void locate_window(const T* offset, int row, int column, const Geometry& 
     y[t] = T(row - g.padding + t / 3 * g.dilation) + offset[2 * t];
     x[t] = T(column - g.padding + t % 3 * g.dilation) + offset[2 * t + 1];
   }
+  Window<T>& w = *window;
+  locate<T, kPadded>(y, x, g.height, g.width, &w);
 #pragma omp simd
   for (int t = 0; t < kPadded; ++t) {
-    const Sample<T> s = locate(y[t], x[t], g.height, g.width);
-    window->weight[0][t] = s.top * s.left;
-    window->weight[1][t] = s.top * s.right;
-    window->weight[2][t] = s.bottom * s.left;
-    window->weight[3][t] = s.bottom * s.right;
-    window->along_y[0][t] = -s.has_top * s.left;
-    window->along_y[1][t] = -s.has_top * s.right;
-    window->along_y[2][t] = s.has_bottom * s.left;
-    window->along_y[3][t] = s.has_bottom * s.right;
-    window->along_x[0][t] = -s.top * s.has_left;
-    window->along_x[1][t] = s.top * s.has_right;
-    window->along_x[2][t] = -s.bottom * s.has_left;
-    window->along_x[3][t] = s.bottom * s.has_right;
-    window->pixel[0][t] = s.row0 * g.width + s.column0;
-    window->pixel[1][t] = s.row0 * g.width + s.column1;
-    window->pixel[2][t] = s.row1 * g.width + s.column0;
-    window->pixel[3][t] = s.row1 * g.width + s.column1;
+    w.weight[0][t] = w.top[t] * w.left[t];
+    w.weight[1][t] = w.top[t] * w.right[t];
+    w.weight[2][t] = w.bottom[t] * w.left[t];
+    w.weight[3][t] = w.bottom[t] * w.right[t];
   }
 }
 
@@ -255,12 +287,17 @@ inline void softmax(T* logits, T* p) {
   for (int t = 0; t < kPadded; ++t) p[t] /= total;
 }
 
+// Rows of the map that a thread takes at a time: neighbouring rows sample the same pixels.
+inline int rows_at_a_time(int64_t rows) {
+  return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(16, rows / (4 * threads()))));
+}
+
 template <typename T>
 void attention_forward(const Geometry& g, T scale, const T* q, const T* k, const T* v, const T* offset,
                        const T* position, T* out) {
   const int64_t pixels = int64_t(g.height) * g.width, step = int64_t(g.heads) * g.channels;
   const int64_t rows = g.batch * g.height;
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic, rows_at_a_time(rows))
   for (int64_t line = 0; line < rows; ++line) {
     const int row = static_cast<int>(line % g.height);
     const int64_t image = line / g.height * pixels;
@@ -294,16 +331,27 @@ void attention_forward(const Geometry& g, T scale, const T* q, const T* k, const
   }
 }
 
-// products[c] += <a, corner c of tap t> over N vectors of channels
+// products[c][t] += <a, corner c of tap t> over N vectors of channels
 template <int N, typename T>
-inline void add_corner_products(const T* a, const T* map, int64_t step, const Window<T>& window, int t,
-                                typename Simd<T>::vector* products) {
+inline void add_corner_products(const T* a, const T* map, int64_t step, const Window<T>& window,
+                                T (*products)[kPadded]) {
   constexpr int lanes = Simd<T>::lanes;
+  typename Simd<T>::vector value[N];
 #pragma GCC unroll 4
-  for (int c = 0; c < 4; ++c) {
-    const T* corner = map + window.pixel[c][t] * step;
+  for (int n = 0; n < N; ++n) value[n] = load(a + n * lanes);
+  for (int t = 0; t < kTaps; ++t) {
+    typename Simd<T>::vector totals[4];
 #pragma GCC unroll 4
-    for (int n = 0; n < N; ++n) products[c] += load(a + n * lanes) * load(corner + n * lanes);
+    for (int c = 0; c < 4; ++c) {
+      const T* corner = map + window.pixel[c][t] * step;
+      totals[c] = value[0] * load(corner);
+#pragma GCC unroll 4
+      for (int n = 1; n < N; ++n) totals[c] += value[n] * load(corner + n * lanes);
+    }
+    T four[4];
+    sums(totals, four);
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; ++c) products[c][t] += four[c];
   }
 }
 
@@ -311,19 +359,15 @@ inline void add_corner_products(const T* a, const T* map, int64_t step, const Wi
 template <typename T>
 inline void corner_products(const T* a, const T* map, int64_t step, int channels, const Window<T>& window,
                             T (*products)[kPadded]) {
-  for (int t = 0; t < kTaps; ++t) {
-    typename Simd<T>::vector totals[4] = {};
-    T left[4] = {};
-    over_channels<T>(
-        0, channels, [&](int j) { add_corner_products<4>(a + j, map + j, step, window, t, totals); },
-        [&](int j) { add_corner_products<1>(a + j, map + j, step, window, t, totals); },
-        [&](int begin) {
+  for (int c = 0; c < 4; ++c) std::fill(products[c], products[c] + kPadded, T(0));
+  over_channels<T>(
+      0, channels, [&](int j) { add_corner_products<4>(a + j, map + j, step, window, products); },
+      [&](int j) { add_corner_products<1>(a + j, map + j, step, window, products); },
+      [&](int begin) {
+        for (int t = 0; t < kTaps; ++t)
           for (int c = 0; c < 4; ++c)
-            for (int j = begin; j < channels; ++j) left[c] += a[j] * map[window.pixel[c][t] * step + j];
-        });
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; ++c) products[c][t] = sum<T>(totals[c]) + left[c];
-  }
+            for (int j = begin; j < channels; ++j) products[c][t] += a[j] * map[window.pixel[c][t] * step + j];
+      });
 }
 
 // What the scatter of the backward pass needs of the softmax, and the rows it will touch, per pixel and head.
@@ -404,7 +448,7 @@ void attention_backward(const Geometry& g, T scale, const T* grad, const T* q, c
   const int64_t pixels = int64_t(g.height) * g.width, step = int64_t(g.heads) * g.channels;
   const int64_t rows = g.batch * g.height;
   // 1. per pixel and head: everything but k's and v's gradients, which other pixels add to as well
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic, rows_at_a_time(rows))
   for (int64_t line = 0; line < rows; ++line) {
     const int row = static_cast<int>(line % g.height);
     const int64_t image = line / g.height * pixels;
@@ -442,14 +486,14 @@ void attention_backward(const Geometry& g, T scale, const T* grad, const T* q, c
           saved[t] = p[t];
           saved[kTaps + t] = share[t];
         }
+#pragma omp simd
         for (int t = 0; t < kPadded; ++t) {
-          along_y[t] = 0;
-          along_x[t] = 0;
-          for (int c = 0; c < 4; ++c) {
-            const T slope = share[t] * of_k[c][t] + p[t] * of_v[c][t];
-            along_y[t] += window.along_y[c][t] * slope;
-            along_x[t] += window.along_x[c][t] * slope;
-          }
+          T slope[4];  // of the result along the weight of each corner
+          for (int c = 0; c < 4; ++c) slope[c] = share[t] * of_k[c][t] + p[t] * of_v[c][t];
+          along_y[t] = window.has_bottom[t] * (window.left[t] * slope[2] + window.right[t] * slope[3]) -
+                       window.has_top[t] * (window.left[t] * slope[0] + window.right[t] * slope[1]);
+          along_x[t] = window.has_right[t] * (window.top[t] * slope[1] + window.bottom[t] * slope[3]) -
+                       window.has_left[t] * (window.top[t] * slope[0] + window.bottom[t] * slope[2]);
         }
         for (int t = 0; t < kTaps; ++t) {
           grad_offset[item * 2 * kTaps + 2 * t] = along_y[t];
@@ -502,36 +546,26 @@ constexpr int kTile = 128; // output positions whose samples are located togethe
 
 template <typename T>
 struct Tile {
-  alignas(64) T top[kTaps][kTile], bottom[kTaps][kTile], left[kTaps][kTile], right[kTaps][kTile];
-  alignas(64) T has_top[kTaps][kTile], has_bottom[kTaps][kTile], has_left[kTaps][kTile], has_right[kTaps][kTile];
-  alignas(64) int32_t pixel[4][kTaps][kTile];
+  Samples<T, kTile> taps[kTaps];
 };
 
 template <typename T>
 inline void locate_tile(const T* offset, int64_t begin, int count, const Geometry& g, Tile<T>* tile) {
   const int64_t positions = int64_t(g.out_height) * g.out_width;
+  alignas(64) T y[kTile] = {}, x[kTile] = {}, rows[kTile], columns[kTile];
+  for (int i = 0; i < count; ++i) {
+    rows[i] = T((begin + i) / g.out_width * g.stride - g.padding);
+    columns[i] = T((begin + i) % g.out_width * g.stride - g.padding);
+  }
   for (int t = 0; t < kTaps; ++t) {
     const T* along_y = offset + 2 * t * positions + begin;
     const T* along_x = along_y + positions;
-#pragma omp simd
+    const T down = T(t / 3 * g.dilation), across = T(t % 3 * g.dilation);
     for (int i = 0; i < count; ++i) {
-      const int row = static_cast<int>(begin + i) / g.out_width, column = static_cast<int>(begin + i) % g.out_width;
-      const T y = T(row * g.stride - g.padding + t / 3 * g.dilation) + along_y[i];
-      const T x = T(column * g.stride - g.padding + t % 3 * g.dilation) + along_x[i];
-      const Sample<T> s = locate(y, x, g.height, g.width);
-      tile->top[t][i] = s.top;
-      tile->bottom[t][i] = s.bottom;
-      tile->left[t][i] = s.left;
-      tile->right[t][i] = s.right;
-      tile->has_top[t][i] = s.has_top;
-      tile->has_bottom[t][i] = s.has_bottom;
-      tile->has_left[t][i] = s.has_left;
-      tile->has_right[t][i] = s.has_right;
-      tile->pixel[0][t][i] = s.row0 * g.width + s.column0;
-      tile->pixel[1][t][i] = s.row0 * g.width + s.column1;
-      tile->pixel[2][t][i] = s.row1 * g.width + s.column0;
-      tile->pixel[3][t][i] = s.row1 * g.width + s.column1;
+      y[i] = (rows[i] + down) + along_y[i];
+      x[i] = (columns[i] + across) + along_x[i];
     }
+    locate<T, kTile>(y, x, g.height, g.width, &tile->taps[t]);
   }
 }
 
@@ -548,13 +582,14 @@ void unfold_forward(const Geometry& g, const T* x, const T* offset, T* out) {
     for (int channel = 0; channel < g.channels; ++channel) {
       const T* map = x + (image * g.channels + channel) * pixels;
       for (int t = 0; t < kTaps; ++t) {
+        const Samples<T, kTile>& s = tile.taps[t];
         T* to = out + ((image * g.channels + channel) * kTaps + t) * positions + begin;
 #pragma omp simd
         for (int i = 0; i < count; ++i) {
-          to[i] = tile.top[t][i] * (tile.left[t][i] * map[tile.pixel[0][t][i]] +
-                                    tile.right[t][i] * map[tile.pixel[1][t][i]]) +
-                  tile.bottom[t][i] * (tile.left[t][i] * map[tile.pixel[2][t][i]] +
-                                       tile.right[t][i] * map[tile.pixel[3][t][i]]);
+          to[i] = s.top[i] * (s.left[i] * map[s.pixel[0][i]] +
+                                    s.right[i] * map[s.pixel[1][i]]) +
+                  s.bottom[i] * (s.left[i] * map[s.pixel[2][i]] +
+                                       s.right[i] * map[s.pixel[3][i]]);
         }
       }
     }
@@ -573,6 +608,7 @@ void unfold_backward(const Geometry& g, const T* grad, const T* x, const T* offs
     Tile<T> tile;
     locate_tile(offset + image * 2 * kTaps * positions, begin, count, g, &tile);
     for (int t = 0; t < kTaps; ++t) {
+      const Samples<T, kTile>& s = tile.taps[t];
       T* along_y = grad_offset + (image * 2 * kTaps + 2 * t) * positions + begin;
       T* along_x = along_y + positions;
       std::fill(along_y, along_y + count, T(0));
@@ -582,12 +618,12 @@ void unfold_backward(const Geometry& g, const T* grad, const T* x, const T* offs
         const T* from = grad + ((image * g.channels + channel) * kTaps + t) * positions + begin;
 #pragma omp simd
         for (int i = 0; i < count; ++i) {
-          const T v0 = map[tile.pixel[0][t][i]], v1 = map[tile.pixel[1][t][i]];
-          const T v2 = map[tile.pixel[2][t][i]], v3 = map[tile.pixel[3][t][i]];
-          along_y[i] += from[i] * (tile.has_bottom[t][i] * (tile.left[t][i] * v2 + tile.right[t][i] * v3) -
-                                   tile.has_top[t][i] * (tile.left[t][i] * v0 + tile.right[t][i] * v1));
-          along_x[i] += from[i] * (tile.has_right[t][i] * (tile.top[t][i] * v1 + tile.bottom[t][i] * v3) -
-                                   tile.has_left[t][i] * (tile.top[t][i] * v0 + tile.bottom[t][i] * v2));
+          const T v0 = map[s.pixel[0][i]], v1 = map[s.pixel[1][i]];
+          const T v2 = map[s.pixel[2][i]], v3 = map[s.pixel[3][i]];
+          along_y[i] += from[i] * (s.has_bottom[i] * (s.left[i] * v2 + s.right[i] * v3) -
+                                   s.has_top[i] * (s.left[i] * v0 + s.right[i] * v1));
+          along_x[i] += from[i] * (s.has_right[i] * (s.top[i] * v1 + s.bottom[i] * v3) -
+                                   s.has_left[i] * (s.top[i] * v0 + s.bottom[i] * v2));
         }
       }
     }
@@ -608,13 +644,14 @@ void unfold_backward(const Geometry& g, const T* grad, const T* x, const T* offs
       for (int channel = first; channel < last; ++channel) {
         T* map = grad_x + (image * g.channels + channel) * pixels;
         for (int t = 0; t < kTaps; ++t) {
+          const Samples<T, kTile>& s = tile.taps[t];
           const T* from = grad + ((image * g.channels + channel) * kTaps + t) * positions + begin;
           for (int i = 0; i < count; ++i) {
-            const T top = tile.top[t][i] * from[i], bottom = tile.bottom[t][i] * from[i];
-            map[tile.pixel[0][t][i]] += top * tile.left[t][i];
-            map[tile.pixel[1][t][i]] += top * tile.right[t][i];
-            map[tile.pixel[2][t][i]] += bottom * tile.left[t][i];
-            map[tile.pixel[3][t][i]] += bottom * tile.right[t][i];
+            const T top = s.top[i] * from[i], bottom = s.bottom[i] * from[i];
+            map[s.pixel[0][i]] += top * s.left[i];
+            map[s.pixel[1][i]] += top * s.right[i];
+            map[s.pixel[2][i]] += bottom * s.left[i];
+            map[s.pixel[3][i]] += bottom * s.right[i];
           }
         }
       }

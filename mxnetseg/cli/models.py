@@ -1,0 +1,85 @@
+"""mxnetseg models"""
+
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+from .options import add_quiet, write_json
+
+HELP = "List the models of the zoo: usual backbone, parameters, FLOPs, paper."
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help="models to list; all when left out")
+    parser.add_argument(
+        "--shape", type=int, nargs="+", default=[512], metavar="N", help="image for FLOPs: side, or height and width"
+    )
+    parser.add_argument("--backbones", action="store_true", help="list the backbones instead")
+    parser.add_argument("--json", metavar="FILE", help="write the table to a file as well")
+    parser.add_argument("--overwrite", action="store_true", help="write over a file that is there already")
+    add_quiet(parser)
+
+
+def run(args) -> int:
+    from tabulate import tabulate
+
+    from ..engine.predictions import check_free
+
+    if args.json:
+        check_free([Path(args.json)], args.overwrite)
+    rows = _backbones() if args.backbones else _models(args)
+    print(tabulate(rows, headers="keys", disable_numparse=True))
+    if args.json:
+        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
+        write_json(Path(args.json), rows)
+    return 0
+
+
+def _backbones():
+    from ..registry import BACKBONES, list_backbones
+
+    entries = [BACKBONES[name] for name in list_backbones()]
+    return [
+        {
+            "backbone": entry.name,
+            "output strides": ", ".join(map(str, entry.output_strides)),
+            "classes": entry.num_classes,
+            "ImageNet weights": entry.store_name or "convert",
+        }
+        for entry in entries
+    ]
+
+
+def _models(args):
+    from ..names import lookup
+    from ..registry import MODELS, list_models
+
+    known = list_models()
+    names = [lookup("model", name, MODELS).name for name in args.names] or known
+    return zoo(names, args.shape, args.quiet)
+
+
+def zoo(names: Optional[Sequence[str]] = None, shape: Sequence[int] = (512,), quiet: bool = True) -> List[Dict]:
+    """A row of facts for each of the models, each on its usual backbone; all models when `names` is left out."""
+    from tqdm import tqdm
+
+    from ..flops import count, short
+    from ..registry import MODELS, create_model, list_models
+
+    rows = []
+    for name in tqdm(names or list_models(), unit="model", leave=False, disable=quiet):
+        entry = MODELS[name]
+        net = create_model(name, norm="syncbn")  # as published tables count: synchronised norms are free
+        found = count(net, tuple(shape) if shape[1:] else shape[0])
+        rows.append(
+            {
+                "model": name,
+                "usual backbone": net.spec["backbone"],
+                "others": ", ".join(entry.backbones[1:]) if entry.backbones else "any",
+                "output stride": net.spec["output_stride"],
+                "classes": net.spec["num_classes"],
+                "parameters": short(found.parameters, "M"),
+                "FLOPs": short(found.flops, "G"),
+                "paper": entry.paper,
+            }
+        )
+    return rows

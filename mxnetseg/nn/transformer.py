@@ -1,0 +1,49 @@
+"""The block that vision transformers are made of (Vaswani et al., 2017; Dosovitskiy et al., 2021), norms first."""
+
+from mxnet.gluon import HybridBlock, nn
+
+from .init import TRUNCATED
+
+__all__ = ["TransformerBlock", "dense", "layer_norm"]
+
+
+class TransformerBlock(HybridBlock):
+    """Attention, then a two-layer perceptron, each behind a norm and residual: (N, ..., channels) -> the same.
+
+    Parameters
+    ----------
+    attention : HybridBlock
+        (N, ..., channels) -> the same.
+    width : int
+        Hidden channels of the perceptron.
+    drop : HybridBlock
+        What both residual branches pass: dropout, or drop path.
+    dropout : float
+        Of the hidden channels.
+    """
+
+    def __init__(self, attention: HybridBlock, channels: int, width: int, *, drop: HybridBlock, dropout: float = 0.0):
+        super().__init__()
+        with self.name_scope():
+            self.norm1 = layer_norm(channels)
+            self.attn = attention
+            self.norm2 = layer_norm(channels)
+            self.fc1 = dense(channels, width)
+            self.drop_hidden = nn.Dropout(dropout)
+            self.fc2 = dense(width, channels)
+            self.drop = drop
+
+    def hybrid_forward(self, F, x):
+        x = x + self.drop(self.attn(self.norm1(x)))
+        hidden = F.LeakyReLU(self.fc1(self.norm2(x)), act_type="gelu")
+        return x + self.drop(self.fc2(self.drop_hidden(hidden)))
+
+
+def dense(in_channels: int, channels: int) -> nn.Dense:
+    """A linear layer on the last axis, initialised as vision transformers' are."""
+    return nn.Dense(channels, flatten=False, in_units=in_channels, weight_initializer=TRUNCATED)
+
+
+def layer_norm(channels: int) -> nn.LayerNorm:
+    """A norm of the last axis; vision transformers' epsilon."""
+    return nn.LayerNorm(epsilon=1e-6, in_channels=channels)

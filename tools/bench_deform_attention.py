@@ -1,0 +1,202 @@
+"""Time deform_attention against its composition from MXNet's operators and from PyTorch's, on a CPU.
+
+    python tools/bench_deform_attention.py [--rounds 15] [--torch-python PATH]
+
+The sizes are those of DGMN2-tiny's four stages at 512x512. Each round runs every contender once, forward and then
+forward with backward; medians are compared. PyTorch runs in a process of its own (its Python: this one where torch
+can be imported, or the one named), so that neither toolkit's threads disturb the other's; without it, its columns
+are left out.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+STAGES = ((1, 64, 128), (2, 64, 64), (5, 64, 32), (8, 64, 16))  # heads, channels of a head, height and width
+PASSES = ("forward", "forward + backward")
+
+
+def inputs(heads, d, size):
+    """q, k, v, offset, position and a gradient."""
+    import numpy as np
+
+    rng = np.random.RandomState(0)
+    channels = (heads * d, heads * d, heads * d, heads * 18, heads * 9, heads * d)
+    spread = (0.5, 0.5, 0.5, 0.5, 1, 1)
+    return [(rng.randn(1, size, size, c) * s).astype("float32") for c, s in zip(channels, spread)]
+
+
+def timed(run):
+    start = time.perf_counter()
+    result = run()
+    return time.perf_counter() - start, result
+
+
+def compiled(function, heads, scale):
+    from mxnet.gluon import HybridBlock
+
+    class Net(HybridBlock):
+        def hybrid_forward(self, F, *arrays):
+            return function(F, *arrays, heads=heads, scale=scale)
+
+    net = Net()
+    net.hybridize(static_alloc=True, static_shape=True)
+    return net
+
+
+class MXNet:
+    """A contender in this process, in a compiled block."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def prepare(self, heads, d, size):
+        from mxnet import nd
+
+        *arrays, grad = map(nd.array, inputs(heads, d, size))
+        for array in arrays:
+            array.attach_grad()
+        self.arrays, self.grad = arrays, grad
+        self.net = compiled(self.function, heads, d**-0.5)
+        return self.forward().asnumpy()
+
+    def forward(self):
+        out = self.net(*self.arrays)
+        out.wait_to_read()
+        return out
+
+    def both(self):
+        from mxnet import autograd, nd
+
+        with autograd.record():
+            out = self.net(*self.arrays)
+        out.backward(self.grad)
+        nd.waitall()
+
+    def time(self):
+        return timed(self.forward)[0], timed(self.both)[0]
+
+
+class Torch:
+    """The contender in another process: one line asks for work, one line answers."""
+
+    def __init__(self, python, threads):
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
+        command = [python, str(Path(__file__).resolve()), "--torch-worker"]
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, request):
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise SystemExit("the process that runs PyTorch ended")
+        return json.loads(answer)
+
+    def prepare(self, heads, d, size):
+        import numpy as np
+
+        with tempfile.TemporaryDirectory() as folder:
+            self.ask([heads, d, size, f"{folder}/out.npy"])
+            return np.load(f"{folder}/out.npy")
+
+    def time(self):
+        return self.ask(None)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def torch_worker():
+    import numpy as np
+    import torch
+    from composed_torch import deform_attention
+
+    arrays = grad = options = None
+
+    def forward():
+        with torch.no_grad():
+            return deform_attention(*arrays, **options)
+
+    def both():
+        for array in arrays:
+            array.grad = None
+        deform_attention(*arrays, **options).backward(grad)
+
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request is None:
+            answer = [timed(forward)[0], timed(both)[0]]
+        else:
+            heads, d, size, path = request
+            *arrays, grad = (torch.from_numpy(array) for array in inputs(heads, d, size))
+            for array in arrays:
+                array.requires_grad_()
+            options = dict(heads=heads, scale=d**-0.5)
+            np.save(path, forward().numpy())
+            answer = torch.__version__
+        print(json.dumps(answer), flush=True)
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--torch-python", metavar="PATH", help="a Python that has PyTorch")
+    parser.add_argument("--torch-worker", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.torch_worker:
+        return torch_worker()
+
+    import mxnetseg  # noqa: F401, I001  (sets what MXNet reads when it is imported)
+    import numpy as np
+    from tabulate import tabulate
+
+    from mxnetseg import ops
+    from mxnetseg.ops.deform_unfold import composed
+
+    ops.load()
+    threads = int(os.environ.get("OMP_NUM_THREADS", 1))
+    contenders = {"operator": MXNet(ops.deform_attention), "MXNet": MXNet(composed.deform_attention)}
+    python = args.torch_python or (sys.executable if importlib.util.find_spec("torch") else None)
+    if python:
+        contenders["PyTorch"] = Torch(python, threads)
+    rows = []
+    for heads, d, size in STAGES:
+        outs = [contender.prepare(heads, d, size) for contender in contenders.values()]
+        for out in outs[1:]:
+            np.testing.assert_allclose(out, outs[0], atol=1e-4)
+        times = {name: [] for name in contenders}
+        for index in range(args.rounds + 2):
+            for name, contender in contenders.items():
+                taken = contender.time()
+                if index >= 2:  # the first rounds warm up
+                    times[name].append(taken)
+        for which, name in enumerate(PASSES):
+            medians = [statistics.median(t[which] for t in times[c]) * 1e3 for c in contenders]
+            ratios = [median / medians[0] for median in medians[1:]]
+            rows.append([f"{heads} x {d}, {size}x{size}", name, *medians, *ratios])
+    if python:
+        contenders["PyTorch"].close()
+    headers = ["heads x channels, map", "pass", *(f"{name}, ms" for name in contenders)]
+    headers += [f"{name} / operator" for name in list(contenders)[1:]]
+    print(f"{threads} threads, medians of {args.rounds} interleaved rounds\n")
+    print(tabulate(rows, headers=headers, tablefmt="github", floatfmt=".1f"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
