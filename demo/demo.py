@@ -42,7 +42,7 @@ def main() -> None:
     net = load_network(result.best_path, contexts)
     net.hybridize(static_alloc=True)
     scenes = open_dataset(recipe.data, recipe.data.val_split)
-    preprocess = Preprocess(recipe.data.mean, recipe.data.std, recipe.data.base)
+    preprocess = Preprocess(recipe.data.mean, recipe.data.std, recipe.data.base, recipe.data.fit)
     single = evaluate(net, scenes, preprocess, recipe.eval, contexts)
     config = recipe.eval.model_copy(update={"scales": list(MULTI_SCALES), "flip": True})
     multi = evaluate(net, scenes, preprocess, config, contexts)

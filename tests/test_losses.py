@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mxnet import autograd
 
-from mxnetseg.config import LossConfig
+from mxnetseg.config import LossConfig, Recipe
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.losses import build_loss, total_loss
 
@@ -48,7 +48,11 @@ def ours(config, logits, labels, splits=1, hybridize=False):
         for out in outputs:
             out.attach_grad()
         parts.append(
-            (outputs, mx.nd.array(labels[index], ctx=context, dtype="float32"), mx.nd.array([scale], ctx=context))
+            (
+                outputs,
+                mx.nd.array(labels[index], ctx=context, dtype="float32"),
+                mx.nd.array(np.atleast_1d(scale), ctx=context),
+            )
         )
     with autograd.record():
         losses = [
@@ -111,8 +115,161 @@ def test_what_is_ignored_gets_no_gradient():
     assert not np.moveaxis(gradient, 1, 3)[labels == 255].any()
 
 
+def softmax(logits):
+    logits = logits.astype(np.float64)
+    e = np.exp(logits - logits.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def images(logits, labels):
+    """Per image: probabilities (P, C) and classes (P,) of its valid pixels."""
+    for one, label in zip(softmax(logits), labels):
+        valid = label != 255
+        yield np.moveaxis(one, 0, 2)[valid], label[valid]
+
+
+def true_class(p, t):
+    return p[np.arange(len(t)), t]
+
+
+def ce_all(logits, labels, **_):
+    return sum(-np.log(true_class(p, t)).sum() for p, t in images(logits, labels)) / labels.size
+
+
+def focal(logits, labels, gamma=2.0, class_weights=None, average="valid"):
+    w = np.ones(CLASSES) if class_weights is None else np.asarray(class_weights)
+    terms = [
+        (w[t] * -((1 - true_class(p, t)) ** gamma) * np.log(true_class(p, t))).sum() for p, t in images(logits, labels)
+    ]
+    weight = sum(w[t].sum() for _, t in images(logits, labels)) if average == "valid" else labels.size
+    return sum(terms) / weight
+
+
+def ohem(logits, labels, threshold=0.7, min_kept=100_000):
+    means = []
+    for p, t in images(logits, labels):
+        if len(t):
+            q = true_class(p, t)
+            rank = np.argsort(np.argsort(q, kind="stable"), kind="stable")
+            means.append(-np.log(q[(q < threshold) | (rank < min_kept)]).mean())
+    return np.mean(means)
+
+
+def dice(logits, labels, smooth=1.0, class_weights=None):
+    w = np.ones(CLASSES) if class_weights is None else np.asarray(class_weights)
+    losses = []
+    for p, t in images(logits, labels):
+        truth = np.eye(CLASSES)[t]
+        losses.append((w * (1 - (2 * (p * truth).sum(0) + smooth) / ((p**2 + truth).sum(0) + smooth))).mean())
+    return np.mean(losses)
+
+
+def jaccard(wrong, truth):
+    """The Jaccard loss of a set of wrong pixels: 1 - |truth without wrong| / |truth or wrong|."""
+    return 1 - (truth & ~wrong).sum() / (truth | wrong).sum()
+
+
+def lovasz(logits, labels):
+    """The Lovasz extension by its definition: over the sets of the k most wrong pixels, weighted by how wrong."""
+    means = []
+    for p, t in images(logits, labels):
+        if not len(t):
+            continue
+        losses = []
+        for c in np.unique(t):
+            truth = t == c
+            errors = np.abs(truth - p[:, c])
+            order = np.argsort(-errors, kind="stable")
+            wrong, before, total = np.zeros(len(t), bool), 0.0, 0.0
+            for pixel in order:
+                wrong[pixel] = True
+                after = jaccard(wrong, truth)
+                total += errors[pixel] * (after - before)
+                before = after
+            losses.append(total)
+        means.append(np.mean(losses))
+    return np.mean(means)
+
+
+REFERENCES = [
+    ({"name": "ce", "average": "all"}, ce_all),
+    ({"name": "focal"}, focal),
+    ({"name": "focal", "gamma": 0.5, "average": "all"}, focal),
+    ({"name": "focal", "gamma": 0.0, "class_weights": [1, 2, 3, 4, 5]}, focal),
+    ({"name": "ohem", "threshold": 0.3, "min_kept": 1}, ohem),
+    ({"name": "ohem", "threshold": 0.001, "min_kept": 4}, ohem),
+    ({"name": "ohem"}, ohem),
+    ({"name": "dice"}, dice),
+    ({"name": "dice", "smooth": 0.1, "class_weights": [1, 2, 3, 4, 5]}, dice),
+    ({"name": "lovasz"}, lovasz),
+]
+IDS = [f"{c['name']}-{i}" for i, (c, _) in enumerate(REFERENCES)]
+
+
+@pytest.mark.parametrize("splits", [1, 2, 4])
+@pytest.mark.parametrize("config, expected", REFERENCES, ids=IDS)
+def test_equals_its_definition_however_the_batch_is_spread(config, expected, splits):
+    (logits,), labels = batch()
+    arguments = {k: v for k, v in config.items() if k != "name"}
+    loss, (gradient,) = ours(config, [logits], labels, splits, hybridize=splits == 2)
+    assert loss == pytest.approx(expected(logits, labels, **arguments), rel=2e-5)
+    # the gradient along a few directions, by differences of the reference in float64
+    rng = np.random.RandomState(1)
+    for _ in range(3):
+        step = rng.standard_normal(logits.shape) * 1e-5
+        wide = logits.astype(np.float64)
+        slope = expected(wide + step, labels, **arguments) - expected(wide - step, labels, **arguments)
+        assert (gradient * step).sum() * 2 == pytest.approx(slope, rel=2e-3, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["ce", "ohem", "focal", "dice", "lovasz"])
+@pytest.mark.parametrize("average", ["valid", "all"])
+def test_images_without_labels_add_nothing(name, average):
+    (logits,), labels = batch()
+    loss, (gradient,) = ours({"name": name, "average": average}, [logits], np.full_like(labels, 255))
+    assert loss == 0 and not gradient.any()
+
+
+@pytest.mark.parametrize("name", ["ohem", "focal", "dice", "lovasz"])
+@pytest.mark.parametrize("factor", [0, 1e4])
+def test_extreme_logits_stay_finite(name, factor):
+    (logits,), labels = batch()
+    for gamma in (0.0, 0.5, 2.0) if name == "focal" else (2.0,):
+        loss, (gradient,) = ours({"name": name, "gamma": gamma}, [logits * factor], labels)
+        assert np.isfinite(loss) and np.isfinite(gradient).all()
+        assert not np.moveaxis(gradient, 1, 3)[labels == 255].any()
+    perfect = np.moveaxis(np.eye(CLASSES, dtype="float32")[np.where(labels == 255, 0, labels)], 3, 1) * 1e4
+    loss, (gradient,) = ours({"name": name}, [perfect], labels)
+    assert loss == pytest.approx(0, abs=1e-6) and np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("splits", [1, 2])
+def test_losses_add_up_with_their_weights(splits):
+    logits, labels = batch(outputs=2)
+    combined = {
+        "name": "ce",
+        "aux_weight": 0.5,
+        "also": [{"name": "dice", "weight": 0.5}, {"name": "lovasz", "weight": 2}],
+    }
+    loss, gradients = ours(combined, logits, labels, splits, hybridize=splits == 2)
+    parts = [
+        (factor, ours({"name": name, "aux_weight": 0.5}, logits, labels))
+        for name, factor in (("ce", 1), ("dice", 0.5), ("lovasz", 2))
+    ]
+    assert loss == pytest.approx(sum(factor * one for factor, (one, _) in parts), rel=1e-5)
+    for i, gradient in enumerate(gradients):
+        expected = sum(factor * got[i] for factor, (_, got) in parts)
+        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-8)
+
+
+def test_a_list_of_losses_is_the_first_and_the_others():
+    listed = Recipe.model_validate({"loss": [{"name": "ce", "aux_weight": 0.2}, {"name": "dice", "weight": 0.5}]}).loss
+    assert listed == LossConfig(aux_weight=0.2, also=[{"name": "dice", "weight": 0.5}])
+    assert Recipe.model_validate({"loss": listed.model_dump(mode="json")}).loss == listed
+
+
 def test_mistakes():
-    with pytest.raises(MXNetSegError, match="unknown loss 'dice'; known: ce"):
-        build_loss(LossConfig(name="dice"), 3)
+    with pytest.raises(MXNetSegError, match="unknown loss 'dise'; did you mean dice"):
+        build_loss(LossConfig(name="dise"), 3)
     with pytest.raises(MXNetSegError, match="class_weights has 2 values for 3 classes"):
         build_loss(LossConfig(class_weights=[1, 2]), 3)

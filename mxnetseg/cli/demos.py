@@ -182,6 +182,7 @@ def _build(recipe, arrays, path: Path, context):
             "mean": data.mean,
             "std": data.std,
             "base": data.base,
+            "fit": data.fit,
         },
         "recipe": {"eval": recipe.eval.model_dump(mode="json")},
     }

@@ -75,7 +75,7 @@ def run(args) -> int:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
     net, record = open_network(args, contexts, num_classes_of(recipe.data))
     _check_classes(net, record, dataset, path)
-    preprocess = Preprocess(recipe.data.mean, recipe.data.std, recipe.data.base)
+    preprocess = Preprocess(recipe.data.mean, recipe.data.std, recipe.data.base, recipe.data.fit)
     if args.mode == "val":
         scores = evaluate(net, dataset, preprocess, recipe.eval, contexts, args.workers, not args.quiet)
         print(scores.table())
@@ -111,7 +111,7 @@ def _recipe(args, record):
     overrides = inference_overrides(args)
     if args.data and not same(args.data, recipe.data.name):
         # only how images are fed stays what it was in training
-        kept = {key: getattr(recipe.data, key) for key in ("mean", "std", "base")}
+        kept = {key: getattr(recipe.data, key) for key in ("mean", "std", "base", "fit")}
         recipe = recipe.model_copy(update={"data": type(recipe.data)(name=args.data, **kept)})
     elif not args.data and not args.config and "recipe" not in record:
         raise MXNetSegError(f"checkpoint {args.checkpoint} does not say what data it was trained on; name --data")

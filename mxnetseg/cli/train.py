@@ -29,6 +29,15 @@ def add_arguments(parser) -> None:
     parser.add_argument("--run-dir", metavar="DIR", help="folder for log and curves; runs/<name> when left out")
     parser.add_argument("--weights-dir", default="weights", metavar="DIR", help="checkpoints go to DIR/<model>/")
     parser.add_argument("--no-val", action="store_true", help="do not validate while training")
+    parser.add_argument(
+        "--dry-run",
+        nargs="?",
+        type=int,
+        const=64,
+        metavar="PIXELS",
+        help="train nothing: build everything, print what would happen, take one step on made-up crops of this side "
+        "(64); neither data nor initial weights are needed",
+    )
     add_quiet(parser)
 
 
@@ -49,6 +58,8 @@ def run(args) -> int:
     else:
         raise MXNetSegError("name what to train: --model NAME (configs/NAME.yaml), --config FILE or --resume DIR")
     show_log(args.quiet)
+    if args.dry_run is not None:
+        return _dry_run(args, recipe, contexts)
     try:
         result = train(
             recipe,
@@ -70,7 +81,20 @@ def run(args) -> int:
         print(result.scores.table())
     if result.best_path:
         print(f"\nbest   {result.best_path}  (mIoU {100 * result.best:.2f})")
+    if result.average_path:
+        print(f"ema    {result.average_path}")
     print(f"last   {result.last_path}\nrun    {result.run_dir}  (log.txt, metrics.csv, curves.png)")
     root = f" --root {recipe.data.root}" if recipe.data.root else ""
     print(f"next   python eval.py --checkpoint {result.best_path or result.last_path}{root} --mode val --ms")
+    return 0
+
+
+def _dry_run(args, recipe, contexts) -> int:
+    from ..engine.dryrun import dry_run
+
+    if args.resume:
+        raise MXNetSegError("--dry-run tells of a run from its start; leave --resume out and name the recipe")
+    if args.dry_run < 32:
+        raise MXNetSegError(f"--dry-run {args.dry_run}: crops of less than 32 pixels vanish in the network")
+    print(dry_run(recipe, contexts, args.dry_run).report)
     return 0

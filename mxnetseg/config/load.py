@@ -8,13 +8,17 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import MXNetSegError
 from ..names import near
-from .schema import Recipe
+from .schema import LossConfig, Recipe
 
 __all__ = ["dump_recipe", "find_recipe", "load_recipe", "override_recipe", "recipe_for"]
 
 BASE = "_base_"
 # giving one of these replaces the others, whatever a base file says
-EXCLUSIVE = [("train.epochs", "train.iterations")]
+EXCLUSIVE = [
+    ("train.epochs", "train.iterations"),
+    ("data.base", "data.fit"),
+    ("eval.base", "eval.fit"),
+]
 
 
 def load_recipe(path, overrides: Sequence[str] = ()) -> Recipe:
@@ -125,6 +129,8 @@ def _merge(low: Dict[str, Any], high: Dict[str, Any], prefix: str = "") -> Dict[
                     section, name = other.rsplit(".", 1)
                     if section + "." == prefix and name != key and name not in high:
                         merged.pop(name, None)
+        if prefix + str(key) == "loss" and isinstance(value, dict):
+            merged[key] = LossConfig.from_list(merged.get(key))  # loss.aux_weight=1 over a list changes the first
         if isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = _merge(merged[key], value, f"{prefix}{key}.")
         else:

@@ -4,18 +4,21 @@ No module below `config` sees a raw dictionary; each part of a recipe goes only 
 toolkit that needs it. Unknown keys are errors.
 """
 
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Literal, Optional, Tuple, Union
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 __all__ = [
     "Recipe",
     "ModelConfig",
     "DataConfig",
     "AugmentConfig",
+    "LayerDecayConfig",
     "LossConfig",
+    "LossTerm",
     "OptimizerConfig",
     "ParamRule",
+    "RareClassConfig",
     "ScheduleConfig",
     "TrainConfig",
     "EvalConfig",
@@ -59,22 +62,57 @@ class ModelConfig(_Part):
 class AugmentConfig(_Part):
     scale: Tuple[float, float] = Field((0.5, 2.0), description="range of the random scale, relative to the base size")
     crop: Optional[Size] = Field(480, description="crop in pixels, one number or [height, width]; null: whole images")
+    cat_max_ratio: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="most that one class may take of a crop's labelled pixels, else up to ten more places are tried",
+    )
     flip: float = Field(0.5, ge=0, le=1, description="chance of a horizontal flip")
-    photometric: bool = Field(False, description="random brightness, contrast, saturation and hue")
+    photometric: bool = Field(False, description="random brightness, contrast, saturation and hue, as in SSD")
+    photometric_distortion: bool = Field(
+        False,
+        description="instead of photometric: mmsegmentation's PhotoMetricDistortion, with its ranges and rounding",
+    )
     blur: float = Field(0.0, ge=0, le=1, description="chance of a Gaussian blur")
+
+    @model_validator(mode="after")
+    def _one_distortion(self):
+        if self.photometric and self.photometric_distortion:
+            raise ValueError("give data.augment.photometric or data.augment.photometric_distortion, one of the two")
+        return self
+
+
+class RareClassConfig(_Part):
+    temperature: float = Field(
+        0.01,
+        gt=0,
+        description="a class of share f is drawn with weight exp((1 - f) / temperature): low, rare ones only",
+    )
+    min_pixels: int = Field(1, ge=1, description="pixels of a class that an image needs to count as one that shows it")
 
 
 class DataConfig(_Part):
     name: str = Field("folder", description="a data set of `mxnetseg data list`")
     root: Optional[str] = Field(None, description="folder of the data; datasets/<name> when left out")
-    train_split: str = "train"
-    val_split: str = "val"
+    train_split: str = Field("train", description="split that is trained on")
+    val_split: str = Field("val", description="split that is validated on")
     base: Optional[int] = Field(
         None, ge=1, description="images are first resized to this long side in pixels; null: as they are"
+    )
+    fit: Optional[Tuple[PositiveInt, PositiveInt]] = Field(
+        None,
+        description="instead of base: [long, short], images are resized, keeping their ratio, to the largest within "
+        "these sides; augment.scale multiplies both, as mmsegmentation's ratio_range does",
     )
     mean: Tuple[float, float, float] = Field(IMAGENET_MEAN, description="per RGB channel, on 0..255")
     std: Tuple[float, float, float] = Field(IMAGENET_STD, description="per RGB channel, on 0..255")
     augment: AugmentConfig = AugmentConfig()
+    rare_class: Optional[RareClassConfig] = Field(
+        None,
+        description="draw a class, rare ones more often, then an image that shows it (Hoyer et al., DAFormer, 2022); "
+        "null: every image once an epoch",
+    )
     # the user's own folders (name: folder)
     images: Optional[str] = Field(None, description="folder: images, with {split} in it, for example images/{split}")
     masks: Optional[str] = Field(None, description="folder: label PNGs, with {split} in it")
@@ -88,29 +126,82 @@ class DataConfig(_Part):
     )
     label_map: Optional[Dict[int, int]] = Field(None, description="folder: value in the mask -> class index")
 
+    @model_validator(mode="after")
+    def _one_size(self):
+        if self.base is not None and self.fit is not None:
+            raise ValueError("give data.base or data.fit, one of the two")
+        return self
 
-class LossConfig(_Part):
-    name: str = Field("ce", description="ce: cross-entropy, mean over the valid pixels of the whole batch")
+
+class LossTerm(_Part):
+    """One criterion; which keys count depends on its name."""
+
+    name: str = Field(
+        "ce",
+        description="ce (cross-entropy), ohem (cross-entropy of hard pixels), focal, dice or lovasz (Lovasz-Softmax)",
+    )
+    weight: float = Field(1.0, ge=0, description="factor of this criterion in the sum")
+    class_weights: Optional[List[NonNegativeFloat]] = Field(None, description="one weight per class; null: all 1")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="ce, ohem: share of the target spread over all classes")
+    average: Literal["valid", "all"] = Field(
+        "valid",
+        description="ce, focal: mean over the valid pixels, weighted by class; or over all pixels, those to ignore "
+        "included, as mmsegmentation's is",
+    )
+    threshold: float = Field(0.7, gt=0, le=1, description="ohem: pixels whose true class gets less than this are hard")
+    min_kept: int = Field(100_000, ge=1, description="ohem: so many of an image's pixels count as hard at least")
+    gamma: float = Field(2.0, ge=0, description="focal: how much less sure pixels weigh more; 0 is cross-entropy")
+    smooth: float = Field(1.0, gt=0, description="dice: added to numerator and denominator")
+
+
+class LossConfig(LossTerm):
+    """The main criterion, and `also` those that are added to it. A list stands for the first and the others."""
+
     aux_weight: float = Field(0.4, ge=0, description="weight of every auxiliary head's loss")
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    class_weights: Optional[List[float]] = Field(None, description="one weight per class; null: all 1")
+    also: List[LossTerm] = Field(default_factory=list, description="further criteria, added with their weights")
+
+    @model_validator(mode="before")
+    @classmethod
+    def from_list(cls, value):
+        """[{first}, {second}, ...] -> {first, also: [{second}, ...]}; anything else as it is."""
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return dict(value[0], also=[*value[0].get("also", []), *value[1:]])
+        return value
 
 
 class ParamRule(_Part):
     match: str = Field(..., description="regular expression searched in the structural name, e.g. '^head' or 'bias$'")
-    lr_mult: float = Field(1.0, ge=0)
-    decay_mult: float = Field(1.0, ge=0)
+    lr_mult: float = Field(1.0, ge=0, description="factor on the learning rate")
+    decay_mult: float = Field(1.0, ge=0, description="factor on the weight decay")
+
+
+class LayerDecayConfig(_Part):
+    """Lower learning rates for earlier layers: rate ** (layers + 1 - layer), 1 for all that is no stage's."""
+
+    rate: float = Field(..., gt=0, le=1, description="factor from a layer to the one before it")
+    layers: int = Field(12, ge=4, description="number of layers that the stages are counted as")
+    kind: Literal["layer", "stage"] = Field(
+        "layer", description="layer: the third stage is split into several layers; stage: every stage is one"
+    )
+    stem: bool = Field(
+        True, description="the stem is layer 0; false: it learns at the full rate, as FFNet's published models did"
+    )
 
 
 class OptimizerConfig(_Part):
     name: str = Field("sgd", description="sgd, nag, adam or adamw")
-    lr: float = Field(0.01, ge=0)
+    lr: float = Field(0.01, ge=0, description="learning rate that the schedule and the rules start from")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd and nag")
     betas: Tuple[float, float] = Field((0.9, 0.999), description="adam and adamw")
     epsilon: float = Field(1e-8, gt=0, description="adam and adamw")
-    weight_decay: float = Field(1e-4, ge=0)
+    weight_decay: float = Field(
+        1e-4, ge=0, description="in the gradient, but of adamw: subtracted from the weight, times the learning rate"
+    )
     rules: List[ParamRule] = Field(
         default_factory=list, description="multipliers by parameter name; the factors of all matching rules multiply"
+    )
+    layer_decay: Optional[LayerDecayConfig] = Field(
+        None, description="lower learning rates for earlier layers; FFNet and MogaNet backbones"
     )
     clip_norm: Optional[float] = Field(None, gt=0, description="clip the global norm of the gradient to this")
 
@@ -123,6 +214,11 @@ class ScheduleConfig(_Part):
     factor: float = Field(0.1, gt=0, description="step: factor of each drop")
     warmup: int = Field(0, ge=0, description="iterations of linear warm-up")
     warmup_ratio: float = Field(0.0, ge=0, le=1, description="share of the learning rate at iteration 0 of the warm-up")
+    style: Literal["exact", "mmcv"] = Field(
+        "exact",
+        description="exact: the shape starts where the warm-up ends and reaches its end at the last iteration; mmcv: "
+        "it is over all iterations, the last one a step before its end, and the warm-up is multiplied with it",
+    )
 
 
 class TrainConfig(_Part):
@@ -131,12 +227,22 @@ class TrainConfig(_Part):
     batch_size: int = Field(8, ge=1, description="images of one forward pass, over all contexts together")
     accumulate: int = Field(1, ge=1, description="batches summed into one optimizer step")
     workers: int = Field(2, ge=0, description="processes that read and augment; 0: none")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="of initial weights, sampling, augmentation and dropout")
     val_every: Optional[int] = Field(None, ge=1, description="iterations between validations; an epoch when left out")
     save_every: Optional[int] = Field(
         None, ge=1, description="iterations between resumable saves; val_every when left out"
     )
     keep_every: Optional[int] = Field(None, ge=1, description="keep a checkpoint for good every so many iterations")
+    ema: Optional[float] = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="decay of an exponential moving average of the weights, which is then what is validated; 0.999 for "
+        "example. At the start it is (1 + i) / (10 + i) where that is less",
+    )
+    patience: Optional[int] = Field(
+        None, ge=1, description="stop when the mIoU has not improved for so many validations in a row"
+    )
     static: bool = Field(
         True, description="hybridize with static_alloc and static_shape; SyncBN over several contexts always does"
     )
@@ -154,9 +260,32 @@ class EvalConfig(_Part):
     )
     stride: Optional[Size] = Field(None, description="step of the window; two thirds of it when left out")
     base: Optional[int] = Field(None, ge=1, description="long side that images are resized to; data.base when left out")
-    scales: List[PositiveFloat] = Field(default_factory=lambda: [1.0], min_length=1)
+    fit: Optional[Tuple[PositiveInt, PositiveInt]] = Field(
+        None, description="instead of base: [long, short] to fit within; data.fit when left out"
+    )
+    multiple: Optional[int] = Field(
+        None,
+        ge=1,
+        description="then each side is stretched up to a multiple of this, as AlignResize and ResizeToMultiple do",
+    )
+    scales: List[PositiveFloat] = Field(
+        default_factory=lambda: [1.0],
+        min_length=1,
+        description="scales to average over; 1: the size that base or fit gives",
+    )
     flip: bool = Field(False, description="average with the mirrored image")
+    average: Literal["probabilities", "logits"] = Field(
+        "probabilities",
+        description="what is averaged over windows and resized to the image; logits, as in mmsegmentation. Scales and "
+        "mirror images are always averaged as probabilities",
+    )
     batch_size: int = Field(1, ge=1, description="windows of one forward pass")
+
+    @model_validator(mode="after")
+    def _one_size(self):
+        if self.base is not None and self.fit is not None:
+            raise ValueError("give eval.base or eval.fit, one of the two")
+        return self
 
 
 class Recipe(_Part):

@@ -146,6 +146,7 @@ def _facts(net, recipe: Optional[Recipe], data: Optional[str]) -> Dict[str, Any]
             "mean": recipe.data.mean,
             "std": recipe.data.std,
             "base": recipe.data.base,
+            "fit": recipe.data.fit,
         }
         facts["recipe"] = recipe.model_dump(mode="json")
     return facts

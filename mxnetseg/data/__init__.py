@@ -2,7 +2,7 @@
 
 from .dataset import IGNORE, Dataset, Sample, open_dataset
 from .loader import Batch, EvalLoader, TrainLoader
-from .sampling import SampleStream
+from .sampling import RareClassStream, SampleStream, count_pixels
 from .spec import DatasetSpec, get_spec, list_datasets, num_classes_of
 from .transforms import TrainTransform, normalize
 
@@ -12,10 +12,12 @@ __all__ = [
     "DatasetSpec",
     "EvalLoader",
     "IGNORE",
+    "RareClassStream",
     "Sample",
     "SampleStream",
     "TrainLoader",
     "TrainTransform",
+    "count_pixels",
     "get_spec",
     "list_datasets",
     "normalize",

@@ -89,6 +89,16 @@ class Dataset:
             )
         return Sample(image, label, self.names[index])
 
+    def label(self, index: int) -> np.ndarray:
+        """Read the label of sample `index` alone, (H, W) uint8.
+
+        Raises
+        ------
+        MXNetSegError
+            As `load`.
+        """
+        return self._label(self.mask_paths[index])
+
     def _label(self, path) -> np.ndarray:
         values = read_mask(path, self.spec.mask_key)
         if values.min() < 0 or values.max() >= self._to_class.size:

@@ -1,15 +1,19 @@
-"""Which sample comes when: an endless, shuffled, seekable stream."""
+"""Which sample comes when: endless, shuffled, seekable streams."""
 
 from functools import lru_cache
 from typing import List, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
-__all__ = ["Draw", "SampleStream", "sample_rng"]
+from ..config.schema import RareClassConfig
+from ..errors import MXNetSegError
+
+__all__ = ["Draw", "RareClassStream", "SampleStream", "class_chances", "count_pixels", "sample_rng"]
 
 
 class Draw(NamedTuple):
-    """Sample `index` of the data set, as it looks in `epoch`."""
+    """Sample `index` of the data set, as it looks in `epoch` (any number that tells its occurrences apart)."""
 
     epoch: int
     index: int
@@ -39,6 +43,52 @@ class SampleStream:
     def _draw(self, position: int) -> Draw:
         epoch, place = divmod(position, self.length)
         return Draw(epoch, int(_order(self.length, self.seed, epoch)[place]))
+
+
+class RareClassStream(SampleStream):
+    """Every position draws a class, rare ones more often, then one of the images that show it (Hoyer et al., 2022).
+
+    A position depends on (seed, position) alone, so this stream is seekable, too.
+
+    Parameters
+    ----------
+    pixels : (images, classes) int array
+        Labelled pixels of every class in every image.
+    """
+
+    def __init__(self, pixels: np.ndarray, batch_size: int, seed: int, config: RareClassConfig):
+        super().__init__(len(pixels), batch_size, seed)
+        self._chances = class_chances(pixels, config)
+        self._images = [np.flatnonzero(column >= config.min_pixels) for column in pixels.T]
+
+    def _draw(self, position: int) -> Draw:
+        rng = np.random.default_rng([self.seed, position, 2])
+        images = self._images[rng.choice(len(self._chances), p=self._chances)]
+        return Draw(position, int(images[rng.integers(len(images))]))
+
+
+def count_pixels(dataset, progress: bool = True) -> np.ndarray:
+    """Labelled pixels of every class in every image, (images, classes) int64; reads every label once."""
+    numbers = tqdm(range(len(dataset)), desc="classes", unit="img", disable=not progress, leave=False)
+    counts = [np.bincount(dataset.label(i).ravel(), minlength=256)[: dataset.num_classes] for i in numbers]
+    return np.array(counts, np.int64).reshape(len(dataset), dataset.num_classes)
+
+
+def class_chances(pixels: np.ndarray, config: RareClassConfig) -> np.ndarray:
+    """The chance of every class, (classes,): exp((1 - share of pixels) / temperature), of those that are shown.
+
+    Raises
+    ------
+    MXNetSegError
+        No image shows any class on `min_pixels` pixels.
+    """
+    shares = pixels.sum(0) / max(pixels.sum(), 1)
+    shown = (pixels >= config.min_pixels).any(axis=0)
+    if not shown.any():
+        raise MXNetSegError(f"data.rare_class: no image shows a class on {config.min_pixels} pixels; lower min_pixels")
+    exponents = np.where(shown, (1 - shares) / config.temperature, -np.inf)
+    weights = np.exp(exponents - exponents.max())
+    return weights / weights.sum()
 
 
 @lru_cache(maxsize=4)

@@ -1,6 +1,6 @@
 """Joint transforms of image and label on OpenCV and NumPy, and what the network is fed."""
 
-from typing import Tuple
+from typing import Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -8,7 +8,18 @@ import numpy as np
 from ..config.schema import DataConfig
 from .dataset import IGNORE
 
-__all__ = ["TrainTransform", "blur", "distort", "normalize", "pad", "resize", "resize_long"]
+__all__ = [
+    "TrainTransform",
+    "blur",
+    "distort",
+    "fit_size",
+    "normalize",
+    "pad",
+    "photometric_distortion",
+    "resize",
+    "resize_long",
+    "scaled_size",
+]
 
 
 def normalize(images: np.ndarray, mean, std) -> np.ndarray:
@@ -35,6 +46,22 @@ def resize_long(image: np.ndarray, base: int) -> np.ndarray:
     height, width = image.shape[:2]
     factor = base / max(height, width)
     return resize(image, max(1, round(height * factor)), max(1, round(width * factor)))
+
+
+def fit_size(height: int, width: int, sides: Sequence[float]) -> Tuple[int, int]:
+    """The largest (height, width) of this ratio whose long and short side are within `sides`, in either order."""
+    factor = min(max(sides) / max(height, width), min(sides) / min(height, width))
+    return max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5))
+
+
+def scaled_size(
+    height: int, width: int, scale: float, base: Optional[int] = None, fit: Optional[Sequence[int]] = None
+) -> Tuple[int, int]:
+    """(height, width) of an image at `scale`, where scale 1 is a long side of `base`, or the size that `fit` gives."""
+    if fit:  # both sides in whole pixels before the ratio is kept, as in mmsegmentation
+        return fit_size(height, width, [max(1, int(side * scale)) for side in fit])
+    factor = scale * (base / max(height, width) if base else 1.0)
+    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def pad(array: np.ndarray, height: int, width: int, value) -> np.ndarray:
@@ -68,6 +95,40 @@ def distort(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return image
 
 
+def photometric_distortion(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """mmsegmentation's PhotoMetricDistortion: brightness, contrast, saturation, hue, uint8 in and out.
+
+    Each with a chance of one half: brightness +-32; contrast 0.5 to 1.5, before or after the colours; saturation
+    0.5 to 1.5; hue -18 to 17 (of 180). Every step ends in uint8, where fractions are cut off, and saturation
+    and hue each go to HSV and back.
+    """
+    levels = np.arange(256, dtype=np.float32)
+
+    def once(low: float, high: float) -> Optional[float]:
+        return np.float32(rng.uniform(low, high)) if rng.random() < 0.5 else None
+
+    brightness = once(-32, 32)
+    contrast_first = rng.random() < 0.5
+    contrast, saturation = once(0.5, 1.5), once(0.5, 1.5)
+    hue = int(rng.integers(-18, 18)) if rng.random() < 0.5 else None
+    image = np.ascontiguousarray(image)
+    if brightness is not None:
+        image = cv2.LUT(image, _cut(levels + brightness))
+    if contrast is not None and contrast_first:
+        image = cv2.LUT(image, _cut(levels * contrast))
+    if saturation is not None:
+        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+        hsv[..., 1] = cv2.LUT(hsv[..., 1], _cut(levels * saturation))
+        image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    if hue is not None:
+        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+        hsv[..., 0] = (hsv[..., 0].astype(np.int32) + hue) % 180
+        image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    if contrast is not None and not contrast_first:
+        image = cv2.LUT(image, _cut(levels * contrast))
+    return image
+
+
 def blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Gaussian blur with a standard deviation of 0.1 to 2 pixels."""
     return cv2.GaussianBlur(np.ascontiguousarray(image), (0, 0), rng.uniform(0.1, 2.0))
@@ -77,15 +138,21 @@ def _to_uint8(values: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-class TrainTransform:
-    """What training sees of a sample: random scale, crop, flip, colours, blur, in this order.
+def _cut(values: np.ndarray) -> np.ndarray:
+    return np.clip(values, 0, 255).astype(np.uint8)
 
-    Crops larger than the image are padded, the image with the mean colour and the label with
-    IGNORE, never with a class. With `crop: null` samples keep their (scaled) size.
+
+class TrainTransform:
+    """What training sees of a sample: random scale, crop, flip, colours, blur, in this order, then padding.
+
+    Crops larger than the image are padded at the bottom and the right, the image with the mean colour (0 once
+    it is normalised, but for the rounding to one of 256 levels) and the label with IGNORE, never with a class.
+    With `crop: null` samples keep their (scaled) size.
     """
 
     def __init__(self, data: DataConfig):
         self.base = data.base
+        self.fit = data.fit
         self.augment = data.augment
         self.mean_colour = tuple(round(m) for m in data.mean)
         crop = data.augment.crop
@@ -94,9 +161,7 @@ class TrainTransform:
     def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator):
         """(H, W, 3) uint8 and (H, W) uint8 -> the same kinds, at the crop's size."""
         augment = self.augment
-        height, width = image.shape[:2]
-        factor = rng.uniform(*augment.scale) * (self.base / max(height, width) if self.base else 1.0)
-        height, width = max(1, round(height * factor)), max(1, round(width * factor))
+        height, width = scaled_size(*image.shape[:2], rng.uniform(*augment.scale), self.base, self.fit)
         image, label = resize(image, height, width), resize(label, height, width)
         if self.crop:
             image, label = self._random_crop(image, label, rng)
@@ -104,15 +169,35 @@ class TrainTransform:
             image, label = image[:, ::-1], label[:, ::-1]
         if augment.photometric:
             image = distort(image, rng)
+        elif augment.photometric_distortion:
+            image = photometric_distortion(image, rng)
         if rng.random() < augment.blur:
             image = blur(image, rng)
+        if self.crop:
+            image, label = pad(image, *self.crop, self.mean_colour), pad(label, *self.crop, IGNORE)
         return np.ascontiguousarray(image), np.ascontiguousarray(label)
 
     def _random_crop(self, image, label, rng):
-        height, width = self.crop
-        image = pad(image, height, width, self.mean_colour)
-        label = pad(label, height, width, IGNORE)
-        top = int(rng.integers(image.shape[0] - height + 1))
-        left = int(rng.integers(image.shape[1] - width + 1))
-        window = slice(top, top + height), slice(left, left + width)
+        window = self._window(label, rng)
+        if self.augment.cat_max_ratio < 1:
+            for _ in range(TRIES):
+                if _is_mixed(label[window], self.augment.cat_max_ratio):
+                    break
+                window = self._window(label, rng)
         return image[window], label[window]
+
+    def _window(self, label, rng) -> Tuple[slice, slice]:
+        """A place for the crop, as much of it as there is."""
+        height, width = (min(crop, side) for crop, side in zip(self.crop, label.shape))
+        top = int(rng.integers(label.shape[0] - height + 1))
+        left = int(rng.integers(label.shape[1] - width + 1))
+        return slice(top, top + height), slice(left, left + width)
+
+
+TRIES = 10
+
+
+def _is_mixed(label: np.ndarray, most: float) -> bool:
+    """Whether there are two classes at least, and none takes `most` or more of the labelled pixels."""
+    counts = np.bincount(label.ravel(), minlength=256)[:IGNORE]
+    return np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < most

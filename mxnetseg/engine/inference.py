@@ -8,18 +8,22 @@ import numpy as np
 from mxnet import nd
 
 from ..config.schema import IMAGENET_MEAN, IMAGENET_STD, EvalConfig
-from ..data.transforms import normalize, resize
+from ..data.transforms import normalize, resize, scaled_size
 
 __all__ = ["Preprocess", "class_map", "class_probabilities", "windows"]
 
 
 class Preprocess:
-    """How a network wants its images: mean and std per RGB channel on 0..255, and the long side or None."""
+    """How a network wants its images: mean and std per RGB channel on 0..255, and the size, of which one or none
+    is given: the long side (base), or the sides to stay within (fit)."""
 
-    def __init__(self, mean=IMAGENET_MEAN, std=IMAGENET_STD, base: Optional[int] = None):
+    def __init__(
+        self, mean=IMAGENET_MEAN, std=IMAGENET_STD, base: Optional[int] = None, fit: Optional[Sequence[int]] = None
+    ):
         self.mean = tuple(mean)
         self.std = tuple(std)
         self.base = base
+        self.fit = fit
 
     def __call__(self, images: np.ndarray, context: mx.Context) -> nd.NDArray:
         """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 on `context`."""
@@ -29,7 +33,7 @@ class Preprocess:
 def class_map(net, image: np.ndarray, preprocess: Preprocess, config: EvalConfig, context: mx.Context) -> nd.NDArray:
     """(H, W, 3) uint8 RGB -> (H, W) uint8 class map, as an NDArray that may still be computing."""
     plain = not config.crop and not config.flip and list(config.scales) == [1.0]
-    if plain and _size(image, preprocess, config, 1.0) == image.shape[:2]:
+    if plain and not config.multiple and _size(image, preprocess, config, 1.0) == image.shape[:2]:
         scores = net(preprocess(image[None], context))  # argmax needs no softmax
     else:
         scores = class_probabilities(net, image, preprocess, config, context)
@@ -41,18 +45,23 @@ def class_probabilities(
 ) -> nd.NDArray:
     """(H, W, 3) uint8 RGB -> (1, C, H, W) float32: softmax, averaged over windows, scales and mirror images.
 
-    `config.base` (else `preprocess.base`) is the long side at scale 1; the result has the image's own size.
+    `config.base` or `config.fit` (else those of `preprocess`) say what scale 1 is; the result has the image's own
+    size. With `config.average` logits, windows are averaged and resized to the image before the softmax.
     """
     height, width = image.shape[:2]
     total = None
     for scale in config.scales:
         scaled = resize(image, *_size(image, preprocess, config, scale))
+        if config.multiple:
+            scaled = resize(scaled, *(-(-side // config.multiple) * config.multiple for side in scaled.shape[:2]))
         views = [scaled, scaled[:, ::-1]] if config.flip else [scaled]
         probabilities = _one_scale(net, np.stack(views), preprocess, config, context)
+        if config.average == "logits":
+            corners = getattr(net, "align_corners", False)  # logits are resized as the network resizes its own
+            probabilities = nd.softmax(_resize(probabilities, height, width, corners), axis=1)
         if config.flip:
             probabilities = (probabilities[:1] + nd.flip(probabilities[1:], axis=3)) / 2
-        if probabilities.shape[2:] != (height, width):
-            probabilities = nd.contrib.BilinearResize2D(probabilities, height=height, width=width, align_corners=False)
+        probabilities = _resize(probabilities, height, width)
         if total is None:
             total = probabilities
         else:
@@ -70,10 +79,15 @@ def windows(size: int, window: int, stride: int) -> List[int]:
 
 
 def _one_scale(net, views: np.ndarray, preprocess, config, context) -> nd.NDArray:
-    """(V, H, W, 3) -> (V, C, H, W)."""
+    """(V, H, W, 3) -> (V, C, H, W), probabilities or logits."""
     height, width = views.shape[1:3]
+
+    def forward(images):
+        logits = net(preprocess(images, context))
+        return logits if config.average == "logits" else nd.softmax(logits, axis=1)
+
     if not config.crop:
-        return nd.softmax(net(preprocess(views, context)), axis=1)
+        return forward(views)
     crop = _pair(config.crop)
     # a window never exceeds the image: networks take any size, so nothing has to be padded
     high, wide = min(crop[0], height), min(crop[1], width)
@@ -88,7 +102,7 @@ def _one_scale(net, views: np.ndarray, preprocess, config, context) -> nd.NDArra
     for first in range(0, len(places), config.batch_size):
         part = places[first : first + config.batch_size]
         cut = np.stack([views[v, t : t + high, x : x + wide] for v, t, x in part])
-        outputs = nd.softmax(net(preprocess(cut, context)), axis=1)
+        outputs = forward(cut)
         if total is None:
             total = nd.zeros((len(views), outputs.shape[1], height, width), ctx=context)
             counts = np.zeros((len(views), 1, height, width), np.float32)
@@ -98,11 +112,15 @@ def _one_scale(net, views: np.ndarray, preprocess, config, context) -> nd.NDArra
     return nd.broadcast_div(total, nd.array(counts, ctx=context))
 
 
+def _resize(maps: nd.NDArray, height: int, width: int, align_corners: bool = False) -> nd.NDArray:
+    if maps.shape[2:] == (height, width):
+        return maps
+    return nd.contrib.BilinearResize2D(maps, height=height, width=width, align_corners=align_corners)
+
+
 def _size(image, preprocess, config, scale: float) -> Tuple[int, int]:
-    height, width = image.shape[:2]
-    base = config.base or preprocess.base
-    factor = scale * (base / max(height, width) if base else 1.0)
-    return max(1, round(height * factor)), max(1, round(width * factor))
+    given = config if config.base or config.fit else preprocess
+    return scaled_size(*image.shape[:2], scale, given.base, given.fit)
 
 
 def _pair(size) -> Sequence[int]:

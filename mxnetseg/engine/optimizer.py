@@ -1,7 +1,8 @@
 """Optimizers, per-parameter multipliers, clipping, and states as plain arrays."""
 
 import re
-from typing import Dict, List, Optional
+from collections import Counter
+from typing import Dict, List, NamedTuple, Optional
 
 import mxnet as mx
 from mxnet import gluon, nd
@@ -9,8 +10,9 @@ from mxnet import gluon, nd
 from ..config.schema import OptimizerConfig, ParamRule
 from ..errors import MXNetSegError
 from ..names import lookup, near
+from .layers import layer_factor
 
-__all__ = ["NAG", "AdamW", "Optimizer"]
+__all__ = ["NAG", "AdamW", "Group", "Optimizer"]
 
 
 class NAG(mx.optimizer.NAG):
@@ -57,6 +59,16 @@ def _adam(c, kind=mx.optimizer.Adam):
 OPTIMIZERS = {"sgd": _sgd, "nag": _nag, "adam": _adam, "adamw": lambda c: _adam(c, AdamW)}
 
 
+class Group(NamedTuple):
+    """Parameters that share a learning rate and a weight decay: how many, and what they are called most often."""
+
+    lr: float
+    weight_decay: float
+    arrays: int
+    numbers: int
+    example: str
+
+
 class Optimizer:
     """One optimizer step over all contexts of a network.
 
@@ -73,6 +85,10 @@ class Optimizer:
     def __init__(self, net, config: OptimizerConfig):
         self._parameters = {k: p for k, p in net._collect_params_with_prefix().items() if p.grad_req != "null"}
         _apply_rules(self._parameters, config.rules)
+        if config.layer_decay is not None:
+            for name, parameter in self._parameters.items():
+                parameter.lr_mult *= layer_factor(name, net.spec["backbone"], config.layer_decay)
+        self._config = config
         contexts = next(iter(self._parameters.values())).list_ctx()
         self._optimizer = lookup("optimizer", config.name, OPTIMIZERS)(config)
         gpu = contexts[0].device_type == "gpu"
@@ -102,6 +118,25 @@ class Optimizer:
                 for gradient in gradients:
                     gradient *= self._clip / norm
         self._trainer.update(1)
+
+    def groups(self) -> List[Group]:
+        """The parameters by learning rate and decay, the lowest rate first."""
+        members: Dict[tuple, List[str]] = {}
+        for name, parameter in self._parameters.items():
+            members.setdefault((parameter.lr_mult, parameter.wd_mult), []).append(name)
+        groups = []
+        for (lr_mult, decay_mult), names in sorted(members.items()):
+            places = Counter(_place(name) for name in names)
+            groups.append(
+                Group(
+                    self._config.lr * lr_mult,
+                    self._config.weight_decay * decay_mult,
+                    len(names),
+                    sum(self._parameters[name].data(self._contexts[0]).size for name in names),
+                    ", ".join(place for place, _ in places.most_common(3)) + (", ..." if len(places) > 3 else ""),
+                )
+            )
+        return groups
 
     def state(self) -> Dict[str, nd.NDArray]:
         """Momenta and moments of the first context, by "<parameter>:<number>"."""
@@ -143,6 +178,14 @@ def _flatten(state) -> List[nd.NDArray]:
     if isinstance(state, nd.NDArray):
         return [state]
     return [array for part in state for array in _flatten(part)]
+
+
+def _place(name: str) -> str:
+    """backbone.stages.2.7.main.fc1.weight -> backbone.stages.2; backbone.stem.0.gamma -> backbone.stem; heads: head."""
+    parts = name.split(".")
+    if parts[0] != "backbone":
+        return parts[0]
+    return ".".join(parts[: 3 if parts[1] == "stages" else 2])
 
 
 def _apply_rules(parameters, rules: List[ParamRule]) -> None:

@@ -36,6 +36,10 @@ class Schedule:
 
     After a linear warm-up from `warmup_ratio * lr` at iteration 0 to `lr` at iteration `warmup`, the
     named shape runs from `lr` there to exactly its end at the last iteration, total - 1.
+
+    With `style` mmcv (mmcv 1.x, LrUpdaterHook) the shape runs over all iterations, from 0 to its end at
+    `total`, which the last one does not reach, and the warm-up multiplies it: from `warmup_ratio`
+    at iteration 0 to 1 at iteration `warmup`.
     """
 
     def __init__(self, config: ScheduleConfig, lr: float, total: int):
@@ -45,6 +49,8 @@ class Schedule:
         self._total = total
 
     def __call__(self, iteration: int) -> float:
+        if self._config.style == "mmcv":
+            return self._as_mmcv(iteration)
         config, warmup = self._config, min(self._config.warmup, self._total - 1)
         if iteration < warmup:
             start = config.warmup_ratio * self._lr
@@ -52,3 +58,10 @@ class Schedule:
         last = self._total - 1 - warmup
         share = (iteration - warmup) / last if last else 0.0
         return self._shape(config, self._lr, min(share, 1.0))
+
+    def _as_mmcv(self, iteration: int) -> float:
+        config = self._config
+        rate = self._shape(config, self._lr, iteration / self._total)
+        if iteration < config.warmup:
+            rate *= 1 - (1 - iteration / config.warmup) * (1 - config.warmup_ratio)
+        return rate

@@ -1,5 +1,6 @@
 """The training loop."""
 
+import contextlib
 import logging
 import signal
 import time
@@ -13,7 +14,7 @@ from mxnet import autograd, nd
 
 from ..config import Recipe, dump_recipe
 from ..context import check_contexts
-from ..data import SampleStream, TrainLoader, TrainTransform, open_dataset
+from ..data import Dataset, RareClassStream, SampleStream, TrainLoader, TrainTransform, count_pixels, open_dataset
 from ..errors import MXNetSegError
 from ..losses import build_loss, total_loss
 from ..metrics import Scores
@@ -21,13 +22,14 @@ from ..nn.norm import check_synchronisation
 from ..registry import create_model
 from ..versions import versions
 from . import checkpoint
+from .ema import WeightAverage
 from .evaluator import evaluate
 from .inference import Preprocess
 from .optimizer import Optimizer
 from .runlog import RunLog
 from .schedule import Schedule
 
-__all__ = ["Interrupted", "Result", "build_network", "train"]
+__all__ = ["Interrupted", "Result", "build_network", "sample_stream", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +45,15 @@ class Interrupted(Exception):
 
 @dataclass
 class Result:
-    """What a finished run leaves: the last scores, the best mIoU, and its files."""
+    """What a finished run leaves: the last scores, the best mIoU, its files, and how many iterations it took."""
 
     scores: Optional[Scores]
     best: float
     run_dir: Path
     last_path: Path
     best_path: Optional[Path]
+    average_path: Optional[Path]
+    iterations: int
 
 
 def train(
@@ -90,8 +94,16 @@ def train(
     return _Run(recipe, list(contexts), run_dir, resume, wandb_project, Path(weights_dir), validate, progress).go()
 
 
-def build_network(recipe: Recipe, num_classes: int, contexts: Sequence[mx.Context]):
-    """The recipe's network on its contexts, with its initial weights (seeded by train.seed)."""
+def build_network(
+    recipe: Recipe,
+    num_classes: int,
+    contexts: Sequence[mx.Context],
+    initializer: Optional[mx.init.Initializer] = None,
+):
+    """The recipe's network on its contexts, with its initial weights (seeded by train.seed).
+
+    `initializer` is of everything that no file gives; the layers' own, else Xavier's for ReLU, when left out.
+    """
     model = recipe.model
     if model.num_classes is not None and model.num_classes != num_classes:
         raise MXNetSegError(
@@ -110,7 +122,11 @@ def build_network(recipe: Recipe, num_classes: int, contexts: Sequence[mx.Contex
     )
     np.random.seed(recipe.train.seed)  # Gluon draws initial weights from both generators
     mx.random.seed(recipe.train.seed)
-    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=list(contexts))
+    if initializer:
+        for parameter in net.collect_params().values():
+            parameter.initialize(initializer, ctx=list(contexts))
+    else:
+        net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=list(contexts))
     if model.init.lower() == "imagenet":
         from ..backbones import load_imagenet
 
@@ -118,6 +134,14 @@ def build_network(recipe: Recipe, num_classes: int, contexts: Sequence[mx.Contex
     elif model.init.lower() != "random":
         log.info("init: %d of %d parameters from %s", *checkpoint.load_matching(net, model.init), model.init)
     return net
+
+
+def sample_stream(recipe: Recipe, dataset: Dataset, progress: bool = False) -> SampleStream:
+    """Which samples a run sees: every image once an epoch, or images of rare classes more often."""
+    batch_size, seed = recipe.train.batch_size, recipe.train.seed
+    if recipe.data.rare_class is None:
+        return SampleStream(len(dataset), batch_size, seed)
+    return RareClassStream(count_pixels(dataset, progress), batch_size, seed, recipe.data.rare_class)
 
 
 class _Run:
@@ -143,7 +167,7 @@ class _Run:
                 )
         self.dataset = open_dataset(recipe.data, recipe.data.train_split)
         self.val_set = open_dataset(recipe.data, recipe.data.val_split) if validate else None
-        self.preprocess = Preprocess(recipe.data.mean, recipe.data.std, recipe.data.base)
+        self.preprocess = Preprocess(recipe.data.mean, recipe.data.std, recipe.data.base, recipe.data.fit)
         per_step = recipe.train.batch_size * recipe.train.accumulate
         self.per_epoch = len(self.dataset) / per_step  # steps of one pass, a fraction
         self.total = recipe.train.iterations or max(1, round(recipe.train.epochs * self.per_epoch))
@@ -153,13 +177,16 @@ class _Run:
         arrays, record = _read_state(resume) if resume else ({}, {})
         if resume:
             _check_same(recipe, record)
-        self.start = record.get("iteration", 0)
+        self.start = self.done = record.get("iteration", 0)
         self.unscored = record.get("unscored", False) and validate
-        if self.start == self.total and not self.unscored:
+        self.stale = record.get("stale", 0)  # validations since the best
+        if resume and (self.start == self.total or self._patience_is_over()) and not self.unscored:
             raise MXNetSegError(
-                f"the run in {resume} is complete ({self.total} iterations); to train its network further start a new "
+                f"the run in {resume} is complete ({self.start} iterations); to train its network further start a new "
                 f"one with --set model.init={record['weights']}"
             )
+        if recipe.train.patience and not validate:
+            raise MXNetSegError("train.patience needs validation, but it is turned off (--no-val)")
         self.best = record.get("best", -1.0)
         self.net = build_network(recipe, self.dataset.num_classes, contexts)
         spec = self.net.spec
@@ -175,6 +202,10 @@ class _Run:
             checkpoint.load_weights(self.net, weights, f"state {self.run_dir / STATE}")
             states = {n[len("state:") :]: a for n, a in arrays.items() if n.startswith("state:")}
             self.optimizer.load_state(states, self.start)
+        self.average = WeightAverage(self.net, recipe.train.ema) if recipe.train.ema else None
+        if resume and self.average:
+            averages = {n[len("ema:") :]: a for n, a in arrays.items() if n.startswith("ema:")}
+            self.average.load(averages, self.start)
         self.schedule = Schedule(recipe.schedule, recipe.optimizer.lr, self.total)
         self.criterion = build_loss(recipe.loss, self.dataset.num_classes)
         self.criterion.initialize(ctx=contexts)
@@ -190,7 +221,7 @@ class _Run:
             for parameter in self.net.collect_params().values():
                 if parameter.grad_req != "null":
                     parameter.grad_req = "add"
-        stream = SampleStream(len(self.dataset), train_.batch_size, train_.seed)
+        stream = sample_stream(recipe, self.dataset, self.progress)
         first = self.start * train_.accumulate
         loader = TrainLoader(self.dataset, TrainTransform(recipe.data), stream, train_.workers, first)
         handlers = {s: signal.signal(s, self._stop) for s in (signal.SIGTERM, signal.SIGINT)} if _in_main() else {}
@@ -200,8 +231,9 @@ class _Run:
                 if self.unscored:  # the run was stopped while it validated
                     self._validate(self.start)
                     self._save(self.start)
-                step = self._load(loader) if self.start < self.total else None
-                for iteration in range(self.start, self.total):
+                goes_on = self.start < self.total and not self._patience_is_over()
+                step = self._load(loader) if goes_on else None
+                for iteration in range(self.start, self.total if goes_on else self.start):
                     # dropout too is a function of (seed, iteration), so that a resumed run repeats it
                     mx.random.seed((train_.seed * 1_000_003 + iteration) % 2**31)
                     losses = self._forward_backward(step)
@@ -212,26 +244,29 @@ class _Run:
                         raise MXNetSegError(self._not_finite(loss, iteration))
                     lr = self.schedule(iteration)
                     self.optimizer.step(lr)
-                    done = iteration + 1
+                    if self.average:
+                        self.average.update()
+                    self.done = done = iteration + 1
                     images = train_.batch_size * train_.accumulate
                     self.log.step(done, done / self.per_epoch, lr, loss, images, loader.waited)
                     last = done == self.total
                     if self.val_set is not None and (done % self.val_every == 0 or last):
                         self._validate(done)
+                        last = last or self._patience_is_over()
                     if done % self.save_every == 0 or last or self.signal:
                         self._save(done)
                     if train_.keep_every and done % train_.keep_every == 0:
-                        self._save_weights(self._sibling(f"_iter{done}"), done)
+                        self._save_weights(self._sibling(f"_iter{done}"), done, averaged=self.average is not None)
                     if self.signal and (not last or self.unscored):
                         message = f"stopped and saved after iteration {done} of {self.total}"
                         raise Interrupted(self.signal, self.run_dir, message)
+                    if last:
+                        break
         finally:
             for signum, handler in handlers.items():
                 signal.signal(signum, handler)
-        best_path = self._sibling("_best")
-        return Result(
-            self.scores, self.best, self.run_dir, self.weights_path, best_path if best_path.exists() else None
-        )
+        best, average = (path if path.exists() else None for path in map(self._sibling, ("_best", "_ema")))
+        return Result(self.scores, self.best, self.run_dir, self.weights_path, best, average, self.done)
 
     def _hybridize(self) -> None:
         static = self.recipe.train.static or self.synchronised
@@ -246,9 +281,9 @@ class _Run:
         """The batches of one step: [[(images, labels, scale) per context] per batch]."""
         batches = [next(loader) for _ in range(self.recipe.train.accumulate)]
         scale = 1.0 / self.criterion.normalizer([batch.labels for batch in batches])
-        return [self._split(batch, scale) for batch in batches]
+        return [self._split(batch, np.atleast_1d(scale)) for batch in batches]
 
-    def _split(self, batch, scale: float):
+    def _split(self, batch, scale: np.ndarray):
         parts = zip(
             self.contexts,
             np.array_split(batch.images, len(self.contexts)),
@@ -258,7 +293,7 @@ class _Run:
             (
                 self.preprocess(images, context),
                 nd.array(labels, ctx=context, dtype="float32"),
-                nd.array([scale], ctx=context),
+                nd.array(scale, ctx=context),
             )
             for context, images, labels in parts
         ]
@@ -280,42 +315,57 @@ class _Run:
         return losses
 
     def _validate(self, done: int) -> None:
-        """Score; when a signal comes meanwhile, leave the scoring to the continuation."""
-        scores = evaluate(
-            self.net,
-            self.val_set,
-            self.preprocess,
-            self.recipe.eval,
-            self.contexts,
-            min(self.recipe.train.workers, 1),
-            self.progress,
-            stop=lambda: self.signal is not None,
-        )
+        """Score, the averaged weights if there are; when a signal comes meanwhile, leave it to the continuation."""
+        with self.average.in_place() if self.average else contextlib.nullcontext():
+            scores = evaluate(
+                self.net,
+                self.val_set,
+                self.preprocess,
+                self.recipe.eval,
+                self.contexts,
+                min(self.recipe.train.workers, 1),
+                self.progress,
+                stop=lambda: self.signal is not None,
+            )
         self.unscored = scores is None
         if scores is None:
             return
         self.scores = scores
         self.log.validated(done, scores)
+        self.stale += 1
         if self.scores.miou > self.best:
             self.best = self.scores.miou
-            self._save_weights(self._sibling("_best"), done)
+            self.stale = 0
+            self._save_weights(self._sibling("_best"), done, averaged=self.average is not None)
+        if self._patience_is_over():
+            log.info("no better mIoU for %d validations: stopping at iteration %d", self.stale, done)
+
+    def _patience_is_over(self) -> bool:
+        patience = self.recipe.train.patience
+        return patience is not None and self.stale >= patience
 
     def _save(self, done: int) -> None:
         self._save_weights(self.weights_path, done)
+        if self.average:
+            self._save_weights(self._sibling("_ema"), done, averaged=True)
         arrays = {f"param:{n}": a for n, a in checkpoint.weights(self.net, self.contexts[0]).items()}
         arrays.update({f"state:{n}": a for n, a in self.optimizer.state().items()})
+        if self.average:
+            arrays.update({f"ema:{n}": a for n, a in self.average.arrays.items()})
         record = dict(
             self._record(done),
             kind="training",
             best=self.best,
+            stale=self.stale,
             unscored=self.unscored,
             name=self.name,
             weights=str(self.weights_path),
         )
         checkpoint.write(self.run_dir / STATE, arrays, record)
 
-    def _save_weights(self, path: Path, done: int) -> None:
-        checkpoint.write(path, checkpoint.weights(self.net, self.contexts[0]), self._record(done))
+    def _save_weights(self, path: Path, done: int, averaged: bool = False) -> None:
+        weights = self.average.arrays if averaged else checkpoint.weights(self.net, self.contexts[0])
+        checkpoint.write(path, weights, self._record(done))
 
     def _record(self, done: int) -> dict:
         data = self.recipe.data
@@ -329,6 +379,7 @@ class _Run:
                 "mean": data.mean,
                 "std": data.std,
                 "base": data.base,
+                "fit": data.fit,
             },
             "recipe": self.recipe.model_dump(mode="json"),
             "iteration": done,
@@ -357,7 +408,10 @@ class _Run:
 
 STATE = "state.ckpt"
 # what may differ between a run and its continuation
-FREE = {"train.workers", "train.val_every", "train.save_every", "train.keep_every", "data.root", "description"}
+FREE = {f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "patience")} | {
+    "data.root",
+    "description",
+}
 
 
 def _free_name(title: str, weights_dir: Path) -> str:

@@ -54,6 +54,7 @@ class Segmentor(HybridBlock):
     spec : dict
         The arguments of `mxnetseg.create_model` that build this network again.
     num_aux : int
+    align_corners : bool
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Segmentor(HybridBlock):
             self.aux_heads.add(*(branch.head for branch in aux))
         self.spec = {}
         self.num_aux = len(aux) + main.extra
+        self.align_corners = align_corners
         # One compiled graph per use: inference must not pay for auxiliary heads. The graphs share
         # this network's blocks and are kept out of its children, so parameter names stay single.
         logits = _Graph(backbone, neck, [main._replace(extra=0)], align_corners)

@@ -48,6 +48,23 @@ def test_epochs_and_iterations_replace_each_other(tmp_path):
     assert recipe.train.iterations is None and recipe.train.epochs == 2
 
 
+def test_a_list_of_losses_replaces_one_and_its_first_is_overridden(tmp_path):
+    write(tmp_path / "base.yaml", "loss: {average: all, class_weights: [1, 2]}\n")
+    path = write(tmp_path / "r.yaml", "_base_: base.yaml\nloss: [{name: ce}, {name: dice, weight: 0.5}]\n")
+    loss = load_recipe(path).loss
+    assert (loss.name, loss.average, loss.class_weights) == ("ce", "valid", None)
+    assert [(term.name, term.weight) for term in loss.also] == [("dice", 0.5)]
+    changed = load_recipe(path, ["loss.aux_weight=1", "loss.name=ohem"]).loss
+    assert (changed.name, changed.aux_weight, changed.also) == ("ohem", 1, loss.also)
+    assert override_recipe(load_recipe(path), ["loss.weight=2"]).loss == loss.model_copy(update={"weight": 2})
+    with pytest.raises(MXNetSegError, match="unknown key loss.also.0.weigth; did you mean loss.also.0.weight"):
+        load_recipe(path, ["loss=[{name: ce}, {name: dice, weigth: 1}]"])
+    with pytest.raises(MXNetSegError, match="data.base or data.fit"):
+        load_recipe(write(tmp_path / "both.yaml", "data: {base: 5, fit: [4, 2]}\n"))
+    both = load_recipe(write(tmp_path / "b.yaml", "data: {base: 5}\n"), ["data.fit=[4, 2]"])
+    assert both.data.base is None and both.data.fit == (4, 2)
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
@@ -107,3 +124,59 @@ def test_a_near_file_is_named(tmp_path):
     write(tmp_path / "camvid.yaml", "")
     with pytest.raises(MXNetSegError, match=r"did you mean .*camvid\.yaml"):
         load_recipe(tmp_path / "camvit.yaml")
+
+
+# what the originals' configs say: lr, weight decay, power, warm-up, steps, images a step
+FAMILIES = {
+    "moganet/fpn_*": (2e-4, 1e-4, 0.9, 0, 80000, 32),
+    "moganet/upernet_*": (1e-4, 0.01, 1.0, 1500, 160000, 16),
+    "ffnet/upernet_*": (1e-4, 0.05, 1.0, 1500, 160000, 16),
+    "ffnet/ffnet_seg_512*": (6e-5, 0.05, 1.0, 1500, 160000, 16),
+    "ffnet/ffnet_seg_1024*": (6e-5, 0.02, 1.0, 1500, 160000, 16),
+    "dgmn2/*": (1e-4, 1e-4, 0.9, 0, 40000, 8),
+}
+# data, within (long, short), crop, evaluation: window, step, multiple
+SEEN = {
+    "*ade20k.yaml": ("ade20k", (2048, 512), 512, None, None, 32),
+    "*1024*cityscapes.yaml": ("cityscapes", (2048, 1024), 1024, 1024, 768, None),
+    "*769*cityscapes.yaml": ("cityscapes", (2049, 1025), 769, 769, 513, None),
+}
+# of backbone and head, in the order of their sizes
+DROP_PATH = {"xtiny": 0.05, "tiny": 0.1, "small": 0.1, "base": 0.2, "large": 0.3}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in RECIPES if p.parent.name in ("moganet", "ffnet", "dgmn2")],
+    ids=lambda p: str(p.relative_to(CONFIGS)),
+)
+def test_recipes_of_the_families_train_as_the_originals(path):
+    recipe = load_recipe(path)
+    (steps,) = [f for pattern, f in FAMILIES.items() if path in CONFIGS.glob(pattern)]
+    (seen,) = [f for pattern, f in SEEN.items() if path.match(pattern)]
+    optimizer, schedule, train, augment = recipe.optimizer, recipe.schedule, recipe.train, recipe.data.augment
+    assert optimizer.name == "adamw" and optimizer.betas == (0.9, 0.999) and optimizer.clip_norm is None
+    got = (optimizer.lr, optimizer.weight_decay, schedule.power, schedule.warmup, train.iterations, train.batch_size)
+    assert got == pytest.approx(steps)
+    assert (schedule.name, schedule.style, schedule.end_lr) == ("poly", "mmcv", 0)
+    assert schedule.warmup_ratio == (1e-6 if schedule.warmup else 0)
+    evaluation = recipe.eval
+    assert (recipe.data.name, recipe.data.fit, augment.crop) == seen[:3] and recipe.data.base is None
+    assert (evaluation.crop, evaluation.stride, evaluation.multiple) == seen[3:] and evaluation.average == "logits"
+    assert (augment.scale, augment.cat_max_ratio, augment.flip, augment.blur) == ((0.5, 2.0), 0.75, 0.5, 0)
+    assert augment.photometric_distortion and not augment.photometric
+    assert recipe.loss.average == "all" and recipe.loss.aux_weight == 0.4 and not recipe.loss.also
+    assert recipe.model.norm == "syncbn" and (train.accumulate, train.ema) == (1, None)
+    decay = optimizer.layer_decay
+    if path.name.startswith(("upernet_ffnet_3", "upernet_ffnet_4")):
+        assert (decay.rate, decay.layers, decay.kind, decay.stem) == (0.9, 12, "layer", False)
+    else:
+        assert decay is None
+    rate = recipe.model.backbone_options.get("drop_path_rate")
+    if path.parent.name == "moganet":
+        assert rate == DROP_PATH[recipe.model.backbone.split("_")[1]]
+    elif path.parent.name == "ffnet":
+        published = {"upernet_ffnet_2": 0.2, "ffnet_seg_1024": 0.35}
+        assert rate == next((r for stem, r in published.items() if path.name.startswith(stem)), 0.3)
+    heads_faster = [r.lr_mult for r in optimizer.rules if r.match.startswith("^head")]
+    assert heads_faster == ([10] if path.name.startswith("ffnet_seg") else [])

@@ -9,9 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mxnetseg.config import DataConfig
-from mxnetseg.data import EvalLoader, SampleStream, TrainLoader, TrainTransform, open_dataset
-from mxnetseg.data.sampling import Draw, sample_rng
+from mxnetseg.config import DataConfig, RareClassConfig
+from mxnetseg.data import (
+    EvalLoader,
+    RareClassStream,
+    SampleStream,
+    TrainLoader,
+    TrainTransform,
+    count_pixels,
+    open_dataset,
+)
+from mxnetseg.data.sampling import Draw, class_chances, sample_rng
 from mxnetseg.data.workers import WorkerPool
 from mxnetseg.errors import MXNetSegError
 
@@ -136,3 +144,39 @@ def test_sizes_that_differ_need_a_crop(own_folder):
     data = DataConfig(**own_folder, augment=dict(crop=None, scale=(1, 1)))
     with pytest.raises(MXNetSegError, match="differ in size.*set data.augment.crop"):
         batches(data, 0, 1)
+
+
+PIXELS = np.array([[900, 0, 0], [500, 90, 0], [880, 10, 5], [400, 0, 0]])
+
+
+def test_chances_of_classes_equal_their_definition():
+    shares = PIXELS.sum(0) / PIXELS.sum()
+    expected = np.exp((1 - shares) / 0.5) / np.exp((1 - shares) / 0.5).sum()
+    np.testing.assert_allclose(class_chances(PIXELS, RareClassConfig(temperature=0.5)), expected, rtol=1e-12)
+    sharp = class_chances(PIXELS, RareClassConfig(temperature=1e-6))  # no overflow
+    np.testing.assert_array_equal(sharp, [0, 0, 1])
+    few = class_chances(PIXELS, RareClassConfig(temperature=0.5, min_pixels=11))
+    assert few[2] == 0 and few.sum() == pytest.approx(1)
+    with pytest.raises(MXNetSegError, match="no image shows a class on 1000 pixels"):
+        class_chances(PIXELS, RareClassConfig(min_pixels=1000))
+
+
+def test_rare_classes_are_drawn_as_often_as_said():
+    config = RareClassConfig(temperature=0.5, min_pixels=6)
+    chances = class_chances(PIXELS, config)
+    assert chances[2] == 0  # five pixels are too few
+    draws = [d for number in range(1000) for d in RareClassStream(PIXELS, 4, 7, config).batch(number)]
+    expected = chances[0] * np.full(4, 1 / 4) + chances[1] * np.array([0, 1 / 2, 1 / 2, 0])
+    seen = np.bincount([d.index for d in draws], minlength=4) / len(draws)
+    assert (np.abs(seen - expected) < 4 * np.sqrt(expected * (1 - expected) / len(draws))).all()
+    assert len({d.epoch for d in draws}) == len(draws)  # the same image never looks the same
+    assert RareClassStream(PIXELS, 4, 7, config).batch(500) == draws[2000:2004]  # anywhere, without replay
+    assert RareClassStream(PIXELS, 4, 8, config).batch(500) != draws[2000:2004]
+
+
+def test_counting_pixels(data):
+    dataset = open_dataset(data, "train")
+    pixels = count_pixels(dataset, progress=False)
+    assert pixels.shape == (len(dataset), 10)
+    label = dataset.load(3).label
+    assert pixels[3].tolist() == [int((label == c).sum()) for c in range(10)]

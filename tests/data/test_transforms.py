@@ -6,7 +6,16 @@ import pytest
 
 from mxnetseg.config import DataConfig
 from mxnetseg.data import IGNORE, TrainTransform, normalize
-from mxnetseg.data.transforms import blur, distort, pad, resize, resize_long
+from mxnetseg.data.transforms import (
+    blur,
+    distort,
+    fit_size,
+    pad,
+    photometric_distortion,
+    resize,
+    resize_long,
+    scaled_size,
+)
 
 
 def transform(base=None, **augment):
@@ -114,3 +123,131 @@ def test_pad_and_resize():
     assert pad(array, 2, 2, 7) is array
     np.testing.assert_array_equal(pad(array, 3, 4, 7), [[1, 1, 1, 7], [1, 1, 1, 7], [7, 7, 7, 7]])
     assert resize(array, 2, 3) is array
+
+
+@pytest.mark.parametrize(
+    "size, sides, expected",
+    [
+        ((512, 683), (2048, 512), (512, 683)),  # ADE20K: the short side decides
+        ((256, 2000), (2048, 512), (262, 2048)),  # until the long one does
+        ((1024, 2048), (2049, 1025), (1025, 2049)),
+        ((683, 512), (512, 2048), (683, 512)),
+        ((300, 400), (1024, 256), (256, 341)),
+    ],
+)
+def test_the_size_that_fits(size, sides, expected):
+    assert fit_size(*size, sides) == expected
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_ratio_range_multiplies_both_sides(seed):
+    """mmsegmentation: the sides times the ratio, cut to whole pixels; then the ratio kept, rounded half up."""
+    rng = np.random.RandomState(seed)
+    height, width, scale = rng.randint(50, 3000), rng.randint(50, 3000), rng.uniform(0.5, 2)
+    long, short = int(2048 * scale), int(512 * scale)
+    factor = min(long / max(height, width), short / min(height, width))
+    got = scaled_size(height, width, scale, fit=(2048, 512))
+    assert got == (int(height * factor + 0.5), int(width * factor + 0.5))
+    assert max(got) <= long and min(got) <= short and (max(got) == long or min(got) == short)
+
+
+def test_fit_in_training():
+    image, label = sample(40, 60)
+    data = DataConfig(fit=(200, 80), augment={"scale": (1.5, 1.5), "crop": None, "flip": 0})
+    assert TrainTransform(data)(image, label, np.random.default_rng(0))[0].shape == (120, 180, 3)
+
+
+@pytest.mark.parametrize("most", [0.55, 0.75, 0.9])
+def test_no_class_takes_more_of_a_crop_than_allowed_if_it_can_be_helped(most):
+    label = np.zeros((60, 60), np.uint8)
+    label[:, 40:] = 1
+    label[:10] = IGNORE  # does not count
+    image = np.zeros((60, 60, 3), np.uint8)
+    over = []
+    for seed in range(300):
+        _, crop = transform(crop=20, cat_max_ratio=most)(image, label, np.random.default_rng(seed))
+        shares = np.bincount(crop.ravel(), minlength=256)[:2]
+        over.append(shares.max() / shares.sum() >= most)
+    # a crop is good when its left edge is in a band around 30; eleven places are seen, the last one unchecked
+    edges = [left for left in range(41) if max(40 - left, left - 20) / 20 < most and 20 < left < 40]
+    chance = (1 - len(edges) / 41) ** 10 * (1 - len(edges) / 41)
+    assert abs(np.mean(over) - chance) < 4 * np.sqrt(chance * (1 - chance) / 300) + 0.01
+
+
+def test_a_crop_of_one_class_only_is_taken_after_all():
+    image, label = np.zeros((30, 30, 3), np.uint8), np.full((30, 30), 3, np.uint8)
+    _, crop = transform(crop=20, cat_max_ratio=0.5)(image, label, np.random.default_rng(0))
+    assert crop.shape == (20, 20) and (crop == 3).all()
+
+
+class Script:
+    """A generator that says what it is told to, in order."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def random(self):
+        return 0.0 if self.answers.pop(0) else 1.0
+
+    def uniform(self, low, high):
+        answer = self.answers.pop(0)
+        assert low <= answer <= high
+        return answer
+
+    def integers(self, low, high):
+        answer = self.answers.pop(0)
+        assert low <= answer < high
+        return answer
+
+
+def photometric_reference(image, brightness, contrast_first, contrast, saturation, hue):
+    """mmsegmentation's PhotoMetricDistortion step by step, on floats."""
+
+    def convert(array, alpha=1, beta=0):
+        return np.clip(array.astype(np.float32) * np.float32(alpha) + np.float32(beta), 0, 255).astype(np.uint8)
+
+    bgr = image[..., ::-1].copy()
+    if brightness is not None:
+        bgr = convert(bgr, beta=brightness)
+    if contrast is not None and contrast_first:
+        bgr = convert(bgr, alpha=contrast)
+    if saturation is not None:
+        hsv = cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV)
+        hsv[:, :, 1] = convert(hsv[:, :, 1], alpha=saturation)
+        bgr = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
+    if hue is not None:
+        hsv = cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV)
+        hsv[:, :, 0] = (hsv[:, :, 0].astype(int) + hue) % 180
+        bgr = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
+    if contrast is not None and not contrast_first:
+        bgr = convert(bgr, alpha=contrast)
+    return bgr[..., ::-1]
+
+
+@pytest.mark.parametrize("brightness", [None, -31.7, 20.3])
+@pytest.mark.parametrize("contrast_first", [True, False])
+@pytest.mark.parametrize("contrast", [None, 0.53, 1.47])
+@pytest.mark.parametrize("saturation", [None, 0.61, 1.41])
+@pytest.mark.parametrize("hue", [None, -18, 17])
+def test_photometric_distortion_equals_mmsegmentations(brightness, contrast_first, contrast, saturation, hue):
+    image = np.random.RandomState(0).randint(0, 256, (20, 30, 3)).astype(np.uint8)
+    answers = []
+    for value in (brightness, contrast, saturation, hue):
+        answers += [value is not None] + ([value] if value is not None else [])
+        if len(answers) == 1 + (brightness is not None):  # the mode is drawn after the brightness
+            answers.append(contrast_first)
+    script = Script(*answers)
+    got = photometric_distortion(image, script)
+    assert not script.answers
+    expected = photometric_reference(image, brightness, contrast_first, contrast, saturation, hue)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_photometric_distortion_in_training_leaves_padding_alone():
+    image, label = sample()
+    for seed in range(5):
+        got, out = transform(crop=(64, 96), photometric_distortion=True, flip=1.0)(
+            image, label, np.random.default_rng(seed)
+        )
+        np.testing.assert_array_equal(out[:40, :60], label[:, ::-1])
+        assert (got[40:] == np.round(DataConfig().mean)).all() and (out[:, 60:] == IGNORE).all()

@@ -144,3 +144,59 @@ def test_the_base_is_the_long_side_at_scale_one(net):
     class_map(spy, image(), Preprocess(base=140), EvalConfig(scales=[1.0, 0.5]), CPU)
     class_map(spy, image(), Preprocess(base=140), EvalConfig(base=35), CPU)
     assert sizes == [(100, 140), (50, 70), (25, 35)]
+
+
+def test_fit_and_multiple_give_the_originals_sizes(net):
+    """AlignResize: keep the ratio within (long, short), then each side up to a multiple; scales multiply the sides."""
+    seen = []
+
+    def spy(x):
+        seen.append(x.asnumpy())
+        return net(x)
+
+    array = image()  # 50 x 70
+    class_map(spy, array, Preprocess(fit=(200, 60)), EvalConfig(multiple=32, scales=[1.0, 1.3]), CPU)
+    assert [x.shape[2:] for x in seen] == [(64, 96), (96, 128)]  # 60x84 and 78x109 before
+    expected = PREPROCESS(resize(resize(array, 60, 84), 64, 96)[None], CPU).asnumpy()
+    np.testing.assert_array_equal(seen[0], expected)
+    seen.clear()
+    class_map(spy, array, Preprocess(base=140), EvalConfig(fit=(70, 20), crop=16, stride=8), CPU)
+    assert {x.shape[2:] for x in seen} == {(16, 16)} and len(seen) == 2 * 3  # 20x28
+    assert got(net, array, fit=(200, 60), multiple=32).shape == (4, 50, 70)
+    seen.clear()
+    class_map(spy, array[:48, :64], PREPROCESS, EvalConfig(multiple=16), CPU)
+    assert seen[0].shape[2:] == (48, 64)
+
+
+def test_logits_averaged_and_resized_before_the_softmax(net):
+    array = image()
+    scaled = resize(array, 40, 56)
+    total, count = np.zeros((4, 40, 56)), np.zeros((40, 56))
+    for top in (0, 16):
+        for left in (0, 16, 32):
+            part = slice(top, top + 24), slice(left, left + 24)
+            total[(slice(None), *part)] += net(PREPROCESS(scaled[part][None], CPU)).asnumpy()[0]
+            count[part] += 1
+    logits = enlarge(total / count, 50, 70).astype(np.float64)
+    expected = np.exp(logits - logits.max(0))
+    out = got(net, array, base=56, crop=24, stride=16, average="logits")
+    np.testing.assert_allclose(out, expected / expected.sum(0), atol=1e-5)
+    out = got(net, array, average="logits", scales=[1.0, 1.0], flip=True)
+    np.testing.assert_allclose(out, got(net, array, flip=True), atol=1e-6)
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_logits_are_resized_as_the_network_does(net, align_corners):
+    class Net:
+        def __init__(self):
+            self.align_corners = align_corners
+
+        def __call__(self, x):
+            return net(x)
+
+    array = image()
+    logits = net(PREPROCESS(resize(array, 40, 56)[None], CPU))
+    logits = nd.contrib.BilinearResize2D(logits, height=50, width=70, align_corners=align_corners)
+    np.testing.assert_allclose(
+        got(Net(), array, base=56, average="logits"), nd.softmax(logits, axis=1)[0].asnumpy(), atol=1e-6
+    )

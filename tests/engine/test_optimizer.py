@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mxnet import autograd, gluon
 
-from mxnetseg.config import OptimizerConfig
+from mxnetseg.config import OptimizerConfig, ParamRule
 from mxnetseg.engine.optimizer import Optimizer
 from mxnetseg.errors import MXNetSegError
 
@@ -125,3 +125,25 @@ def test_mistakes():
         Optimizer(net, OptimizerConfig(rules=[{"match": "wieght"}]))
     with pytest.raises(MXNetSegError, match="no regular expression"):
         Optimizer(net, OptimizerConfig(rules=[{"match": "("}]))
+
+
+def test_groups_tell_rates_decays_and_counts():
+    net = Net([mx.cpu()])
+    rules = [{"match": "bias$", "decay_mult": 0}, {"match": "^bias", "lr_mult": 10}]
+    groups = Optimizer(net, OptimizerConfig(lr=0.1, weight_decay=0.01, rules=rules)).groups()
+    assert [tuple(g) for g in groups] == [(0.1, 0.01, 1, 4, "weight"), (1.0, 0.0, 1, 4, "bias")]
+
+
+def test_layer_decay_multiplies_the_rules():
+    from mxnetseg import create_model
+
+    net = create_model("upernet", "moganet_xtiny", 3)
+    net.initialize()
+    config = OptimizerConfig(lr=1.0, weight_decay=0.05, layer_decay={"rate": 0.5, "layers": 5})
+    config = config.model_copy(update={"rules": [ParamRule(match="^head", lr_mult=2)]})
+    groups = Optimizer(net, config).groups()
+    assert [g.lr for g in groups] == [0.5**k for k in (6, 4, 3, 2, 1, 0)] + [2.0]
+    assert sum(g.numbers for g in groups) == sum(
+        p.data().size for p in net.collect_params().values() if p.grad_req != "null"
+    )
+    assert groups[0].example == "backbone.stages.0" and groups[-1].example == "head"

@@ -56,3 +56,14 @@ def test_the_shortest_runs(name, total, warmup):
 def test_an_unknown_name():
     with pytest.raises(MXNetSegError, match="unknown schedule 'polly'; did you mean poly"):
         Schedule(ScheduleConfig(name="polly"), LR, 10)
+
+
+@pytest.mark.parametrize("power, end", [(1.0, 0.0), (0.9, 0.001)])
+def test_mmcv_style_equals_mmcvs_rule(power, end):
+    """mmcv 1.x: poly over all iterations; while warming up, what it gives there times 1 - (1 - i / n) * (1 - ratio)."""
+    got = rates(name="poly", power=power, end_lr=end, warmup=20, warmup_ratio=1e-6, style="mmcv")
+    for i in range(TOTAL):
+        regular = (LR - end) * (1 - i / TOTAL) ** power + end
+        expected = regular * (1 - (1 - i / 20) * (1 - 1e-6)) if i < 20 else regular
+        assert got[i] == pytest.approx(expected, rel=1e-12)
+    assert got[-1] > end and got[0] == pytest.approx(LR * 1e-6)

@@ -16,6 +16,7 @@ import pytest
 from mxnetseg import startup
 from mxnetseg.config import load_recipe
 from mxnetseg.engine import checkpoint, trainer
+from mxnetseg.engine.ema import WeightAverage
 from mxnetseg.engine.runlog import RunLog
 from mxnetseg.engine.trainer import Interrupted, train
 from mxnetseg.errors import MXNetSegError
@@ -65,8 +66,16 @@ def assert_same(left, right):
         ["optimizer.name=adam"],
         ["optimizer.name=sgd", "optimizer.lr=0.01", "train.accumulate=2", "optimizer.clip_norm=1.0"],
         ["optimizer.name=adamw", "train.static=true", "model.aux=true"],
+        [
+            "train.ema=0.9",
+            "train.patience=5",
+            "data.rare_class={temperature: 0.3}",
+            "loss=[{name: ohem, min_kept: 100}, {name: dice, weight: 0.5}, {name: lovasz, weight: 0.1}]",
+            "data.augment={cat_max_ratio: 0.75, photometric: false, photometric_distortion: true}",
+            "schedule.style=mmcv",
+        ],
     ],
-    ids=["adam", "sgd_accumulate", "adamw_dropout_aux"],
+    ids=["adam", "sgd_accumulate", "adamw_dropout_aux", "ema_rare_classes"],
 )
 def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(recipe_file, monkeypatch, overrides, iteration):
     whole = go(recipe_file, *overrides, run_dir="whole")
@@ -77,9 +86,11 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(recipe_file, mon
     again = resume(recipe_file, *overrides)
     assert_same(state("whole")[0], state("run")[0])
     assert again.best == whole.best and again.scores == whole.scores
-    last, best = (checkpoint.read(p)[0] for p in (again.last_path, again.best_path))
-    for ours, theirs in ((last, whole.last_path), (best, whole.best_path)):
-        theirs = checkpoint.read(theirs)[0]
+    written = [(again.last_path, whole.last_path), (again.best_path, whole.best_path)]
+    if again.average_path:
+        written.append((again.average_path, whole.average_path))
+    for ours, theirs in written:
+        ours, theirs = checkpoint.read(ours)[0], checkpoint.read(theirs)[0]
         assert all((ours[n].asnumpy() == theirs[n].asnumpy()).all() for n in theirs)
 
 
@@ -137,6 +148,26 @@ def test_synchronised_norm_over_two_contexts(recipe_file):
     done = subprocess.run(command, env=dict(os.environ, PYTHONPATH=str(ROOT)), timeout=200, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert [row["iteration"] for row in rows() if row["val_miou"]] == ["15", "30"]
+
+
+def test_synchronised_norm_over_two_contexts_is_one_big_batch(recipe_file, tmp_path):
+    """A step from the same weights, with every loss: the same loss, and the same running statistics."""
+    net = trainer.build_network(load_recipe(recipe_file), 10, CPU)
+    checkpoint.write(tmp_path / "init.params", checkpoint.weights(net), {})
+    options = ["model.norm=syncbn", f"model.init={tmp_path / 'init.params'}", "train.iterations=1", "train.ema=0.5"]
+    options += ["loss=[{name: ohem, min_kept: 500}, {name: dice}, {name: lovasz}, {name: focal}]"]
+    go(recipe_file, *options, run_dir="one", validate=False)
+    command = [sys.executable, "-m", "mxnetseg", "train", "--config", str(recipe_file), "--run-dir", "two", "--no-val"]
+    command += ["--ctx", "cpu:0", "cpu:1", "--set", *options]
+    done = subprocess.run(command, env=dict(os.environ, PYTHONPATH=str(ROOT)), timeout=200, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert float(rows("two")[0]["loss"]) == pytest.approx(float(rows("one")[0]["loss"]), rel=1e-4)
+    one, two = state("one")[0], state("two")[0]
+    assert one.keys() == two.keys()
+    statistics = [name for name in one if "running" in name]
+    assert statistics
+    for name in statistics:
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +263,62 @@ def test_nothing_is_overwritten(recipe_file):
     assert first.run_dir != second.run_dir and first.last_path != second.last_path
     with pytest.raises(MXNetSegError, match="holds a run already; go on with it by --resume"):
         go(recipe_file, run_dir=str(first.run_dir))
+
+
+def test_the_average_is_what_is_validated_and_kept(recipe_file, monkeypatch):
+    """Averages of the weights after each step, by hand; the scores and the best weights are theirs."""
+    seen, original = [], trainer.Optimizer.step
+
+    def step(self, lr):
+        original(self, lr)
+        seen.append({n: p.data().asnumpy() for n, p in self._parameters.items()})
+
+    first = trainer.build_network(load_recipe(recipe_file), 10, CPU)
+    expected = {n: p.data().asnumpy().astype(np.float64) for n, p in first._collect_params_with_prefix().items()}
+    monkeypatch.setattr(trainer.Optimizer, "step", step)
+    result = go(recipe_file, "train.ema=0.3")
+    for i, weights in enumerate(seen):
+        keep = min(0.3, (1 + i) / (10 + i))
+        for name, array in weights.items():
+            expected[name] = keep * expected[name] + (1 - keep) * array
+    averaged = checkpoint.read(result.average_path)[0]
+    for name in seen[0]:
+        np.testing.assert_allclose(averaged[name].asnumpy(), expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    last = checkpoint.read(result.last_path)[0]
+    assert all((last[name].asnumpy() == array).all() for name, array in seen[-1].items())  # its own again
+    assert any((averaged[name] != last[name]).max().asscalar() for name in last)
+    net, config = checkpoint.load_network(result.average_path), load_recipe(recipe_file)
+    val_set = trainer.open_dataset(config.data, "val")
+    assert trainer.evaluate(net, val_set, trainer.Preprocess(), config.eval, CPU, progress=False) == result.scores
+
+
+def test_the_average_comes_to_every_context_and_goes(recipe_file):
+    contexts = [mx.cpu(0), mx.cpu(1)]
+    net = trainer.build_network(load_recipe(recipe_file), 10, contexts)
+    average = WeightAverage(net, 0.5)
+    parameters = net._collect_params_with_prefix()
+    name = next(n for n in parameters if n.endswith("running_mean"))
+    parameters[name].data(contexts[1])[:] = 3  # statistics of its own
+    with average.in_place():
+        assert all((array.asnumpy() == 0).all() for array in parameters[name].list_data())
+    assert [array.asnumpy().max() for array in parameters[name].list_data()] == [0, 3]
+
+
+def test_early_stopping(recipe_file, monkeypatch):
+    """No step, no better score: a learning rate of 0 stops after the first validation and `patience` more."""
+    options = ["optimizer.lr=0", "train.patience=2", "train.val_every=1", "model.norm=gn", "train.save_every=100"]
+    result = go(recipe_file, *options)
+    assert result.iterations == 3 and state()[1]["iteration"] == 3 and state()[1]["stale"] == 2
+    assert "no better mIoU for 2 validations: stopping at iteration 3" in Path("run/log.txt").read_text()
+    with pytest.raises(MXNetSegError, match=r"complete \(3 iterations\)"):
+        resume(recipe_file, *options)
+    assert resume(recipe_file, *options, "train.patience=4").iterations == 5
+    with pytest.raises(MXNetSegError, match="train.patience needs validation"):
+        go(recipe_file, *options, validate=False, run_dir="other")
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        stop_after(patch, 2)
+        go(recipe_file, *options, run_dir="stopped")
+    assert resume(recipe_file, *options, run_dir="stopped").iterations == 3
 
 
 def test_starting_from_a_checkpoint(recipe_file):

@@ -1,0 +1,23 @@
+"""mxnetseg config"""
+
+HELP = "Show every key of a recipe, or a recipe with everything it inherits."
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument(
+        "recipe", nargs="?", metavar="FILE", help="show this recipe as it is after its bases and --set; else all keys"
+    )
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change keys of the recipe"
+    )
+
+
+def run(args) -> int:
+    from ..config import dump_recipe, load_recipe
+    from ..config.reference import reference
+    from ..errors import MXNetSegError
+
+    if args.set and not args.recipe:
+        raise MXNetSegError("--set changes a recipe; name its FILE")
+    print(dump_recipe(load_recipe(args.recipe, args.set)) if args.recipe else reference(), end="")
+    return 0

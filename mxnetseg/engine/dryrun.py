@@ -1,0 +1,279 @@
+"""What a recipe would do, found out in seconds: everything is built, one step is taken on small made-up data."""
+
+import math
+import time
+from pathlib import Path
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd, nd
+from tabulate import tabulate
+
+from ..config import Recipe
+from ..data import Dataset, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
+from ..errors import MXNetSegError
+from ..losses import build_loss, total_loss
+from .ema import WeightAverage
+from .inference import Preprocess
+from .optimizer import Optimizer
+from .schedule import Schedule
+from .trainer import build_network, sample_stream
+
+__all__ = ["DryRun", "StandIn", "activation_bytes", "dry_run", "sparkline"]
+
+# training images of splits that recipes train on, for machines without the data
+OFFICIAL = {
+    ("ade20k", "train"): 20210,
+    ("camvid", "train"): 367,
+    ("cityscapes", "train"): 2975,
+    ("cityscapes", "trainval"): 3475,
+    ("nyuv2", "train"): 795,
+    ("voc_aug", "train"): 10582,
+    ("voc2012", "train"): 1464,
+}
+ASSUMED = 1000
+BLOCKS = " ▁▂▃▄▅▆▇█"
+BATCH = 2
+
+
+class DryRun(NamedTuple):
+    """`report` is the text to show; `missing` names what was not on this machine, `loss` is that of the step."""
+
+    report: str
+    missing: List[str]
+    iterations: int
+    loss: float
+
+
+class StandIn(Dataset):
+    """Made-up images of a data set that is not on this machine: noise, and labels in blocks.
+
+    Every class comes up, and a part of every label is to ignore.
+    """
+
+    def __init__(self, spec, split: str, size: Tuple[int, int], count: int = 8):
+        names = [f"stand-in {i}" for i in range(count)]
+        super().__init__(spec, split, names, [Path(name) for name in names], [Path(name) for name in names])
+        self._size = size
+
+    def load(self, index: int) -> Sample:
+        image = np.random.default_rng([index, 3]).integers(0, 256, (*self._size, 3), np.uint8)
+        return Sample(image, self.label(index), self.names[index])
+
+    def label(self, index: int) -> np.ndarray:
+        rng = np.random.default_rng([index, 4])
+        blocks = rng.integers(0, self.num_classes, (8, 8)).astype(np.uint8)
+        blocks[rng.random((8, 8)) < 0.1] = 255
+        height, width = self._size
+        return np.kron(blocks, np.ones((math.ceil(height / 8), math.ceil(width / 8)), np.uint8))[:height, :width]
+
+
+def dry_run(
+    recipe: Recipe,
+    contexts: Sequence[mx.Context],
+    crop: int = 64,
+    initializer: Optional[mx.init.Initializer] = None,
+) -> DryRun:
+    """Build data, network, optimizer and schedule of `recipe`, tell what a run would do, and take one step.
+
+    Data and initial weights that are not on this machine are named, not missed: the step is on made-up images
+    in any case, two crops of `crop` pixels on the first context. Nothing is written.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    contexts : list of mxnet.Context
+    crop : int
+        Side of the crops of the step.
+    initializer : mxnet.init.Initializer, optional
+        Of everything; what training uses when left out.
+
+    Raises
+    ------
+    MXNetSegError
+        The recipe can't be trained: names that do not exist, rules that match nothing, broken data, a loss or
+        gradient that is not finite.
+    """
+    missing: List[str] = []
+    images, data_lines = _data(recipe, missing)
+    spec = get_spec(recipe.data)
+    per_step = recipe.train.batch_size * recipe.train.accumulate
+    iterations = recipe.train.iterations or max(1, round(recipe.train.epochs * images / per_step))
+    context = contexts[0]
+    net = build_network(_without_init(recipe, missing), spec.num_classes, [context], initializer)
+    optimizer = Optimizer(net, recipe.optimizer)
+    schedule = Schedule(recipe.schedule, recipe.optimizer.lr, iterations)
+    memory = _memory(recipe, net, optimizer, len(contexts))  # before the step: shapes only
+    loss, seconds = _step(recipe, spec, net, optimizer, schedule, context, crop)
+    val_every = recipe.train.val_every or max(1, round(images / per_step))
+    batch = f"{recipe.train.batch_size} images" + (
+        f" x {recipe.train.accumulate} accumulated" if recipe.train.accumulate > 1 else ""
+    )
+    lines = [
+        recipe.description or recipe.model.name,
+        *data_lines,
+        f"model      {net.spec['name']}, {net.spec['backbone']}, {net.spec['num_classes']} classes, "
+        f"norm {net.spec['norm']}{', auxiliary heads' if net.num_aux else ''}; initial weights: {recipe.model.init}",
+        f"length     {iterations:,} steps of {batch}: {iterations * per_step:,} images, "
+        f"{iterations * per_step / images:.1f} epochs; validation every {val_every:,} steps",
+        f"loss       {_loss_line(recipe)}",
+        *_schedule_lines(recipe, schedule, iterations),
+        *memory,
+        "",
+        _group_table(recipe, optimizer),
+        "",
+        f"one step   {BATCH} made-up crops of {crop}x{crop} on {context}: loss {loss:.4f}, {seconds:.1f} s",
+        *(f"missing    {what}" for what in missing),
+    ]
+    return DryRun("\n".join(lines), missing, iterations, loss)
+
+
+def _data(recipe: Recipe, missing: List[str]) -> Tuple[int, List[str]]:
+    """Training images (known, official, or assumed), and what to say of the data."""
+    data, spec = recipe.data, get_spec(recipe.data)
+    root = Path(data.root) if data.root else Path("datasets") / spec.name
+    if root.is_dir():
+        train, val = (open_dataset(data, split) for split in (data.train_split, data.val_split))
+        count = len(train)
+        found = f"{count:,} images in {data.train_split}, {len(val):,} in {data.val_split}, in {root}"
+    else:
+        count = OFFICIAL.get((spec.name, data.train_split))
+        said = f"{count:,} images in {data.train_split}, as published" if count else f"{ASSUMED:,} images assumed"
+        found, count = f"not in {root}; {said}", count or ASSUMED
+        missing.append(f"data: no folder {root} (data.root, --root)")
+    augment = data.augment
+    size = (
+        f"within {data.fit[0]}x{data.fit[1]}" if data.fit else f"long side {data.base}" if data.base else "as they are"
+    )
+    parts = [
+        f"size {size}, times {augment.scale[0]:g} to {augment.scale[1]:g}",
+        f"crop {augment.crop or 'none'}"
+        + (f", a class at most {augment.cat_max_ratio:g}" if augment.cat_max_ratio < 1 else ""),
+        f"flip {augment.flip:g}",
+        *(["photometric"] if augment.photometric else []),
+        *(["PhotoMetricDistortion"] if augment.photometric_distortion else []),
+        *([f"blur {augment.blur:g}"] if augment.blur else []),
+        *(["rare classes more often"] if data.rare_class else []),
+    ]
+    return count, [f"data       {spec.name}: {found}", f"augment    {'; '.join(parts)}"]
+
+
+def _without_init(recipe: Recipe, missing: List[str]) -> Recipe:
+    """The recipe; with random initial weights where its own are not on this machine."""
+    init = recipe.model.init
+    if init.lower() == "random" or Path(init).is_file():
+        return recipe
+    if init.lower() == "imagenet":
+        missing.append("initial weights: GluonCV's of the backbone, which a dry run does not fetch")
+    else:
+        missing.append(f"initial weights: no file {init}")
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"init": "random"})})
+
+
+def _step(recipe: Recipe, spec, net, optimizer, schedule, context, crop: int) -> Tuple[float, float]:
+    """Loss and seconds of one training step on made-up data, by way of everything a run uses."""
+    data = recipe.data
+    small = {"augment": data.augment.model_copy(update={"crop": (crop, crop)})}
+    if data.fit:  # the same rules at a smaller size
+        small["fit"] = (4 * crop, 2 * crop)
+    if data.base:
+        small["base"] = 3 * crop
+    data = data.model_copy(update=small)
+    recipe = recipe.model_copy(
+        update={"data": data, "train": recipe.train.model_copy(update={"batch_size": BATCH, "accumulate": 1})}
+    )
+    dataset = StandIn(spec, data.train_split, (3 * crop // 2, 2 * crop))
+    begin = time.perf_counter()
+    with TrainLoader(dataset, TrainTransform(data), sample_stream(recipe, dataset)) as loader:
+        batch = next(loader)
+    criterion = build_loss(recipe.loss, spec.num_classes)
+    criterion.initialize(ctx=context)
+    scale = nd.array(np.atleast_1d(1.0 / criterion.normalizer([batch.labels])), ctx=context)
+    labels = nd.array(batch.labels, ctx=context, dtype="float32")
+    with autograd.record():
+        outputs = net(Preprocess(data.mean, data.std)(batch.images, context))
+        loss = total_loss(criterion, outputs, labels, scale, recipe.loss.aux_weight)
+    loss.backward()
+    value = float(loss.asscalar())
+    gradients = [p.grad(context) for p in net.collect_params().values() if p.grad_req != "null"]
+    norm = float(nd.sqrt(nd.add_n(*[g.square().sum() for g in gradients])).asscalar())
+    if not np.isfinite([value, norm]).all():
+        raise MXNetSegError(f"the first step's loss is {value}, its gradient's norm {norm}; lower the learning rate")
+    optimizer.step(schedule(0))
+    if recipe.train.ema:
+        WeightAverage(net, recipe.train.ema).update()
+    nd.waitall()
+    return value, time.perf_counter() - begin
+
+
+def activation_bytes(net, shape: Tuple[int, int, int, int]) -> int:
+    """Bytes of everything that the training graph computes of a batch (N, 3, H, W), from shapes alone.
+
+    An upper bound of what has to be kept for the backward pass: some of it is computed in place.
+    """
+    graph = net._graphs.train
+    output = graph(mx.sym.var("data"))
+    internals = (mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output).get_internals()
+    inputs = set(internals.list_inputs())
+    _, shapes, _ = internals.infer_shape(data=shape)
+    return 4 * sum(math.prod(s) for name, s in zip(internals.list_outputs(), shapes) if name not in inputs)
+
+
+def _memory(recipe: Recipe, net, optimizer: Optimizer, contexts: int) -> List[str]:
+    learned = sum(group.numbers for group in optimizer.groups())
+    states = {"sgd": 1 if recipe.optimizer.momentum else 0, "nag": 1}.get(recipe.optimizer.name.lower(), 2)
+    average = bool(recipe.train.ema)
+    what = "weights, gradients, optimizer" + ", average" * average
+    text = f"memory     {what}: {_size(4 * (2 + states + average) * learned)}"
+    crop = recipe.data.augment.crop
+    if crop:
+        height, width = (crop, crop) if isinstance(crop, int) else crop
+        share = math.ceil(recipe.train.batch_size / contexts)
+        activations = _size(activation_bytes(net, (share, 3, height, width)))
+        text += f"; activations of {share} crops of {height}x{width}: {activations} at most"
+    return [f"{text}, on each of {contexts} context{'s' * (contexts > 1)}"]
+
+
+def _loss_line(recipe: Recipe) -> str:
+    loss = recipe.loss
+    terms = []
+    for term in (loss, *loss.also):
+        details = [f"over {term.average} pixels"] if term.name.lower() in ("ce", "focal") else []
+        details += ["class weights"] if term.class_weights else []
+        details += [f"smoothed by {term.label_smoothing:g}"] if term.label_smoothing else []
+        factor = f"{term.weight:g} x " if term.weight != 1 else ""
+        terms.append(f"{factor}{term.name}" + (f" ({', '.join(details)})" if details else ""))
+    return " + ".join(terms) + f"; auxiliary heads x {loss.aux_weight:g}"
+
+
+def _schedule_lines(recipe: Recipe, schedule: Schedule, iterations: int) -> List[str]:
+    warmup = min(recipe.schedule.warmup, iterations - 1)
+    shares = [round(share * (iterations - 1)) for share in (0.25, 0.5, 0.75)]
+    points = sorted({0, warmup, *shares, iterations - 1})
+    curve = sparkline([schedule(round(i * (iterations - 1) / 59)) for i in range(60)])
+    return [
+        f"schedule   {recipe.schedule.name}, warm-up {recipe.schedule.warmup} steps, {recipe.schedule.style} style",
+        f"           {curve}",
+        "           " + "  ".join(f"{i:,}: {schedule(i):.3g}" for i in points),
+    ]
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """One character a value, from a blank (0) to a full block (the greatest)."""
+    top = max(values) or 1.0
+    return "".join(BLOCKS[math.ceil(8 * max(value, 0) / top)] for value in values)
+
+
+def _group_table(recipe: Recipe, optimizer: Optimizer) -> str:
+    full = recipe.optimizer.lr or 1
+    rows = [
+        [f"{g.lr:.3g}", f"{g.lr / full:.3g}", f"{g.weight_decay:.3g}", g.arrays, f"{g.numbers:,}", g.example]
+        for g in optimizer.groups()
+    ]
+    headers = [f"{recipe.optimizer.name}: lr", "factor", "decay", "arrays", "numbers", "of"]
+    return tabulate(rows, headers=headers, disable_numparse=True, colalign=["right"] * 5 + ["left"])
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"

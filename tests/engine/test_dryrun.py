@@ -1,0 +1,142 @@
+"""The dry run: of every recipe under configs/, and what it tells."""
+
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from mxnetseg import cli
+from mxnetseg.config import load_recipe, override_recipe
+from mxnetseg.data import get_spec, num_classes_of
+from mxnetseg.engine import dryrun
+from mxnetseg.engine.dryrun import StandIn, activation_bytes, dry_run, sparkline
+from mxnetseg.errors import MXNetSegError
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+RECIPES = [p for p in sorted(CONFIGS.rglob("*.yaml")) if p.parent.name != "_base_" and p.stem != "sweep"]
+CPU = [mx.cpu()]
+
+
+def network_of(path):
+    """What decides which network a recipe builds, as text."""
+    recipe = load_recipe(path)
+    return str((recipe.model.model_copy(update={"init": "random"}), num_classes_of(recipe.data)))
+
+
+@pytest.fixture(scope="module")
+def shared_networks():
+    """Building networks once for the recipes that share them, one network at a time; they are sorted by network."""
+    last = {}
+    original = dryrun.build_network
+
+    def build(recipe, *arguments):
+        key = str((recipe.model, *arguments[:2]))
+        if key not in last:
+            last.clear()
+            last[key] = original(recipe, *arguments)
+        return last[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dryrun, "build_network", build)
+        yield
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES, key=network_of), ids=lambda p: str(p.relative_to(CONFIGS)))
+def test_every_recipe_builds_and_takes_a_step_without_data_and_weights(path, shared_networks):
+    # one number everywhere: drawing a hundred million takes longer than the step
+    result = dry_run(load_recipe(path), CPU, crop=32, initializer=mx.init.Constant(0.01))
+    assert np.isfinite(result.loss) and result.missing[0].startswith("data: no folder datasets/")
+    recipe = load_recipe(path)
+    if recipe.train.iterations:
+        assert result.iterations == recipe.train.iterations
+    else:  # the number of images has to be known
+        assert "images assumed" not in result.report
+
+
+def test_what_it_tells(recipe_file, streets):
+    recipe = load_recipe(recipe_file, ["optimizer.rules=[{match: bias$, decay_mult: 0}, {match: ^head, lr_mult: 5}]"])
+    result = dry_run(recipe, CPU)
+    report = result.report
+    assert not result.missing and result.iterations == 6
+    assert f"10 images in train, 4 in val, in {streets}" in report
+    assert "6 steps of 4 images: 24 images, 2.4 epochs; validation every 3 steps" in report
+    assert "0: 0" in report and "2: 0.003" in report  # the schedule, at the warm-up's end too
+    assert np.isfinite(result.loss)
+    assert "0.015" in report and "head" in report  # the head's learning rate
+    assert not Path("runs").exists() and not Path("weights").exists()
+
+
+def test_data_that_are_there_are_looked_at(recipe_file, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MXNetSegError, match="no folder .*empty"):
+        dry_run(load_recipe(recipe_file, [f"data.root={tmp_path / 'empty'}"]), CPU)
+    recipe = load_recipe(recipe_file, ["data.root=nowhere", "train.epochs=3", "train.batch_size=5"])
+    result = dry_run(recipe, CPU)
+    assert result.missing == ["data: no folder nowhere (data.root, --root)"]
+    assert "1,000 images assumed" in result.report and result.iterations == 600
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("optimizer.rules=[{match: nothing}]", "matches no parameter"),
+        ("optimizer.layer_decay={rate: 0.9}", "knows the layers of"),
+        ("loss.name=cee", "unknown loss"),
+        ("schedule.name=pollly", "unknown schedule"),
+        ("loss.class_weights=[1]", "class_weights has 1 values for 10"),
+    ],
+)
+def test_mistakes_are_found_without_the_data(recipe_file, override, message):
+    with pytest.raises(MXNetSegError, match=message):
+        dry_run(override_recipe(load_recipe(recipe_file), ["data.root=nowhere", override]), CPU)
+
+
+def test_everything_at_once(recipe_file):
+    options = ["train.ema=0.9", "data.rare_class={}", "data.augment.cat_max_ratio=0.7", "data.fit=[128, 96]"]
+    options += ["loss=[{name: ohem}, {name: focal}, {name: dice}, {name: lovasz, weight: 0.5}]", "data.root=nowhere"]
+    report = dry_run(load_recipe(recipe_file, options), CPU).report
+    assert "ohem + focal (over valid pixels) + dice + 0.5 x lovasz" in report
+    assert "within 128x96" in report and "rare classes" in report and "average" in report
+
+
+def test_initial_weights_that_are_there_are_loaded(recipe_file, tmp_path):
+    from mxnetseg.engine import checkpoint
+    from mxnetseg.engine.trainer import build_network
+
+    recipe = load_recipe(recipe_file)
+    net = build_network(recipe, 10, CPU)
+    checkpoint.write(tmp_path / "init.params", checkpoint.weights(net), {})
+    assert not dry_run(override_recipe(recipe, [f"model.init={tmp_path / 'init.params'}"]), CPU).missing
+    missing = dry_run(override_recipe(recipe, ["model.init=gone.params"]), CPU).missing
+    assert missing == ["initial weights: no file gone.params"]
+
+
+def test_activations_grow_with_the_batch_and_the_crop(recipe_file):
+    from mxnetseg.engine.trainer import build_network
+
+    net = build_network(load_recipe(recipe_file), 10, CPU)
+    one = activation_bytes(net, (1, 3, 64, 64))
+    assert activation_bytes(net, (4, 3, 64, 64)) == pytest.approx(4 * one, rel=0.02)
+    assert 3.5 * one < activation_bytes(net, (1, 3, 128, 128)) < 4.5 * one
+    assert one > 4 * 10 * 64 * 64  # the logits alone
+
+
+def test_the_stand_in_shows_classes_and_pixels_to_ignore():
+    stand_in = StandIn(get_spec(load_recipe(CONFIGS / "fcn.yaml").data), "train", (50, 70))
+    sample = stand_in.load(1)
+    assert sample.image.shape == (50, 70, 3) and sample.label.shape == (50, 70)
+    assert set(np.unique(sample.label)) <= {*range(19), 255} and (sample.label == 255).any()
+    np.testing.assert_array_equal(sample.label, stand_in.label(1))
+
+
+def test_sparkline():
+    assert sparkline([0, 0.5, 1.0]) == " ▄█" and sparkline([0, 0]) == "  "
+
+
+def test_the_command(recipe_file, capsys):
+    arguments = ["train", "--config", str(recipe_file), "--ctx", "cpu", "--dry-run", "32", "--set", "data.root=nowhere"]
+    assert cli.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "6 steps of 4 images" in out and "missing    data: no folder nowhere" in out and "32x32" in out
+    assert cli.main([*arguments[:6], "8"]) == 2
