@@ -31,7 +31,7 @@ SMALL = {  # options that make a model small; its backbone where it has its own
     "swiftnet_pr": dict(width=16),
     "upernet": dict(channels=16),
 }
-SIZES = [(64, 64), (65, 129), (97, 161), (33, 40), (64, 64)]
+SIZES = [(64, 64), (65, 129), (97, 161), (33, 40), (224, 320), (64, 64)]
 
 
 def build(name, **kwargs):
