@@ -173,7 +173,7 @@ def test_names_do_not_care_about_case_and_near_ones_are_listed():
         (dict(output_stride=4), "output stride 4 is not possible"),
         (dict(num_classes=0), "num_classes=0"),
         (dict(num_classes=300), "num_classes=300"),
-        (dict(width=3), "width"),
+        (dict(breadth=3), "breadth"),
     ],
 )
 def test_bad_arguments(kwargs, message):
