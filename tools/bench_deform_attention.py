@@ -1,11 +1,11 @@
 """Time deform_attention against its composition from MXNet's operators and from PyTorch's, on a CPU.
 
-    python tools/bench_deform_attention.py [--rounds 15] [--torch-python PATH]
+    python tools/bench_deform_attention.py [--rounds 11] [--torch-python PATH]
 
-The sizes are those of DGMN2-tiny's four stages at 512x512. Each round runs every contender once, forward and then
-forward with backward; medians are compared. PyTorch runs in a process of its own (its Python: this one where torch
-can be imported, or the one named), so that neither toolkit's threads disturb the other's; without it, its columns
-are left out.
+The sizes are those of DGMN2-tiny's four stages at 512x512. Each round runs every contender for a while, forward and
+then forward with backward; medians of the rounds are compared. PyTorch runs in a process of its own (its Python: this
+one where torch can be imported, or the one named), so that neither toolkit's threads disturb the other's; without it,
+its columns are left out.
 """
 
 import argparse
@@ -36,26 +36,18 @@ def inputs(heads, d, size):
     return [(rng.randn(1, size, size, c) * s).astype("float32") for c, s in zip(channels, spread)]
 
 
-def timed(run):
-    start = time.perf_counter()
-    result = run()
-    return time.perf_counter() - start, result
-
-
-def compiled(function, heads, scale):
-    from mxnet.gluon import HybridBlock
-
-    class Net(HybridBlock):
-        def hybrid_forward(self, F, *arrays):
-            return function(F, *arrays, heads=heads, scale=scale)
-
-    net = Net()
-    net.hybridize(static_alloc=True, static_shape=True)
-    return net
+def timed(run, least=0.05):
+    """Seconds per call: after one call that warms caches and wakes threads, the mean over `least` seconds of calls."""
+    run()
+    calls, start = 0, time.perf_counter()
+    while not calls or time.perf_counter() - start < least:
+        run()
+        calls += 1
+    return (time.perf_counter() - start) / calls
 
 
 class MXNet:
-    """A contender in this process, in a compiled block."""
+    """A contender in this process, called imperatively, as PyTorch is."""
 
     def __init__(self, function):
         self.function = function
@@ -67,11 +59,16 @@ class MXNet:
         for array in arrays:
             array.attach_grad()
         self.arrays, self.grad = arrays, grad
-        self.net = compiled(self.function, heads, d**-0.5)
+        self.options = dict(heads=heads, scale=d**-0.5)
         return self.forward().asnumpy()
 
+    def _call(self):
+        from mxnet import nd
+
+        return self.function(nd, *self.arrays, **self.options)
+
     def forward(self):
-        out = self.net(*self.arrays)
+        out = self._call()
         out.wait_to_read()
         return out
 
@@ -79,12 +76,12 @@ class MXNet:
         from mxnet import autograd, nd
 
         with autograd.record():
-            out = self.net(*self.arrays)
+            out = self._call()
         out.backward(self.grad)
         nd.waitall()
 
     def time(self):
-        return timed(self.forward)[0], timed(self.both)[0]
+        return timed(self.forward), timed(self.both)
 
 
 class Torch:
@@ -139,7 +136,7 @@ def torch_worker():
     for line in sys.stdin:
         request = json.loads(line)
         if request is None:
-            answer = [timed(forward)[0], timed(both)[0]]
+            answer = [timed(forward), timed(both)]
         else:
             heads, d, size, path = request
             *arrays, grad = (torch.from_numpy(array) for array in inputs(heads, d, size))
@@ -154,7 +151,7 @@ def torch_worker():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--torch-python", metavar="PATH", help="a Python that has PyTorch")
     parser.add_argument("--torch-worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -10,6 +10,8 @@ composed    the same from MXNet's own operators, where the library can't be had
 reference   the same in NumPy, for tests
 """
 
+from mxnet import autograd
+
 from ...errors import MXNetSegError
 from ..library import serves
 from . import composed
@@ -80,6 +82,8 @@ def deform_attention(F, q, k, v, offset, position, *, heads: int, scale: float, 
 def _shielded(*inputs):
     """MXNet tells an operator of a library to write a gradient even where it is to be added (grad_req="add", or an
     input used several times). Behind a reshape to the same shape it is MXNet that adds; an array is not copied."""
+    if _array(inputs[0]) is not None and not autograd.is_recording():
+        return inputs  # no gradient will be asked for
     return [x.reshape(shape=(-2,)) for x in inputs]
 
 
