@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mxnetseg.convert import pth as module
-from mxnetseg.convert import read_pth
+from mxnetseg.convert import read_pth, torch_files
 from mxnetseg.errors import MXNetSegError
 
 from .writer import Call, Global, Persistent, Storage, tensor, view, write_legacy, write_object, write_pth, write_zip
@@ -340,7 +340,7 @@ def test_storages_are_read_once_and_only_when_needed(tmp_path, legacy, monkeypat
         "model": {"a": view(shared, 0, (6,), (1,)), "b": view(shared, 2, (2, 2), (2, 1))},
     }
     write_object(tmp_path / "x.pth", content, legacy)
-    kind, read = (module._Legacy if legacy else module._Zip), []
+    kind, read = (torch_files.Legacy if legacy else torch_files.Zip), []
     real = kind.storage_bytes
     monkeypatch.setattr(kind, "storage_bytes", lambda self, storage: read.append(storage.whole) or real(self, storage))
     got = read_pth(tmp_path / "x.pth")
