@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 from .errors import MXNetSegError
 from .names import lookup
 
-__all__ = ["create_model", "list_backbones", "list_models", "register_backbone", "register_model"]
+__all__ = ["create_model", "list_backbones", "list_models", "recipe_arguments", "register_backbone", "register_model"]
 
 
 class BackboneEntry(NamedTuple):
@@ -197,13 +197,9 @@ def _build(title: str, build: Callable, options: Optional[Dict[str, Any]], *argu
         raise
 
 
-def _from_recipe(path: str, given: Dict[str, Any], options: Dict[str, Any]):
-    from .config import load_recipe
-    from .data import num_classes_of
-
-    recipe = load_recipe(path)
-    model = recipe.model
-    arguments = {
+def recipe_arguments(model) -> Dict[str, Any]:
+    """The model part of a recipe (`config.ModelConfig`) as arguments of `create_model`."""
+    return {
         "name": model.name,
         "backbone": model.backbone,
         "num_classes": model.num_classes,
@@ -212,9 +208,15 @@ def _from_recipe(path: str, given: Dict[str, Any], options: Dict[str, Any]):
         "norm": model.norm,
         "backbone_options": model.backbone_options,
         **model.options,
-        **given,
-        **options,
     }
+
+
+def _from_recipe(path: str, given: Dict[str, Any], options: Dict[str, Any]):
+    from .config import load_recipe
+    from .data import num_classes_of
+
+    recipe = load_recipe(path)
+    arguments = {**recipe_arguments(recipe.model), **given, **options}
     if arguments["num_classes"] is None:
         arguments["num_classes"] = num_classes_of(recipe.data)
     return create_model(**arguments)

@@ -161,15 +161,15 @@ def open_predictor(config: Optional[str] = None, checkpoint: Optional[str] = Non
 
 def _build(recipe, arrays, path: Path, context):
     """The recipe's network with the weights of a file without a record."""
-    from ..convert import load_state
+    from ..convert import has_auxiliary, load_state
     from ..data import get_spec
     from ..engine.checkpoint import load_weights
-    from ..registry import create_model
+    from ..registry import create_model, recipe_arguments
 
     model, data, spec = recipe.model, recipe.data, get_spec(recipe.data)
-    aux = any(name.startswith("aux_head") for name in arrays)  # the file decides: prediction needs none
+    aux = has_auxiliary(arrays)  # the file decides: prediction needs none
     count = model.num_classes or spec.num_classes
-    net = create_model(model.name, model.backbone, count, aux, model.output_stride, model.norm, **model.options)
+    net = create_model(**{**recipe_arguments(model), "num_classes": count, "aux": aux})
     net.initialize(ctx=context)
     if any(name.startswith("backbone.") for name in arrays):
         load_weights(net, arrays, f"CHECKPOINT {path}")

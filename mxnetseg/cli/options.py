@@ -107,7 +107,7 @@ def open_network(args, contexts, num_classes: Optional[int] = None):
 
     `num_classes` is needed for a file without a record.
     """
-    from ..convert import load_state
+    from ..convert import has_auxiliary, load_state
     from ..engine import checkpoint
     from ..registry import create_model
 
@@ -122,7 +122,7 @@ def open_network(args, contexts, num_classes: Optional[int] = None):
                 f"checkpoint {path} has no record of its model (another toolkit wrote it); "
                 "name --model, --backbone and --data"
             )
-        aux = any(name.startswith("aux_head") for name in arrays)
+        aux = has_auxiliary(arrays)
         net = create_model(args.model, args.backbone, num_classes, aux, args.output_stride, args.norm)
         net.initialize(ctx=contexts)
         if any(name.startswith("backbone.") for name in arrays):

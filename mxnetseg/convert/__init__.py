@@ -2,6 +2,6 @@
 
 from .checkpoint import convert_checkpoint
 from .pth import read_pth
-from .state import load_state
+from .state import has_auxiliary, load_state
 
-__all__ = ["convert_checkpoint", "load_state", "read_pth"]
+__all__ = ["convert_checkpoint", "has_auxiliary", "load_state", "read_pth"]

@@ -12,12 +12,12 @@ from ..config import Recipe, load_recipe
 from ..data import get_spec
 from ..engine import checkpoint
 from ..errors import MXNetSegError
-from ..registry import create_model
+from ..registry import create_model, recipe_arguments
 from ..versions import versions
 from . import gluoncv
 from .mmseg import is_backbone
 from .pth import read_pth
-from .state import to_ours
+from .state import has_auxiliary, to_ours
 
 __all__ = ["convert_checkpoint"]
 
@@ -101,27 +101,17 @@ def convert_checkpoint(
 def _network(recipe: Optional[Recipe], asked: Dict[str, Any], num_classes: Optional[int], state):
     arguments = {}
     if recipe is not None:
-        parts = recipe.model
-        arguments = {
-            "name": parts.name,
-            "backbone": parts.backbone,
-            "num_classes": parts.num_classes or get_spec(recipe.data).num_classes,
-            "aux": parts.aux,
-            "output_stride": parts.output_stride,
-            "norm": parts.norm,
-            "backbone_options": parts.backbone_options,
-            **parts.options,
-        }
+        arguments = recipe_arguments(recipe.model)
+        arguments["num_classes"] = arguments["num_classes"] or get_spec(recipe.data).num_classes
     given = {**asked, "num_classes": num_classes if recipe is not None else num_classes or _classes_of(state)}
     arguments.update({key: value for key, value in given.items() if value is not None})
     # files without auxiliary heads are as good as those with
     if any(name.startswith(_WHOLE) for name in state):
-        arguments["aux"] = any(name.startswith(_AUX) for name in state)
+        arguments["aux"] = has_auxiliary(state)
     return create_model(**arguments)
 
 
 _WHOLE = ("decode_head.", "head.")
-_AUX = ("auxiliary_head.", "aux_head", "auxlayer.")
 
 
 def _classes_of(state) -> Optional[int]:

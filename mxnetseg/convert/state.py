@@ -1,12 +1,13 @@
 """Load a dict of arrays with another toolkit's names into one of our networks."""
 
-from typing import Any, Dict
+import re
+from typing import Any, Dict, Iterable
 
 from ..errors import MXNetSegError
 from ..names import lookup
 from . import gluoncv, mmseg, mxnetseg2022
 
-__all__ = ["load_state", "to_ours"]
+__all__ = ["has_auxiliary", "load_state", "to_ours"]
 
 # each: (state, spec) -> {their name: our name, or None for what is not needed}
 _SOURCES = {"gluoncv": gluoncv.translate, "mmseg": mmseg.translate, "mxnetseg": mxnetseg2022.translate}
@@ -33,6 +34,11 @@ def load_state(net, state: Dict[str, Any], source: str = "mxnetseg") -> None:
     ours = net._collect_params_with_prefix()
     for name, array in to_ours(net, state, source).items():
         ours[name].set_data(array)
+
+
+def has_auxiliary(names: Iterable[str]) -> bool:
+    """Whether parameters of auxiliary heads are among these names, in whichever toolkit's form."""
+    return any(re.search(r"(^|\.)(auxiliary_head|aux_heads?|auxlayer)\.", name) for name in names)
 
 
 def to_ours(net, state: Dict[str, Any], source: str, prefix: str = "") -> Dict[str, Any]:

@@ -19,7 +19,7 @@ from ..errors import MXNetSegError
 from ..losses import build_loss, total_loss
 from ..metrics import Scores
 from ..nn.norm import check_synchronisation
-from ..registry import create_model
+from ..registry import create_model, recipe_arguments
 from ..versions import versions
 from . import checkpoint
 from .ema import WeightAverage
@@ -110,16 +110,7 @@ def build_network(
             f"model.num_classes is {model.num_classes}, but data set {recipe.data.name} has {num_classes} classes; "
             "leave model.num_classes out"
         )
-    net = create_model(
-        model.name,
-        model.backbone,
-        num_classes,
-        model.aux,
-        model.output_stride,
-        model.norm,
-        backbone_options=model.backbone_options,
-        **model.options,
-    )
+    net = create_model(**{**recipe_arguments(model), "num_classes": num_classes})
     np.random.seed(recipe.train.seed)  # Gluon draws initial weights from both generators
     mx.random.seed(recipe.train.seed)
     if initializer:

@@ -1,5 +1,7 @@
 """Original checkpoints become ours, whole files, through the command."""
 
+import json
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from mxnet import nd
 import mxnetseg
 from mxnetseg import create_model
 from mxnetseg.cli import main
-from mxnetseg.convert import convert_checkpoint, load_state
+from mxnetseg.convert import convert_checkpoint, has_auxiliary, load_state
 from mxnetseg.engine import checkpoint
 from mxnetseg.errors import MXNetSegError
 from tests.convert.writer import write_pth
@@ -169,7 +171,6 @@ def test_mistakes_are_told(pth, tmp_path, capsys):
 
 def test_params_of_the_2022_toolkit(tmp_path):
     meta = np.load(families.COMPACT.parent / "classic" / "fcn_r18_os8_aux.npz")
-    import json
 
     names = json.loads(str(meta["meta"]))["params"]
     arrays = {name: nd.array(deterministic.parameter(name, shape)) for name, shape in names}
@@ -184,3 +185,15 @@ def test_params_of_the_2022_toolkit(tmp_path):
     load_state(other, arrays)
     x = mx.nd.ones((1, 3, 64, 64))
     np.testing.assert_array_equal(net(x).asnumpy(), other(x).asnumpy())
+
+
+@pytest.mark.parametrize("aux", [True, False])
+def test_params_of_2022_with_and_without_auxiliary_heads(aux, tmp_path):
+    """DANet; SETR keeps its auxiliary heads inside the head."""
+    meta = json.loads(str(np.load(families.COMPACT.parent / "classic" / "danet_r18_aux.npz")["meta"]))
+    names = [(name, shape) for name, shape in meta["params"] if aux or "aux_head" not in name]
+    nd.save(str(tmp_path / "old.params"), {name: nd.array(deterministic.parameter(name, s)) for name, s in names})
+    source, target = str(tmp_path / "old.params"), str(tmp_path / "new.params")
+    path = convert_checkpoint(None, source, target, model="danet", backbone="resnet18")
+    assert (mxnetseg.load(str(path)).num_aux > 0) == aux
+    assert has_auxiliary(["head.aux_head.0.weight"]) and not has_auxiliary(["head.auxiliary.weight"])

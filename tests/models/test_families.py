@@ -9,7 +9,7 @@ import mxnetseg
 from mxnetseg import create_model
 from mxnetseg.engine import checkpoint
 from mxnetseg.errors import MXNetSegError
-from mxnetseg.nn import drop_path
+from mxnetseg.nn import drop_channels, drop_path
 from tests.goldens import families
 
 SIZES = [(64, 64), (65, 129), (97, 161), (33, 40)]
@@ -161,6 +161,16 @@ def test_drop_path_drops_whole_images_and_scales_the_kept():
     assert (out == kept[:, None, None, None]).all()
     np.testing.assert_allclose(np.unique(kept), [0, 1 / 0.75], rtol=1e-6)
     assert (kept > 0).mean() == pytest.approx(0.75, abs=0.03)
+
+
+def test_dropout_of_the_heads_drops_whole_channels():
+    layer = drop_channels(0.5)
+    with autograd.record():
+        out = layer(nd.ones((8, 64, 3, 5))).asnumpy()
+    assert (out == out[:, :, :1, :1]).all()
+    np.testing.assert_allclose(np.unique(out), [0, 2])
+    net = build("upernet", "resnet18", dropout=0.25)
+    assert net.head.drop._rate == net.aux_heads[0].drop._rate == 0.25
 
 
 def test_drop_path_rates_grow_evenly_over_the_blocks():

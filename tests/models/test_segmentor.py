@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from mxnet import autograd
 
+import mxnetseg
 from mxnetseg import create_model, list_backbones, list_models
+from mxnetseg.engine import checkpoint
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.models import Branch, Segmentor
 from mxnetseg.nn import norm
@@ -75,7 +77,7 @@ def test_training_with_sizes_that_change(name, static):
 
 @pytest.mark.parametrize("name", list_models())
 @pytest.mark.parametrize("norm", ["bn", "gn"])
-def test_every_parameter_gets_a_gradient_and_a_step_lowers_the_loss(name, norm):
+def test_every_parameter_gets_a_gradient_a_step_lowers_the_loss_and_files_keep_it(name, norm, tmp_path):
     net = build(name, aux=True, norm=norm)
     for parameter in net.collect_params().values():
         if parameter.shape == (1,):  # a gate that starts closed lets no gradient through
@@ -96,6 +98,9 @@ def test_every_parameter_gets_a_gradient_and_a_step_lowers_the_loss(name, norm):
                     assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, key
         trainer.step(1)
     assert losses[-1] < losses[0]
+    checkpoint.write(tmp_path / "net.params", checkpoint.weights(net), {"model": net.spec})
+    again = mxnetseg.load(str(tmp_path / "net.params"))
+    np.testing.assert_array_equal(again(x).asnumpy(), net(x).asnumpy())
 
 
 @pytest.mark.parametrize("name", list_models())
