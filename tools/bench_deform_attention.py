@@ -1,11 +1,12 @@
 """Time deform_attention against its composition from MXNet's operators and from PyTorch's, on a CPU.
 
-    python tools/bench_deform_attention.py [--rounds 11] [--torch-python PATH]
+    python tools/bench_deform_attention.py [--rounds 11] [--torch-python PATH] [--compiled]
 
 The sizes are those of DGMN2-tiny's four stages at 512x512. Each round runs every contender for a while, forward and
 then forward with backward; medians of the rounds are compared. PyTorch runs in a process of its own (its Python: this
 one where torch can be imported, or the one named), so that neither toolkit's threads disturb the other's; without it,
-its columns are left out.
+its columns are left out. PyTorch is eager always; MXNet is too, or both of its contenders are compiled graphs
+(--compiled) whose inputs are the six arrays.
 """
 
 import argparse
@@ -47,10 +48,10 @@ def timed(run, least=0.05):
 
 
 class MXNet:
-    """A contender in this process, called imperatively, as PyTorch is."""
+    """A contender in this process: called imperatively, as PyTorch is, or as a compiled graph of this one operation."""
 
-    def __init__(self, function):
-        self.function = function
+    def __init__(self, function, compiled):
+        self.function, self.compiled = function, compiled
 
     def prepare(self, heads, d, size):
         from mxnet import nd
@@ -59,13 +60,26 @@ class MXNet:
         for array in arrays:
             array.attach_grad()
         self.arrays, self.grad = arrays, grad
-        self.options = dict(heads=heads, scale=d**-0.5)
+        self.call = self._graph(dict(heads=heads, scale=d**-0.5))
         return self.forward().asnumpy()
 
-    def _call(self):
-        from mxnet import nd
+    def _graph(self, options):
+        from mxnet import gluon, nd
 
-        return self.function(nd, *self.arrays, **self.options)
+        if not self.compiled:
+            return lambda *arrays: self.function(nd, *arrays, **options)
+        function = self.function
+
+        class Graph(gluon.HybridBlock):
+            def hybrid_forward(self, F, *inputs):
+                return function(F, *inputs, **options)
+
+        graph = Graph()
+        graph.hybridize(static_alloc=True, static_shape=True)
+        return graph
+
+    def _call(self):
+        return self.call(*self.arrays)
 
     def forward(self):
         out = self._call()
@@ -153,6 +167,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--torch-python", metavar="PATH", help="a Python that has PyTorch")
+    parser.add_argument("--compiled", action="store_true", help="MXNet's contenders as compiled graphs")
     parser.add_argument("--torch-worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.torch_worker:
@@ -167,7 +182,8 @@ def main():
 
     ops.load()
     threads = int(os.environ.get("OMP_NUM_THREADS", 1))
-    contenders = {"operator": MXNet(ops.deform_attention), "MXNet": MXNet(composed.deform_attention)}
+    functions = {"operator": ops.deform_attention, "MXNet": composed.deform_attention}
+    contenders = {name: MXNet(function, args.compiled) for name, function in functions.items()}
     python = args.torch_python or (sys.executable if importlib.util.find_spec("torch") else None)
     if python:
         contenders["PyTorch"] = Torch(python, threads)
