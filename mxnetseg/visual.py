@@ -110,10 +110,14 @@ def panel(
 
 
 def save_png(path, rgb: np.ndarray) -> None:
-    """Write (H, W, 3) RGB or (H, W) labels as PNG, whole or not at all."""
+    """Write (H, W, 3) uint8 RGB or (H, W) uint8 or uint16 labels as PNG, whole or not at all."""
     path = Path(path)
-    if rgb.dtype != np.uint8 or not (rgb.ndim == 2 or (rgb.ndim == 3 and rgb.shape[2] == 3)):
-        raise ValueError(f"{path}: (H, W, 3) or (H, W) uint8 is needed, not {rgb.dtype} of shape {rgb.shape}")
+    colours = rgb.ndim == 3 and rgb.shape[2] == 3 and rgb.dtype == np.uint8
+    labels = rgb.ndim == 2 and rgb.dtype in (np.uint8, np.uint16)
+    if not (colours or labels):
+        raise ValueError(
+            f"{path}: (H, W, 3) uint8 or (H, W) uint8 or uint16 is needed, not {rgb.dtype} of shape {rgb.shape}"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = rgb[:, :, ::-1] if rgb.ndim == 3 else rgb
     _, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels))

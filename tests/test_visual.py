@@ -65,8 +65,9 @@ def test_png_files_are_rgb_and_whole_or_not_there(tmp_path, monkeypatch):
     with pytest.raises(OSError):
         visual.save_png(path, image())
     np.testing.assert_array_equal(np.asarray(Image.open(path)), MAP)
-    with pytest.raises(ValueError, match="uint8 is needed"):
-        visual.save_png(path, np.zeros((2, 2, 5), np.uint8))
+    for shape, kind in (((2, 2, 5), "uint8"), ((4,), "uint8"), ((2, 2, 3), "uint16"), ((2, 2), "int32")):
+        with pytest.raises(ValueError, match="is needed"):
+            visual.save_png(path, np.zeros(shape, kind))
 
 
 def test_curves_are_drawn(tmp_path):

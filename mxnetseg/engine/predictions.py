@@ -33,7 +33,7 @@ def write_predictions(
     """Write color/<name>.png and label/<name>.png (class indices) below `out` for every image.
 
     With `label_ids` also label_ids/<name>.png: the values that the data set's own masks have, which
-    Cityscapes' server wants. Returns the number of images.
+    Cityscapes' server wants; 16-bit PNGs where values exceed 255. Returns the number of images.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def _raw_values(dataset: Dataset) -> np.ndarray:
     """Class index -> value in the data set's own masks."""
     if dataset.spec.label_map is None:
         raise MXNetSegError(f"--label-ids: {dataset.spec.name} has no ids besides its class indices; leave it out")
-    values = np.zeros(256, np.uint8)
+    values = np.zeros(256, np.uint8 if max(dataset.spec.label_map) < 256 else np.uint16)
     for raw, index in sorted(dataset.spec.label_map.items(), reverse=True):
         values[index] = raw
     return values

@@ -70,16 +70,18 @@ def test_predictions_are_written_and_nothing_is_overwritten(val, tmp_path):
     np.testing.assert_array_equal(np.asarray(Image.open(out / "label" / "0001.png")), expected)
 
 
-def test_label_ids_are_the_data_sets_own(own_folder, tmp_path):
-    data = DataConfig(**dict(own_folder, label_map={7: 0, 11: 1, 26: 2}))
+@pytest.mark.parametrize("ids", [(7, 11, 255), (2, 255, 458)])  # Pascal Context's go to 458
+def test_label_ids_are_the_data_sets_own(own_folder, tmp_path, ids):
+    data = DataConfig(**dict(own_folder, ignore=[0], label_map={value: i for i, value in enumerate(ids)}))
     dataset = open_dataset(data, "val", labelled=False)
     net = create_model("fcn", "mobilenet_v2_0_25", num_classes=3)
     net.initialize(mx.init.Xavier(magnitude=4))
     arguments = (net, dataset, Preprocess(), EvalConfig(), [mx.cpu()], tmp_path / "out")
     write_predictions(*arguments, label_ids=True, progress=False)
     for name in dataset.names:
-        label, ids = (np.asarray(Image.open(tmp_path / "out" / k / f"{name}.png")) for k in ("label", "label_ids"))
-        np.testing.assert_array_equal(np.array([7, 11, 26])[label], ids)
+        label, own = (np.asarray(Image.open(tmp_path / "out" / k / f"{name}.png")) for k in ("label", "label_ids"))
+        np.testing.assert_array_equal(np.array(ids)[label], own)
+        assert (own.dtype == np.uint8) == (max(ids) < 256)
 
 
 def test_label_ids_need_a_map(val, tmp_path):
