@@ -65,7 +65,12 @@ class _Reader:
 
 def splits_of(data: DataConfig) -> List[str]:
     """The splits to look at: the official ones, or those that the recipe trains and validates on."""
-    return list(get_spec(data).splits) or [data.train_split, data.val_split]
+    return list(get_spec(data).splits) or _used(data)
+
+
+def _used(data: DataConfig) -> List[str]:
+    """The splits of a recipe, each once; train+val are two."""
+    return list(dict.fromkeys(f"{data.train_split}+{data.val_split}".split("+")))
 
 
 def check(
@@ -101,7 +106,7 @@ def check(
         try:
             dataset = open_dataset(data, split, labelled, report["problems"])
         except MXNetSegError as err:
-            optional = splits is None and split not in (data.train_split, data.val_split)
+            optional = splits is None and split not in _used(data)
             if optional:
                 report["notes"].append(f"{split} left out: {str(err).partition(' Expected below')[0]}")
             else:

@@ -1,5 +1,6 @@
 """A split of a data set on disk: images matched to masks by stem, labels checked as they are read."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
@@ -129,6 +130,7 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True, unpaired: 
     data : DataConfig
         `data.root`, or datasets/<name>, is the folder.
     split : str
+        "train+val" is both, one after the other.
     labelled : bool
         False: masks are not looked for.
     unpaired : list, optional
@@ -139,6 +141,9 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True, unpaired: 
     MXNetSegError
         Missing folders, no images, partners missing (both names are given), an unlabelled split.
     """
+    parts = split.split("+")
+    if len(parts) > 1 and all(parts):
+        return _joined(split, [open_dataset(data, part, labelled, unpaired) for part in parts])
     entry = get_spec(data)
     root = root_of(data, entry)
     if labelled and split in entry.unlabelled:
@@ -189,6 +194,28 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True, unpaired: 
         unpaired += problems
         names = [name for name in names if name in masks]
     return Dataset(spec, split, names, [images[name] for name in names], [masks[name] for name in names])
+
+
+def _joined(split: str, parts: List[Dataset]) -> Dataset:
+    """Several splits as one."""
+    first = parts[0]
+    for part in parts[1:] if first.mask_paths else ():
+        # files may lie anywhere, but one entry says how masks are read
+        if _meaning(part.spec) != _meaning(first.spec):
+            raise MXNetSegError(
+                f"data set {first.spec.name}: the masks of {first.split!r} and {part.split!r} are of different kinds "
+                f"({first.mask_paths[0]} and {part.mask_paths[0]}), so {split!r} can't be opened as one"
+            )
+    images = [path for part in parts for path in part.image_paths]
+    twice = next((path for path, count in Counter(images).items() if count > 1), None)
+    if twice:
+        raise MXNetSegError(f"data set {first.spec.name}: {twice} is in more than one split of {split!r}; name it once")
+    masks = None if first.mask_paths is None else [path for part in parts for path in part.mask_paths]
+    return Dataset(first.spec, split, [name for part in parts for name in part.names], images, masks)
+
+
+def _meaning(spec: DatasetSpec):
+    return spec.raw_values(), set(spec.ignore), spec.mask_key
 
 
 def root_of(data: DataConfig, spec: DatasetSpec) -> Path:

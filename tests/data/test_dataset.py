@@ -8,6 +8,7 @@ from PIL import Image
 
 from mxnetseg.config import DataConfig
 from mxnetseg.data import IGNORE, get_spec, list_datasets, open_dataset
+from mxnetseg.data.check import check
 from mxnetseg.data.files import read_image, read_mask
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.visual import save_png
@@ -143,6 +144,31 @@ def test_the_tables_are_whole():
         assert not set(raw) & set(spec.ignore)
         # ADE20K's own palette has one colour twice
         assert len(set(spec.palette)) >= spec.num_classes - (spec.name == "ade20k")
+
+
+def test_two_splits_as_one(own_folder):
+    train, val = opened(own_folder), opened(own_folder, "val")
+    both = opened(own_folder, "train+val")
+    assert len(both) == 6 and both.image_paths == train.image_paths + val.image_paths
+    np.testing.assert_array_equal(both.load(4).label, val.load(1).label)
+    np.testing.assert_array_equal(both.load(4).image, val.load(1).image)
+    assert opened(own_folder, "val+train", labelled=False).load(0).label is None
+    with pytest.raises(MXNetSegError, match=r"p0\.png is in more than one split of 'train\+train'"):
+        opened(own_folder, "train+train")
+    with pytest.raises(MXNetSegError, match="no folder .*test"):
+        opened(own_folder, "train+test")
+    report = check(DataConfig(**dict(own_folder, train_split="train+val")), progress=False)
+    assert list(report["splits"]) == ["train", "val"]
+
+
+def test_splits_whose_masks_differ_in_kind_are_not_one(tmp_path):
+    for split, labels in (("train", "labelIds"), ("val", "labelTrainIds")):
+        save_png(tmp_path / f"leftImg8bit/{split}/ulm/{split}_leftImg8bit.png", np.zeros((2, 2, 3), np.uint8))
+        save_png(tmp_path / f"gtFine/{split}/ulm/{split}_gtFine_{labels}.png", np.full((2, 2), 7, np.uint8))
+    data = dict(name="cityscapes", root=str(tmp_path))
+    assert opened(data, "train").load(0).label[0, 0] == 0 and opened(data, "val").load(0).label[0, 0] == 7
+    with pytest.raises(MXNetSegError, match="of 'train' and 'val' are of different kinds"):
+        opened(data, "train+val")
 
 
 def test_cityscapes_layout(tmp_path):

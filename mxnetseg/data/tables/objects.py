@@ -75,7 +75,8 @@ register(
     )
 )
 
-# the 59 frequent ones of the 459 labels; the other labels are not evaluated
+# the 59 frequent ones of the 459 labels; the other labels are not evaluated. Values and names are those of the
+# publisher's labels.txt (a copy: github.com/shelhamer/fcn.berkeleyvision.org, data/pascal-context/classes-400.txt).
 CONTEXT_VALUES = {int(row["value"]): index for index, row in enumerate(rows("pascal_context"))}
 
 register(
@@ -103,8 +104,10 @@ register(
         homepage="https://cs.stanford.edu/~roozbeh/pascal-context/",
         license="free for research (images from Flickr)",
         download="VOCtrainval_03-May-2010.tar, trainval.tar.gz",
-        note="4998 training and 5105 validation images; classes in the order of the 459 labels, which the masks follow "
-        "(the toolkit of 2022 had other names for the same values)",
+        note="4998 training and 5105 validation images; classes in the order of the 459 labels, as the masks of most "
+        "toolkits have them, that of 2022 among them (its list of names was in the order of the publisher's list of "
+        "59, VOC's classes first, which its masks did not follow). Values and names checked against the publisher's "
+        "labels.txt",
     )
 )
 
