@@ -10,8 +10,8 @@ HELP = "Train a network as a recipe (YAML) says."
 
 def add_arguments(parser) -> None:
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--model", metavar="NAME", help="take the recipe configs/NAME.yaml")
-    which.add_argument("--config", metavar="FILE", help="take this recipe")
+    which.add_argument("--model", metavar="NAME", help="take the recipe configs/NAME.yaml: a model, or a published run")
+    which.add_argument("--config", metavar="FILE", help="take this recipe: a file, or the name of one below configs/")
     which.add_argument("--resume", metavar="DIR", help="go on with the run in this folder (runs/...)")
     parser.add_argument(
         "--set",

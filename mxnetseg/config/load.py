@@ -24,12 +24,16 @@ EXCLUSIVE = [
 def load_recipe(path, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in `path`, over its `_base_` files, under `overrides` ("optimizer.lr=0.02").
 
+    A bare name ("pretty-surf-1") is that of a file below configs/, see `find_recipe`.
+
     Raises
     ------
     MXNetSegError
         Unknown keys (the nearest is named), values of the wrong type, missing or circular files.
     """
     path = Path(path)
+    if path.suffix.lower() not in (".yaml", ".yml") and not path.exists():
+        path = find_recipe(path.as_posix())
     source = f"{path} with {' '.join(overrides)}" if overrides else str(path)
     return _validate(_apply(_read_with_bases(path, ()), overrides), source)
 
@@ -40,23 +44,38 @@ def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
 
 
 def recipe_for(model: str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe configs/<model>.yaml; case, '-' and '_' do not matter."""
+    """The recipe that `find_recipe` finds."""
     return load_recipe(find_recipe(model), overrides)
 
 
-def find_recipe(model: str) -> Path:
-    """The file configs/<model>.yaml, in the working directory, beside the package or inside it."""
+def find_recipe(name: str) -> Path:
+    """The file configs/<name>.yaml or configs/*/<name>.yaml; case, '-' and '_' do not matter.
+
+    `name` is a model's, a published run's or that of any recipe, with its folder ("camvid/bisenet_mobilenet_v2") or,
+    where it is the only one, without. In the working directory, beside the package or inside it.
+
+    Raises
+    ------
+    MXNetSegError
+        No such recipe (near names are listed), or several.
+    """
     found: Dict[str, Path] = {}
     for folder in _config_folders():
-        for file in folder.glob("*.yaml"):
-            if file.stem != "sweep":
-                found.setdefault(file.stem, file)
-    by_key = {_squash(stem): file for stem, file in found.items()}
-    if _squash(model) in by_key:
-        return by_key[_squash(model)]
-    close = near(model, found)
-    hint = f"did you mean {', '.join(close)}?" if close else f"there are: {', '.join(sorted(found)) or 'none'}"
-    raise MXNetSegError(f"no recipe configs/{model}.yaml; {hint} --config FILE names any other")
+        for file in [*folder.glob("*.yaml"), *folder.glob("*/*.yaml")]:
+            if file.stem != "sweep" and file.parent.name != BASE:
+                found.setdefault(file.relative_to(folder).with_suffix("").as_posix(), file)
+    by_key = {_squash(key): file for key, file in found.items()}
+    if _squash(name) in by_key:
+        return by_key[_squash(name)]
+    matches = [key for key in sorted(found) if _squash(key.rpartition("/")[2]) == _squash(name)]
+    if len(matches) == 1:
+        return found[matches[0]]
+    if matches:
+        raise MXNetSegError(f"recipe {name}: there are {' and '.join(matches)} below configs/; name one of them")
+    close = near(name, [*found, *(key.rpartition("/")[2] for key in found)])
+    top = sorted(key for key in found if "/" not in key)
+    hint = f"did you mean {', '.join(close)}?" if close else f"there are: {', '.join(top) or 'none'}"
+    raise MXNetSegError(f"no recipe configs/{name}.yaml; {hint} --config FILE names any other")
 
 
 def dump_recipe(recipe: Recipe) -> str:

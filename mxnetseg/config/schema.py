@@ -75,6 +75,9 @@ class AugmentConfig(_Part):
         description="instead of photometric: mmsegmentation's PhotoMetricDistortion, with its ranges and rounding",
     )
     blur: float = Field(0.0, ge=0, le=1, description="chance of a Gaussian blur")
+    blur_sigma: Tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.1, 2.0), description="range of its standard deviation in pixels"
+    )
 
     @model_validator(mode="after")
     def _one_distortion(self):
@@ -95,7 +98,7 @@ class RareClassConfig(_Part):
 class DataConfig(_Part):
     name: str = Field("folder", description="a data set of `mxnetseg data list`")
     root: Optional[str] = Field(None, description="folder of the data; datasets/<name> when left out")
-    train_split: str = Field("train", description="split that is trained on")
+    train_split: str = Field("train", description="split that is trained on; train+val: both together")
     val_split: str = Field("val", description="split that is validated on")
     base: Optional[int] = Field(
         None, ge=1, description="images are first resized to this long side in pixels; null: as they are"

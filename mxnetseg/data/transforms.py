@@ -129,9 +129,9 @@ def photometric_distortion(image: np.ndarray, rng: np.random.Generator) -> np.nd
     return image
 
 
-def blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian blur with a standard deviation of 0.1 to 2 pixels."""
-    return cv2.GaussianBlur(np.ascontiguousarray(image), (0, 0), rng.uniform(0.1, 2.0))
+def blur(image: np.ndarray, rng: np.random.Generator, sigma: Tuple[float, float] = (0.1, 2.0)) -> np.ndarray:
+    """Gaussian blur with a standard deviation of `sigma[0]` to `sigma[1]` pixels."""
+    return cv2.GaussianBlur(np.ascontiguousarray(image), (0, 0), rng.uniform(*sigma))
 
 
 def _to_uint8(values: np.ndarray) -> np.ndarray:
@@ -172,7 +172,7 @@ class TrainTransform:
         elif augment.photometric_distortion:
             image = photometric_distortion(image, rng)
         if rng.random() < augment.blur:
-            image = blur(image, rng)
+            image = blur(image, rng, augment.blur_sigma)
         if self.crop:
             image, label = pad(image, *self.crop, self.mean_colour), pad(label, *self.crop, IGNORE)
         return np.ascontiguousarray(image), np.ascontiguousarray(label)

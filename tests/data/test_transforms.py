@@ -107,6 +107,16 @@ def test_blur_keeps_the_mean():
     image, _ = sample()
     out = blur(image, np.random.default_rng(0))
     assert out.std() < image.std() and abs(out.mean() - image.mean()) < 2
+    np.testing.assert_array_equal(blur(image, np.random.default_rng(0), (0.01, 0.02)), image)
+    assert blur(image, np.random.default_rng(0), (3, 4)).std() < out.std()
+
+
+def test_training_blurs_as_much_as_the_recipe_says():
+    image, label = sample()
+    for sigma, changes in (((0.01, 0.02), False), ((1.0, 2.0), True)):
+        augment = dict(scale=(1, 1), crop=None, flip=0, blur=1.0, blur_sigma=sigma)
+        out, _ = TrainTransform(DataConfig(augment=augment))(image, label, np.random.default_rng(0))
+        assert (out != image).any() == changes
 
 
 def test_normalize():
