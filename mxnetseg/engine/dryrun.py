@@ -22,12 +22,12 @@ from .trainer import build_network, sample_stream
 
 __all__ = ["DryRun", "StandIn", "activation_bytes", "dry_run", "sparkline"]
 
-# training images of splits that recipes train on, for machines without the data
+# images of splits that recipes train on, for machines without the data
 OFFICIAL = {
     ("ade20k", "train"): 20210,
     ("camvid", "train"): 367,
     ("cityscapes", "train"): 2975,
-    ("cityscapes", "trainval"): 3475,
+    ("cityscapes", "val"): 500,
     ("nyuv2", "train"): 795,
     ("voc_aug", "train"): 10582,
     ("voc2012", "train"): 1464,
@@ -138,7 +138,8 @@ def _data(recipe: Recipe, missing: List[str]) -> Tuple[int, List[str]]:
         count = len(train)
         found = f"{count:,} images in {data.train_split}, {len(val):,} in {data.val_split}, in {root}"
     else:
-        count = OFFICIAL.get((spec.name, data.train_split))
+        counts = [OFFICIAL.get((spec.name, part), 0) for part in data.train_split.split("+")]
+        count = sum(counts) if all(counts) else 0
         said = f"{count:,} images in {data.train_split}, as published" if count else f"{ASSUMED:,} images assumed"
         found, count = f"not in {root}; {said}", count or ASSUMED
         missing.append(f"data: no folder {root} (data.root, --root)")
@@ -197,7 +198,7 @@ def _step(recipe: Recipe, spec, net, optimizer, schedule, context, crop: int) ->
     loss.backward()
     value = float(loss.asscalar())
     gradients = [p.grad(context) for p in net.collect_params().values() if p.grad_req != "null"]
-    norm = float(nd.sqrt(nd.add_n(*[g.square().sum() for g in gradients])).asscalar())
+    norm = float(nd.multi_sum_sq(*gradients, num_arrays=len(gradients)).sum().sqrt().asscalar())
     if not np.isfinite([value, norm]).all():
         raise MXNetSegError(f"the first step's loss is {value}, its gradient's norm {norm}; lower the learning rate")
     optimizer.step(schedule(0))

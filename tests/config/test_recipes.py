@@ -1,5 +1,6 @@
 """Recipes: inheritance, overrides, and what a mistake is told."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,16 +19,41 @@ def write(path, text):
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: str(p.relative_to(CONFIGS)))
-def test_every_shipped_recipe_builds_its_network(path):
-    from mxnetseg import create_model
+def test_every_shipped_recipe_says_what_it_is_and_how_to_run_it(path):
     from mxnetseg.data import num_classes_of
 
     recipe = load_recipe(path)
-    net = create_model(config=str(path))
-    assert net.spec["num_classes"] == num_classes_of(recipe.data)
     assert recipe.description
     if recipe.loss.class_weights:
         assert len(recipe.loss.class_weights) == num_classes_of(recipe.data)
+    header = "".join(line for line in path.read_text(encoding="utf-8").splitlines(True) if line.startswith("#"))
+    option, name = re.search(r"python train\.py --(config|model) (\S+)", header).groups()
+    assert (path if option == "model" else Path(name)) == (
+        find_recipe(name) if option == "model" else path.relative_to(CONFIGS.parent)
+    )
+    contexts = re.search(r"--ctx ([\d ]+)", header)
+    if contexts and recipe.model.norm == "syncbn":
+        assert recipe.train.batch_size % len(contexts[1].split()) == 0
+
+
+def test_every_model_has_a_recipe_of_its_name():
+    from mxnetseg import list_models
+
+    for name in list_models():
+        assert find_recipe(name) == CONFIGS / f"{name}.yaml"
+        assert recipe_for(name).model.name == name
+
+
+def test_a_recipe_builds_its_network():
+    from mxnetseg import create_model
+
+    spec = create_model(config="fcn_resnet18_os32_cityscapes").spec
+    assert (spec["backbone"], spec["output_stride"], spec["num_classes"], spec["norm"]) == (
+        "resnet18",
+        32,
+        19,
+        "syncbn",
+    )
 
 
 def test_bases_are_merged_below_and_overrides_above(tmp_path):
@@ -111,11 +137,21 @@ def test_a_dumped_recipe_loads_as_the_same(tmp_path):
         assert load_recipe(write(tmp_path / "copy.yaml", dump_recipe(recipe))) == recipe
 
 
-def test_recipes_by_model_name(tmp_path):
+def test_recipes_by_name(tmp_path):
     assert find_recipe("FCN").name == "fcn.yaml"
     assert recipe_for("deeplab-v3").model.name == "deeplabv3"
+    assert load_recipe("pretty-surf-1") == load_recipe(CONFIGS / "pretty-surf-1.yaml")
+    assert load_recipe("Robust_Pine_18", ["train.epochs=3"]).train.epochs == 3
+    assert find_recipe("fpn_moganet_tiny_80k_ade20k").parent.name == "moganet"
+    assert find_recipe("streets/bisenet_mobilenet_v2").parent.name == "streets"
+    with pytest.raises(MXNetSegError, match="there are camvid/bisenet_mobilenet_v2 and streets/bisenet_mobilenet_v2"):
+        find_recipe("bisenet_mobilenet_v2")
     with pytest.raises(MXNetSegError, match="no recipe configs/pspnett.yaml; did you mean pspnet"):
         find_recipe("pspnett")
+    with pytest.raises(MXNetSegError, match="did you mean pretty-surf-1"):
+        load_recipe("pretty-surf-2")
+    with pytest.raises(MXNetSegError, match="no recipe configs/sgd_poly.yaml"):
+        find_recipe("sgd_poly")
     write(Path("configs") / "fcn.yaml", "description: mine\n")
     assert recipe_for("fcn").description == "mine"  # the working directory comes first
 
@@ -124,6 +160,86 @@ def test_a_near_file_is_named(tmp_path):
     write(tmp_path / "camvid.yaml", "")
     with pytest.raises(MXNetSegError, match=r"did you mean .*camvid\.yaml"):
         load_recipe(tmp_path / "camvit.yaml")
+
+
+# the published runs of MXNetSeg (2022): data, model, backbone, output stride, learning rate, factor of the heads,
+# epochs, images a step, GPUs, base size, crop
+RUNS = {
+    "pretty-surf-1": ("cityscapes", "fcn", "resnet18", 8, 0.001, 10, 200, 8, 4, 2048, 768),
+    "silver-brook-24": ("cityscapes", "bisenet", "resnet18", 32, 0.01, 1, 240, 8, 4, 2048, 1024),
+    "effortless-dust-25": ("cityscapes", "bisenet", "resnet18", 32, 0.01, 1, 240, 8, 4, 2048, 1024),
+    "neapolitan-pastry-1": ("cityscapes", "denseaspp", "resnet101", 8, 0.01, 1, 240, 8, 8, 2048, 768),
+    "glad-voice-1": ("voc_aug", "fcn", "resnet101", 8, 0.001, 10, 80, 16, 8, 520, 512),
+    "peachy-snow-4": ("voc_aug", "attention_to_scale", "resnet101", 8, 0.001, 10, 80, 16, 8, 520, 480),
+    "smart-valley-12": ("voc_aug", "pspnet", "resnet101", 8, 0.001, 10, 80, 16, 8, 520, 480),
+    "fearless-firefly-5": ("voc_aug", "deeplabv3", "resnet101", 8, 0.001, 10, 80, 16, 8, 520, 512),
+    "robust-pine-18": ("voc_aug", "deeplabv3plus", "resnet101", 8, 0.001, 10, 80, 16, 8, 520, 480),
+    "hopeful-snowflake-1": ("nyuv2", "fcn", "resnet101", 8, 0.01, 1, 120, 16, 4, 640, 480),
+    "grateful-vortex-8": ("nyuv2", "pspnet", "resnet101", 8, 0.01, 1, 180, 16, 4, 640, 480),
+    "comfy-dew-31": ("nyuv2", "deeplabv3plus", "resnet101", 8, 0.001, 10, 240, 16, 8, 640, 480),
+}
+# rows without a run, and the run whose settings they take, but for model, backbone, output stride and data
+ROWS = {
+    "fcn_resnet18_os32_cityscapes": "pretty-surf-1",
+    "fcn_resnet50_os8_cityscapes": "pretty-surf-1",
+    "fcn_resnet101_os8_cityscapes": "pretty-surf-1",
+    "pspnet_resnet101_os8_cityscapes": "neapolitan-pastry-1",
+    "deeplabv3_resnet101_os8_cityscapes": "neapolitan-pastry-1",
+    "danet_resnet101_os8_cityscapes": "neapolitan-pastry-1",
+    "pspnet_resnet101_os8_ade20k": "smart-valley-12",
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_published_runs_train_as_they_did(name):
+    path = CONFIGS / f"{name}.yaml"
+    recipe = load_recipe(path)
+    data, model, backbone, stride, lr, heads, epochs, batch, gpus, base, crop = RUNS[name]
+    ratio = gpus / batch  # what their gradients were multiplied by, and their decay was not
+    optimizer, schedule = recipe.optimizer, recipe.schedule
+    assert (optimizer.name, optimizer.momentum, optimizer.clip_norm) == ("sgd", 0.9, None)
+    assert (optimizer.lr, optimizer.weight_decay) == pytest.approx((lr * ratio, 1e-4 / ratio))
+    assert [rule.lr_mult for rule in optimizer.rules] == ([10] if heads == 10 else [])
+    assert (schedule.name, schedule.power, schedule.end_lr, schedule.warmup) == ("poly", 0.9, 0, 0)
+    assert (recipe.train.epochs, recipe.train.batch_size, recipe.train.accumulate) == (epochs, batch, 1)
+    network = recipe.model
+    assert (network.name, network.backbone, network.output_stride, network.aux) == (model, backbone, stride, False)
+    assert (network.norm, network.init) == ("syncbn", "imagenet")
+    augment = recipe.data.augment
+    assert (recipe.data.name, recipe.data.base, augment.crop) == (data, base, crop)
+    assert (augment.scale, augment.flip, augment.blur, augment.photometric) == ((0.5, 2.0), 0.5, 0.5, False)
+    assert recipe.data.train_split == ("train+val" if name == "effortless-dust-25" else "train")
+    assert (recipe.loss.name, recipe.loss.average, recipe.loss.also) == ("ce", "valid", [])
+    header = path.read_text(encoding="utf-8")
+    assert f"{gpus} GPUs, batch {batch}, {epochs} epochs, learning rate {lr:g}" in header and "ublished" in header
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_published_rows_without_a_run_take_the_settings_of_one(name):
+    recipe, run = load_recipe(CONFIGS / "mxnetseg" / f"{name}.yaml"), load_recipe(CONFIGS / f"{ROWS[name]}.yaml")
+    assert (recipe.optimizer, recipe.schedule, recipe.train, recipe.loss) == (
+        run.optimizer,
+        run.schedule,
+        run.train,
+        run.loss,
+    )
+    assert (recipe.data.base, recipe.data.augment) == (run.data.base, run.data.augment)
+    model, backbone, stride, data = name.split("_")
+    network = recipe.model
+    assert (network.name, network.backbone, f"os{network.output_stride}") == (model, backbone, stride)
+    assert recipe.data.name == data and "published" in recipe.description
+
+
+def test_the_table_of_published_rows_names_every_recipe_and_its_figure():
+    page = (CONFIGS.parent / "docs" / "training.md").read_text(encoding="utf-8")
+    figures = {
+        name: figure for figure, name in re.findall(r"\| (\S+ / \S+)[^|]* \| `([\w-]+)` \|$", page, re.MULTILINE)
+    }
+    assert set(figures) == {*RUNS, *ROWS}
+    for name, figure in figures.items():
+        described = load_recipe(name).description
+        for number in figure.split(" / "):
+            assert number == "-" or number in described, name
 
 
 # what the originals' configs say: lr, weight decay, power, warm-up, steps, images a step

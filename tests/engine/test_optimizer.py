@@ -91,6 +91,26 @@ def test_multipliers_by_name(name):
     np.testing.assert_allclose(net.bias.data().asnumpy(), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("ratio", [4 / 16, 4 / 8, 8 / 8])
+def test_recipes_step_as_the_published_runs_did(ratio):
+    """configs/_base_/sgd_poly.yaml: those runs scaled the gradient by GPUs / batch size, but not the decay."""
+    theirs = mx.optimizer.SGD(learning_rate=0.1, momentum=0.9, wd=DECAY, rescale_grad=ratio)
+    weight = mx.nd.full((4,), 0.5)
+    state = theirs.create_state(0, weight)
+    for lr, gradient in zip(LRS, GRADIENTS):
+        theirs.set_learning_rate(lr)
+        theirs.update(0, weight, mx.nd.array(gradient), state)
+    net = Net([CPU])
+    ours = Optimizer(net, OptimizerConfig(name="sgd", weight_decay=DECAY / ratio))
+    for lr, gradient in zip(LRS, GRADIENTS):
+        with autograd.record():
+            loss = net(mx.nd.array(gradient))
+        loss.backward()
+        ours.step(lr * ratio)
+    np.testing.assert_allclose(net.weight.data().asnumpy(), weight.asnumpy(), rtol=1e-5)
+    np.testing.assert_allclose(weight.asnumpy(), reference("sgd", DECAY / ratio, lr_mult=ratio), rtol=2e-5)
+
+
 @pytest.mark.parametrize("contexts", [1, 2])
 def test_clipping_the_global_norm(contexts):
     net, _ = run(config("sgd", clip_norm=1.0), [mx.cpu(i) for i in range(contexts)])
