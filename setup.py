@@ -8,6 +8,6 @@ setup(
     package_data={
         "mxnetseg.configs": ["*.yaml", "*/*.yaml"],
         "mxnetseg.data": ["classes/*.csv"],
-        "mxnetseg.ops.deform_unfold": ["*.cc", "*.cu", "*.h"],
+        "mxnetseg.ops": ["*.cc", "*.h", "*/*.cc", "*/*.cu", "*/*.h"],
     },
 )

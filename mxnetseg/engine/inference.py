@@ -34,7 +34,10 @@ def class_map(net, image: np.ndarray, preprocess: Preprocess, config: EvalConfig
     """(H, W, 3) uint8 RGB -> (H, W) uint8 class map, as an NDArray that may still be computing."""
     plain = not config.crop and not config.flip and list(config.scales) == [1.0]
     if plain and not config.multiple and _size(image, preprocess, config, 1.0) == image.shape[:2]:
-        scores = net(preprocess(image[None], context))  # argmax needs no softmax
+        batch = preprocess(image[None], context)
+        if hasattr(net, "class_map"):
+            return net.class_map(batch)[0]
+        scores = net(batch)  # argmax needs no softmax
     else:
         scores = class_probabilities(net, image, preprocess, config, context)
     return nd.argmax(scores, axis=1)[0].astype("uint8")

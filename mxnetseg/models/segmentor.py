@@ -9,6 +9,7 @@ from mxnet.ndarray import NDArray
 
 from ..errors import MXNetSegError
 from ..nn import LinearSum, halve, resize_like, reuse
+from ..ops import upsample_argmax
 
 __all__ = ["HALF_LEVELS", "LEVELS", "Branch", "Segmentor"]
 
@@ -85,6 +86,7 @@ class Segmentor(HybridBlock):
         logits = _Graph(backbone, neck, [main._replace(extra=0)], align_corners)
         self._graphs = SimpleNamespace(
             logits=logits,
+            coarse=_Graph(backbone, neck, [main._replace(extra=0)], align_corners, to_input=False),
             train=_Graph(backbone, neck, [main, *aux], align_corners) if self.num_aux else logits,
             heads=_Graph(backbone, neck, [main, *aux], None),
         )
@@ -98,6 +100,13 @@ class Segmentor(HybridBlock):
 
     def hybrid_forward(self, F, x):
         return self._graphs.logits(x)
+
+    def class_map(self, x) -> NDArray:
+        """(N, H, W) uint8: the class of the greatest logit of every pixel, without logits at full resolution."""
+        _check_input(x)
+        return upsample_argmax(
+            nd, self._graphs.coarse(x), height=x.shape[2], width=x.shape[3], align_corners=self.align_corners
+        )
 
     def head_logits(self, x) -> tuple:
         """Logits (N, num_classes, h, w) of the head, then of each auxiliary head, at their own resolutions."""
@@ -141,9 +150,10 @@ class Segmentor(HybridBlock):
 
 
 class _Graph(HybridBlock):
-    """One way through the network: the backbone, the neck, some heads, and a resize to the input unless None."""
+    """One way through the network: the backbone, the neck, some heads, and their resizes unless align_corners is None;
+    the last of these, to the size of the input, may be left out."""
 
-    def __init__(self, backbone, neck, branches, align_corners):
+    def __init__(self, backbone, neck, branches, align_corners, to_input=True):
         super().__init__()
         self.backbone = backbone
         if neck:
@@ -152,6 +162,7 @@ class _Graph(HybridBlock):
         self._half = any(name in HALF_LEVELS for branch in branches for name in branch.inputs)
         self._branches = [(branch.inputs, branch.enlarge, branch.extra) for branch in branches]
         self._align_corners = align_corners
+        self._to_input = to_input
         self.heads = nn.HybridSequential()
         self.heads.add(*(branch.head for branch in branches))
 
@@ -171,7 +182,8 @@ class _Graph(HybridBlock):
                 if self._align_corners is not None:
                     if enlarge > 1:
                         out = resize_like(F, out, out, align_corners=self._align_corners, factor=enlarge)
-                    out = resize_like(F, out, x, align_corners=self._align_corners)
+                    if self._to_input:
+                        out = resize_like(F, out, x, align_corners=self._align_corners)
                 outputs.append(out)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 

@@ -1,4 +1,4 @@
-"""Operators that MXNet does not have, in a library of our own: C++/OpenMP for CPUs, CUDA for GPUs.
+"""Operators that MXNet does not have, or is slow at, in a library of our own: C++/OpenMP for CPUs, CUDA for some.
 
 The library is compiled on first use (some 10 s, then cached) and loaded into MXNet. Where that can't be, the same
 functions run on MXNet's own operators, and a warning says why. docs/gpu.md tells about the CUDA half.
@@ -11,5 +11,6 @@ from .library import Status, available, load, status
 
 # the function hides the package of the same name: from mxnetseg.ops.deform_unfold import ... works all the same
 from .deform_unfold import deform_attention, deform_unfold  # isort: skip
+from .upsample import upsample_argmax  # isort: skip
 
-__all__ = ["Status", "available", "deform_attention", "deform_unfold", "load", "status"]
+__all__ = ["Status", "available", "deform_attention", "deform_unfold", "load", "status", "upsample_argmax"]

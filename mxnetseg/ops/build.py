@@ -28,7 +28,8 @@ __all__ = ["BuildError", "Library", "build", "cache_folder", "find", "find_nvcc"
 
 log = logging.getLogger(__name__)
 
-SOURCES = Path(__file__).resolve().parent / "deform_unfold"
+SOURCES = Path(__file__).resolve().parent  # one folder per family of operators
+KERNELS = SOURCES / "deform_unfold" / "kernels.cu"
 COMPILERS = ("g++", "c++", "clang++")
 # Not -ffast-math: linking with it makes the whole process flush small numbers to zero. These two parts of it are
 # what vector code needs; a NaN or an infinity still counts.
@@ -133,15 +134,15 @@ def _build(library: Library, force: bool) -> Library:
 
 def _compile(library: Library, scratch: Path) -> None:
     target = scratch / library.path.name
-    sources = [SOURCES / "op.cc", library.mxnet / "src" / "lib_api.cc"]
+    sources = [*SOURCES.glob("*.cc"), *SOURCES.glob("*/*.cc"), library.mxnet / "src" / "lib_api.cc"]
     compile_ = [*library.compiler, *FLAGS, f"-I{library.mxnet / 'include'}"]
     if not library.nvcc:
         commands = [[*compile_, *map(str, sources), "-o", str(target)]]
     else:
-        objects = [str(scratch / f"{source.stem}.o") for source in sources]
+        objects = [str(scratch / f"{source.parent.name}_{source.stem}.o") for source in sources]
         commands = [[*compile_, "-DMXNETSEG_CUDA", "-c", str(s), "-o", o] for s, o in zip(sources, objects)]
         objects.append(str(scratch / "kernels.o"))
-        commands.append([*nvcc_command(library.nvcc), "-c", str(SOURCES / "kernels.cu"), "-o", objects[-1]])
+        commands.append([*nvcc_command(library.nvcc), "-c", str(KERNELS), "-o", objects[-1]])
         # nvcc knows where its runtime is. That is linked statically, and hidden: MXNet brings its own, perhaps of
         # another version.
         link = [library.nvcc, "-shared", "-ccbin", library.compiler[0], "-Xcompiler", "-fopenmp"]
@@ -223,7 +224,7 @@ def _mxnet_has_cuda() -> bool:
 
 
 def _sources() -> List[Path]:
-    return [SOURCES / name for name in ("op.cc", "cpu.h", "gpu.h", "kernels.cu")]
+    return sorted(path for path in SOURCES.rglob("*") if path.suffix in (".cc", ".cu", ".h"))
 
 
 def _digest(path: Path) -> str:

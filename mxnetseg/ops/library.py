@@ -17,6 +17,7 @@ _lock = threading.Lock()
 _loaded: Optional[Library] = None
 _problem: Optional[str] = None  # why it was not loaded, once that was tried
 _warned_of_gpu = False
+_said = 0  # how loudly it was said that there is no library
 
 
 @dataclass(frozen=True)
@@ -52,25 +53,33 @@ def load() -> None:
         raise MXNetSegError(_problem)
 
 
-def available() -> bool:
-    """Load the library if that is possible; the first time it is not, a warning says why and what to do."""
+def available(quiet: bool = False) -> bool:
+    """Load the library if that is possible; the first time it is not, a warning says why and what to do.
+
+    `quiet`: for operators that MXNet's own serve nearly as well; then it is an info.
+    """
+    global _said
     if _loaded is not None:
         return True
-    first = _problem is None
     try:
         load()
     except MXNetSegError as err:
-        if first:
-            log.warning("deformable sampling runs on MXNet's own operators, many times slower: %s", err)
+        level = logging.INFO if quiet else logging.WARNING
+        if level > _said:
+            _said = level
+            log.log(level, "what needs the operator library runs on MXNet's own operators, slower: %s", err)
         return False
     return True
 
 
-def serves(array=None) -> bool:
-    """Whether the library is there for `array`'s context; without an array (a symbol): for all contexts."""
-    if not available():
+def serves(array=None, *, cuda: bool = True) -> bool:
+    """Whether the library is there for `array`'s context; without an array (a symbol): for all contexts.
+
+    `cuda`: the operator has a CUDA half. One that has none leaves GPUs to MXNet's own operators, and says nothing.
+    """
+    if not available(quiet=not cuda):
         return False
-    if _loaded.cuda:
+    if cuda and _loaded.cuda:
         return True
     if array is not None:
         gpu = array.context.device_type == "gpu"
@@ -78,7 +87,7 @@ def serves(array=None) -> bool:
         import mxnet
 
         gpu = mxnet.context.num_gpus() > 0
-    if gpu:
+    if gpu and cuda:
         _warn_of_gpu()
     return not gpu
 

@@ -6,9 +6,7 @@ tests/goldens/families/deform_unfold.npz: values of DGMN2's own CUDA functions c
 import hashlib
 import importlib.util
 import logging
-import os
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -23,6 +21,8 @@ from mxnetseg.errors import MXNetSegError
 from mxnetseg.ops import build, library
 from mxnetseg.ops.deform_unfold import composed, reference
 
+from .helpers import assert_close, finish, run, run_forward_backward
+
 ROOT = Path(__file__).resolve().parents[2]
 GOLDENS = np.load(ROOT / "tests" / "goldens" / "families" / "deform_unfold.npz")
 CASES = sorted({name.split("/")[0] for name in GOLDENS.files})
@@ -32,44 +32,6 @@ TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 
 # heads, channels per head, batch, height, width; channels cover blocks of four vectors, of one, and what is left
 SIZES = ((2, 5, 2, 5, 7), (1, 64, 1, 6, 5), (3, 20, 1, 4, 9), (2, 150, 1, 3, 3), (1, 1, 1, 1, 1), (1, 16, 2, 1, 6))
-
-
-def run(code, **environment):
-    """Start `code` in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def finish(process):
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    return out, err
-
-
-@pytest.fixture(scope="module")
-def first_builds(tmp_path_factory):
-    """(cache, output of each) of two processes that build the library at the same time; the tests go on with it."""
-    try:
-        build.find(cuda=False)
-    except build.BuildError as err:
-        pytest.skip(str(err))
-    cache = tmp_path_factory.mktemp("cache")
-    code = "from mxnetseg import ops; ops.load(); print(ops.status().state)"
-    processes = [run(code, MXNETSEG_CACHE=str(cache)) for _ in range(2)]
-    return cache, [finish(process)[0] for process in processes]
-
-
-@pytest.fixture(scope="module")
-def operators(first_builds):
-    before = os.environ.get("MXNETSEG_CACHE")
-    os.environ["MXNETSEG_CACHE"] = str(first_builds[0])
-    ops.load()
-    yield ops
-    del os.environ["MXNETSEG_CACHE"]
-    if before is not None:
-        os.environ["MXNETSEG_CACHE"] = before
 
 
 @pytest.fixture(params=["operator", "composed"])
@@ -88,24 +50,6 @@ def attention_inputs(heads, d, batch, height, width, seed=0, spread=1.5):
     maps = [rng.randn(*shape, heads * d) * 0.5 for _ in range(3)]
     offset = np.floor(rng.randn(*shape, heads * 18) * spread) + rng.uniform(0.05, 0.95, (*shape, heads * 18))
     return [*maps, offset, rng.randn(*shape, heads * 9), rng.randn(*shape, heads * d)]
-
-
-def run_forward_backward(function, inputs, grad, dtype="float64", ctx=None):
-    """[output, gradient to each input], as NumPy arrays."""
-    arrays = [nd.array(value, dtype=dtype, ctx=ctx) for value in inputs]
-    for array in arrays:
-        array.attach_grad()
-    with autograd.record():
-        out = function(*arrays)
-    out.backward(nd.array(grad, dtype=dtype, ctx=ctx))
-    return [out.asnumpy(), *(array.grad.asnumpy() for array in arrays)]
-
-
-def assert_close(got, wanted, tolerance):
-    assert len(got) == len(wanted)
-    for one, other in zip(got, wanted):
-        assert one.shape == other.shape
-        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * max(1.0, np.abs(other).max()))
 
 
 def reference_attention(inputs, **options):
@@ -548,7 +492,7 @@ def test_cuda_kernels_compile(tmp_path):
     if nvcc is None:
         pytest.skip("no nvcc")
     target = tmp_path / "kernels.o"
-    command = [*build.nvcc_command(nvcc, (75,)), "-c", str(build.SOURCES / "kernels.cu"), "-o", str(target)]
+    command = [*build.nvcc_command(nvcc, (75,)), "-c", str(build.KERNELS), "-o", str(target)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert target.stat().st_size > 10_000

@@ -53,7 +53,7 @@ def compile_kernels(folder: Path, emulate: bool) -> Path:
     target = folder / "kernels.so"
     if emulate:
         # g++ does not know kernel<<<grid, block, 0, stream>>>(arguments)
-        text = (build.SOURCES / "kernels.cu").read_text(encoding="utf-8")
+        text = build.KERNELS.read_text(encoding="utf-8")
         text, count = re.subn(
             r"(\w+(?:<T>)?)<<<(.+?), kThreads, 0, stream>>>\((.+?)\);",
             r"emulation::launch(\2, kThreads, [=] { \1(\3); });",
@@ -64,13 +64,13 @@ def compile_kernels(folder: Path, emulate: bool) -> Path:
         (folder / "kernels.cc").write_text(f'{text}\n#include "{HERE / "device.cu"}"\n', encoding="utf-8")
         compiler = os.environ.get("CXX") or "g++"
         options = ["-O2", "-std=c++17", "-fPIC", "-shared", "-Wno-unknown-pragmas"]
-        includes = [f"-I{HERE / 'emulation'}", f"-I{build.SOURCES}"]
+        includes = [f"-I{HERE / 'emulation'}", f"-I{build.KERNELS.parent}"]
         command = [compiler, *options, *includes, str(folder / "kernels.cc")]
     else:
         nvcc = build.find_nvcc()
         if nvcc is None:
             raise Missing("no nvcc: put it in PATH, or set CUDA_HOME (or try --emulate)")
-        command = [*build.nvcc_command(nvcc), "-shared", str(build.SOURCES / "kernels.cu"), str(HERE / "device.cu")]
+        command = [*build.nvcc_command(nvcc), "-shared", str(build.KERNELS), str(HERE / "device.cu")]
     print("$", *command, "-o", target.name, flush=True)
     subprocess.run([*command, "-o", str(target)], check=True)
     return target

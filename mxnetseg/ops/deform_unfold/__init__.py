@@ -10,9 +10,8 @@ composed    the same from MXNet's own operators, where the library can't be had
 reference   the same in NumPy, for tests
 """
 
-from mxnet import autograd
-
 from ...errors import MXNetSegError
+from ..inputs import array_of, check_shape, shielded
 from ..library import serves
 from . import composed
 
@@ -42,12 +41,12 @@ def deform_unfold(F, x, offset, *, padding: int = 1, dilation: int = 1, stride: 
     """
     attributes = dict(padding=padding, dilation=dilation, stride=stride)
     _check_attributes("deform_unfold", attributes)
-    array = _array(x)
+    array = array_of(x)
     if array is not None:
         _check_unfold(x, offset, **attributes)
     if not serves(array):
         return composed.deform_unfold(F, x, offset, **attributes)
-    return F.mxnetseg_deform_unfold(*_shielded(x, offset), **attributes)
+    return F.mxnetseg_deform_unfold(*shielded(x, offset), **attributes)
 
 
 def deform_attention(F, q, k, v, offset, position, *, heads: int, scale: float, padding: int = 1, dilation: int = 1):
@@ -71,24 +70,12 @@ def deform_attention(F, q, k, v, offset, position, *, heads: int, scale: float, 
     attributes = dict(heads=heads, padding=padding, dilation=dilation)
     _check_attributes("deform_attention", attributes)
     attributes["scale"] = float(scale)
-    array = _array(q)
+    array = array_of(q)
     if array is not None:
         _check_attention(q, k, v, offset, position, heads)
     if not serves(array):
         return composed.deform_attention(F, q, k, v, offset, position, **attributes)
-    return F.mxnetseg_deform_attention(*_shielded(q, k, v, offset, position), **attributes)
-
-
-def _shielded(*inputs):
-    """MXNet tells an operator of a library to write a gradient even where it is to be added (grad_req="add", or an
-    input used several times). Behind a reshape to the same shape it is MXNet that adds; an array is not copied."""
-    if _array(inputs[0]) is not None and not autograd.is_recording():
-        return inputs  # no gradient will be asked for
-    return [x.reshape(shape=(-2,)) for x in inputs]
-
-
-def _array(x):
-    return x if hasattr(x, "shape") else None  # a symbol has no shape
+    return F.mxnetseg_deform_attention(*shielded(q, k, v, offset, position), **attributes)
 
 
 def _check_attributes(name, attributes):
@@ -104,7 +91,7 @@ def _check_unfold(x, offset, padding, dilation, stride):
     sizes = [(size + 2 * padding - 2 * dilation - 1) // stride + 1 for size in x.shape[2:]]
     if min(*sizes, *x.shape) < 1:
         raise MXNetSegError(f"deform_unfold: x {x.shape} is smaller than the window; use a smaller dilation")
-    _check_shape("deform_unfold", "offset", offset, (x.shape[0], 2 * TAPS, *sizes), f"x {x.shape}")
+    check_shape("deform_unfold", "offset", offset, (x.shape[0], 2 * TAPS, *sizes), f"x {x.shape}")
 
 
 def _check_attention(q, k, v, offset, position, heads):
@@ -112,12 +99,7 @@ def _check_attention(q, k, v, offset, position, heads):
     if len(q.shape) != 4 or min(q.shape) < 1 or q.shape[3] % heads:
         raise MXNetSegError(f"{name}: q must be (B, H, W, heads*d) with heads={heads}, not {q.shape}")
     because = f"q {q.shape} and heads={heads}"
-    _check_shape(name, "k", k, q.shape, because)
-    _check_shape(name, "v", v, q.shape, because)
-    _check_shape(name, "offset", offset, (*q.shape[:3], heads * 2 * TAPS), because)
-    _check_shape(name, "position", position, (*q.shape[:3], heads * TAPS), because)
-
-
-def _check_shape(name, which, array, wanted, because):
-    if tuple(array.shape) != tuple(wanted):
-        raise MXNetSegError(f"{name}: {which} is {array.shape}, but must be {tuple(wanted)} for {because}")
+    check_shape(name, "k", k, q.shape, because)
+    check_shape(name, "v", v, q.shape, because)
+    check_shape(name, "offset", offset, (*q.shape[:3], heads * 2 * TAPS), because)
+    check_shape(name, "position", position, (*q.shape[:3], heads * TAPS), because)

@@ -1,131 +1,20 @@
 // MXNet's side of mxnetseg_deform_unfold and mxnetseg_deform_attention: attributes, types, shapes, memory.
 
-#include <climits>
-#include <memory>
-#include <stdexcept>
-#include <string>
-#include <unordered_map>
-#include <vector>
-
+#include "../common.h"
 #include "cpu.h"
-#include "mxnet/lib_api.h"
 #ifdef MXNETSEG_CUDA
 #include "gpu.h"
 #endif
 
-using namespace mxnet::ext;  // NOLINT: as MXNet's own examples do
+using namespace mxnetseg;  // NOLINT
 using mxnetseg::cpu::Geometry;
 using mxnetseg::cpu::kTaps;
 
 namespace {
 
-typedef std::unordered_map<std::string, std::string> Attributes;
-typedef std::vector<std::vector<unsigned int>> Shapes;
-
-// MXNet turns an exception into an MXNetError. (Messages left with MX_ERROR_MSG would pile up: each error
-// would repeat those before it.)
-[[noreturn]] void fail(const std::string& message) { throw std::runtime_error(message); }
-
-int integer(const Attributes& attributes, const std::string& op, const char* name, int fallback, int least) {
-  const auto found = attributes.find(name);
-  if (found == attributes.end()) return fallback;
-  size_t used = 0;
-  long value = 0;
-  try {
-    value = std::stol(found->second, &used);
-  } catch (const std::exception&) {
-    used = 0;
-  }
-  if (used == 0 || used != found->second.size() || value < least || value > (1 << 20))
-    fail(op + ": " + name + "=" + found->second + " must be a whole number, " + std::to_string(least) + " or more");
-  return static_cast<int>(value);
-}
-
-double number(const Attributes& attributes, const std::string& op, const char* name) {
-  const auto found = attributes.find(name);
-  if (found == attributes.end()) fail(op + ": the attribute " + name + " is missing");
-  size_t used = 0;
-  double value = 0;
-  try {
-    value = std::stod(found->second, &used);
-  } catch (const std::exception&) {
-    used = 0;
-  }
-  if (used == 0 || used != found->second.size()) fail(op + ": " + name + "=" + found->second + " must be a number");
-  return value;
-}
-
 int heads_of(const Attributes& attributes, const std::string& op) {
   if (!attributes.count("heads")) fail(op + ": the attribute heads is missing");
   return integer(attributes, op, "heads", 1, 1);
-}
-
-template <typename Shape>
-std::string text(const Shape& shape) {
-  std::string result = "(";
-  for (size_t i = 0; i < shape.size(); ++i) result += (i ? ", " : "") + std::to_string(shape[i]);
-  return result + ")";
-}
-
-// MXNet hands an unknown size over as -1 (here unsigned) or 0.
-void require_known(const std::string& op, const std::vector<const char*>& names, const Shapes& shapes) {
-  for (size_t i = 0; i < names.size(); ++i) {
-    bool known = !shapes[i].empty();
-    for (const unsigned size : shapes[i]) known = known && size != 0 && size != UINT_MAX;
-    if (!known)
-      fail(op + ": the shape of " + names[i] + " is " + (shapes[i].empty() ? "unknown" : text(shapes[i])) +
-           "; the shapes of all inputs must be known, and hold no zero");
-    if (shapes[i].size() != 4) fail(op + ": " + names[i] + " must have 4 axes, not " + text(shapes[i]));
-  }
-}
-
-void require(const std::string& op, const char* name, const std::vector<unsigned int>& shape,
-             const std::vector<unsigned int>& wanted, const std::string& because) {
-  if (shape != wanted)
-    fail(op + ": " + name + " is " + text(shape) + ", but must be " + text(wanted) + " " + because);
-}
-
-// Offsets into one image are 32 bits wide.
-void require_addressable(const std::string& op, int64_t height, int64_t width) {
-  if (height * width > INT_MAX) fail(op + ": maps of more than 2^31 pixels are not supported");
-}
-
-MXReturnValue same_type(const std::string& op, std::vector<int>* in, std::vector<int>* out) {
-  int type = -1;
-  for (const int one : *in)
-    if (one >= 0 && one != kUNSET) {
-      if (type >= 0 && one != type) fail(op + ": all inputs must have the same dtype; cast them first");
-      type = one;
-    }
-  if (type > kFloat16) fail(op + ": float32, float64 or (on a GPU) float16 only; cast the inputs first");
-  for (int& one : *in) one = type;
-  for (int& one : *out) one = type;
-  return MX_SUCCESS;
-}
-
-// Scratch memory: MXNet's pool, which takes sizes below 2 GiB, else a one-off.
-class Scratch {
- public:
-  Scratch(const OpResource& resource, int64_t bytes) {
-    if (bytes <= INT_MAX) {
-      data_ = resource.alloc_cpu(static_cast<int>(bytes));
-    } else {
-      own_.reset(new char[bytes]);
-      data_ = own_.get();
-    }
-  }
-  template <typename T>
-  T* as() {
-    return static_cast<T*>(data_);
-  }
-
- private:
-  std::unique_ptr<char[]> own_;
-  void* data_;
-};
-
-[[noreturn]] void refuse_type(const std::string& op) {
-  fail(op + ": on a CPU float32 and float64 only; cast the inputs first");
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -383,10 +272,3 @@ REGISTER_OP(mxnetseg_deform_attention)
 #endif
     .setForward(attention_forward_cpu, "cpu")
     .setBackward(attention_backward_cpu, "cpu");
-
-// MXNet calls this once, after loading.
-MXReturnValue initialize(int version) {
-  if (version >= 10400) return MX_SUCCESS;
-  MX_ERROR_MSG << "MXNetSeg's operators need MXNet 1.9";
-  return MX_FAIL;
-}

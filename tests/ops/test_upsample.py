@@ -1,0 +1,214 @@
+"""Upsampling and argmax in one pass: reference, operator and composition agree, wherever MXNet runs them."""
+
+import threading
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import nd
+from mxnet.gluon import HybridBlock, SymbolBlock
+
+from mxnetseg import create_model, ops
+from mxnetseg.errors import MXNetSegError
+from mxnetseg.ops import library
+from mxnetseg.ops.upsample import composed, reference
+
+from .helpers import finish, run
+
+# N, C, h, w -> H, W: growing, shrinking, as they are, odd, single rows and columns, more classes than fit one tile
+SIZES = (
+    ((2, 5, 4, 6), (16, 24)),
+    ((1, 19, 9, 7), (65, 129)),
+    ((3, 11, 45, 60), (45, 60)),
+    ((1, 150, 12, 13), (97, 50)),
+    ((1, 3, 40, 33), (17, 9)),
+    ((2, 2, 1, 5), (7, 1)),
+    ((1, 4, 6, 1), (1, 33)),
+    ((1, 7, 5, 4), (1, 1)),
+    ((1, 1, 3, 3), (5, 5)),
+    ((1, 256, 3, 40), (9, 1300)),
+)
+
+
+def by_operator(x, height, width, corners):
+    return ops.upsample_argmax(nd, x, height=height, width=width, align_corners=corners)
+
+
+def by_composition(x, height, width, corners):
+    return composed.upsample_argmax(nd, x, height, width, corners)
+
+
+@pytest.fixture(params=[by_operator, by_composition])
+def argmax(operators, request):
+    return request.param
+
+
+def assert_same_classes(got, logits, tie):
+    """`got` is the class of the greatest of `logits`, the full ones, but where the greatest two are within `tie`."""
+    assert got.dtype == np.uint8 and got.shape == (logits.shape[0], *logits.shape[2:])
+    chosen = np.take_along_axis(logits, got[:, None].astype(int), 1)
+    assert (logits.max(1, keepdims=True) - chosen).max() <= tie
+
+
+@pytest.mark.parametrize("dtype, tie", [("float32", 1e-5), ("float64", 1e-13)])
+@pytest.mark.parametrize("corners", [True, False])
+@pytest.mark.parametrize("shape, size", SIZES)
+def test_the_reference(argmax, shape, size, corners, dtype, tie):
+    logits = np.random.RandomState(0).standard_normal(shape).astype(dtype)
+    got = argmax(nd.array(logits, dtype=dtype), *size, corners).asnumpy()
+    if argmax is by_composition:
+        tie = 1e-5  # MXNet's resize has its positions in float32
+    assert_same_classes(got, reference.resize(logits, *size, corners), tie)
+    if dtype == "float32":
+        assert (got == reference.upsample_argmax(logits, *size, corners)).mean() >= 0.9999
+
+
+def test_ties_go_to_the_first_class(argmax):
+    logits = np.zeros((1, 40, 6, 6), "float32")
+    logits[:, [7, 23]] = 1.5
+    logits[:, 3, 2:] = 1.5
+    got = argmax(nd.array(logits), 24, 24, True).asnumpy()
+    assert (got[:, 12:] == 3).all() and (got[:, :4] == 7).all()
+    assert (argmax(nd.zeros((1, 5, 3, 3)), 7, 7, False).asnumpy() == 0).all()
+
+
+def test_large_and_negative_logits(argmax):
+    logits = -1e30 * np.random.RandomState(1).uniform(0.5, 1, (1, 20, 5, 5)).astype("float32")
+    got = argmax(nd.array(logits), 9, 9, True).asnumpy()
+    assert (got == reference.upsample_argmax(logits, 9, 9, True)).mean() > 0.98
+
+
+class Classes(HybridBlock):
+    def hybrid_forward(self, F, x):
+        return ops.upsample_argmax(F, x * 2, height=20, width=31, align_corners=False)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gradient_is_zero(argmax, dtype):
+    x = nd.random.normal(shape=(1, 3, 4, 5), dtype=dtype)
+    x.attach_grad()
+    x.grad[:] = 3
+    with mx.autograd.record():
+        (argmax(x, 8, 9, True).astype(dtype) * x.sum()).sum().backward()
+    total = argmax(x, 8, 9, True).asnumpy().sum()
+    np.testing.assert_allclose(x.grad.asnumpy(), np.full(x.shape, total))
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_hybridized_and_exported(operators, static, tmp_path):
+    net = Classes()
+    logits = [nd.random.normal(shape=(n, 6, h, 8)) for n, h in ((2, 5), (1, 9), (2, 5))]
+    wanted = [net(x).asnumpy() for x in logits]
+    net.hybridize(static_alloc=static, static_shape=static)
+    for x, classes in zip(logits, wanted):
+        np.testing.assert_array_equal(net(x).asnumpy(), classes)
+    net.export(str(tmp_path / "net"))
+    again = SymbolBlock.imports(str(tmp_path / "net-symbol.json"), ["data"])
+    np.testing.assert_array_equal(again(logits[0]).asnumpy(), wanted[0])
+
+
+THREADS = """
+import sys
+import numpy as np
+from mxnetseg import ops
+from mxnet import nd
+logits = nd.array(np.load(sys.argv[1]))
+np.save(sys.argv[2], ops.upsample_argmax(nd, logits, height=301, width=203, align_corners=True).asnumpy())
+assert ops.available()
+"""
+
+
+def test_threads_change_nothing(operators, tmp_path):
+    """Three threads of another process, and four callers at once, give what one thread gives."""
+    logits = np.random.RandomState(2).standard_normal((2, 30, 40, 50)).astype("float32")
+    np.save(tmp_path / "in.npy", logits)
+    code = f"import sys; sys.argv += [{str(tmp_path / 'in.npy')!r}, {str(tmp_path / 'out.npy')!r}]\n{THREADS}"
+    other = run(code, OMP_NUM_THREADS="3")
+    got = {}
+
+    def work(index):
+        x = nd.array(logits, ctx=mx.cpu(index % 2))
+        for _ in range(3):
+            got[index] = ops.upsample_argmax(nd, x, height=301, width=203, align_corners=True).asnumpy()
+
+    workers = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    finish(other)
+    for result in [*got.values(), np.load(tmp_path / "out.npy")]:
+        np.testing.assert_array_equal(result, got[0])
+    assert len(got) == 4
+
+
+def test_bad_input(operators):
+    x = nd.zeros((1, 3, 4, 4))
+    with pytest.raises(MXNetSegError, match="height=0 must be a whole number"):
+        ops.upsample_argmax(nd, x, height=0, width=4, align_corners=True)
+    with pytest.raises(MXNetSegError, match="must be .N, C, h, w., not .3, 4, 4."):
+        ops.upsample_argmax(nd, x[0], height=4, width=4, align_corners=True)
+    with pytest.raises(MXNetSegError, match="257 classes do not fit"):
+        ops.upsample_argmax(nd, nd.zeros((1, 257, 4, 4)), height=4, width=4, align_corners=True)
+    symbol = ops.upsample_argmax(mx.sym, mx.sym.var("x"), height=9, width=4, align_corners=True)
+    assert symbol.infer_shape(x=(2, 3, 4, 5))[1] == [(2, 9, 4)]
+    assert symbol.infer_type(x="float64")[1] == [np.uint8]
+    with pytest.raises(mx.MXNetError, match="257 classes do not fit"):
+        symbol.infer_shape(x=(1, 257, 4, 4))
+    with pytest.raises(mx.MXNetError, match="the attribute width is missing"):
+        nd.mxnetseg_upsample_argmax(x, height=4)
+    with pytest.raises(mx.MXNetError, match="float32 and float64 only"):
+        nd.mxnetseg_upsample_argmax(x.astype("float16"), height=4, width=4, align_corners=1).wait_to_read()
+    half = ops.upsample_argmax(nd, x.astype("float16"), height=4, width=4, align_corners=True)
+    assert half.shape == (1, 4, 4)  # MXNet's own operators know the type
+
+
+def test_gpus_are_left_to_mxnet_without_a_word(operators, monkeypatch, caplog):
+    monkeypatch.setattr(mx.context, "num_gpus", lambda: 1)
+    monkeypatch.setattr(library.log, "propagate", True)
+    with caplog.at_level("INFO"):
+        symbol = ops.upsample_argmax(mx.sym, mx.sym.var("x"), height=9, width=4, align_corners=True)
+    assert "mxnetseg" not in symbol.tojson() and not caplog.records
+
+
+WITHOUT = """
+import logging
+logging.basicConfig(level=logging.INFO)
+from mxnetseg import ops
+from mxnet import nd
+for _ in range(2):
+    x = nd.array([[[[0, 1]], [[0.5, 0.2]]]])
+    print(ops.upsample_argmax(nd, x, height=1, width=5, align_corners=True).asnumpy().tolist())
+assert not ops.available()
+"""
+
+
+def test_without_the_library():
+    out, err = finish(run(WITHOUT, MXNETSEG_OPS="0"))
+    assert out.split("\n")[0] == "[[[1, 1, 0, 0, 0]]]"
+    # an info from the operator that can do without, then the warning of one that wants it
+    assert [line.split(":")[0] for line in err.splitlines() if "own operators" in line] == ["INFO", "WARNING"]
+
+
+MODELS = {"fcn": {}, "bisenet": dict(width=16, spatial_width=8), "setr_pup": dict(width=16)}
+
+
+@pytest.mark.parametrize("hybrid", [False, True])
+@pytest.mark.parametrize("name", MODELS)
+def test_networks_give_the_classes_of_their_logits(operators, name, hybrid):
+    """setr_pup enlarges its logits twice."""
+    mx.random.seed(0)
+    net = create_model(name, "mobilenet_v2_0_25", num_classes=30, **MODELS[name])
+    net.initialize(mx.init.Xavier(magnitude=4))
+    if hybrid:
+        net.hybridize(static_alloc=True)
+    for size in ((96, 128), (65, 97)):
+        x = mx.nd.random.normal(shape=(2, 3, *size))
+        logits = net(x)
+        got = net.class_map(x).asnumpy()
+        wanted = nd.argmax(logits, axis=1).asnumpy()
+        logits = logits.asnumpy()
+        assert_same_classes(got, logits, 1e-5 * np.abs(logits).max())
+        assert (got == wanted).mean() >= 0.9999
+    with mx.autograd.record():  # no auxiliary outputs get in the way
+        assert net.class_map(x).shape == (2, *size)
