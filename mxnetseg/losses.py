@@ -6,16 +6,18 @@ contexts and accumulated batches, just add up. What can only be known after the 
 are hard, what the union of prediction and truth is) is a matter of one image at a time.
 """
 
-from typing import Sequence
+from typing import Optional, Sequence
 
 import numpy as np
 from mxnet import nd
 from mxnet.gluon import HybridBlock, nn
 
-from .config.schema import LossConfig, LossTerm
+from .config.schema import LossConfig
 from .data import IGNORE
 from .errors import MXNetSegError
 from .names import lookup
+from .nn import resize_like
+from .ops.upsample import serves_logits, upsample_cross_entropy
 
 __all__ = [
     "CombinedLoss",
@@ -34,8 +36,11 @@ TINY = 1e-12
 class _Criterion(HybridBlock):
     """(logits (N, C, H, W), labels (N, H, W) float32 with IGNORE, scale (1,)) -> (1,).
 
-    `scale` is 1 / `normalizer(all labels of the step)`, times any factor.
+    `scale` is 1 / `normalizer(all labels of the step)`, times any factor. A criterion that `resizes` takes logits of
+    any size and brings them to that of the labels.
     """
+
+    resizes = False
 
     def __init__(self, num_classes: int, class_weights: Sequence[float] = None):
         super().__init__()
@@ -84,6 +89,10 @@ class CrossEntropy(_PixelLoss):
         Share of the target that is spread evenly over all classes.
     average : str
         "valid", or "all": the sum over the valid pixels is divided by the number of all pixels.
+    align_corners : bool, optional
+        Logits come at any size, (N, C, h, w), and are resized so to that of the labels. Left out: they have that size.
+
+    On a CPU one operator does it all, without logits or probabilities at full resolution.
     """
 
     def __init__(
@@ -92,11 +101,20 @@ class CrossEntropy(_PixelLoss):
         class_weights: Sequence[float] = None,
         label_smoothing: float = 0.0,
         average: str = "valid",
+        align_corners: Optional[bool] = None,
     ):
         super().__init__(num_classes, class_weights, average)
         self._smoothing = label_smoothing
+        self._align_corners = align_corners
+        self.resizes = align_corners is not None
 
     def hybrid_forward(self, F, logits, labels, scale, weights):
+        if serves_logits(logits):
+            corners = bool(self._align_corners)
+            loss = upsample_cross_entropy(F, logits, labels, weights, align_corners=corners, smoothing=self._smoothing)
+            return F.sum(loss).reshape((1,)) * scale
+        if self.resizes:
+            logits = resize_like(F, logits, F.expand_dims(labels, 1), align_corners=self._align_corners)
         loss = _cross_entropy(F, logits, labels, self._smoothing)
         return F.sum(loss * F.take(weights, labels)).reshape((1,)) * scale
 
@@ -217,6 +235,8 @@ class LovaszSoftmax(_ImageLoss):
 class CombinedLoss(HybridBlock):
     """A weighted sum of criteria; `normalizer` and `scale` have one entry for each."""
 
+    resizes = False
+
     def __init__(self, criteria: Sequence[HybridBlock], factors: Sequence[float]):
         super().__init__()
         self._factors = list(factors)
@@ -235,7 +255,7 @@ class CombinedLoss(HybridBlock):
 
 
 LOSSES = {
-    "ce": lambda c, n: CrossEntropy(n, c.class_weights, c.label_smoothing, c.average),
+    "ce": lambda c, n, **how: CrossEntropy(n, c.class_weights, c.label_smoothing, c.average, **how),
     "ohem": lambda c, n: OhemCrossEntropy(n, c.class_weights, c.label_smoothing, c.threshold, c.min_kept),
     "focal": lambda c, n: FocalLoss(n, c.class_weights, c.gamma, c.average),
     "dice": lambda c, n: DiceLoss(n, c.class_weights, c.smooth),
@@ -244,17 +264,18 @@ LOSSES = {
 LOSSES["cross_entropy"] = LOSSES["ce"]
 
 
-def build_loss(config: LossConfig, num_classes: int) -> HybridBlock:
-    """The criterion a recipe asks for."""
+def build_loss(config: LossConfig, num_classes: int, align_corners: Optional[bool] = None) -> HybridBlock:
+    """The criterion a recipe asks for.
+
+    `align_corners`: how the network resizes its logits. A criterion that can do so itself then has `resizes` set and is
+    to be fed with `Segmentor.coarse_logits`.
+    """
     terms = [config, *config.also]
-    criteria = [_build(term, num_classes) for term in terms]
     if len(terms) == 1 and config.weight == 1:
-        return criteria[0]
+        how = dict(align_corners=align_corners) if config.name.lower() in ("ce", "cross_entropy") else {}
+        return lookup("loss", config.name, LOSSES)(config, num_classes, **how)
+    criteria = [lookup("loss", term.name, LOSSES)(term, num_classes) for term in terms]
     return CombinedLoss(criteria, [term.weight for term in terms])
-
-
-def _build(term: LossTerm, num_classes: int) -> _Criterion:
-    return lookup("loss", term.name, LOSSES)(term, num_classes)
 
 
 def total_loss(criterion, outputs, labels, scale, aux_weight: float):

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 from mxnet import autograd
 
+import mxnetseg.losses as losses_module
 from mxnetseg.config import LossConfig, Recipe
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.losses import build_loss, total_loss
+from mxnetseg.nn import resize_like
+from mxnetseg.ops.upsample import serves_logits
 
 CLASSES = 5
 
@@ -273,3 +276,55 @@ def test_mistakes():
         build_loss(LossConfig(name="dise"), 3)
     with pytest.raises(MXNetSegError, match="class_weights has 2 values for 3 classes"):
         build_loss(LossConfig(class_weights=[1, 2]), 3)
+
+
+# ---- logits at a resolution of their own
+
+
+@pytest.mark.parametrize("hybridize", [False, True])
+@pytest.mark.parametrize("corners", [False, True])
+@pytest.mark.parametrize("config", [{}, {"class_weights": [0.5, 1, 2, 0, 4], "label_smoothing": 0.1}])
+def test_resizing_within_the_loss_is_resizing_before_it(config, corners, hybridize, monkeypatch):
+    """With the library's operator, without it, and by resizing first: main and auxiliary logits of two sizes."""
+    rng = np.random.RandomState(3)
+    logits = [rng.standard_normal((2, CLASSES, *size)).astype("float32") for size in ((5, 7), (3, 4))]
+    labels = rng.randint(0, CLASSES, (2, 21, 26)).astype("uint8")
+    labels[rng.uniform(size=labels.shape) < 0.3] = 255
+    label = mx.nd.array(labels, dtype="float32")
+    results = []
+    for way in ("operator", "composed", "before"):
+        monkeypatch.setattr(losses_module, "serves_logits", serves_logits if way == "operator" else lambda _: False)
+        criterion = build_loss(LossConfig(**config), CLASSES, None if way == "before" else corners)
+        assert criterion.resizes == (way != "before")
+        criterion.initialize()
+        if hybridize:
+            criterion.hybridize(static_alloc=True, static_shape=True)
+        scale = mx.nd.array([1 / criterion.normalizer([labels])])
+        for _ in range(2):
+            arrays = [mx.nd.array(one) for one in logits]
+            for array in arrays:
+                array.attach_grad()
+            with autograd.record():
+                outputs = arrays
+                if way == "before":
+                    like = mx.nd.expand_dims(label, 1)
+                    outputs = [resize_like(mx.nd, one, like, align_corners=corners) for one in arrays]
+                loss = total_loss(criterion, outputs, label, scale, 0.4)
+            loss.backward()
+        results.append([loss.asnumpy(), *(array.grad.asnumpy() for array in arrays)])
+    for other in results[:2]:
+        for one, wanted in zip(other, results[2]):
+            np.testing.assert_allclose(one, wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_criteria_that_need_full_logits_say_so():
+    for config in ({"name": "ohem"}, {"name": "focal"}, {"weight": 0.5}, {"also": [{"name": "dice"}]}):
+        assert not build_loss(LossConfig(**config), CLASSES, True).resizes
+    assert build_loss(LossConfig(), CLASSES, False).resizes and not build_loss(LossConfig(), CLASSES).resizes
+
+
+def test_without_the_operator(monkeypatch):
+    """What the tests above say of the operator, of its replacement."""
+    monkeypatch.setattr(losses_module, "serves_logits", lambda _: False)
+    for config in ({}, {"class_weights": [1, 2, 3, 4, 5], "label_smoothing": 0.2}):
+        test_equals_the_mean_over_the_valid_pixels_of_the_whole_batch(config, 2)

@@ -101,9 +101,11 @@ class MXNet:
 class Torch:
     """The contender in another process: one line asks for work, one line answers."""
 
+    script = __file__
+
     def __init__(self, python, threads):
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
-        command = [python, str(Path(__file__).resolve()), "--torch-worker"]
+        command = [python, str(Path(self.script).resolve()), "--torch-worker"]
         self.process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

@@ -188,12 +188,13 @@ def _step(recipe: Recipe, spec, net, optimizer, schedule, context, crop: int) ->
     begin = time.perf_counter()
     with TrainLoader(dataset, TrainTransform(data), sample_stream(recipe, dataset)) as loader:
         batch = next(loader)
-    criterion = build_loss(recipe.loss, spec.num_classes)
+    criterion = build_loss(recipe.loss, spec.num_classes, net.align_corners)
+    forward = net.coarse_logits if criterion.resizes else net
     criterion.initialize(ctx=context)
     scale = nd.array(np.atleast_1d(1.0 / criterion.normalizer([batch.labels])), ctx=context)
     labels = nd.array(batch.labels, ctx=context, dtype="float32")
     with autograd.record():
-        outputs = net(Preprocess(data.mean, data.std)(batch.images, context))
+        outputs = forward(Preprocess(data.mean, data.std)(batch.images, context))
         loss = total_loss(criterion, outputs, labels, scale, recipe.loss.aux_weight)
     loss.backward()
     value = float(loss.asscalar())

@@ -198,7 +198,7 @@ class _Run:
             averages = {n[len("ema:") :]: a for n, a in arrays.items() if n.startswith("ema:")}
             self.average.load(averages, self.start)
         self.schedule = Schedule(recipe.schedule, recipe.optimizer.lr, self.total)
-        self.criterion = build_loss(recipe.loss, self.dataset.num_classes)
+        self.criterion = build_loss(recipe.loss, self.dataset.num_classes, self.net.align_corners)
         self.criterion.initialize(ctx=contexts)
         self._hybridize()
         self.log = RunLog(self.run_dir, self.name, self.start, self.total, wandb_project, recipe, progress)
@@ -292,11 +292,12 @@ class _Run:
     def _forward_backward(self, step) -> List[nd.NDArray]:
         if self.recipe.train.accumulate > 1:
             self.net.collect_params().zero_grad()
+        forward = self.net.coarse_logits if self.criterion.resizes else self.net
         losses = []
         for parts in step:
             with autograd.record():
                 # all networks first: with SyncBN nothing may come between contexts that wait for one another
-                outputs = [self.net(images) for images, _, _ in parts]
+                outputs = [forward(images) for images, _, _ in parts]
                 part_losses = [
                     total_loss(self.criterion, output, labels, scale, self.recipe.loss.aux_weight)
                     for output, (_, labels, scale) in zip(outputs, parts)

@@ -83,12 +83,15 @@ class Segmentor(HybridBlock):
         self.align_corners = align_corners
         # One compiled graph per use: inference must not pay for auxiliary heads. The graphs share
         # this network's blocks and are kept out of its children, so parameter names stay single.
-        logits = _Graph(backbone, neck, [main._replace(extra=0)], align_corners)
+        plain, every = [main._replace(extra=0)], [main, *aux]
+        logits = _Graph(backbone, neck, plain, align_corners)
+        coarse = _Graph(backbone, neck, plain, align_corners, to_input=False)
         self._graphs = SimpleNamespace(
             logits=logits,
-            coarse=_Graph(backbone, neck, [main._replace(extra=0)], align_corners, to_input=False),
-            train=_Graph(backbone, neck, [main, *aux], align_corners) if self.num_aux else logits,
-            heads=_Graph(backbone, neck, [main, *aux], None),
+            coarse=coarse,
+            train=_Graph(backbone, neck, every, align_corners) if self.num_aux else logits,
+            train_coarse=_Graph(backbone, neck, every, align_corners, to_input=False) if self.num_aux else coarse,
+            heads=_Graph(backbone, neck, every, None),
         )
 
     def forward(self, x):
@@ -100,6 +103,12 @@ class Segmentor(HybridBlock):
 
     def hybrid_forward(self, F, x):
         return self._graphs.logits(x)
+
+    def coarse_logits(self, x):
+        """As calling the network, but for the last resize: for those who resize logits themselves, as they use them."""
+        _check_input(x)
+        graph = self._graphs.train_coarse if autograd.is_recording() else self._graphs.coarse
+        return graph(x)
 
     def class_map(self, x) -> NDArray:
         """(N, H, W) uint8: the class of the greatest logit of every pixel, without logits at full resolution."""

@@ -11,6 +11,15 @@ from .library import Status, available, load, status
 
 # the function hides the package of the same name: from mxnetseg.ops.deform_unfold import ... works all the same
 from .deform_unfold import deform_attention, deform_unfold  # isort: skip
-from .upsample import upsample_argmax  # isort: skip
+from .upsample import upsample_argmax, upsample_cross_entropy  # isort: skip
 
-__all__ = ["Status", "available", "deform_attention", "deform_unfold", "load", "status", "upsample_argmax"]
+__all__ = [
+    "Status",
+    "available",
+    "deform_attention",
+    "deform_unfold",
+    "load",
+    "status",
+    "upsample_argmax",
+    "upsample_cross_entropy",
+]

@@ -13,7 +13,7 @@ from mxnetseg.errors import MXNetSegError
 from mxnetseg.ops import library
 from mxnetseg.ops.upsample import composed, reference
 
-from .helpers import finish, run
+from .helpers import assert_close, finish, run
 
 # N, C, h, w -> H, W: growing, shrinking, as they are, odd, single rows and columns, more classes than fit one tile
 SIZES = (
@@ -212,3 +212,172 @@ def test_networks_give_the_classes_of_their_logits(operators, name, hybrid):
         assert (got == wanted).mean() >= 0.9999
     with mx.autograd.record():  # no auxiliary outputs get in the way
         assert net.class_map(x).shape == (2, *size)
+
+
+# ---- cross-entropy
+
+
+def loss_inputs(shape, size, seed=0):
+    """Logits, labels with ignored and meaningless ones, weights of which one is 0, a gradient per image."""
+    rng = np.random.RandomState(seed)
+    classes = shape[1]
+    labels = rng.randint(0, classes, (shape[0], *size)).astype(float)
+    labels[rng.uniform(size=labels.shape) < 0.2] = 255
+    labels[rng.uniform(size=labels.shape) < 0.05] = min(classes + 1, 254)
+    weights = np.zeros(256)
+    weights[:classes] = rng.uniform(0.5, 2, classes)
+    weights[classes // 2] = 0 if classes > 2 else 1
+    return 3 * rng.standard_normal(shape), labels, weights, rng.uniform(0.5, 2, shape[0])
+
+
+def loss_and_gradient(function, logits, labels, weights, grad, dtype="float64", ctx=None, req="write"):
+    x, *data = (nd.array(a, dtype=dtype, ctx=ctx) for a in (logits, labels, weights))
+    x.attach_grad(req)
+    with mx.autograd.record():
+        out = function(x, *data)
+    out.backward(nd.array(grad, dtype=dtype, ctx=ctx))
+    return [out.asnumpy(), x.grad.asnumpy()]
+
+
+def reference_loss(logits, labels, weights, grad, corners, smoothing):
+    loss, gradient = reference.upsample_cross_entropy(logits, labels, weights, corners, smoothing)
+    return [loss, gradient * grad[:, None, None, None]]
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 2e-6), ("float64", 1e-13)])
+@pytest.mark.parametrize("corners, smoothing", [(True, 0.0), (False, 0.1)])
+@pytest.mark.parametrize("shape, size", SIZES[:-1] + (((1, 100, 3, 40), (9, 1300)), ((1, 6, 70, 5), (140, 9))))
+def test_cross_entropy_gives_the_reference(operators, shape, size, corners, smoothing, dtype, tolerance):
+    inputs = loss_inputs(shape, size)
+    got = loss_and_gradient(
+        lambda *a: ops.upsample_cross_entropy(nd, *a, align_corners=corners, smoothing=smoothing), *inputs, dtype
+    )
+    assert_close(got, reference_loss(*inputs, corners, smoothing), tolerance)
+
+
+def test_cross_entropy_gradients_are_the_differences(operators):
+    logits, labels, weights, grad = loss_inputs((2, 4, 5, 3), (11, 8))
+
+    def loss(x):
+        arrays = (nd.array(a, dtype="float64") for a in (x, labels, weights))
+        return ops.upsample_cross_entropy(nd, *arrays, align_corners=False, smoothing=0.2).asnumpy() @ grad
+
+    gradient = loss_and_gradient(
+        lambda *a: ops.upsample_cross_entropy(nd, *a, align_corners=False, smoothing=0.2), logits, labels, weights, grad
+    )[1]
+    for place in np.random.RandomState(1).randint(0, logits.size, 20):
+        step = np.zeros(logits.size)
+        step[place] = 1e-6
+        step = step.reshape(logits.shape)
+        slope = (loss(logits + step) - loss(logits - step)) / 2e-6
+        assert slope == pytest.approx(gradient.flat[place], abs=1e-7)
+
+
+def test_cross_entropy_far_from_zero(operators):
+    """Sure and surely wrong pixels; labels that are no numbers at all."""
+    logits = np.array([400.0, -400.0, 0.0]).reshape((1, 3, 1, 1)) * np.ones((1, 1, 2, 2))
+    labels = np.array([[[0, 1], [np.nan, -1]]])
+    weights = np.ones(256)
+    loss, gradient = loss_and_gradient(
+        lambda *a: ops.upsample_cross_entropy(nd, *a, align_corners=True),
+        logits,
+        labels,
+        weights,
+        np.ones(1),
+        "float32",
+    )
+    assert loss == 800 and gradient[0, :, 0, 1].tolist() == [1, -1, 0]
+    assert not gradient[0, :, 0, 0].any() and not gradient[0, :, 1].any()
+    logits[0, 0, 0, 1] = np.nan
+    loss = nd.mxnetseg_upsample_cross_entropy(*map(nd.array, (logits, labels, weights)), align_corners=1, smoothing=0)
+    assert np.isnan(loss[0].asscalar())
+
+
+@pytest.mark.parametrize("uses", [1, 3])
+def test_cross_entropy_gradients_add_up(operators, uses):
+    inputs = loss_inputs((2, 5, 4, 4), (9, 10))
+    wanted = reference_loss(*inputs, True, 0)[1]
+    function = lambda *a: nd.add_n(  # noqa: E731
+        *(ops.upsample_cross_entropy(nd, *a, align_corners=True) for _ in range(uses))
+    )
+    for req in ("write", "add"):
+        got = loss_and_gradient(function, *inputs, req=req)[1]
+        assert_close([got], [uses * wanted], 1e-12)
+
+
+class Loss(HybridBlock):
+    def hybrid_forward(self, F, x, labels, weights):
+        return ops.upsample_cross_entropy(F, x * 2, labels, weights, align_corners=False, smoothing=0.1)
+
+
+@pytest.mark.parametrize("flags", [{}, dict(static_alloc=True), dict(static_alloc=True, static_shape=True)])
+def test_cross_entropy_hybridized_with_sizes_that_change(operators, flags, tmp_path):
+    net = Loss()
+    net.hybridize(**flags)
+    for _ in range(2):
+        for shape, size in (((2, 5, 4, 6), (16, 24)), ((2, 5, 8, 12), (16, 24)), ((1, 7, 5, 5), (9, 9))):
+            logits, *others = loss_inputs(shape, size)
+            got = loss_and_gradient(net, logits, *others)
+            loss, gradient = reference_loss(2 * logits, *others, False, 0.1)
+            assert_close(got, [loss, 2 * gradient], 1e-12)
+    net.export(str(tmp_path / "net"))
+    again = SymbolBlock.imports(str(tmp_path / "net-symbol.json"), ["data0", "data1", "data2"])
+    assert_close(loss_and_gradient(again, logits, *others), got, 1e-15)
+
+
+LOSS_THREADS = """
+import sys
+import numpy as np
+from mxnetseg import ops
+import mxnet as mx
+from mxnet import nd
+x, labels, weights = (nd.array(a, dtype="float32") for a in np.load(sys.argv[1]).values())
+x.attach_grad()
+with mx.autograd.record():
+    loss = ops.upsample_cross_entropy(nd, x, labels, weights, align_corners=True)
+loss.backward()
+np.savez(sys.argv[2], loss=loss.asnumpy(), grad=x.grad.asnumpy())
+"""
+
+
+def test_cross_entropy_is_the_same_with_other_threads_and_contexts(operators, tmp_path):
+    logits, labels, weights, grad = loss_inputs((2, 12, 30, 20), (121, 90))
+    grad[:] = 1
+    np.savez(tmp_path / "in.npz", x=logits, labels=labels, weights=weights)
+    code = f"import sys; sys.argv += [{str(tmp_path / 'in.npz')!r}, {str(tmp_path / 'out.npz')!r}]\n{LOSS_THREADS}"
+    other = run(code, OMP_NUM_THREADS="3")
+    function = lambda *a: ops.upsample_cross_entropy(nd, *a, align_corners=True)  # noqa: E731
+    got = {}
+
+    def work(index):
+        for _ in range(3):
+            context = mx.cpu(index % 2)
+            got[index] = loss_and_gradient(function, logits, labels, weights, grad, "float32", context)
+
+    workers = [threading.Thread(target=work, args=(index,)) for index in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    finish(other)
+    for result in [*got.values(), list(np.load(tmp_path / "out.npz").values())]:
+        for one, first in zip(result, got[0]):
+            np.testing.assert_array_equal(one, first)
+    assert len(got) == 3
+
+
+def test_cross_entropy_bad_input(operators):
+    x, labels, weights = nd.zeros((2, 3, 4, 4)), nd.zeros((2, 8, 8)), nd.ones(256)
+    how = dict(align_corners=True)
+    symbol = ops.upsample_cross_entropy(mx.sym, *map(mx.sym.var, ("x", "labels", "weights")), **how)
+    assert symbol.infer_shape(x=(2, 3, 4, 4), labels=(2, 9, 8), weights=(256,))[1] == [(2,)]
+    for bad, words in (
+        ((x, labels[:1], weights), "labels is .1, 8, 8., but must be .2, 8, 8."),
+        ((x, labels, nd.ones(3)), "class_weights is .3., but must be .256."),
+        ((x, nd.zeros((2, 1, 8, 8)), weights), "labels must have 3 axes"),
+        ((x, labels.astype("float64"), weights), "the same dtype"),
+    ):
+        with pytest.raises(mx.MXNetError, match=words):
+            ops.upsample_cross_entropy(nd, *bad, **how).wait_to_read()
+    with pytest.raises(MXNetSegError, match="only an operator for CPUs, float32 and float64"):
+        ops.upsample_cross_entropy(nd, x.astype("float16"), labels, weights, **how)

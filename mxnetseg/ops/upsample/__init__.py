@@ -1,23 +1,30 @@
 """Enlarge logits and use them in one pass, without ever holding them at full resolution.
 
 axis.h      bilinear interpolation along one axis
-argmax.h    C++, OpenMP
+argmax.h, cross_entropy.h
+            C++, OpenMP
 op.cc       MXNet's side
-composed    the same from MXNet's own operators: on GPUs, and where the library can't be had
-reference   the same in NumPy, for tests
+composed    upsample_argmax from MXNet's own operators: on GPUs, and where the library can't be had
+reference   both in NumPy, for tests
 """
 
 import numpy as np
 
 from ...errors import MXNetSegError
-from ..inputs import array_of
+from ..inputs import array_of, shielded
 from ..library import serves
 from . import composed
 
-__all__ = ["upsample_argmax"]
+__all__ = ["serves_logits", "upsample_argmax", "upsample_cross_entropy"]
 
 MOST_CLASSES = 256  # that uint8 tells apart
 TYPES = (np.float32, np.float64)
+
+
+def serves_logits(logits) -> bool:
+    """Whether the operators here take these logits: on a CPU, float32 or float64, and with a library to hold them."""
+    array = array_of(logits)
+    return serves(array, cuda=False) and (array is None or array.dtype in TYPES)
 
 
 def upsample_argmax(F, logits, *, height: int, width: int, align_corners: bool):
@@ -42,6 +49,37 @@ def upsample_argmax(F, logits, *, height: int, width: int, align_corners: bool):
                 f"upsample_argmax: {array.shape[1]} classes do not fit a uint8 class map, at most {MOST_CLASSES} do; "
                 "take the argmax of the network's logits instead"
             )
-    if not serves(array, cuda=False) or (array is not None and array.dtype not in TYPES):
+    if not serves_logits(logits):
         return composed.upsample_argmax(F, logits, height, width, align_corners)
     return F.mxnetseg_upsample_argmax(logits, height=height, width=width, align_corners=int(align_corners))
+
+
+def upsample_cross_entropy(F, logits, labels, class_weights, *, align_corners: bool, smoothing: float = 0.0):
+    """Softmax cross-entropy of logits that are resized bilinearly to the size of the labels, summed over each image.
+
+    Parameters
+    ----------
+    F : mx.nd or mx.sym
+    logits : (N, C, h, w)
+    labels : (N, H, W)
+        Class indices, of the type of the logits.
+    class_weights : (256,)
+        What a pixel of each label counts; 0 for labels that are to be ignored, and for those that are no class.
+    smoothing : float
+        Share of the target that is spread evenly over all classes.
+
+    Returns (N,). Where (h, w) is (H, W) nothing is resized. The gradient to the logits is worked out in the forward
+    pass; labels and weights are data and get none.
+
+    Raises MXNetSegError unless `serves_logits`: `losses.CrossEntropy` has what does the same elsewhere. A shape that
+    does not fit is an MXNetError.
+    """
+    if not serves_logits(logits):
+        raise MXNetSegError(
+            "upsample_cross_entropy: there is only an operator for CPUs, float32 and float64; losses.CrossEntropy "
+            "takes MXNet's own elsewhere (`mxnetseg ops status` says where the library stands)"
+        )
+    logits, labels, class_weights = shielded(logits, labels, class_weights)
+    return F.mxnetseg_upsample_cross_entropy(
+        logits, labels, class_weights, align_corners=int(align_corners), smoothing=float(smoothing)
+    )[0]

@@ -1,9 +1,10 @@
-// MXNet's side of mxnetseg_upsample_argmax: attributes, types, shapes, memory.
+// MXNet's side of mxnetseg_upsample_argmax and mxnetseg_upsample_cross_entropy: attributes, types, shapes, memory.
 
 #include <cstring>
 
 #include "../common.h"
 #include "argmax.h"
+#include "cross_entropy.h"
 
 using namespace mxnetseg;  // NOLINT
 using mxnetseg::cpu::UpsampleGeometry;
@@ -13,18 +14,14 @@ namespace {
 const char kArgmax[] = "mxnetseg_upsample_argmax";
 const unsigned kMostClasses = 256;  // the output is uint8
 
-UpsampleGeometry geometry(const Attributes& attributes, const std::string& op) {
-  UpsampleGeometry g{};
-  for (const char* name : {"height", "width", "align_corners"})
-    if (!attributes.count(name)) fail(op + ": the attribute " + name + " is missing");
-  g.out_height = integer(attributes, op, "height", 1, 1);
-  g.out_width = integer(attributes, op, "width", 1, 1);
-  g.align_corners = integer(attributes, op, "align_corners", 0, 0) != 0;
-  return g;
+void require_attributes(const Attributes& attributes, const char* op, const std::vector<const char*>& names) {
+  for (const char* name : names)
+    if (!attributes.count(name)) fail(std::string(op) + ": the attribute " + name + " is missing");
 }
 
-UpsampleGeometry geometry(const Attributes& attributes, const std::string& op, const MXTensor& logits) {
-  UpsampleGeometry g = geometry(attributes, op);
+UpsampleGeometry geometry(const Attributes& attributes, const char* op, const MXTensor& logits) {
+  UpsampleGeometry g{};
+  g.align_corners = integer(attributes, op, "align_corners", 0, 0) != 0;
   g.batch = logits.shape[0];
   g.classes = static_cast<int>(logits.shape[1]);
   g.height = static_cast<int>(logits.shape[2]);
@@ -32,8 +29,17 @@ UpsampleGeometry geometry(const Attributes& attributes, const std::string& op, c
   return g;
 }
 
+UpsampleGeometry argmax_geometry(const Attributes& attributes, const MXTensor& logits) {
+  UpsampleGeometry g = geometry(attributes, kArgmax, logits);
+  g.out_height = integer(attributes, kArgmax, "height", 1, 1);
+  g.out_width = integer(attributes, kArgmax, "width", 1, 1);
+  return g;
+}
+
 MXReturnValue argmax_attributes(const Attributes& attributes, int* inputs, int* outputs) {
-  geometry(attributes, kArgmax);
+  require_attributes(attributes, kArgmax, {"height", "width", "align_corners"});
+  for (const char* name : {"height", "width"}) integer(attributes, kArgmax, name, 1, 1);
+  integer(attributes, kArgmax, "align_corners", 0, 0);
   *inputs = 1;
   *outputs = 1;
   return MX_SUCCESS;
@@ -51,8 +57,8 @@ MXReturnValue argmax_shapes(const Attributes& attributes, Shapes* in, Shapes* ou
   const std::vector<unsigned int>& logits = in->at(0);
   if (logits[1] > kMostClasses)
     fail(std::string(kArgmax) + ": " + std::to_string(logits[1]) + " classes do not fit uint8; at most 256 do");
-  const UpsampleGeometry g = geometry(attributes, kArgmax);
-  out->at(0) = {logits[0], static_cast<unsigned>(g.out_height), static_cast<unsigned>(g.out_width)};
+  const int height = integer(attributes, kArgmax, "height", 1, 1), width = integer(attributes, kArgmax, "width", 1, 1);
+  out->at(0) = {logits[0], static_cast<unsigned>(height), static_cast<unsigned>(width)};
   return MX_SUCCESS;
 }
 
@@ -66,7 +72,7 @@ MXReturnValue argmax(const UpsampleGeometry& g, std::vector<MXTensor>* in, std::
 
 MXReturnValue argmax_cpu(const Attributes& attributes, std::vector<MXTensor>* in, std::vector<MXTensor>* out,
                          const OpResource& resource) {
-  const UpsampleGeometry g = geometry(attributes, kArgmax, in->at(0));
+  const UpsampleGeometry g = argmax_geometry(attributes, in->at(0));
   if (in->at(0).dtype == kFloat32) return argmax<float>(g, in, out, resource);
   if (in->at(0).dtype == kFloat64) return argmax<double>(g, in, out, resource);
   refuse_type(kArgmax);
@@ -80,6 +86,75 @@ MXReturnValue argmax_backward_cpu(const Attributes&, std::vector<MXTensor>*, std
   return MX_SUCCESS;
 }
 
+// ---------------------------------------------------------------------------------------------------------------
+
+const char kCrossEntropy[] = "mxnetseg_upsample_cross_entropy";
+
+// The outputs are the loss and its gradient, which costs little more while the forward pass has everything at hand.
+MXReturnValue cross_entropy_attributes(const Attributes& attributes, int* inputs, int* outputs) {
+  require_attributes(attributes, kCrossEntropy, {"align_corners", "smoothing"});
+  integer(attributes, kCrossEntropy, "align_corners", 0, 0);
+  number(attributes, kCrossEntropy, "smoothing");
+  *inputs = 3;
+  *outputs = 2;
+  return MX_SUCCESS;
+}
+
+MXReturnValue cross_entropy_types(const Attributes&, std::vector<int>* in, std::vector<int>* out) {
+  return same_type(kCrossEntropy, in, out);
+}
+
+MXReturnValue cross_entropy_shapes(const Attributes&, Shapes* in, Shapes* out) {
+  require_known(kCrossEntropy, {"logits", "labels", "class_weights"}, *in, {4, 3, 1});
+  const std::vector<unsigned int>&logits = in->at(0), &labels = in->at(1);
+  require(kCrossEntropy, "labels", labels, {logits[0], labels[1], labels[2]}, "for logits " + text(logits));
+  require(kCrossEntropy, "class_weights", in->at(2), {cpu::kLabels}, "(one per label value)");
+  out->at(0) = {logits[0]};
+  out->at(1) = logits;
+  return MX_SUCCESS;
+}
+
+template <typename T>
+MXReturnValue cross_entropy(const Attributes& attributes, std::vector<MXTensor>* in, std::vector<MXTensor>* out,
+                            const OpResource& resource) {
+  UpsampleGeometry g = geometry(attributes, kCrossEntropy, in->at(0));
+  g.out_height = static_cast<int>(in->at(1).shape[1]);
+  g.out_width = static_cast<int>(in->at(1).shape[2]);
+  Scratch scratch(resource, cpu::cross_entropy_workspace<T>(g) * static_cast<int64_t>(sizeof(T)));
+  cpu::upsample_cross_entropy<T>(g, static_cast<T>(number(attributes, kCrossEntropy, "smoothing")),
+                                 in->at(0).data<T>(), in->at(1).data<T>(), in->at(2).data<T>(), out->at(0).data<T>(),
+                                 out->at(1).data<T>(), scratch.as<T>());
+  return MX_SUCCESS;
+}
+
+MXReturnValue cross_entropy_cpu(const Attributes& attributes, std::vector<MXTensor>* in, std::vector<MXTensor>* out,
+                                const OpResource& resource) {
+  if (in->at(0).dtype == kFloat32) return cross_entropy<float>(attributes, in, out, resource);
+  if (in->at(0).dtype == kFloat64) return cross_entropy<double>(attributes, in, out, resource);
+  refuse_type(kCrossEntropy);
+}
+
+template <typename T>
+MXReturnValue cross_entropy_backward(std::vector<MXTensor>* in, std::vector<MXTensor>* out) {
+  // gradients of both outputs, three inputs, both outputs -> gradients of the inputs
+  const T *grad = in->at(0).data<T>(), *gradient = in->at(6).data<T>();
+  T* const to = out->at(0).data<T>();
+  const int64_t batch = in->at(2).shape[0], size = in->at(2).size() / batch;
+  for (int64_t n = 0; n < batch; ++n)
+    for (int64_t i = 0; i < size; ++i) to[n * size + i] = grad[n] * gradient[n * size + i];
+  // labels and weights are data
+  std::memset(out->at(1).data_ptr, 0, out->at(1).size() * sizeof(T));
+  std::memset(out->at(2).data_ptr, 0, out->at(2).size() * sizeof(T));
+  return MX_SUCCESS;
+}
+
+MXReturnValue cross_entropy_backward_cpu(const Attributes&, std::vector<MXTensor>* in, std::vector<MXTensor>* out,
+                                         const OpResource&) {
+  if (in->at(0).dtype == kFloat32) return cross_entropy_backward<float>(in, out);
+  if (in->at(0).dtype == kFloat64) return cross_entropy_backward<double>(in, out);
+  refuse_type(kCrossEntropy);
+}
+
 }  // namespace
 
 REGISTER_OP(mxnetseg_upsample_argmax)
@@ -88,3 +163,10 @@ REGISTER_OP(mxnetseg_upsample_argmax)
     .setInferShape(argmax_shapes)
     .setForward(argmax_cpu, "cpu")
     .setBackward(argmax_backward_cpu, "cpu");
+
+REGISTER_OP(mxnetseg_upsample_cross_entropy)
+    .setParseAttrs(cross_entropy_attributes)
+    .setInferType(cross_entropy_types)
+    .setInferShape(cross_entropy_shapes)
+    .setForward(cross_entropy_cpu, "cpu")
+    .setBackward(cross_entropy_backward_cpu, "cpu");

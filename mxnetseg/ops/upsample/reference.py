@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["matrix", "resize", "upsample_argmax"]
+__all__ = ["matrix", "resize", "upsample_argmax", "upsample_cross_entropy"]
 
 
 def matrix(sources: int, targets: int, align_corners: bool) -> np.ndarray:
@@ -24,3 +24,19 @@ def resize(x, height, width, align_corners):
 def upsample_argmax(logits, height, width, align_corners):
     """(N, C, h, w) -> (N, height, width) uint8"""
     return resize(logits, height, width, align_corners).argmax(1).astype(np.uint8)
+
+
+def upsample_cross_entropy(logits, labels, class_weights, align_corners, smoothing=0.0):
+    """(N, C, h, w), (N, H, W), (256,) -> (N,), and the gradient of its sum to the logits, (N, C, h, w)"""
+    labels = labels.astype(int)
+    classes = logits.shape[1]
+    full = resize(logits, *labels.shape[1:], align_corners)
+    log_p = full - full.max(1, keepdims=True)
+    log_p -= np.log(np.exp(log_p).sum(1, keepdims=True))
+    weight = class_weights[labels]
+    one_hot = np.moveaxis(np.eye(classes)[np.minimum(labels, classes - 1)], 3, 1)
+    target = (1 - smoothing) * one_hot + smoothing / classes
+    loss = -((target * log_p).sum(1) * weight).sum((1, 2))
+    gradient = (np.exp(log_p) - target) * weight[:, None]
+    rows, columns = (matrix(s, t, align_corners) for s, t in zip(logits.shape[2:], labels.shape[1:]))
+    return loss, np.einsum("yh,ncyx,xw->nchw", rows, gradient, columns, optimize=True)
