@@ -1,6 +1,6 @@
 """Operators that MXNet does not have, or is slow at, in a library of our own: C++/OpenMP for CPUs, CUDA for some.
 
-The library is compiled on first use (some 10 s, then cached) and loaded into MXNet. Where that can't be, the same
+The library is compiled on first use (some 20 s, then cached) and loaded into MXNet. Where that can't be, the same
 functions run on MXNet's own operators, and a warning says why. docs/gpu.md tells about the CUDA half.
 
 Importing this package loads nothing. A process that reads an exported network (`SymbolBlock.imports`)

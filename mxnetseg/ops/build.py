@@ -97,7 +97,7 @@ def find(cuda: Optional[bool] = None) -> Library:
 
 
 def build(cuda: Optional[bool] = None, force: bool = False) -> Library:
-    """Build the library where it is not built already (or `force`), which takes some 10 s; raises BuildError.
+    """Build the library where it is not built already (or `force`), which takes some 20 s; raises BuildError.
 
     `cuda`: with the CUDA kernels (True), without (False), or with them where the installed MXNet is
     a CUDA build and nvcc is there (None).
