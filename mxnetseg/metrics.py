@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence
 
+import cv2
 import numpy as np
 from tabulate import tabulate
 
@@ -11,6 +12,7 @@ from .errors import MXNetSegError
 __all__ = ["ConfusionMatrix", "Scores"]
 
 IGNORE = 255
+EXACT = 1 << 24  # up to this float32 holds every whole number
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,7 @@ class ConfusionMatrix:
             raise MXNetSegError(f"truth has shape {truth.shape}, prediction {prediction.shape}; they must be equal")
         if truth.dtype != np.uint8 or prediction.dtype != np.uint8:
             raise MXNetSegError(f"class maps must be uint8, not {truth.dtype} and {prediction.dtype}")
-        # one bincount over uint16 pairs needs no mask and no int64 temporaries of the image's size
-        pairs = truth.astype(np.uint16) << 8 | prediction
-        counts = np.bincount(pairs.ravel(), minlength=65536).reshape(256, 256)[:IGNORE]
+        counts = _pairs(truth.reshape(1, -1), prediction.reshape(1, -1))[:IGNORE]
         inside = counts[: self.num_classes, : self.num_classes]
         if counts.sum() != inside.sum():
             true, predicted = np.argwhere(np.where(self._outside(), counts, 0))[0]
@@ -128,6 +128,16 @@ class ConfusionMatrix:
             pixels=[int(t) for t in true],
             classes=list(classes),
         )
+
+
+def _pairs(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """How often each pair of values is there, (256, 256) int64, of two (1, n) uint8 arrays."""
+    counts = np.zeros((256, 256), np.int64)
+    for first in range(0, truth.shape[1], EXACT):
+        # half the time of a bincount over combined values; it counts in integers and returns float32
+        part = [np.ascontiguousarray(values[:, first : first + EXACT]) for values in (truth, prediction)]
+        counts += cv2.calcHist(part, [0, 1], None, [256, 256], [0, 256, 0, 256]).astype(np.int64)
+    return counts
 
 
 def _mean(values: Sequence[Optional[float]]) -> float:

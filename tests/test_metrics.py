@@ -73,6 +73,23 @@ def test_counts_stay_exact_beyond_float_precision():
     assert confusion.scores(["a", "b"]).pixels[0] == 2**53 + 2
 
 
+def test_images_beyond_float_precision():
+    """The histogram is float32, which is exact up to 2^24: larger images are counted in parts."""
+    truth = np.zeros((4097, 4099), np.uint8)
+    truth[0, :3] = 1, 255, 255
+    confusion = ConfusionMatrix(2)
+    confusion.update(truth, np.zeros_like(truth))
+    assert confusion.matrix.tolist() == [[truth.size - 3, 0], [1, 0]] and truth.size > 2**24
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0), (7,), (2, 3, 4)])
+def test_any_shape_and_layout(shape):
+    truth = np.random.RandomState(0).randint(0, 4, shape).astype(np.uint8)
+    confusion = ConfusionMatrix(4)
+    confusion.update(truth.T[..., ::-1] if truth.ndim else truth, truth.T[..., ::-1] if truth.ndim else truth)
+    assert confusion.matrix.tolist() == np.diag(np.bincount(truth.ravel(), minlength=4)).tolist()
+
+
 def test_nothing_counted_is_zero_not_nan():
     scores = ConfusionMatrix(2).scores(["a", "b"])
     assert (scores.pa, scores.macc, scores.miou) == (0, 0, 0) and scores.absent == ["a", "b"]

@@ -1,5 +1,6 @@
 """From an image to class probabilities: whole or by windows, over scales and mirror images."""
 
+import itertools
 import math
 from typing import List, Optional, Sequence, Tuple
 
@@ -9,6 +10,7 @@ from mxnet import nd
 
 from ..config.schema import IMAGENET_MEAN, IMAGENET_STD, EvalConfig
 from ..data.transforms import normalize, resize, scaled_size
+from .blend import DeviceBlend, HostBlend, resize_axis
 
 __all__ = ["Preprocess", "class_map", "class_probabilities", "windows"]
 
@@ -50,27 +52,16 @@ def class_probabilities(
 
     `config.base` or `config.fit` (else those of `preprocess`) say what scale 1 is; the result has the image's own
     size. With `config.average` logits, windows are averaged and resized to the image before the softmax.
+
+    Memory: one array of that size (with `average` logits one more per view), and one batch of windows.
     """
-    height, width = image.shape[:2]
     total = None
     for scale in config.scales:
         scaled = resize(image, *_size(image, preprocess, config, scale))
         if config.multiple:
             scaled = resize(scaled, *(-(-side // config.multiple) * config.multiple for side in scaled.shape[:2]))
-        views = [scaled, scaled[:, ::-1]] if config.flip else [scaled]
-        probabilities = _one_scale(net, np.stack(views), preprocess, config, context)
-        if config.average == "logits":
-            corners = getattr(net, "align_corners", False)  # logits are resized as the network resizes its own
-            probabilities = nd.softmax(_resize(probabilities, height, width, corners), axis=1)
-        if config.flip:
-            probabilities = (probabilities[:1] + nd.flip(probabilities[1:], axis=3)) / 2
-        probabilities = _resize(probabilities, height, width)
-        if total is None:
-            total = probabilities
-        else:
-            total += probabilities
-    total /= len(config.scales)
-    return total
+        total = _add_scale(total, net, scaled, image.shape[:2], preprocess, config, context)
+    return total.result()
 
 
 def windows(size: int, window: int, stride: int) -> List[int]:
@@ -81,44 +72,49 @@ def windows(size: int, window: int, stride: int) -> List[int]:
     return [min(i * stride, size - window) for i in range(count)]
 
 
-def _one_scale(net, views: np.ndarray, preprocess, config, context) -> nd.NDArray:
-    """(V, H, W, 3) -> (V, C, H, W), probabilities or logits."""
-    height, width = views.shape[1:3]
+def _add_scale(total, net, scaled: np.ndarray, size: Tuple[int, int], preprocess, config, context):
+    """Add the probabilities of a scaled image, resized to `size`, to a blend; None: make that. Returns it."""
+    on_cpu = context.device_type == "cpu"
+    forward = getattr(net, "coarse_logits", net) if on_cpu else net  # what resizes them on a CPU is faster than MXNet
+    align_corners = getattr(net, "align_corners", False)  # logits are resized as the network resizes its own
+    logits_first = config.average == "logits"
+    share = 1 / (len(config.scales) * (2 if config.flip else 1))
+    rows, columns = (resize_axis(*sides, logits_first and align_corners) for sides in zip(scaled.shape, size))
+    if not logits_first:
+        rows = rows.times(share)
 
-    def forward(images):
-        logits = net(preprocess(images, context))
-        return logits if config.average == "logits" else nd.softmax(logits, axis=1)
+    high, wide, tops, lefts = _grid(*scaled.shape[:2], config)
+    places = list(itertools.product((False, True) if config.flip else (False,), tops, lefts))
+    sums = {}  # of logits, by view
+    for first in range(0, len(places), config.batch_size):
+        part = places[first : first + config.batch_size]
+        views = [scaled[:, ::-1] if mirrored else scaled for mirrored, _, _ in part]
+        cut = np.stack([view[top : top + high, left : left + wide] for view, (_, top, left) in zip(views, part)])
+        for logits, (mirrored, top, left) in zip(forward(preprocess(cut, context)), part):
+            if total is None:
+                total = (HostBlend if on_cpu else DeviceBlend)(logits.shape[0], *size, context, align_corners)
+            window_rows = rows.window(top, high, tops)
+            window_columns = (columns.mirrored() if mirrored else columns).window(left, wide, lefts)
+            if window_rows is None or window_columns is None:
+                continue
+            if logits_first:
+                sums.setdefault(mirrored, total.empty()).add(logits, window_rows, window_columns)
+            else:
+                total.add(logits, window_rows, window_columns, softmax=True)
+    for logits in sums.values():
+        total.add_softmax(logits, share)
+    return total
 
+
+def _grid(height: int, width: int, config) -> Tuple[int, int, List[int], List[int]]:
+    """Height and width of the windows, and the first rows and columns of them."""
     if not config.crop:
-        return forward(views)
+        return height, width, [0], [0]
     crop = _pair(config.crop)
     # a window never exceeds the image: networks take any size, so nothing has to be padded
     high, wide = min(crop[0], height), min(crop[1], width)
     stride = _pair(config.stride) if config.stride else tuple(math.ceil(2 * c / 3) for c in crop)
-    places = [
-        (view, top, left)
-        for view in range(len(views))
-        for top in windows(height, high, stride[0])
-        for left in windows(width, wide, stride[1])
-    ]
-    total = counts = None
-    for first in range(0, len(places), config.batch_size):
-        part = places[first : first + config.batch_size]
-        cut = np.stack([views[v, t : t + high, x : x + wide] for v, t, x in part])
-        outputs = forward(cut)
-        if total is None:
-            total = nd.zeros((len(views), outputs.shape[1], height, width), ctx=context)
-            counts = np.zeros((len(views), 1, height, width), np.float32)
-        for (view, top, left), output in zip(part, outputs):
-            total[view, :, top : top + high, left : left + wide] += output
-            counts[view, :, top : top + high, left : left + wide] += 1
-    return nd.broadcast_div(total, nd.array(counts, ctx=context))
-
-
-def _resize(maps: nd.NDArray, height: int, width: int, align_corners: bool = False) -> nd.NDArray:
-    if maps.shape[2:] == (height, width):
-        return maps
-    return nd.contrib.BilinearResize2D(maps, height=height, width=width, align_corners=align_corners)
+    return high, wide, windows(height, high, stride[0]), windows(width, wide, stride[1])
 
 
 def _size(image, preprocess, config, scale: float) -> Tuple[int, int]:

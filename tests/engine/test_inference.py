@@ -1,5 +1,7 @@
 """Windows, scales and mirror images: averages of softmax probabilities, equal to a naive reference."""
 
+import tracemalloc
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from mxnet import nd
 from mxnetseg import create_model
 from mxnetseg.config import EvalConfig
 from mxnetseg.data.transforms import resize
+from mxnetseg.engine import blend as blend_module
+from mxnetseg.engine import inference
 from mxnetseg.engine.inference import Preprocess, class_map, class_probabilities, windows
 
 CPU = mx.cpu()
@@ -22,6 +26,13 @@ def net():
     net.initialize(mx.init.Xavier(magnitude=4))
     factor = 2 / net(PREPROCESS(image()[None], CPU)).asnumpy().std()
     return lambda x: net(x) * factor  # an untrained network is never sure; this one is
+
+
+@pytest.fixture(params=["in memory", "on a context"])
+def blend(request, monkeypatch):
+    """A test runs twice: as on a CPU, and as on a GPU."""
+    if request.param == "on a context":
+        monkeypatch.setattr(inference, "HostBlend", inference.DeviceBlend)
 
 
 def image(height=50, width=70, seed=0):
@@ -70,7 +81,7 @@ def test_one_scale_is_the_softmax(net):
     np.testing.assert_allclose(got(net, image()), softmax(net, image()), atol=1e-5)
 
 
-def test_sliding_windows_average_where_they_overlap(net):
+def test_sliding_windows_average_where_they_overlap(net, blend):
     array = image()
     total, count = np.zeros((4, 50, 70)), np.zeros((50, 70))
     for top in (0, 18):
@@ -87,7 +98,7 @@ def test_a_window_larger_than_the_image_is_the_whole_image(net):
     np.testing.assert_allclose(got(net, image(), crop=[100, 70]), softmax(net, image()), atol=1e-5)
 
 
-def test_scales_and_flip_average_probabilities(net):
+def test_scales_and_flip_average_probabilities(net, blend):
     array, expected = image(), 0
     for scale in (0.5, 1.0, 1.5):
         scaled = resize(array, round(50 * scale), round(70 * scale))
@@ -168,7 +179,7 @@ def test_fit_and_multiple_give_the_originals_sizes(net):
     assert seen[0].shape[2:] == (48, 64)
 
 
-def test_logits_averaged_and_resized_before_the_softmax(net):
+def test_logits_averaged_and_resized_before_the_softmax(net, blend):
     array = image()
     scaled = resize(array, 40, 56)
     total, count = np.zeros((4, 40, 56)), np.zeros((40, 56))
@@ -186,7 +197,7 @@ def test_logits_averaged_and_resized_before_the_softmax(net):
 
 
 @pytest.mark.parametrize("align_corners", [False, True])
-def test_logits_are_resized_as_the_network_does(net, align_corners):
+def test_logits_are_resized_as_the_network_does(net, blend, align_corners):
     class Net:
         def __init__(self):
             self.align_corners = align_corners
@@ -200,3 +211,49 @@ def test_logits_are_resized_as_the_network_does(net, align_corners):
     np.testing.assert_allclose(
         got(Net(), array, base=56, average="logits"), nd.softmax(logits, axis=1)[0].asnumpy(), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+@pytest.mark.parametrize("model", ["fcn", "semantic_fpn"])  # corners aligned, and not
+def test_a_network_gives_its_logits_at_their_own_resolution(model, average):
+    net = create_model(model, "mobilenet_v2_0_25", num_classes=4)
+    net.initialize(mx.init.Xavier(magnitude=4))
+    factor = 2 / net(PREPROCESS(image()[None], CPU)).asnumpy().std()
+
+    class Full:  # all that any callable has
+        align_corners = net.align_corners
+
+        def __call__(self, x):
+            return net(x) * factor
+
+    class Coarse(Full):
+        def coarse_logits(self, x):
+            return net.coarse_logits(x) * factor
+
+    config = dict(crop=[33, 40], stride=30, scales=[0.7, 1.3], flip=True, batch_size=4, average=average)
+    full = got(Full(), image(), **config)
+    assert full.std() > 0.01
+    np.testing.assert_allclose(got(Coarse(), image(), **config), full, atol=1e-5)
+
+
+@pytest.mark.parametrize("average, views", [("probabilities", 0), ("logits", 2)])
+def test_memory_is_that_of_the_results_and_one_window(average, views):
+    """Not of the classes at the size of a scale, which here would take 36 times as much as the result."""
+    config = dict(crop=120, stride=120, scales=[6.0], flip=True, average=average)
+    logits = nd.zeros((1, 4, 120, 120))
+    result, window, scaled = 4 * 4 * 100 * 150, 4 * 4 * 120 * 120, 3 * 600 * 900
+    got(lambda x: logits, image(), **config)
+    tracemalloc.start()
+    got(lambda x: logits, image(100, 150), **config)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < scaled + (2 + views) * result + 4 * window < 36 * result
+
+
+def test_threads_share_the_work(net, monkeypatch):
+    config = dict(crop=40, scales=[1.5], flip=True)
+    alone = got(net, image(), **config)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr(blend_module, "PIECE", 500)
+    monkeypatch.setattr(blend_module, "WIDE", 16)
+    np.testing.assert_allclose(got(net, image(), **config), alone, atol=1e-6)
