@@ -116,6 +116,11 @@ class DataConfig(_Part):
         description="draw a class, rare ones more often, then an image that shows it (Hoyer et al., DAFormer, 2022); "
         "null: every image once an epoch",
     )
+    cache: Optional[str] = Field(
+        None,
+        description="folder for decoded images and labels, which training then maps into memory instead of reading the "
+        "files again every epoch; null: none",
+    )
     # the user's own folders (name: folder)
     images: Optional[str] = Field(None, description="folder: images, with {split} in it, for example images/{split}")
     masks: Optional[str] = Field(None, description="folder: label PNGs, with {split} in it")

@@ -1,5 +1,6 @@
 """Data sets, transforms and loading; NumPy and OpenCV only, never MXNet, so that workers stay light."""
 
+from .cache import Cache, announce
 from .dataset import IGNORE, Dataset, Sample, open_dataset
 from .loader import Batch, EvalLoader, TrainLoader
 from .sampling import RareClassStream, SampleStream, count_pixels
@@ -8,6 +9,7 @@ from .transforms import TrainTransform, normalize
 
 __all__ = [
     "Batch",
+    "Cache",
     "Dataset",
     "DatasetSpec",
     "EvalLoader",
@@ -17,6 +19,7 @@ __all__ = [
     "SampleStream",
     "TrainLoader",
     "TrainTransform",
+    "announce",
     "count_pixels",
     "get_spec",
     "list_datasets",

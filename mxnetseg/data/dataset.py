@@ -1,5 +1,6 @@
 """A split of a data set on disk: images matched to masks by stem, labels checked as they are read."""
 
+import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
@@ -9,6 +10,7 @@ import numpy as np
 from ..config.schema import DataConfig
 from ..errors import MXNetSegError
 from ..names import near
+from .cache import Cache
 from .files import read_image, read_mask
 from .spec import IMAGES, DatasetSpec, get_spec
 
@@ -49,6 +51,7 @@ class Dataset:
         self.names = names
         self.image_paths = image_paths
         self.mask_paths = mask_paths
+        self.cache: Optional[Cache] = None  # where decoded files are kept, if anywhere
         self._to_class = np.full(65536, -1, np.int16)  # value in the file -> class, IGNORE, or -1: refused
         for value in spec.ignore:
             self._to_class[value] = IGNORE
@@ -79,10 +82,10 @@ class Dataset:
             Unreadable files, image and mask of different sizes, label values that are neither a
             class nor ignored; the message names the files.
         """
-        image = read_image(self.image_paths[index])
+        image = self._kept(read_image, self.image_paths[index])
         if self.mask_paths is None:
             return Sample(image, None, self.names[index])
-        label = self._label(self.mask_paths[index])
+        label = self.label(index)
         if label.shape != image.shape[:2]:
             raise MXNetSegError(
                 f"{self.image_paths[index]} is {_size(image)}, but its mask {self.mask_paths[index]} is {_size(label)} "
@@ -98,7 +101,18 @@ class Dataset:
         MXNetSegError
             As `load`.
         """
-        return self._label(self.mask_paths[index])
+        return self._kept(self._label, self.mask_paths[index], self._facts() if self.cache else "")
+
+    def cached_file(self, index: int) -> Path:
+        """Where `cache` keeps, or would keep, the image of sample `index`."""
+        return self.cache.file(self.image_paths[index])
+
+    def _kept(self, read, path, facts: str = "") -> np.ndarray:
+        return self.cache.get(path, lambda: read(path), facts) if self.cache else read(path)
+
+    def _facts(self) -> str:
+        """What a label depends on besides its file."""
+        return f"{self.spec.mask_key} {hashlib.sha256(self._to_class.tobytes()).hexdigest()}"
 
     def _label(self, path) -> np.ndarray:
         values = read_mask(path, self.spec.mask_key)

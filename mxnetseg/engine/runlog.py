@@ -17,15 +17,16 @@ __all__ = ["RunLog"]
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("iteration", "epoch", "lr", "loss", "seconds", "val_pa", "val_macc", "val_miou")
+COLUMNS = ("iteration", "epoch", "lr", "loss", "seconds", "wait", "val_pa", "val_macc", "val_miou")
 EVERY = 10  # iterations to a row
 
 
 class RunLog:
     """Use as a context manager around the loop.
 
-    Leaves log.txt, metrics.csv (one row per ten iterations, the mean loss in it, and one per
-    validation) and curves.png in `run_dir`. A resumed run drops rows beyond the iteration it starts from.
+    Leaves log.txt, metrics.csv (one row per ten iterations, with the mean loss and the share of the time spent
+    waiting for data, and one per validation) and curves.png in `run_dir`. A resumed run drops rows beyond the
+    iteration it starts from.
     """
 
     def __init__(self, run_dir: Path, name: str, start: int, total: int, project, recipe: Recipe, progress: bool):
@@ -33,6 +34,7 @@ class RunLog:
         self.run_dir = run_dir
         self._csv = run_dir / "metrics.csv"
         self._losses = []
+        self._trained = 0.0  # seconds
         self._waited = 0.0
         self._images = 0
         self._recent = time.perf_counter(), 0.0, 0
@@ -54,6 +56,8 @@ class RunLog:
     def __exit__(self, kind, error, trace):
         if error is not None:
             log.warning("ended: %s", error or kind.__name__)
+        if self._trained:
+            log.info("waited for data in %.1f %% of the training time", 100 * self._waited / self._trained)
         self._bar.close()
         self._draw()
         logger = logging.getLogger("mxnetseg")
@@ -73,14 +77,18 @@ class RunLog:
         now = time.perf_counter()
         before, waited_before, images_before = self._recent
         seconds = max(now - before, 1e-9)
+        share = min((waited - waited_before) / seconds, 1.0)
         self._bar.set_postfix(
             loss=f"{sum(self._losses) / len(self._losses):.4f}",
             lr=f"{lr:.2e}",
             img_s=f"{(self._images - images_before) / seconds:.1f}",
-            wait=f"{100 * (waited - waited_before) / seconds:.0f}%",
+            wait=f"{100 * share:.0f}%",
         )
+        self._trained += seconds
+        self._waited = waited
         self._recent = now, waited, self._images
         row = {"iteration": done, "epoch": round(epoch, 3), "lr": lr, "loss": sum(self._losses) / len(self._losses)}
+        row["wait"] = round(share, 4)
         self._losses.clear()
         self._write(row)
 

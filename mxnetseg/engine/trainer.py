@@ -14,7 +14,17 @@ from mxnet import autograd, nd
 
 from ..config import Recipe, dump_recipe
 from ..context import check_contexts
-from ..data import Dataset, RareClassStream, SampleStream, TrainLoader, TrainTransform, count_pixels, open_dataset
+from ..data import (
+    Cache,
+    Dataset,
+    RareClassStream,
+    SampleStream,
+    TrainLoader,
+    TrainTransform,
+    announce,
+    count_pixels,
+    open_dataset,
+)
 from ..errors import MXNetSegError
 from ..losses import build_loss, total_loss
 from ..metrics import Scores
@@ -158,6 +168,8 @@ class _Run:
                 )
         self.dataset = open_dataset(recipe.data, recipe.data.train_split)
         self.val_set = open_dataset(recipe.data, recipe.data.val_split) if validate else None
+        if recipe.data.cache:
+            self._use_cache(Cache(recipe.data.cache))
         self.preprocess = Preprocess(recipe.data.mean, recipe.data.std, recipe.data.base, recipe.data.fit)
         per_step = recipe.train.batch_size * recipe.train.accumulate
         self.per_epoch = len(self.dataset) / per_step  # steps of one pass, a fraction
@@ -258,6 +270,12 @@ class _Run:
                 signal.signal(signum, handler)
         best, average = (path if path.exists() else None for path in map(self._sibling, ("_best", "_ema")))
         return Result(self.scores, self.best, self.run_dir, self.weights_path, best, average, self.done)
+
+    def _use_cache(self, cache: Cache) -> None:
+        datasets = [dataset for dataset in (self.dataset, self.val_set) if dataset is not None]
+        for dataset in datasets:
+            dataset.cache = cache
+        announce(cache, *datasets)
 
     def _hybridize(self) -> None:
         static = self.recipe.train.static or self.synchronised
@@ -402,6 +420,7 @@ STATE = "state.ckpt"
 # what may differ between a run and its continuation
 FREE = {f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "patience")} | {
     "data.root",
+    "data.cache",
     "description",
 }
 

@@ -206,6 +206,19 @@ def test_what_a_run_leaves(recipe_file):
     assert "10 images, 6 iterations" in Path("run/log.txt").read_text()
 
 
+def test_a_cache_changes_nothing_but_the_time(recipe_file, caplog):
+    """And the log tells how long the loop waited for data."""
+    caplog.set_level("INFO")
+    plain = go(recipe_file)
+    cached = go(recipe_file, "data.cache=kept", run_dir="cached")
+    assert [row["loss"] for row in rows()] == [row["loss"] for row in rows("cached")]
+    assert plain.scores.to_dict() == cached.scores.to_dict()
+    assert len(list(Path("kept").rglob("*.npy"))) == 2 * (10 + 4)
+    assert all(0 <= float(row["wait"]) <= 1 for row in rows() if row["loss"])
+    assert "waited for data in" in Path("run/log.txt").read_text()
+    assert "of decoded images and labels in" in caplog.text
+
+
 def test_the_printed_loss_is_the_optimised_one(recipe_file):
     """The first step's logged loss equals the criterion on the first batch, computed apart."""
     from mxnetseg.data import SampleStream, TrainLoader, TrainTransform, open_dataset
