@@ -1,0 +1,52 @@
+"""Who is compared."""
+
+from pathlib import Path
+from typing import List, NamedTuple
+
+__all__ = ["CONTENDERS", "Contender", "has_amx", "select"]
+
+
+class Contender(NamedTuple):
+    """A function of a module that a worker runs. `peer`: in the peers' Python, else in MXNet's."""
+
+    name: str
+    task: str
+    peer: bool
+    module: str
+    function: str
+    dtype: str = "float32"
+
+
+CONTENDERS = (
+    Contender("MXNet f32", "inference", False, "run_mxnet", "plain"),
+    Contender("MXNetSeg f32", "inference", False, "run_mxnet", "deployed"),
+    Contender("MXNetSeg bf16", "inference", False, "run_mxnet", "deployed", "bfloat16"),
+    Contender("MXNetSeg int8", "inference", False, "run_mxnet", "deployed", "int8"),
+    Contender("PyTorch eager f32", "inference", True, "run_torch", "eager"),
+    Contender("PyTorch compiled f32", "inference", True, "run_torch", "compiled"),
+    Contender("PyTorch eager bf16", "inference", True, "run_torch", "eager", "bfloat16"),
+    Contender("PyTorch compiled bf16", "inference", True, "run_torch", "compiled", "bfloat16"),
+    Contender("ONNX Runtime f32", "inference", True, "run_onnx", "onnxruntime"),
+    Contender("OpenVINO f32", "inference", True, "run_onnx", "openvino"),
+    Contender("OpenVINO bf16", "inference", True, "run_onnx", "openvino", "bfloat16"),
+    Contender("MXNetSeg", "training", False, "run_mxnet", "training"),
+    Contender("PyTorch eager", "training", True, "run_torch", "eager_training"),
+    Contender("PyTorch compiled", "training", True, "run_torch", "compiled_training"),
+)
+
+
+def select(task: str, dtypes, names=None) -> List[Contender]:
+    """Those of a task with these types, and whose name contains one of `names` where there are any."""
+    return [
+        c
+        for c in CONTENDERS
+        if c.task == task and c.dtype in dtypes and (not names or any(n.lower() in c.name.lower() for n in names))
+    ]
+
+
+def has_amx(cpuinfo: str = "/proc/cpuinfo") -> bool:
+    """Whether the processor multiplies bfloat16 matrices in hardware (Intel AMX)."""
+    try:
+        return "amx_bf16" in Path(cpuinfo).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False

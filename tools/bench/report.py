@@ -1,0 +1,144 @@
+"""Tables of the results, written between markers into a page that is otherwise written by hand."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from tabulate import tabulate
+
+from .statistics import ratio, summarize
+
+__all__ = ["BEGIN", "END", "replace_between", "tables"]
+
+BEGIN, END = "<!-- made by python -m tools.bench -->", "<!-- end of what python -m tools.bench made -->"
+# title; what is divided by what, where more than one name: by the fastest of them
+RATIOS = (
+    ("f32 / PyTorch's best", "MXNetSeg f32", ("PyTorch eager f32", "PyTorch compiled f32")),
+    ("f32 / OpenVINO f32", "MXNetSeg f32", ("OpenVINO f32",)),
+    ("f32 / ONNX Runtime", "MXNetSeg f32", ("ONNX Runtime f32",)),
+    ("bf16 / PyTorch's best bf16", "MXNetSeg bf16", ("PyTorch eager bf16", "PyTorch compiled bf16")),
+    ("bf16 / OpenVINO bf16", "MXNetSeg bf16", ("OpenVINO bf16",)),
+    ("int8 / f32", "MXNetSeg int8", ("MXNetSeg f32",)),
+    ("MXNet f32 / PyTorch's best", "MXNet f32", ("PyTorch eager f32", "PyTorch compiled f32")),
+    ("step / PyTorch's best", "MXNetSeg", ("PyTorch eager", "PyTorch compiled")),
+)
+
+
+def tables(report: Dict[str, Any], plot: Optional[str] = None) -> str:
+    """The part of the page that the suite makes: machine, ratios, and a table per task and network."""
+    parts = [machine(report)]
+    for task, title in (("inference", "Inference"), ("training", "Training step")):
+        cases = [case for case in report["cases"] if case["task"] == task]
+        if not cases:
+            continue
+        parts += [f"### {title}", NOTES[task].format(rounds=report["rounds"]), ratio_table(cases)]
+        if task == "inference" and plot:
+            parts.append(f"![Time against PyTorch's best]({plot})")
+        parts += [f"#### {case['title']}\n\n{case_table(case)}" for case in cases]
+    parts += [f"### {section['title']}\n\n{section['text']}" for section in report.get("sections", ())]
+    return "\n\n".join(parts)
+
+
+NOTES = {
+    "inference": "Medians of {rounds} interleaved rounds, ± half the distance between the quartiles. Ratios are of "
+    "medians; below 1 the first is faster.\nPyTorch's best is the faster of eager (in the better of two memory "
+    "formats) and `torch.compile` with frozen weights.\nMemory is the resident peak of the contender's process while "
+    "it is timed, difference the largest one to MXNet's logits\nover the largest logit. Weights and image are random "
+    "numbers, on which the classes of a pixel are closer than on photographs.",
+    "training": "Forward, cross-entropy, backward and SGD with momentum in float32, dropout off; medians of {rounds} "
+    "interleaved\nrounds. Difference: the largest one to MXNet's losses of the first three steps, over the largest.",
+}
+
+
+def machine(report: Dict[str, Any]) -> str:
+    found = report["machine"]
+    own, peers = found["versions"]["own"], found["versions"]["peers"]
+    names = {"mxnet": "MXNet", "torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+    versions = [f"{names[k]} {v}" for k, v in {**own, **peers}.items() if k in names and v]
+    return (
+        f"`python -m tools.bench`, {report['date']}: {found['processor']} ({', '.join(found['flags'])}), "
+        f"{found['threads']} threads for each, {found['memory_gb']} GB; {', '.join(versions)}."
+    )
+
+
+def ratio_table(cases: List[Dict[str, Any]]) -> str:
+    rows, used = [], set()
+    for case in cases:
+        medians = {name: median(result) for name, result in case["contenders"].items()}
+        values = []
+        for title, ours, theirs in RATIOS:
+            times = [medians[name] for name in theirs if medians.get(name) is not None]
+            value = ratio(medians.get(ours), min(times) if times else None)
+            values.append(value)
+            if value is not None:
+                used.add(title)
+        rows.append((case["title"], values))
+    if not used:
+        return "No two contenders that are compared were measured."
+    columns = [i for i, (title, *_) in enumerate(RATIOS) if title in used]
+    body = [[title, *(number(values[i], 2) for i in columns)] for title, values in rows]
+    return table(["network, size", *(RATIOS[i][0] for i in columns)], body)
+
+
+def case_table(case: Dict[str, Any]) -> str:
+    rows = []
+    for name, result in case["contenders"].items():
+        label = f"{name} ({result['detail']})" if result.get("detail") else name
+        if result.get("problem") or not result.get("seconds"):
+            rows.append([label, *[""] * 5, one_line(result.get("problem") or "not timed")])
+            continue
+        time = summarize(result["seconds"])
+        rows.append(
+            [
+                label,
+                f"{number(time.median * 1e3, 1)} ± {number(time.spread * 1e3, 1)}",
+                number(case["batch"] / time.median, 2),
+                number(result.get("memory"), 0),
+                f"{result['difference']:.0e}",
+                "" if result["same"] is None else f"{100 * result['same']:.2f} %",
+                "",
+            ]
+        )
+    headers = ["contender", "ms", "images/s", "memory, MB", "difference", "same class", "not measured because"]
+    kept = [i for i in range(len(headers)) if i < 2 or any(row[i] for row in rows)]
+    return table([headers[i] for i in kept], [[row[i] for i in kept] for row in rows])
+
+
+def median(result: Dict[str, Any]) -> Optional[float]:
+    """Seconds, of what was measured to the end."""
+    return summarize(result["seconds"]).median if result.get("seconds") and not result.get("problem") else None
+
+
+def number(value: Optional[float], digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def one_line(text: str, most: int = 160) -> str:
+    """A text that fits a cell."""
+    text = " ".join(text.replace("|", "/").split())
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def table(headers: List[str], rows: List[List[str]]) -> str:
+    aligned = ["left", *["right"] * (len(headers) - 1)]
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True, colalign=aligned)
+
+
+def replace_between(path, text: str) -> None:
+    """Put `text` between the markers of a page, which is written whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        The page has not exactly one pair of markers, in that order.
+    """
+    path = Path(path)
+    page = path.read_text(encoding="utf-8")
+    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
+        raise ValueError(f"{path} must hold the lines {BEGIN} and {END} once each, in that order")
+    before, after = page[: page.index(BEGIN)], page[page.index(END) :]
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", suffix=".tmp") as file:
+        file.write(f"{before}{BEGIN}\n\n{text.strip()}\n\n{after}")
+    os.chmod(file.name, path.stat().st_mode)
+    os.replace(file.name, path)

@@ -1,0 +1,153 @@
+"""One network at one size: every contender in a process of its own, timed in turns."""
+
+import contextlib
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from .contenders import Contender
+from .process import Failed, Worker
+from .statistics import agreement
+
+__all__ = ["Case", "Pythons", "measure"]
+
+TOLERANCE = 1e-3  # of float32 contenders' logits or losses, relative to the largest
+PAUSE = 0.05  # seconds between turns, for threads of the last contender to fall asleep
+STEPS = 3  # of training that contenders must agree on
+LR, DECAY = 1e-3, 1e-4
+# of run_mxnet: what all are compared with, the hybridized network or its training; comes first among CONTENDERS
+REFERENCE = {"inference": "plain", "training": "training"}
+
+
+class Case(NamedTuple):
+    network: str
+    size: Tuple[int, int]
+    task: str = "inference"
+    batch: int = 1
+
+    @property
+    def title(self) -> str:
+        return f"{self.network}, {self.size[0]}x{self.size[1]}"
+
+
+class Pythons(NamedTuple):
+    own: str
+    peers: Optional[str]
+
+
+def measure(
+    case: Case,
+    contenders: Sequence[Contender],
+    pythons: Pythons,
+    cores: Sequence[int],
+    rounds: int,
+    least: float,
+    tick: Callable[[str], None],
+) -> Dict[str, Any]:
+    """What each contender did, by name: {"seconds", "memory", "detail", "difference", "same"} or {"problem"}.
+
+    `least` is the least number of seconds of a turn; `tick` is told what was just done.
+    A contender in float32 whose logits differ from MXNet's by more than `TOLERANCE` is not timed.
+    """
+    results: Dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="mxnetseg-bench-") as folder, contextlib.ExitStack() as stack:
+        common = dict(
+            folder=folder,
+            network=case.network,
+            size=list(case.size),
+            task=case.task,
+            batch=case.batch,
+            lr=LR,
+            weight_decay=DECAY,
+            steps=STEPS,
+        )
+        tick("exported")
+        problems = _export(common, pythons, cores, contenders)
+        reference = None
+        if "own" not in problems and not any(map(_is_reference, contenders)):
+            with contextlib.suppress(Failed):
+                reference = _reference(common, pythons, cores)
+        workers: Dict[str, Worker] = {}
+        for contender in contenders:
+            result = results[contender.name] = {}
+            try:
+                problem = problems.get("own") or (contender.peer and problems.get("peers"))
+                if problem or (contender.module == "run_onnx" and "onnx" in problems):
+                    raise Failed(problem or problems["onnx"])
+                python = pythons.peers if contender.peer else pythons.own
+                worker = stack.enter_context(Worker(python, contender.module, cores))
+                outcome, answer = _prepare(worker, contender, common)
+                reference = outcome if _is_reference(contender) else reference
+                result.update(answer, **_compare(contender, outcome, reference))
+                workers[contender.name] = worker
+            except Failed as err:
+                result["problem"] = str(err)
+            tick(f"{contender.name} prepared")
+        _take_turns(workers, results, rounds, least, tick)
+    return results
+
+
+def _export(common, pythons, cores, contenders) -> Dict[str, str]:
+    """Write the network for all; what went wrong by "own", "peers" or "onnx"."""
+    try:
+        with Worker(pythons.own, "run_mxnet", cores) as worker:
+            worker.ask(prepare="export", **common)
+    except Failed as err:
+        return {"own": f"the network could not be exported: {err}"}
+    if pythons.peers is None:
+        return {"peers": "no Python with the peers"}
+    if any(contender.module == "run_onnx" for contender in contenders):
+        try:
+            with Worker(pythons.peers, "run_onnx", cores) as worker:
+                worker.ask(prepare="export", **common)
+        except Failed as err:
+            return {"onnx": f"the network could not be written as ONNX: {err}"}
+    return {}
+
+
+def _is_reference(contender: Contender) -> bool:
+    return contender.module == "run_mxnet" and contender.function == REFERENCE[contender.task]
+
+
+def _reference(common, pythons, cores) -> Optional[np.ndarray]:
+    """What MXNet computes, where it is not among the contenders."""
+    task = common["task"]
+    with Worker(pythons.own, "run_mxnet", cores) as worker:
+        return _prepare(worker, Contender("reference", task, False, "run_mxnet", REFERENCE[task]), common)[0]
+
+
+def _prepare(worker: Worker, contender: Contender, common) -> Tuple[np.ndarray, Dict[str, Any]]:
+    path = Path(common["folder"]) / "outcome.npy"
+    start = time.perf_counter()
+    answer = worker.ask(prepare=contender.function, outcome=str(path), dtype=contender.dtype, **common)
+    outcome = np.load(path)
+    path.unlink()
+    return outcome, dict(detail=answer["detail"], seconds=[], preparation=time.perf_counter() - start)
+
+
+def _compare(contender: Contender, outcome, reference) -> Dict[str, Any]:
+    if reference is None:
+        raise Failed("there is nothing to compare its results with: MXNet failed")
+    difference, same = agreement(outcome, reference)
+    if contender.dtype == "float32" and not difference <= TOLERANCE:
+        raise Failed(f"its results differ from MXNet's by {difference:.2g} of the largest")
+    return dict(difference=difference, same=same)
+
+
+def _take_turns(workers: Dict[str, Worker], results, rounds: int, least: float, tick) -> None:
+    for index in range(rounds):
+        names: List[str] = list(workers)
+        for name in names[index % max(len(names), 1) :] + names[: index % max(len(names), 1)]:
+            time.sleep(PAUSE)
+            try:
+                results[name]["seconds"].append(workers[name].ask(time=least)["seconds"])
+            except Failed as err:
+                results[name]["problem"] = str(err)
+                del workers[name]
+            tick(f"round {index + 1}: {name}")
+    for name, worker in workers.items():
+        with contextlib.suppress(Failed):
+            results[name]["memory"] = worker.ask(memory=True)["memory"]

@@ -1,0 +1,111 @@
+"""What a worker does with PyTorch: eager and compiled, float32 and bfloat16, inference and training."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from .plan import Plan
+from .torch_net import to_torch
+from .worker import Prepared, timed
+
+__all__ = ["compiled", "compiled_training", "eager", "eager_training"]
+
+FORMATS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
+IGNORE = 255
+
+
+def eager(request) -> Prepared:
+    """The module as it is, in the memory format that is faster."""
+    net, image = _load(request)
+
+    def form(name):
+        return _call(net.to(memory_format=FORMATS[name]), image.contiguous(memory_format=FORMATS[name]))
+
+    return _prepared(form, request)
+
+
+def compiled(request) -> Prepared:
+    """`torch.compile` with frozen weights, which folds batch norms and packs weights; the same choice of formats."""
+    import torch._inductor.config
+
+    torch._inductor.config.freezing = True
+    net, image = _load(request)
+
+    def form(name):
+        module = torch.compile(net.to(memory_format=FORMATS[name]))
+        return _call(module, image.contiguous(memory_format=FORMATS[name]))
+
+    return _prepared(form, request, ["channels last"])
+
+
+def eager_training(request) -> Prepared:
+    return _training(request, list(FORMATS), lambda loss: loss)
+
+
+def compiled_training(request) -> Prepared:
+    return _training(request, ["channels last"], torch.compile)
+
+
+def _load(request):
+    threads = int(os.environ["OMP_NUM_THREADS"])
+    torch.set_num_threads(threads)
+    folder = Path(request["folder"])
+    net = to_torch(Plan.load(folder / "plan"))
+    image = torch.from_numpy(np.load(folder / "image.npy"))
+    dtype = getattr(torch, request.get("dtype", "float32"))
+    return net.to(dtype), image.to(dtype)
+
+
+def _call(net, image):
+    def run():
+        with torch.inference_mode() if not hasattr(net, "_orig_mod") else torch.no_grad():
+            return net(image)
+
+    return run
+
+
+def _prepared(form, request, names=tuple(FORMATS)) -> Prepared:
+    name = _faster(form, names)
+    run = form(name)
+    return Prepared(run, run().float().numpy(), name)
+
+
+def _faster(form, names) -> str:
+    """Of several forms of the same work, the one that takes less time."""
+    if len(names) == 1:
+        return names[0]
+    seconds = {}
+    for name in names:
+        run = form(name)
+        run()
+        seconds[name] = timed(run, 0.1)
+    return min(seconds, key=seconds.get)
+
+
+def _training(request, names, wrap) -> Prepared:
+    def form(name):
+        net, image = _load(request)
+        net = net.train().to(memory_format=FORMATS[name])
+        image = image.contiguous(memory_format=FORMATS[name])
+        labels = torch.from_numpy(np.load(Path(request["folder"]) / "labels.npy")).long()
+        optimizer = torch.optim.SGD(
+            net.parameters(), request["lr"], momentum=0.9, weight_decay=request["weight_decay"], fused=True
+        )
+        loss_of = wrap(lambda image: F.cross_entropy(net(image), labels, ignore_index=IGNORE))
+
+        def step() -> float:
+            optimizer.zero_grad(set_to_none=True)
+            loss = loss_of(image)
+            loss.backward()
+            value = loss.item()
+            optimizer.step()
+            return value
+
+        return step
+
+    name = _faster(form, names)
+    step = form(name)
+    return Prepared(step, np.array([step() for _ in range(request["steps"])]), name)
