@@ -246,7 +246,7 @@ class _Trace:
 
     def _do_pooling(self, node, attrs):
         if (
-            attrs.get("pool_type") != "max"
+            attrs.get("pool_type", "max") != "max"
             or attrs.get("pooling_convention", "valid") != "valid"
             or attrs.get("global_pool")
         ):
