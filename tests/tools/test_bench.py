@@ -13,8 +13,9 @@ from mxnetseg.nn import bicubic_like, concat, resize_like, silu
 from tools.bench import contenders, networks, report, statistics
 from tools.bench.plan import Plan
 from tools.bench.process import Failed, Worker
-from tools.bench.rounds import Case, Pythons, measure
+from tools.bench.rounds import Case, Pythons, measure, take_turns
 from tools.bench.trace import trace
+from tools.bench.worker import timed
 
 from . import interpreter
 
@@ -238,7 +239,41 @@ def test_a_plot_needs_pytorch(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["plot.png"]
 
 
-# -- processes
+# -- turns and processes
+
+
+def test_only_short_calls_are_warmed_up():
+    calls = []
+    assert timed(lambda: calls.append(1), least=0) > 0 and len(calls) == 2
+    timed(lambda: calls.append(1), least=0, last=10)
+    assert len(calls) == 3
+
+
+class Scripted:
+    """A worker whose answers are known."""
+
+    def __init__(self, name, log, fails_in=None):
+        self.name, self.log, self.fails_in = name, log, fails_in
+        self.turns = 0
+
+    def ask(self, **request):
+        if "memory" in request:
+            return {"memory": 1.0}
+        self.turns += 1
+        self.log.append(self.name)
+        if self.turns == self.fails_in:
+            raise Failed("broke")
+        return {"seconds": float(self.turns)}
+
+
+def test_turns_rotate_and_go_on_without_those_that_fail():
+    log, names = [], ["a", "b", "c"]
+    workers = {name: Scripted(name, log, 2 if name == "b" else None) for name in names}
+    results = {name: {"seconds": []} for name in names}
+    take_turns(workers, results, 3, 0.0, lambda text: None)
+    assert "".join(log) == "abc" + "bca" + "ac"
+    assert results["a"] == results["c"] == {"seconds": [1, 2, 3], "memory": 1}
+    assert results["b"] == {"seconds": [1], "problem": "broke"}
 
 
 def test_a_worker_that_fails_says_why_and_lives_on():

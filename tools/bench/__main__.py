@@ -33,7 +33,13 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m tools.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--setup", action="store_true", help="make the peers' virtual environment and stop")
+    made.add_argument(
+        "--setup",
+        nargs="?",
+        const=sys.executable,
+        metavar="PYTHON",
+        help="make the peers' virtual environment, of this Python or another (3.11 or newer), and stop",
+    )
     made.add_argument("--peers-python", default=str(PEERS), metavar="PATH", help="a Python that has the peers")
     made.add_argument("--models", nargs="+", choices=list(NETWORKS), default=list(NETWORKS), metavar="NAME")
     made.add_argument("--sizes", nargs="+", type=size, metavar="HxW", help="of images, instead of each model's own")
@@ -70,16 +76,16 @@ def positive(text: str) -> int:
 def main() -> int:
     args = parser().parse_args()
     if args.setup:
-        return set_up()
+        return set_up(args.setup)
     publish(read(args.from_json) if args.from_json else run(args), args)
     return 0
 
 
-def set_up() -> int:
-    """The peers' virtual environment."""
+def set_up(python: str) -> int:
+    """Make the peers' virtual environment; the exit status of what failed, or 0."""
     requirements = Path(__file__).parent / "requirements.txt"
     for command in (
-        [sys.executable, "-m", "venv", str(PEERS.parent.parent)],
+        [python, "-m", "venv", str(PEERS.parent.parent)],
         [str(PEERS), "-m", "pip", "install", "--disable-pip-version-check", "-r", str(requirements)],
     ):
         print("$", *command, flush=True)

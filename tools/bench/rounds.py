@@ -1,5 +1,6 @@
 """One network at one size: every contender in a process of its own, timed in turns."""
 
+import concurrent.futures
 import contextlib
 import tempfile
 import time
@@ -12,13 +13,14 @@ from .contenders import Contender
 from .process import Failed, Worker
 from .statistics import agreement
 
-__all__ = ["Case", "Pythons", "measure"]
+__all__ = ["Case", "Pythons", "measure", "take_turns"]
 
 TOLERANCE = 1e-3  # of float32 contenders' logits or losses, relative to the largest
 PAUSE = 0.05  # seconds between turns, for threads of the last contender to fall asleep
+PREPARED_AT_ONCE = 2
 STEPS = 3  # of training that contenders must agree on
 LR, DECAY = 1e-3, 1e-4
-# of run_mxnet: what all are compared with, the hybridized network or its training; comes first among CONTENDERS
+# of run_mxnet: what all are compared with, the hybridized network or its training
 REFERENCE = {"inference": "plain", "training": "training"}
 
 
@@ -64,30 +66,52 @@ def measure(
             weight_decay=DECAY,
             steps=STEPS,
         )
-        tick("exported")
         problems = _export(common, pythons, cores, contenders)
-        reference = None
-        if "own" not in problems and not any(map(_is_reference, contenders)):
-            with contextlib.suppress(Failed):
-                reference = _reference(common, pythons, cores)
+        tick("exported")
         workers: Dict[str, Worker] = {}
         for contender in contenders:
-            result = results[contender.name] = {}
-            try:
-                problem = problems.get("own") or (contender.peer and problems.get("peers"))
-                if problem or (contender.module == "run_onnx" and "onnx" in problems):
-                    raise Failed(problem or problems["onnx"])
-                python = pythons.peers if contender.peer else pythons.own
-                worker = stack.enter_context(Worker(python, contender.module, cores))
-                outcome, answer = _prepare(worker, contender, common)
-                reference = outcome if _is_reference(contender) else reference
-                result.update(answer, **_compare(contender, outcome, reference))
-                workers[contender.name] = worker
-            except Failed as err:
-                result["problem"] = str(err)
-            tick(f"{contender.name} prepared")
-        _take_turns(workers, results, rounds, least, tick)
+            problem = problems.get("own") or (contender.peer and problems.get("peers"))
+            problem = problem or (contender.module == "run_onnx" and problems.get("onnx"))
+            if problem:
+                results[contender.name] = {"problem": problem}
+                tick(f"{contender.name} left out")
+                continue
+            results[contender.name] = {}
+            python = pythons.peers if contender.peer else pythons.own
+            workers[contender.name] = stack.enter_context(Worker(python, contender.module, cores))
+        chosen = [contender for contender in contenders if contender.name in workers]
+        _prepare_all(chosen, workers, results, common, (pythons, cores), tick)
+        take_turns(workers, results, rounds, least, tick)
     return results
+
+
+def _prepare_all(chosen, workers, results, common, reference_from, tick) -> None:
+    """Several at once, as compilers use one core each; what must be timed to be chosen comes when all is quiet."""
+    outcomes: Dict[str, np.ndarray] = {}
+
+    def prepare(contender):
+        try:
+            outcomes[contender.name] = _prepare(workers[contender.name], contender, common)
+        except Failed as err:
+            results[contender.name]["problem"] = str(err)
+        tick(f"{contender.name} prepared")
+
+    with concurrent.futures.ThreadPoolExecutor(PREPARED_AT_ONCE) as pool:
+        list(pool.map(prepare, chosen))
+    reference = next((outcomes.get(contender.name) for contender in chosen if _is_reference(contender)), None)
+    if reference is None and chosen:
+        with contextlib.suppress(Failed):
+            reference = _reference(common, *reference_from)
+    for contender in chosen:
+        name = contender.name
+        try:
+            if name in outcomes:
+                results[name].update(_compare(contender, outcomes.pop(name), reference))
+                results[name].update(workers[name].ask(settle=True), seconds=[])
+        except Failed as err:
+            results[name]["problem"] = str(err)
+        if "problem" in results[name]:
+            workers.pop(name).close()
 
 
 def _export(common, pythons, cores, contenders) -> Dict[str, str]:
@@ -112,20 +136,19 @@ def _is_reference(contender: Contender) -> bool:
     return contender.module == "run_mxnet" and contender.function == REFERENCE[contender.task]
 
 
-def _reference(common, pythons, cores) -> Optional[np.ndarray]:
+def _reference(common, pythons, cores) -> np.ndarray:
     """What MXNet computes, where it is not among the contenders."""
     task = common["task"]
     with Worker(pythons.own, "run_mxnet", cores) as worker:
-        return _prepare(worker, Contender("reference", task, False, "run_mxnet", REFERENCE[task]), common)[0]
+        return _prepare(worker, Contender("reference", task, False, "run_mxnet", REFERENCE[task]), common)
 
 
-def _prepare(worker: Worker, contender: Contender, common) -> Tuple[np.ndarray, Dict[str, Any]]:
-    path = Path(common["folder"]) / "outcome.npy"
-    start = time.perf_counter()
-    answer = worker.ask(prepare=contender.function, outcome=str(path), dtype=contender.dtype, **common)
+def _prepare(worker: Worker, contender: Contender, common) -> np.ndarray:
+    path = Path(common["folder"]) / f"{contender.name}.npy"
+    worker.ask(prepare=contender.function, outcome=str(path), dtype=contender.dtype, **common)
     outcome = np.load(path)
     path.unlink()
-    return outcome, dict(detail=answer["detail"], seconds=[], preparation=time.perf_counter() - start)
+    return outcome
 
 
 def _compare(contender: Contender, outcome, reference) -> Dict[str, Any]:
@@ -137,7 +160,8 @@ def _compare(contender: Contender, outcome, reference) -> Dict[str, Any]:
     return dict(difference=difference, same=same)
 
 
-def _take_turns(workers: Dict[str, Worker], results, rounds: int, least: float, tick) -> None:
+def take_turns(workers: Dict[str, Worker], results, rounds: int, least: float, tick) -> None:
+    """Time all in turns, each round beginning with the next; who fails is out, his result says why."""
     for index in range(rounds):
         names: List[str] = list(workers)
         for name in names[index % max(len(names), 1) :] + names[: index % max(len(names), 1)]:

@@ -10,7 +10,7 @@ from .worker import Prepared
 
 __all__ = ["deployed", "export", "plain", "training"]
 
-CALIBRATION = 4  # images for int8
+CALIBRATION = 2  # images for int8
 
 
 def export(request) -> None:

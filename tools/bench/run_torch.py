@@ -35,7 +35,7 @@ def compiled(request) -> Prepared:
     net, image = _load(request)
 
     def form(name):
-        module = torch.compile(net.to(memory_format=FORMATS[name]))
+        module = torch.compile(net.to(memory_format=FORMATS[name]), dynamic=False)
         return _call(module, image.contiguous(memory_format=FORMATS[name]))
 
     return _prepared(form, request, ["channels last"])
@@ -46,7 +46,7 @@ def eager_training(request) -> Prepared:
 
 
 def compiled_training(request) -> Prepared:
-    return _training(request, ["channels last"], torch.compile)
+    return _training(request, ["channels last"], lambda loss: torch.compile(loss, dynamic=False))
 
 
 def _load(request):
@@ -68,21 +68,19 @@ def _call(net, image):
 
 
 def _prepared(form, request, names=tuple(FORMATS)) -> Prepared:
-    name = _faster(form, names)
-    run = form(name)
-    return Prepared(run, run().float().numpy(), name)
+    run = form(names[0])
+    return Prepared(run, run().float().numpy(), names[0], _settling(form, names))
 
 
-def _faster(form, names) -> str:
+def _settling(form, names):
     """Of several forms of the same work, the one that takes less time."""
-    if len(names) == 1:
-        return names[0]
-    seconds = {}
-    for name in names:
-        run = form(name)
-        run()
-        seconds[name] = timed(run, 0.1)
-    return min(seconds, key=seconds.get)
+
+    def settle():
+        seconds = {name: timed(form(name), 0.1) for name in names}
+        name = min(seconds, key=seconds.get)
+        return form(name), name
+
+    return settle if len(names) > 1 else None
 
 
 def _training(request, names, wrap) -> Prepared:
@@ -106,6 +104,5 @@ def _training(request, names, wrap) -> Prepared:
 
         return step
 
-    name = _faster(form, names)
-    step = form(name)
-    return Prepared(step, np.array([step() for _ in range(request["steps"])]), name)
+    step = form(names[0])
+    return Prepared(step, np.array([step() for _ in range(request["steps"])]), names[0], _settling(form, names))

@@ -3,8 +3,8 @@
     python -m tools.bench.worker run_torch THREADS CORES
 
 {"prepare": NAME, ...} calls that function of the module with the request; what it returns is run and timed by
-{"time": SECONDS}; {"memory": true} tells the peak of the resident memory since the preparation. An answer is
-{"error": TEXT} where that fails; the process lives on.
+{"time": SECONDS}, once {"settle": true} has chosen between its forms. {"memory": true} tells the peak of the resident
+memory since then. An answer is {"error": TEXT} where something fails; the process lives on.
 """
 
 import gc
@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Optional, Tuple
 
 __all__ = ["Prepared", "timed"]
 
@@ -24,13 +24,14 @@ __all__ = ["Prepared", "timed"]
 class Prepared(NamedTuple):
     """What is timed, a call of no arguments that ends when the work is done.
 
-    `outcome` is the array that all contenders must agree on, `detail` says which form of the toolkit runs, where
-    there is a choice.
+    `outcome` is the array that all contenders must agree on, `detail` says which form of the toolkit runs. Where that
+    is to be found out by trying, `settle` gives (run, detail) of the fastest; it is called when nothing else runs.
     """
 
     run: Callable[[], Any]
     outcome: Any
     detail: str = ""
+    settle: Optional[Callable[[], Tuple[Callable[[], Any], str]]] = None
 
 
 WARM = 0.25  # seconds: shorter calls are preceded by one that wakes threads and caches
@@ -85,10 +86,15 @@ def main() -> int:
             if prepared is None:
                 return {}
             np.save(request["outcome"], prepared.outcome)
-            state["run"] = prepared.run
-            prepared = prepared._replace(outcome=None)
+            state.update(run=prepared.run, detail=prepared.detail, settle=prepared.settle)
+            return {}
+        if "settle" in request:
+            settle = state.pop("settle")
+            if settle:
+                state["run"], state["detail"] = settle()
+            del settle
             forget_peak()
-            return {"detail": prepared.detail}
+            return {"detail": state["detail"]}
         if "time" in request:
             state["last"] = timed(state["run"], request["time"], state["last"])
             return {"seconds": state["last"]}
