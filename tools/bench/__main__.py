@@ -41,7 +41,14 @@ def parser() -> argparse.ArgumentParser:
         help="make the peers' virtual environment, of this Python or another (3.11 or newer), and stop",
     )
     made.add_argument("--peers-python", default=str(PEERS), metavar="PATH", help="a Python that has the peers")
-    made.add_argument("--models", nargs="+", choices=list(NETWORKS), default=list(NETWORKS), metavar="NAME")
+    made.add_argument(
+        "--models",
+        nargs="+",
+        choices=list(NETWORKS),
+        default=list(NETWORKS),
+        metavar="NAME",
+        help=f"of {', '.join(NETWORKS)}; all when left out",
+    )
     made.add_argument("--sizes", nargs="+", type=size, metavar="HxW", help="of images, instead of each model's own")
     made.add_argument("--contenders", nargs="+", metavar="TEXT", help="only those whose name contains one of these")
     made.add_argument("--dtypes", nargs="+", choices=DTYPES, help="bfloat16 is left out where there is no AMX")

@@ -28,7 +28,7 @@ def eager(request) -> Prepared:
 
 
 def compiled(request) -> Prepared:
-    """`torch.compile` with frozen weights, which folds batch norms and packs weights; the same choice of formats."""
+    """`torch.compile` with frozen weights, which folds batch norms and packs weights for oneDNN."""
     import torch._inductor.config
 
     torch._inductor.config.freezing = True
