@@ -32,9 +32,9 @@ def build(name: str, image):
     """The network with weights of fixed random numbers, and batch statistics near those of `image` (N, 3, H, W).
 
     Layer scales, whose initial values all but switch blocks off, are of the size of trained ones, and no norm is
-    the identity: a block that a conversion gets wrong then shows in the logits. Norms take away half of the mean and
-    divide by the root mean square: were they exact, random networks would amplify rounding a thousandfold, which
-    trained ones do not.
+    the identity: a block that a conversion gets wrong then shows in the logits. Norms take away a quarter of the mean,
+    divide by the root mean square, and scale down: were they exact, random networks would amplify rounding a
+    thousandfold, which trained ones do not.
     """
     import mxnet as mx
     import numpy as np
@@ -50,7 +50,7 @@ def build(name: str, image):
     for key, parameter in net._collect_params_with_prefix().items():
         leaf, shape = key.rsplit(".", 1)[-1], parameter.shape
         if leaf == "gamma":
-            value = rng.uniform(0.3, 0.6, shape)
+            value = rng.uniform(0.15, 0.3, shape)
         elif leaf in ("beta", "bias"):
             value = rng.normal(0, 0.1, shape)
         elif leaf in ("sigma", "layer_scale", "layer_scale_1", "layer_scale_2"):
@@ -60,7 +60,7 @@ def build(name: str, image):
         parameter.set_data(mx.nd.array(value))
 
     def measure(block, inputs):
-        block.running_mean.set_data(inputs[0].mean(axis=(0, 2, 3)) / 2)
+        block.running_mean.set_data(inputs[0].mean(axis=(0, 2, 3)) / 4)
         block.running_var.set_data(inputs[0].square().mean(axis=(0, 2, 3)) + 0.01)
 
     handles = []
