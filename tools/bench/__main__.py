@@ -11,6 +11,7 @@ run. Before it is timed, its logits are compared with MXNet's. A contender that 
 import argparse
 import datetime
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -158,7 +159,7 @@ def run(args) -> dict:
             report["cases"].append({**case._asdict(), "title": case.title, "contenders": result})
             keep(report, args.json)  # what there is, should the run be stopped
     if not (args.no_further or args.quick):
-        report["sections"] = further()
+        report["sections"] = further(len(cores))
     keep(report, args.json)
     return report
 
@@ -175,14 +176,16 @@ def read(path) -> dict:
         raise SystemExit(f"--from-json {path}: {err}; give a file that --json wrote") from err
 
 
-def further() -> list:
+def further(threads: int) -> list:
     """What the other benchmarks print."""
+    environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
     sections = []
     for title, script in FURTHER:
         if not script.exists():
             continue
         print(f"{title}: {script.relative_to(ROOT)}", file=sys.stderr, flush=True)
-        done = subprocess.run([sys.executable, str(script)], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+        command = [sys.executable, str(script)]
+        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
         text = done.stdout.strip() if done.returncode == 0 else f"`{script.name}` ended with status {done.returncode}."
         sections.append({"title": title, "text": text})
     return sections
