@@ -20,11 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
 PAGE, PLOT = ROOT / "docs" / "performance.md", ROOT / "docs" / "images" / "performance.png"
 TRAINING = ((256, 256), 2)  # size and batch
-# benchmarks of their own, run at the end where they exist: what they print becomes a section
-FURTHER = (
-    ("Multi-scale evaluation", ROOT / "tools" / "bench_evaluation.py"),
-    ("Data loading", ROOT / "tools" / "bench_data.py"),
-)
+EVALUATION, LOADING = ROOT / "tools" / "bench_evaluation.py", ROOT / "tools" / "bench_data.py"
 DTYPES = ("float32", "bfloat16", "int8")
 
 
@@ -58,7 +54,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--threads", type=positive, help="one per physical core when left out")
     made.add_argument("--no-inference", action="store_true")
     made.add_argument("--no-training", action="store_true")
-    made.add_argument("--no-further", action="store_true", help="leave out evaluation and data loading")
+    made.add_argument("--data-recipe", metavar="FILE", help="also time data loading as this recipe has it")
+    made.add_argument("--no-further", action="store_true", help="leave out multi-scale evaluation and data loading")
     made.add_argument("--quick", action="store_true", help="fcn and bisenet on 128x128, two rounds: does it run?")
     made.add_argument("--json", metavar="FILE", help="write all figures there")
     made.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)} and its plot")
@@ -159,7 +156,7 @@ def run(args) -> dict:
             report["cases"].append({**case._asdict(), "title": case.title, "contenders": result})
             keep(report, args.json)  # what there is, should the run be stopped
     if not (args.no_further or args.quick):
-        report["sections"] = further(len(cores))
+        report["sections"] = further(args, len(cores))
     keep(report, args.json)
     return report
 
@@ -176,15 +173,18 @@ def read(path) -> dict:
         raise SystemExit(f"--from-json {path}: {err}; give a file that --json wrote") from err
 
 
-def further(threads: int) -> list:
-    """What the other benchmarks print."""
+def further(args, threads: int) -> list:
+    """What benchmarks of their own print, where they exist: each becomes a section."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
+    chosen = [("Multi-scale evaluation", EVALUATION, [])]
+    if args.data_recipe:
+        chosen.append(("Data loading", LOADING, ["--config", args.data_recipe]))
     sections = []
-    for title, script in FURTHER:
+    for title, script, options in chosen:
         if not script.exists():
             continue
         print(f"{title}: {script.relative_to(ROOT)}", file=sys.stderr, flush=True)
-        command = [sys.executable, str(script)]
+        command = [sys.executable, str(script), *options]
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
         text = done.stdout.strip() if done.returncode == 0 else f"`{script.name}` ended with status {done.returncode}."
         sections.append({"title": title, "text": text})

@@ -44,7 +44,7 @@ def draw(report: Dict[str, Any], path) -> bool:
     axes.set_yticks([k + 0.4 - height / 2 for k in range(len(bars))], list(bars))
     axes.invert_yaxis()
     axes.set_xlabel("time over that of PyTorch's best in float32 (less is faster)")
-    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.4, -0.1), ncol=4, frameon=False)
+    axes.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.4, 1), ncol=4, frameon=False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -58,7 +58,7 @@ def machine(report: Dict[str, Any]) -> str:
     versions = [f"{names[k]} {v}" for k, v in {**own, **peers}.items() if k in names and v]
     return (
         f"`python -m tools.bench`, {report['date']}: {found['processor']} ({', '.join(found['flags'])}), "
-        f"{found['threads']} threads for each, {found['memory_gb']} GB; {', '.join(versions)}."
+        f"{found['threads']} threads each, {found['memory_gb']} GB; {', '.join(versions)}."
     )
 
 
