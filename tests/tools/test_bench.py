@@ -159,6 +159,8 @@ def test_agreement_of_logits():
 def test_contenders_of_a_type():
     names = [c.name for c in contenders.select("inference", ("bfloat16",), ["pytorch", "openvino"])]
     assert names == ["PyTorch eager bf16", "PyTorch compiled bf16", "OpenVINO bf16"]
+    names = [c.name for c in contenders.select("training", ("float32",), without=["compiled"])]
+    assert names == ["MXNetSeg", "PyTorch eager"]
     assert {c.dtype for c in contenders.select("training", ("float32", "int8"))} == {"float32"}
 
 

@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--sizes", nargs="+", type=size, metavar="HxW", help="of images, instead of each model's own")
     made.add_argument("--contenders", nargs="+", metavar="TEXT", help="only those whose name contains one of these")
+    made.add_argument("--without", nargs="+", default=(), metavar="TEXT", help="not those whose name contains one")
     made.add_argument("--dtypes", nargs="+", choices=DTYPES, help="bfloat16 is left out where there is no AMX")
     made.add_argument("--rounds", type=positive, default=10)
     made.add_argument("--least", type=float, default=0.2, metavar="SECONDS", help="of a contender's turn")
@@ -118,7 +119,7 @@ def cases(args):
         chosen += [Case(name, tuple(shape)) for name in models for shape in sizes[name]]
     if not args.no_training:
         chosen += [Case(name, training_size, "training", TRAINING[1]) for name in models if NETWORKS[name].trains]
-    return [(case, select(case.task, dtypes, args.contenders)) for case in chosen]
+    return [(case, select(case.task, dtypes, args.contenders, args.without)) for case in chosen]
 
 
 def run(args) -> dict:

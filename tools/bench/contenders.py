@@ -35,12 +35,16 @@ CONTENDERS = (
 )
 
 
-def select(task: str, dtypes, names=None) -> List[Contender]:
-    """Those of a task with these types, and whose name contains one of `names` where there are any."""
+def select(task: str, dtypes, names=None, without=()) -> List[Contender]:
+    """Those of a task with these types, whose name contains one of `names` (if given) and none of `without`."""
+
+    def holds(contender, texts):
+        return any(text.lower() in contender.name.lower() for text in texts)
+
     return [
         c
         for c in CONTENDERS
-        if c.task == task and c.dtype in dtypes and (not names or any(n.lower() in c.name.lower() for n in names))
+        if c.task == task and c.dtype in dtypes and (not names or holds(c, names)) and not holds(c, without)
     ]
 
 
