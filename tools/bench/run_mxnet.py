@@ -63,9 +63,9 @@ def training(request) -> Prepared:
     mx, net, image = _load(request)
     from mxnet import autograd, gluon
 
-    from mxnetseg.config.schema import OptimizerConfig
+    from mxnetseg.config.schema import LossConfig, OptimizerConfig
     from mxnetseg.engine.optimizer import Optimizer
-    from mxnetseg.losses import CrossEntropy
+    from mxnetseg.losses import build_loss
 
     def without_dropout(block):
         if isinstance(block, gluon.nn.Dropout):
@@ -73,7 +73,8 @@ def training(request) -> Prepared:
 
     net.apply(without_dropout)
     labels = np.load(Path(request["folder"]) / "labels.npy")
-    criterion = CrossEntropy(net.spec["num_classes"])
+    criterion = build_loss(LossConfig(), net.spec["num_classes"], net.align_corners)
+    forward = net.coarse_logits if criterion.resizes else net
     criterion.initialize()
     for block in (net, criterion):
         block.hybridize(static_alloc=True, static_shape=True)
@@ -83,7 +84,7 @@ def training(request) -> Prepared:
 
     def step() -> float:
         with autograd.record():
-            loss = criterion(net(image), labels, scale)
+            loss = criterion(forward(image), labels, scale)
         loss.backward()
         value = float(loss.asscalar())
         optimizer.step(request["lr"])
