@@ -40,7 +40,7 @@ class RelativePosition(HybridBlock):
         by_height = self._logits(F, F.transpose(q, axes=(1, 0, 2, 3)), rel_height)  # (H, N, W, heads * 9)
         # the published weights rest on a map that is resized from (W, H) to (H, W) instead of transposed
         by_height = F.transpose(by_height, axes=(1, 3, 2, 0))  # (N, heads * 9, W, H)
-        by_height = resize_like(F, by_height, F.transpose(q, axes=(0, 3, 1, 2)), align_corners=False)
+        by_height = resize_like(F, by_height, F.transpose(q, axes=(0, 3, 1, 2)), align_corners=False, may_shrink=True)
         return by_width + F.transpose(by_height, axes=(0, 2, 3, 1))
 
     def _logits(self, F, q, table):

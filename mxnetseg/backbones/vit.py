@@ -93,7 +93,7 @@ class VisionTransformer(HybridBlock):
         x = F.pad(x, mode="constant", constant_value=0, pad_width=(0, 0, 0, 0, 0, PATCH - 1, 0, PATCH - 1))
         patches = self.patch_embed(x)  # (N, C, h, w)
         position = F.reshape(F.transpose(pos_embed, axes=(0, 2, 1)), shape=(0, 0, self._side, self._side))
-        position = resize_like(F, position, patches, align_corners=False)
+        position = resize_like(F, position, patches, align_corners=False, may_shrink=True)
         depths = [to_tokens(F, F.broadcast_add(patches, position))]  # (N, h * w, C)
         for block in self.blocks._children.values():
             depths.append(block(depths[-1]))

@@ -73,6 +73,6 @@ class SemanticFPNHead(HybridBlock):
                 if level:
                     x = resize_like(F, x, x, align_corners=self._align_corners, factor=2)
             if level:
-                x = resize_like(F, x, total, align_corners=self._align_corners)
+                x = resize_like(F, x, total, align_corners=self._align_corners, may_shrink=True)
             total = x if total is None else total + x
         return self.classify(self.drop(total))

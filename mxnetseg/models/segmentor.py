@@ -97,7 +97,7 @@ class Segmentor(HybridBlock):
     def forward(self, x):
         if not isinstance(x, NDArray):  # a Symbol: this network is part of a larger graph
             return self.hybrid_forward(None, x)
-        _check_input(x)
+        check_input(x)
         graph = self._graphs.train if autograd.is_recording() else self._graphs.logits
         return graph(x)
 
@@ -119,7 +119,7 @@ class Segmentor(HybridBlock):
 
     def head_logits(self, x) -> tuple:
         """Logits (N, num_classes, h, w) of the head, then of each auxiliary head, at their own resolutions."""
-        _check_input(x)
+        check_input(x)
         outputs = self._graphs.heads(x)
         return tuple(outputs) if isinstance(outputs, (list, tuple)) else (outputs,)
 
@@ -197,6 +197,6 @@ class _Graph(HybridBlock):
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
-def _check_input(x: NDArray) -> None:
+def check_input(x: NDArray) -> None:
     if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
         raise MXNetSegError(f"the network takes a batch of RGB images, (N, 3, H, W); got shape {x.shape}")

@@ -7,6 +7,7 @@ from .deform import DeformConv
 from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
+from .inference import inference_graph
 from .mixer import ChannelMixer, TokenMixer, strip_kernels
 from .norm import make_norm, norm_scope, reuse, tell_channels, unsynchronised
 from .resize import bicubic_like, global_average, halve, nearest_like, resize_like, shrink
@@ -35,6 +36,7 @@ __all__ = [
     "gelu",
     "global_average",
     "halve",
+    "inference_graph",
     "layer_norm",
     "make_norm",
     "nearest_like",

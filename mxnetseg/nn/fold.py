@@ -8,6 +8,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from ..errors import MXNetSegError
 from .conv import ConvNormAct, Kernel, conv2d
+from .inference import inference_constants
 from .init import FAN_IN
 from .norm import BatchNorm, make_norm
 
@@ -65,7 +66,10 @@ class LinearSum(HybridBlock):
                 )
 
     def hybrid_forward(self, F, x):
-        outputs = [branch(x) for branch in self.branches._children.values()]
+        branches = list(self.branches._children.values())
+        if inference_constants() is not None and all(isinstance(getattr(b, "norm", None), BatchNorm) for b in branches):
+            return self._as_one(F, x, branches, inference_constants())
+        outputs = [branch(x) for branch in branches]
         total = x if self.identity else None
         for out in outputs:
             total = out if total is None else total + out
@@ -99,6 +103,22 @@ class LinearSum(HybridBlock):
         self.branches._children.clear()
         self.branches.add(conv)
         self.identity = False
+
+    def _as_one(self, F, x, branches, constants):
+        """What `fold` makes of this, for one graph; the branches stay."""
+        _, channels, stride, groups = self._shape
+        weight, bias = (f"{self.prefix}folded_{kind}" for kind in ("weight", "bias"))
+        constants.update(zip((weight, bias), (nd.array(a, dtype="float32") for a in self._folded(branches))))
+        return F.Convolution(
+            x,
+            F.var(weight),
+            F.var(bias),
+            num_filter=channels,
+            kernel=self._kernel,
+            stride=(stride, stride),
+            pad=tuple(k // 2 for k in self._kernel),
+            num_group=groups,
+        )
 
     def _folded(self, branches) -> Tuple[np.ndarray, np.ndarray]:
         in_channels, channels, _, groups = self._shape

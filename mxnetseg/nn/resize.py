@@ -1,20 +1,30 @@
 """Resizing and global pooling that follow a tensor's size, so that no size is frozen into a network.
 
 A resize is two matrix products, one per axis. They give what MXNet's and PyTorch's kernels give; the
-backward pass of `contrib.BilinearResize2D` is slow on a CPU (docs/performance.md).
+backward pass of `contrib.BilinearResize2D` is slow on a CPU (docs/performance.md). Its forward pass is not: a graph
+for inference alone (`inference_graph`) has the kernel.
 """
+
+from .inference import inference_constants
 
 __all__ = ["bicubic_like", "global_average", "halve", "nearest_like", "resize_like", "shrink"]
 
 MOST = 1024  # rows or columns that `shrink` makes
 
 
-def resize_like(F, x, like, *, align_corners: bool, factor: int = 1):
+def resize_like(F, x, like, *, align_corners: bool, factor: int = 1, may_shrink: bool = False):
     """Resize `x` (N, C, h, w) bilinearly to `factor` times the H and W of `like`.
 
     `align_corners` has no default on purpose: MXNet's is True, most other toolkits' is False, and
-    published weights depend on it.
+    published weights depend on it. `may_shrink`: the result may be one pixel high or wide where `x` is more,
+    which MXNet's kernel gets wrong without aligned corners.
     """
+    if inference_constants() is not None and not (may_shrink and not align_corners):
+        if factor == 1:
+            return F.contrib.BilinearResize2D(x, like, mode="like", align_corners=align_corners)
+        if like is x:
+            scale = dict(scale_height=factor, scale_width=factor)
+            return F.contrib.BilinearResize2D(x, **scale, mode="size", align_corners=align_corners)
     rows = _bilinear(F, x, like, 2, align_corners, factor)
     columns = _bilinear(F, x, like, 3, align_corners, factor)
     return _resize(F, x, rows, columns)

@@ -1,0 +1,67 @@
+"""A graph and its weights, called like the network they were made of."""
+
+import threading
+from typing import Any, Dict, List
+
+import mxnet as mx
+from mxnet import autograd, nd
+
+from ..errors import MXNetSegError
+from ..models.segmentor import check_input
+
+__all__ = ["DeployedNetwork"]
+
+
+class DeployedNetwork:
+    """What `optimize` returns: x (N, 3, H, W) -> logits (N, num_classes, H, W) float32, for inference alone.
+
+    H and W may change from call to call. Several threads may call it; they take turns in queueing the work, which
+    MXNet's engine then does. Never records gradients.
+
+    Attributes
+    ----------
+    dtype : str
+    symbol : mxnet.symbol.Symbol
+        The graph; its input is `data`.
+    arrays : dict of str -> NDArray
+        Its weights, on the CPU.
+    spec, record, align_corners
+        Those of the network it was made of.
+    """
+
+    def __init__(self, symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray], dtype: str, net: Any, contexts):
+        self.dtype = dtype
+        self.symbol = symbol
+        self.spec = dict(getattr(net, "spec", {}))
+        self.record = getattr(net, "record", {})
+        self.align_corners = getattr(net, "align_corners", False)
+        self.contexts: List[mx.Context] = list(contexts)
+        self._inputs = symbol.list_inputs()
+        self.arrays = {name: arrays[name].copy() for name in self._inputs if name != "data"}
+        # Memory planned once per size, and not only for speed: without it MXNet makes the fused operators anew in
+        # every call, and each time they bring their weights into oneDNN's layout.
+        flags = [("static_alloc", True), ("data_indices", []), ("param_indices", [])]
+        for index, name in enumerate(self._inputs):
+            flags[1 if name == "data" else 2][1].append(index)
+        self._graph = nd.CachedOp(symbol, flags)
+        self._weights = {context: self._place(context) for context in self.contexts}
+        self._turn = threading.Lock()
+
+    def __call__(self, x: nd.NDArray) -> nd.NDArray:
+        check_input(x)
+        if x.context not in self._weights:
+            there = ", ".join(map(str, self.contexts))
+            raise MXNetSegError(
+                f"the network was optimized for {there}, the images are on {x.context}; copy them there"
+            )
+        weights = self._weights[x.context]
+        x = x.astype("float32", copy=False)
+        with self._turn, autograd.pause(train_mode=False):
+            return self._graph(*(x if name == "data" else weights[name] for name in self._inputs))
+
+    def __repr__(self) -> str:
+        spec = self.spec
+        return f"DeployedNetwork({spec.get('name', 'network')} on {spec.get('backbone', '?')}, {self.dtype})"
+
+    def _place(self, context) -> Dict[str, nd.NDArray]:
+        return {name: array.as_in_context(context) for name, array in self.arrays.items()}

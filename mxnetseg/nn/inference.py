@@ -1,0 +1,29 @@
+"""Graphs that only ever run forward: inside the scope, bricks take the form that is fastest then."""
+
+import contextlib
+import threading
+from typing import Any, Dict, Iterator, Optional
+
+__all__ = ["inference_constants", "inference_graph"]
+
+_scope = threading.local()
+
+
+@contextlib.contextmanager
+def inference_graph() -> Iterator[Dict[str, Any]]:
+    """Inside, calling a network with a Symbol builds a graph for inference alone.
+
+    Gives the arrays (by variable name) that the graph has besides the network's parameters: weights that bricks
+    have computed from theirs. The network itself stays as it is.
+    """
+    before = inference_constants()
+    _scope.constants = {}
+    try:
+        yield _scope.constants
+    finally:
+        _scope.constants = before
+
+
+def inference_constants() -> Optional[Dict[str, Any]]:
+    """What `inference_graph` gave, to be added to; None outside of it."""
+    return getattr(_scope, "constants", None)

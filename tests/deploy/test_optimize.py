@@ -1,0 +1,163 @@
+"""The optimized network equals the plain one, at any size, from any thread; the plain one stays as it is."""
+
+import threading
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import autograd
+
+import mxnetseg
+from mxnetseg import create_model, list_models
+from mxnetseg.deploy import optimize
+from mxnetseg.deploy.graph import Graph
+from mxnetseg.errors import MXNetSegError
+
+from .networks import SIZES, build, images, relative_error
+
+TOLERANCE = 1e-4  # float32
+
+
+def operators(symbol):
+    return [node.op for node in Graph(symbol).operators()]
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("bisenet", {}),
+        ("ffnet", {}),  # branches that fold
+        (
+            "semantic_fpn",
+            dict(backbone="moganet_xtiny"),
+        ),  # norms that can't be folded, and their convolutions' other users
+        ("setr_pup", dict(backbone="dgmn2_tiny")),  # an operator of our own
+        ("attention_to_scale", {}),  # uses its backbone twice
+        ("fapn", {}),
+    ],
+)
+def test_float32_equals_the_plain_network_at_sizes_that_change(name, options):
+    net = build(name, **options)
+    fast = optimize(net)
+    for size in [*SIZES, (33, 40), (16, 18), (4, 2), *SIZES]:
+        x = images(*size, n=2)
+        assert relative_error(fast(x), net(x)) < TOLERANCE, size
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_models())
+def test_float32_on_every_model(name):
+    net = build(name)
+    fast = optimize(net)
+    for size in [*SIZES, (33, 40), (2, 3), (224, 320), (64, 64)]:
+        x = images(*size)
+        assert relative_error(fast(x), net(x)) < TOLERANCE, size
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, backbone",
+    [("fcn", name) for name in mxnetseg.list_backbones() if name.endswith(("14", "18", "50", "121", "39", "light"))]
+    + [("setr_mla", "vit_base_16"), ("ffnet", "ffnet_seg"), ("semantic_fpn", "dgmn2_tiny")],
+)
+def test_float32_on_every_family_of_backbones(name, backbone):
+    net = build(name, backbone=backbone)
+    fast = optimize(net)
+    for size in SIZES:
+        x = images(*size)
+        assert relative_error(fast(x), net(x)) < TOLERANCE, size
+
+
+@pytest.mark.parametrize("norm", ["bn", "syncbn", "gn"])
+def test_norms_are_folded_where_that_is_possible(norm):
+    net = build("fcn", backbone="resnet18", norm=norm)
+    fast = optimize(net)
+    x = images(64, 64)
+    assert relative_error(fast(x), net(x)) < TOLERANCE
+    left = operators(fast.symbol)
+    assert "BatchNorm" not in left and "_contrib_SyncBatchNorm" not in left
+    assert ("Convolution" not in left) and "_sg_mkldnn_conv" in left
+    assert ("Activation" in left) == (norm == "gn")  # else fused into the convolutions, as are the residual sums
+    assert not any(name.endswith("running_mean") for name in fast.arrays)
+
+
+def test_branches_become_one_convolution_and_the_network_stays_as_it_is():
+    net = build("ffnet", aux=True)
+    x = images(64, 64)
+    before, names = net(x).asnumpy(), list(net.collect_params())
+    fast = optimize(net)
+    np.testing.assert_array_equal(net(x).asnumpy(), before)
+    assert list(net.collect_params()) == names and "reparameterized" not in net.spec
+    folded = build("ffnet", aux=True).reparameterize()
+    count = operators(optimize(folded).symbol).count
+    assert operators(fast.symbol).count("_sg_mkldnn_conv") == count("_sg_mkldnn_conv")
+    with autograd.record():  # the network still trains
+        loss = net(x)[0].sum()
+    loss.backward()
+
+
+def test_later_training_does_not_change_it():
+    net = build("fcn")
+    x = images(64, 64)
+    fast = optimize(net)
+    before = fast(x).asnumpy()
+    for parameter in net.collect_params().values():
+        parameter.set_data(parameter.data() * 2)
+    np.testing.assert_array_equal(fast(x).asnumpy(), before)
+
+
+@pytest.mark.parametrize("name, options", [("bisenet", {}), ("setr_naive", dict(backbone="dgmn2_tiny"))])
+def test_several_threads_with_sizes_of_their_own(name, options):
+    net = build(name, **options)
+    fast = optimize(net)
+    sizes = [(64, 64), (65, 97), (48, 80), (33, 40)]
+    inputs = [images(*size, seed=i) for i, size in enumerate(sizes)]
+    expected = [net(x) for x in inputs]
+    worst = [None] * len(inputs)
+
+    def work(i):
+        outs = [fast(inputs[(i + turn) % 2 * 2 + i % 2]) for turn in range(6)]  # between two sizes
+        worst[i] = max(relative_error(out, expected[(i + turn) % 2 * 2 + i % 2]) for turn, out in enumerate(outs))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(len(inputs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(worst) < TOLERANCE
+
+
+def test_inside_record_it_infers_and_records_nothing():
+    net = build("fcn")
+    fast = optimize(net)
+    x = images(64, 64)
+    expected = fast(x).asnumpy()
+    x.attach_grad()
+    with autograd.record():
+        out = fast(x)
+        assert autograd.is_recording() and autograd.is_training()
+    np.testing.assert_array_equal(out.asnumpy(), expected)
+    with pytest.raises(mx.MXNetError):
+        out.backward()
+
+
+def test_two_cpu_contexts():
+    net = build("fcn")
+    net.collect_params().reset_ctx([mx.cpu(0), mx.cpu(1)])
+    fast = optimize(net)
+    x = images(64, 64)
+    for context in (mx.cpu(0), mx.cpu(1)):
+        out = fast(x.as_in_context(context))
+        assert out.context == context and relative_error(out, net(x.as_in_context(mx.cpu(0)))) < TOLERANCE
+    with pytest.raises(MXNetSegError, match=r"optimized for cpu\(0\), cpu\(1\), the images are on cpu\(2\)"):
+        fast(x.as_in_context(mx.cpu(2)))
+
+
+def test_mistakes():
+    net = build("fcn")
+    with pytest.raises(MXNetSegError, match="dtype='fp16': must be one of float32, bfloat16, int8"):
+        optimize(net, "fp16")
+    with pytest.raises(MXNetSegError, match="has no values yet; initialize the network"):
+        optimize(create_model("fcn", backbone="mobilenet_v2_0_25"))
+    with pytest.raises(MXNetSegError, match=r"\(N, 3, H, W\)"):
+        optimize(net)(mx.nd.zeros((3, 64, 64)))
