@@ -8,6 +8,7 @@ from mxnet.gluon import HybridBlock
 
 from ..errors import MXNetSegError
 from ..nn import inference_graph
+from .bfloat16 import to_bfloat16
 from .fold import fold_norms
 from .graph import Graph
 from .network import DeployedNetwork
@@ -24,6 +25,8 @@ def optimize(net: HybridBlock, dtype: str = "float32", calibration=None) -> Depl
     arrays = _arrays(net)
     contexts = next(iter(net.collect_params().values())).list_ctx()
     graph = _graph(net, arrays)
+    if dtype == "bfloat16":
+        to_bfloat16(graph, arrays)
     symbol = graph.symbol().get_backend_symbol(BACKEND)
     return DeployedNetwork(symbol, arrays, dtype, net, contexts)
 
