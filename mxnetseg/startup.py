@@ -1,13 +1,15 @@
-"""Environment variables that MXNet reads once, when it is imported.
+"""What must be settled before MXNet is imported: environment variables that it reads once, and AMX (amx.py).
 
 Only what is not set already is set, but for the one thread that each of several CPU contexts must have;
-MXNETSEG_STARTUP=0 leaves the environment alone, again but for several CPU contexts.
+MXNETSEG_STARTUP=0 leaves the environment alone, again but for several CPU contexts; MXNETSEG_AMX=0 leaves AMX alone.
 """
 
 import os
 import sys
 from pathlib import Path
 from typing import Optional
+
+from . import amx
 
 __all__ = ["cores", "prepare", "prepare_contexts", "synchronisation_problem", "threads_problem"]
 
@@ -27,6 +29,7 @@ def prepare() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # above 8 uses of one tensor MXNet may sum gradients in place, wrongly for operators loaded from libraries
     os.environ.setdefault("MXNET_EXEC_INPLACE_GRAD_SUM_CAP", "100000")
+    amx.prepare()
 
 
 def prepare_contexts() -> None:

@@ -1,8 +1,10 @@
 """mxnetseg doctor"""
 
 import importlib
+import os
 import platform
 import sys
+from pathlib import Path
 
 from .. import __version__, preflight
 from ..versions import package_version
@@ -24,6 +26,7 @@ PACKAGES = (
     "scipy",
 )
 FEATURES = ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENMP", "BLAS_OPEN", "DIST_KVSTORE", "F16C", "SIGNAL_HANDLER")
+STARTUP = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MXNET_EXEC_INPLACE_GRAD_SUM_CAP", "DNNL_MAX_CPU_ISA")
 CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
@@ -98,18 +101,22 @@ def _operators(problems):
 
 
 def _cpu():
-    from .. import startup
+    from .. import amx, startup
 
-    flags, model = set(), platform.processor()
+    rows = [("cpu", f"{_cpu_model()}, {startup.cores()} cores for us")]
+    flags = amx.cpu_flags()
+    if flags:
+        abilities = ", ".join(f"{flag} {'yes' if flag in flags else 'no'}" for flag in CPU_FLAGS)
+        rows.append(("cpu abilities", abilities))
+    rows.append(("AMX for bfloat16", amx.status()))
+    rows += [("start-up", ", ".join(f"{name}={os.environ.get(name, '(not set)')}" for name in STARTUP))]
+    return rows
+
+
+def _cpu_model() -> str:
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            for line in file:
-                key, _, value = line.partition(":")
-                if key.strip() == "flags":
-                    flags.update(value.split())
-                elif key.strip() == "model name":
-                    model = value.strip()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return [("cpu", f"{model}, {startup.cores()} cores")]
-    abilities = ", ".join(f"{flag} {'yes' if flag in flags else 'no'}" for flag in CPU_FLAGS)
-    return [("cpu", f"{model}, {startup.cores()} cores for us"), ("cpu abilities", abilities)]
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor()

@@ -1,6 +1,8 @@
 """Networks made fast for inference on a CPU (docs/deploy.md)."""
 
+from .accuracy import Comparison, agreement, compare
+from .limits import LIMITS
 from .network import DeployedNetwork
 from .optimize import DTYPES, optimize
 
-__all__ = ["DTYPES", "DeployedNetwork", "optimize"]
+__all__ = ["DTYPES", "LIMITS", "Comparison", "DeployedNetwork", "agreement", "compare", "optimize"]

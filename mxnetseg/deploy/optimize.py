@@ -1,16 +1,20 @@
 """From a network to its fastest form on a CPU."""
 
-from typing import Dict
+from typing import Any, Dict, Iterable, Optional
 
 import mxnet as mx
 from mxnet import nd
 from mxnet.gluon import HybridBlock
 
+from ..engine.inference import Preprocess
 from ..errors import MXNetSegError
 from ..nn import inference_graph
 from .bfloat16 import to_bfloat16
+from .calibration import calibration_batches
 from .fold import fold_norms
 from .graph import Graph
+from .int8 import to_int8
+from .limits import problem
 from .network import DeployedNetwork
 
 __all__ = ["DTYPES", "optimize"]
@@ -19,15 +23,51 @@ DTYPES = ("float32", "bfloat16", "int8")
 BACKEND = "MKLDNN"  # MXNet's name for oneDNN
 
 
-def optimize(net: HybridBlock, dtype: str = "float32", calibration=None) -> DeployedNetwork:
+def optimize(net: HybridBlock, dtype: str = "float32", calibration: Optional[Iterable[Any]] = None) -> DeployedNetwork:
+    """Make a network fast for inference on a CPU; the network itself stays as it is.
+
+    Batch norms and re-parameterisable branches are folded into convolutions, and these are fused by oneDNN with the
+    activations and sums that follow them.
+
+    Parameters
+    ----------
+    net : Segmentor, or another HybridBlock that maps (N, 3, H, W) to one output
+        With values, on one or several CPU contexts.
+    dtype : str
+        "float32": equal to the network but for rounding. "bfloat16": convolutions and linear layers with numbers of 8
+        significant bits. "int8": the same with 8-bit integers; their ranges are those on the calibration images.
+    calibration : iterable, for int8 only
+        RGB images (H, W, 3) uint8, which are normalized as the checkpoint's record says (ImageNet's mean and std
+        without one), or preprocessed batches (N, 3, H, W) of floats. Some 30 images like those to come.
+
+    Returns
+    -------
+    DeployedNetwork
+        Called like the network, at any size.
+
+    Raises
+    ------
+    MXNetSegError
+        An unknown dtype, no calibration images, a network without values or on a GPU, or a model that
+        can't be had in this dtype (`mxnetseg.deploy.LIMITS` lists them).
+    """
     if dtype not in DTYPES:
         raise MXNetSegError(f"dtype={dtype!r}: must be one of {', '.join(DTYPES)}")
+    if dtype == "int8" and calibration is None:
+        raise MXNetSegError("int8 needs calibration images: optimize(net, 'int8', calibration=images)")
+    reason = problem(net, dtype)
+    if reason:
+        raise MXNetSegError(reason)
     arrays = _arrays(net)
     contexts = next(iter(net.collect_params().values())).list_ctx()
     graph = _graph(net, arrays)
-    if dtype == "bfloat16":
-        to_bfloat16(graph, arrays)
-    symbol = graph.symbol().get_backend_symbol(BACKEND)
+    if dtype == "int8":
+        batches = calibration_batches(calibration, Preprocess.of_record(getattr(net, "record", {})))
+        symbol, arrays = to_int8(graph.symbol(), arrays, batches)
+    else:
+        if dtype == "bfloat16":
+            to_bfloat16(graph, arrays)
+        symbol = graph.symbol().get_backend_symbol(BACKEND)
     return DeployedNetwork(symbol, arrays, dtype, net, contexts)
 
 

@@ -27,6 +27,12 @@ class Preprocess:
         self.base = base
         self.fit = fit
 
+    @classmethod
+    def of_record(cls, record: dict) -> "Preprocess":
+        """As a checkpoint's record says; what it leaves open has the usual values."""
+        data = record.get("data", {})
+        return cls(**{key: data[key] for key in ("mean", "std", "base", "fit") if key in data})
+
     def __call__(self, images: np.ndarray, context: mx.Context) -> nd.NDArray:
         """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 on `context`."""
         return nd.array(normalize(images, self.mean, self.std), ctx=context)

@@ -46,7 +46,7 @@ class Predictor:
         self.context = net.collect_params().list_ctx()[0]
         record = getattr(net, "record", {})
         data = record.get("data", {})
-        self.preprocess = Preprocess(**{key: data[key] for key in ("mean", "std", "base", "fit") if key in data})
+        self.preprocess = Preprocess.of_record(record)
         self.config = config or EvalConfig(**record.get("recipe", {}).get("eval", {}))
         count = net.spec.get("num_classes", 255)
         self.classes: List[str] = data.get("classes") or [f"class {i}" for i in range(count)]

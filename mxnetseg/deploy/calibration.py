@@ -1,0 +1,35 @@
+"""Images that show which values a network's feature maps take."""
+
+from typing import Any, Iterable, Iterator
+
+import mxnet as mx
+import numpy as np
+from mxnet import nd
+
+from ..engine.inference import Preprocess
+from ..errors import MXNetSegError
+
+__all__ = ["calibration_batches"]
+
+
+def calibration_batches(calibration: Iterable[Any], preprocess: Preprocess) -> Iterator[nd.NDArray]:
+    """Images as the network is fed with them, each (N, 3, H, W) float32 on the CPU.
+
+    An array of uint8 is an RGB image (H, W, 3), which `preprocess` brings there; arrays of floats, NumPy's or MXNet's,
+    are there already.
+    """
+    if isinstance(calibration, (nd.NDArray, np.ndarray)) and calibration.ndim == 4:
+        calibration = [calibration]
+    for one in calibration:
+        if isinstance(one, np.ndarray) and one.dtype == np.uint8 and one.ndim == 3 and one.shape[2] == 3:
+            yield preprocess(one[None], mx.cpu())
+        elif (
+            isinstance(one, (nd.NDArray, np.ndarray)) and one.ndim == 4 and one.shape[1] == 3 and one.dtype != np.uint8
+        ):
+            yield nd.array(one, dtype="float32") if isinstance(one, np.ndarray) else one.as_in_context(mx.cpu())
+        else:
+            what = f"{one.dtype} of shape {one.shape}" if hasattr(one, "shape") else type(one).__name__
+            raise MXNetSegError(
+                "a calibration image is an RGB image (H, W, 3) of uint8 or a preprocessed batch (N, 3, H, W) of floats,"
+                f" not {what}"
+            )

@@ -1,0 +1,88 @@
+"""A graph whose convolutions and linear layers run in int8, with the ranges seen on calibration images."""
+
+import json
+from typing import Dict, Iterable, List, Sequence, Tuple
+
+import mxnet as mx
+from mxnet import autograd, nd
+from mxnet.contrib import quantization
+
+from ..errors import MXNetSegError
+
+__all__ = ["to_int8"]
+
+BACKEND = "MKLDNN_QUANTIZE"
+# products of two feature maps are left out: MXNet's kernel takes signed integers only, but is given others
+QUANTIZED = frozenset({"Pooling", "elemwise_add", "Flatten"})
+FUSED = frozenset({"_sg_mkldnn_conv", "_sg_mkldnn_fully_connected"})
+OPTIONS = dict(calib_mode="naive", quantized_dtype="auto")
+
+
+def to_int8(symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray], batches: Iterable[nd.NDArray]):
+    """The quantized graph and its arrays.
+
+    Weights get one scale per output channel. A feature map gets one for all of it, from its least and greatest value
+    on `batches`, each (N, 3, H, W).
+
+    Raises
+    ------
+    MXNetSegError
+        There are no batches, or one makes values that are not finite.
+    """
+    fused = symbol.get_backend_symbol(BACKEND)
+    weights = {name: arrays[name] for name in fused.list_arguments() if name != "data"}
+    statistics = {name: arrays[name] for name in fused.list_auxiliary_states()}
+    quantized, _, _, table = quantization.quantize_graph(
+        fused,
+        weights,
+        statistics,
+        excluded_sym_names=_kept(fused),
+        quantize_mode="smart",
+        quantize_granularity="channel-wise",
+        **OPTIONS,
+    )
+    table.min_max_dict = _ranges(fused, table.include_layer, {**weights, **statistics}, batches)
+    quantized, weights, statistics = quantization.calib_graph(
+        quantized, weights, statistics, table, logger=None, **OPTIONS
+    )
+    return quantized.get_backend_symbol(BACKEND), {**weights, **statistics}
+
+
+def _kept(symbol: mx.sym.Symbol) -> List[str]:
+    """Names of operators that stay float32."""
+    return [node["name"] for node in json.loads(symbol.tojson())["nodes"] if not _quantizable(node)]
+
+
+def _quantizable(node: dict) -> bool:
+    operator, attrs = node["op"], node.get("attrs", {})
+    if operator in FUSED:
+        # GELU and its like come out wrong, or stop with an error after a sum
+        return not any(inner["op"] == "LeakyReLU" for part in node["subgraphs"] for inner in part["nodes"])
+    if operator == "Concat":
+        return attrs.get("dim", "1") == "1"
+    return operator in QUANTIZED
+
+
+def _ranges(symbol, names: Sequence[str], arrays, batches) -> Dict[str, Tuple[float, float]]:
+    """Least and greatest value of each of the outputs `names` of the graph's operators."""
+    internals = symbol.get_internals()
+    limits = mx.sym.Group([limit(internals[name]) for name in names for limit in (mx.sym.min, mx.sym.max)])
+    inputs = limits.list_inputs()
+    graph = nd.CachedOp(limits, [("static_alloc", True)])
+    found: Dict[str, Tuple[float, float]] = {}
+    for batch in batches:
+        with autograd.pause(train_mode=False):
+            values = graph(*(batch if name == "data" else arrays[name] for name in inputs))
+        values = nd.concat(*values, dim=0).asnumpy().reshape(-1, 2).tolist()
+        for name, (least, greatest) in zip(names, values):
+            if not (abs(least) < float("inf") and abs(greatest) < float("inf")):
+                raise MXNetSegError(
+                    f"int8: {name} is not finite on a calibration image; look at the weights and images"
+                )
+            before = found.get(name, (least, greatest))
+            found[name] = (min(least, before[0]), max(greatest, before[1]))
+    if not found:
+        raise MXNetSegError(
+            "int8 needs calibration images, and there are none: optimize(net, 'int8', calibration=images)"
+        )
+    return found
