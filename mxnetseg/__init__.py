@@ -4,6 +4,7 @@ import mxnetseg
 net = mxnetseg.create_model("fcn", backbone="resnet18", num_classes=19)
 net = mxnetseg.load("weights/....params")
 class_map = mxnetseg.Predictor(net)(image)
+fast = mxnetseg.deploy.optimize(net, "bfloat16")
 """
 
 import importlib
@@ -20,6 +21,7 @@ _PUBLIC = {
     "load": ("mxnetseg.engine.checkpoint", "load_network"),
     "Predictor": ("mxnetseg.engine.predictor", "Predictor"),
     "MXNetSegError": ("mxnetseg.errors", "MXNetSegError"),
+    "deploy": ("mxnetseg.deploy", None),  # the module itself
 }
 
 __all__ = ["__version__", *_PUBLIC]
@@ -34,7 +36,8 @@ def __getattr__(name):
     problem = preflight.python_problem() or preflight.numpy_problem()
     if problem:
         raise ImportError(problem)
-    return getattr(importlib.import_module(module), attribute)
+    found = importlib.import_module(module)
+    return found if attribute is None else getattr(found, attribute)
 
 
 def __dir__():

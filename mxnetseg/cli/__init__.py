@@ -8,7 +8,7 @@ from .. import preflight
 
 __all__ = ["main", "run_script"]
 
-COMMANDS = ("train", "eval", "predict", "config", "convert", "flops", "models", "data", "ops", "doctor")
+COMMANDS = ("train", "eval", "predict", "speed", "config", "convert", "flops", "models", "data", "ops", "doctor")
 
 
 def main(argv=None, program=None) -> int:

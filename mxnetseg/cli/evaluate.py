@@ -7,12 +7,14 @@ from pathlib import Path
 from ..errors import MXNetSegError
 from .options import (
     add_context,
+    add_dtype,
     add_inference,
     add_network,
     add_quiet,
     find_checkpoint,
     inference_overrides,
     open_network,
+    optimized,
     show_log,
     write_json,
 )
@@ -38,6 +40,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--split", metavar="NAME", help="another split than --mode says")
     add_context(parser)
     add_inference(parser)
+    add_dtype(parser)
     add_network(parser)
     parser.add_argument("--json", metavar="FILE", help="write the scores to this file, too")
     parser.add_argument(
@@ -75,12 +78,14 @@ def run(args) -> int:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
     net, record = open_network(args, contexts, num_classes_of(recipe.data))
     _check_classes(net, record, dataset, path)
+    net = optimized(net, args, recipe.data)
     preprocess = Preprocess(recipe.data.mean, recipe.data.std, recipe.data.base, recipe.data.fit)
     if args.mode == "val":
         scores = evaluate(net, dataset, preprocess, recipe.eval, contexts, args.workers, not args.quiet)
         print(scores.table())
         if args.json:
             about = {"checkpoint": str(path), "data": dataset.spec.name, "split": split, "images": len(dataset)}
+            about["dtype"] = args.dtype or "plain"
             about["eval"] = recipe.eval.model_dump(mode="json")
             write_json(Path(args.json), dict(about, **scores.to_dict()))
         return 0

@@ -12,17 +12,21 @@ from ..names import near
 
 __all__ = [
     "MULTI_SCALES",
+    "DTYPES",
     "add_context",
+    "add_dtype",
     "add_inference",
     "add_network",
     "add_quiet",
     "find_checkpoint",
     "inference_overrides",
     "open_network",
+    "optimized",
     "show_log",
     "write_json",
 ]
 
+DTYPES = ("float32", "bfloat16", "int8")  # deploy.DTYPES, which to import takes seconds
 MULTI_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 
 
@@ -33,6 +37,33 @@ def add_context(parser) -> None:
         metavar="C",
         help="GPU numbers (0 1 2 3), cpu, or cpu:0 cpu:1; the GPUs there are, else the CPU, when left out",
     )
+
+
+def add_dtype(parser) -> None:
+    group = parser.add_argument_group("deployment", "CPUs only; docs/deploy.md")
+    group.add_argument(
+        "--dtype",
+        type=str.lower,
+        choices=DTYPES,
+        help="run the network optimized, in this type; as it was trained when left out",
+    )
+    group.add_argument(
+        "--calibration-images",
+        type=int,
+        default=32,
+        metavar="N",
+        help="images of the data set's train split that show int8 its ranges (32)",
+    )
+
+
+def optimized(net, args, data):
+    """The network as --dtype says; `data` (a recipe's) is where int8 finds its images."""
+    if args.dtype is None:
+        return net
+    from .. import deploy
+
+    images = deploy.calibration_images(data, args.calibration_images) if args.dtype == "int8" else None
+    return deploy.optimize(net, args.dtype, images)
 
 
 def add_quiet(parser) -> None:

@@ -6,10 +6,12 @@ from typing import Dict, List
 from ..errors import MXNetSegError
 from .options import (
     add_context,
+    add_dtype,
     add_inference,
     add_quiet,
     find_checkpoint,
     inference_overrides,
+    optimized,
     show_log,
 )
 
@@ -36,6 +38,12 @@ def add_arguments(parser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="write over files that are there already")
     add_context(parser)
     add_inference(parser)
+    add_dtype(parser)
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        help="folder of the data set it was trained on, for int8; datasets/<name> when left out",
+    )
     add_quiet(parser)
 
 
@@ -56,6 +64,7 @@ def run(args) -> int:
     targets = {name: {kind: Path(args.out) / f"{name}_{kind}.png" for kind in args.save} for name in images}
     check_free([path for kinds in targets.values() for path in kinds.values()], args.overwrite)
     predictor = Predictor(find_checkpoint(args.checkpoint), parse_contexts(args.ctx)[0])
+    predictor.net = optimized(predictor.net, args, _data(predictor.net.record, args))
     recorded = predictor.config.model_dump(mode="json")
     recipe = override_recipe(Recipe(eval=EvalConfig(**recorded)), inference_overrides(args))
     predictor.config = recipe.eval
@@ -66,6 +75,15 @@ def run(args) -> int:
             save_png(path, _picture(kind, image, prediction, predictor))
     print(f"{len(images)} predictions in {args.out}: {', '.join(f'*_{kind}.png' for kind in args.save)}")
     return 0
+
+
+def _data(record, args):
+    """The data set a checkpoint was trained on, at --root."""
+    from ..config import Recipe
+
+    data = Recipe.model_validate(record.get("recipe", {})).data
+    there = data.root and Path(data.root).is_dir()  # else that was another machine's folder
+    return data.model_copy(update={"root": args.root or (data.root if there else "")})
 
 
 def _picture(kind: str, image, prediction, predictor):

@@ -1,15 +1,18 @@
 """Images that show which values a network's feature maps take."""
 
-from typing import Any, Iterable, Iterator
+from typing import Any, Iterable, Iterator, List
 
 import mxnet as mx
 import numpy as np
 from mxnet import nd
 
+from ..config.schema import DataConfig
+from ..data import open_dataset
+from ..data.files import read_image
 from ..engine.inference import Preprocess
 from ..errors import MXNetSegError
 
-__all__ = ["calibration_batches"]
+__all__ = ["calibration_batches", "calibration_images"]
 
 
 def calibration_batches(calibration: Iterable[Any], preprocess: Preprocess) -> Iterator[nd.NDArray]:
@@ -33,3 +36,18 @@ def calibration_batches(calibration: Iterable[Any], preprocess: Preprocess) -> I
                 "a calibration image is an RGB image (H, W, 3) of uint8 or a preprocessed batch (N, 3, H, W) of floats,"
                 f" not {what}"
             )
+
+
+def calibration_images(data: DataConfig, count: int) -> List[np.ndarray]:
+    """`count` images (H, W, 3) uint8 of a data set's train split, evenly spread over it; all where there are fewer.
+
+    Raises
+    ------
+    MXNetSegError
+        `count` is not positive, or the data set is not there.
+    """
+    if count < 1:
+        raise MXNetSegError(f"{count} calibration images: at least one is needed, some 30 are usual")
+    paths = open_dataset(data, data.train_split, labelled=False).image_paths
+    chosen = sorted({round(i * (len(paths) - 1) / max(1, count - 1)) for i in range(count)})
+    return [read_image(paths[i]) for i in chosen]

@@ -89,7 +89,11 @@ def _arrays(net) -> Dict[str, nd.NDArray]:
             raise MXNetSegError(
                 f"parameter {name} has no values yet; initialize the network or load its weights"
             ) from err
-        if any(context.device_type != "cpu" for context in contexts):
-            raise MXNetSegError("deploy.optimize is for CPUs: net.collect_params().reset_ctx(mxnet.cpu()) first")
+        elsewhere = [context for context in contexts if context.device_type != "cpu"]
+        if elsewhere:
+            raise MXNetSegError(
+                f"networks are optimized for CPUs, this one is on {elsewhere[0]}: say --ctx cpu, or "
+                "net.collect_params().reset_ctx(mxnet.cpu())"
+            )
         arrays[name] = parameter.data(contexts[0]).astype("float32", copy=False)
     return arrays

@@ -22,13 +22,15 @@ class Predictor:
 
     Parameters
     ----------
-    net : Segmentor, str or Path
-        An initialized network, or a checkpoint with a record.
+    net : Segmentor, DeployedNetwork, str or Path
+        An initialized network, one that `mxnetseg.deploy.optimize` gave, or a checkpoint with a record.
     ctx : mxnet.Context, optional
         Where to load a checkpoint: the first GPU, else the CPU, when left out. A network stays where it is.
     config : EvalConfig, optional
         Sliding window, scales, mirror image; what the checkpoint's recipe says when left out, else whole
         images at one scale.
+    dtype, calibration
+        Given, the network is optimized: what `mxnetseg.deploy.optimize` takes.
 
     Attributes
     ----------
@@ -38,12 +40,23 @@ class Predictor:
         RGB per class.
     """
 
-    def __init__(self, net, ctx: Optional[mx.Context] = None, config: Optional[EvalConfig] = None):
+    def __init__(
+        self,
+        net,
+        ctx: Optional[mx.Context] = None,
+        config: Optional[EvalConfig] = None,
+        dtype: Optional[str] = None,
+        calibration=None,
+    ):
         if isinstance(net, (str, Path)):
             net = load_network(net, ctx or parse_contexts(None)[0])
             net.hybridize(static_alloc=True)
+        if dtype is not None:
+            from ..deploy import optimize
+
+            net = optimize(net, dtype, calibration)
         self.net = net
-        self.context = net.collect_params().list_ctx()[0]
+        self.context = net.contexts[0] if hasattr(net, "contexts") else net.collect_params().list_ctx()[0]
         record = getattr(net, "record", {})
         data = record.get("data", {})
         self.preprocess = Preprocess.of_record(record)

@@ -1,0 +1,181 @@
+"""mxnetseg speed"""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Callable, Dict, List
+
+from ..errors import MXNetSegError
+from .options import DTYPES, add_network, add_quiet, find_checkpoint, show_log, write_json
+
+HELP = "Measure how fast a network infers on this machine's CPU."
+PLAIN = "plain"
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("--checkpoint", metavar="FILE", help="a .params file; bare names: below weights/")
+    parser.add_argument("--config", metavar="FILE", help="the model of this recipe, with random weights")
+    parser.add_argument("--num-classes", type=int, metavar="N", help="the model's usual number when left out")
+    add_network(parser)
+    parser.add_argument(
+        "--size", nargs="+", default=["512"], metavar="S", help="image sizes, each a side or HEIGHTxWIDTH (512)"
+    )
+    parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="images per call (1)")
+    parser.add_argument(
+        "--dtype",
+        nargs="+",
+        type=str.lower,
+        choices=(PLAIN, *DTYPES),
+        default=[PLAIN, "float32"],
+        metavar="T",
+        help="plain: as it was trained; float32, bfloat16, int8: optimized (docs/deploy.md) (plain float32)",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="threads per operator; all cores when left out")
+    parser.add_argument("--runs", type=int, default=20, metavar="N", help="calls that are timed, of each kind (20)")
+    parser.add_argument("--warmup", type=int, default=3, metavar="N", help="calls before that (3)")
+    parser.add_argument("--json", metavar="FILE", help="write the table and every time to this file, too")
+    parser.add_argument("--overwrite", action="store_true", help="write over a file that is there already")
+    add_quiet(parser)
+
+
+def run(args) -> int:
+    sizes = [_size(text) for text in args.size]
+    for option, value, least in (
+        ("runs", args.runs, 1),
+        ("warmup", args.warmup, 0),
+        ("batch-size", args.batch_size, 1),
+    ):
+        if value < least:
+            raise MXNetSegError(f"--{option} {value}: must be {least} or more")
+    _set_threads(args.threads)
+    import mxnet as mx
+    import numpy as np
+    from tabulate import tabulate
+    from tqdm import tqdm
+
+    from ..engine.predictions import check_free
+
+    show_log(args.quiet)
+    if args.json:
+        check_free([Path(args.json)], args.overwrite)
+    net = _network(args)
+    kinds = list(dict.fromkeys(args.dtype))
+    networks = {kind: _optimized(net, kind, sizes) for kind in kinds}
+    rows = []
+    total = len(sizes) * (args.runs + args.warmup) * len(kinds)
+    with tqdm(total=total, unit="call", disable=args.quiet, leave=False) as bar:
+        for height, width in sizes:
+            x = mx.nd.array(np.random.RandomState(0).standard_normal((args.batch_size, 3, height, width)))
+            x.wait_to_read()
+            calls = {kind: (lambda f=f, x=x: f(x).wait_to_read()) for kind, f in networks.items()}
+            times = measure(calls, args.runs, args.warmup, bar.update)
+            for kind in kinds:
+                rows.append(_row(kind, height, width, args.batch_size, times[kind]))
+    threads = os.environ.get("OMP_NUM_THREADS", "all")
+    spec = net.spec
+    print(
+        f"{spec['name']} on {spec['backbone']}, {spec['num_classes']} classes, batch {args.batch_size}, "
+        f"threads {threads}"
+    )
+    shown = [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+    print(tabulate(shown, headers="keys", floatfmt=".1f"))
+    if args.json:
+        from ..versions import package_version
+
+        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
+        about = {
+            "model": spec,
+            "checkpoint": args.checkpoint,
+            "batch_size": args.batch_size,
+            "threads": threads,
+            "mxnet": package_version("mxnet"),
+        }
+        write_json(Path(args.json), {**about, "rows": rows})
+    return 0
+
+
+def measure(
+    calls: Dict[str, Callable], runs: int, warmup: int, tick: Callable[[], object] = lambda: None
+) -> Dict[str, List[float]]:
+    """Seconds of each of `runs` calls by name. The kinds take turns, so what else the machine does meets all alike."""
+    times: Dict[str, List[float]] = {name: [] for name in calls}
+    for turn in range(warmup + runs):
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            call()
+            if turn >= warmup:
+                times[name].append(time.perf_counter() - begin)
+            tick()
+    return times
+
+
+def _row(kind: str, height: int, width: int, batch: int, seconds: List[float]) -> dict:
+    import numpy as np
+
+    low, median, high = 1000 * np.percentile(seconds, (25, 50, 75))
+    return {
+        "dtype": kind,
+        "size": f"{height}x{width}",
+        "median, ms": round(float(median), 3),
+        "quarter below": round(float(low), 3),
+        "quarter above": round(float(high), 3),
+        "images/s": round(1000 * batch / float(median), 3),
+        "seconds": seconds,
+    }
+
+
+def _network(args):
+    """With the checkpoint's weights, or random ones: they do not change the speed."""
+    import mxnet as mx
+
+    from ..engine import checkpoint
+    from ..registry import create_model
+
+    if args.checkpoint:
+        if args.model or args.config:
+            raise MXNetSegError("--checkpoint says what the model is; leave --model and --config out")
+        net = checkpoint.load_network(find_checkpoint(args.checkpoint), mx.cpu())
+    elif args.model or args.config:
+        net = create_model(
+            args.model,
+            args.backbone,
+            args.num_classes,
+            output_stride=args.output_stride,
+            norm=args.norm,
+            config=args.config,
+        )
+        net.initialize(mx.init.Xavier(), ctx=mx.cpu())
+    else:
+        raise MXNetSegError("name what to measure: --model NAME, --config FILE or --checkpoint FILE")
+    net.hybridize(static_alloc=True)
+    return net
+
+
+def _optimized(net, kind: str, sizes):
+    """int8 is calibrated on noise: speed does not depend on the ranges."""
+    import numpy as np
+
+    from .. import deploy
+
+    if kind == PLAIN:
+        return net
+    noise = np.random.RandomState(1).standard_normal((1, 3, *sizes[0])).astype("float32")
+    return deploy.optimize(net, kind, [noise] if kind == "int8" else None)
+
+
+def _size(text: str):
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdigit() and int(side) for side in sides):
+        raise MXNetSegError(f"--size {text}: give a side or HEIGHTxWIDTH in pixels, e.g. 512 or 1024x2048")
+    return int(sides[0]), int(sides[-1])
+
+
+def _set_threads(count) -> None:
+    if count is None:
+        return
+    if count < 1:
+        raise MXNetSegError(f"--threads {count}: must be 1 or more")
+    if "mxnet" in sys.modules and os.environ.get("OMP_NUM_THREADS") != str(count):
+        raise MXNetSegError(f"--threads {count}: MXNet is loaded already; set OMP_NUM_THREADS={count} before")
+    os.environ["OMP_NUM_THREADS"] = str(count)

@@ -1,0 +1,134 @@
+"""bfloat16 and int8: near float32 on every model that is not listed, at sizes that change; clear errors else."""
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from mxnetseg import MXNetSegError, Predictor, create_model, list_backbones, list_models
+from mxnetseg.config import DataConfig
+from mxnetseg.data import open_dataset
+from mxnetseg.deploy import LIMITS, agreement, calibration_images, compare, limits, optimize
+from mxnetseg.deploy.graph import Graph
+from mxnetseg.engine.inference import Preprocess
+
+from .networks import SIZES, build, images, relative_error
+
+FEW = [("bisenet", {}), ("setr_mla", dict(backbone="dgmn2_tiny"))]
+# Least agreement of class maps with random weights, whose logits lie closer than a trained network's.
+LEAST = {"bfloat16": 0.97, "int8": 0.85}
+
+
+def check(name, dtype, **options):
+    net = build(name, **options)
+    batches = [images(*size, seed=seed) for seed, size in enumerate(SIZES)]
+    fast = optimize(net, dtype, batches if dtype == "int8" else None)
+    for size in [*SIZES, SIZES[0]]:
+        x = images(*size)
+        error = relative_error(fast(x), net(x))
+        assert 1e-7 < error < (0.04 if dtype == "bfloat16" else 0.3), (size, error)  # not float32, and not far from it
+    assert agreement(net, fast, batches) >= LEAST[dtype]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+@pytest.mark.parametrize("name, options", FEW)
+def test_near_float32(name, options, dtype):
+    check(name, dtype, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+@pytest.mark.parametrize("name", list_models())
+def test_every_model(name, dtype):
+    if name in LIMITS[dtype]:
+        with pytest.raises(MXNetSegError, match=f"{name} can't be had in {dtype}: "):
+            check(name, dtype)
+    else:
+        check(name, dtype)
+
+
+def test_what_can_not_be_had_is_listed_with_the_reason(monkeypatch):
+    for dtype, models in LIMITS.items():
+        assert set(models) <= {*list_models(), *list_backbones()}, dtype
+    monkeypatch.setitem(limits.LIMITS, "bfloat16", {"fcn": "a reason"})
+    with pytest.raises(MXNetSegError, match="fcn can't be had in bfloat16: a reason"):
+        optimize(build("fcn"), "bfloat16")
+
+
+def test_convolutions_run_in_the_type_that_was_asked_for():
+    net = build("fcn")
+    narrow = optimize(net, "bfloat16")
+    weights = {name: array.dtype for name, array in narrow.arrays.items()}
+    assert weights and all(name.endswith("_bfloat16") and "bfloat16" in str(d) for name, d in weights.items())
+    integer = optimize(net, "int8", [images(64, 64)])
+    kernels = [node.attrs for node in Graph(integer.symbol).operators() if node.op == "_sg_mkldnn_conv"]
+    assert kernels and all(attrs["quantized"] == "true" for attrs in kernels)
+
+
+def test_int8_follows_the_calibration_images():
+    net = build("fcn")
+    x = images(64, 64)
+    good = optimize(net, "int8", [images(64, 64, seed=2)])
+    narrow = optimize(net, "int8", [0.01 * images(64, 64, seed=2)])  # ranges that real images leave
+    assert 3 * relative_error(good(x), net(x)) < relative_error(narrow(x), net(x))
+
+
+def test_calibration_takes_images_and_batches():
+    net = build("fcn")
+    image = np.random.RandomState(0).randint(0, 256, (64, 64, 3)).astype(np.uint8)
+    batch = Preprocess()(image[None], images(1, 1).context)
+    outs = [
+        optimize(net, "int8", calibration)(batch).asnumpy()
+        for calibration in ([image], [batch], [batch.asnumpy()], batch, iter([image]))
+    ]
+    for out in outs[1:]:
+        np.testing.assert_array_equal(out, outs[0])
+
+
+@pytest.mark.parametrize(
+    "calibration, message",
+    [
+        (None, r"int8 needs calibration images: optimize\(net, 'int8', calibration=images\)"),
+        ([], "int8 needs calibration images, and there are none"),
+        ([np.zeros((64, 64), np.uint8)], r"a calibration image is .* not uint8 of shape \(64, 64\)"),
+        (["street.png"], "a calibration image is .* not str"),
+        ([np.full((1, 3, 32, 32), np.nan, np.float32)], "is not finite on a calibration image"),
+    ],
+)
+def test_calibration_mistakes(calibration, message):
+    with pytest.raises(MXNetSegError, match=message):
+        optimize(build("fcn"), "int8", calibration)
+
+
+def test_scores_and_agreement_side_by_side(streets):
+    val = open_dataset(DataConfig(name="streets", root=str(streets)), "val")
+    net = create_model("bisenet", "mobilenet_v2_0_25", val.num_classes, width=16, spatial_width=8)
+    net.initialize(mx.init.Xavier(magnitude=4))
+    fast = optimize(net, "bfloat16")
+    found = compare(net, fast, val, Preprocess(), progress=False)
+    same = compare(net, net, val, Preprocess(), progress=False)
+    assert same.agreement == 1 and same.lost == 0
+    assert 0.9 < found.agreement < 1 and found.plain.miou == same.plain.miou
+    assert found.lost == 100 * (found.plain.miou - found.optimized.miou)
+    unlabelled = open_dataset(DataConfig(name="streets", root=str(streets)), "val", labelled=False)
+    with pytest.raises(MXNetSegError, match="'val' has no labels to score against"):
+        compare(net, fast, unlabelled, Preprocess(), progress=False)
+
+
+def test_calibration_images_are_spread_over_the_train_split(streets):
+    data = DataConfig(name="streets", root=str(streets))
+    few = calibration_images(data, 3)
+    assert [one.shape for one in few] == [(64, 96, 3)] * 3 and not np.array_equal(few[0], few[2])
+    assert len(calibration_images(data, 1)) == 1
+    assert len(calibration_images(data, 99)) == 10
+    with pytest.raises(MXNetSegError, match="0 calibration images: at least one"):
+        calibration_images(data, 0)
+
+
+def test_the_predictor_takes_a_dtype_or_an_optimized_network():
+    net = build("bisenet")
+    image = np.random.RandomState(0).randint(0, 256, (50, 70, 3)).astype(np.uint8)
+    expected = Predictor(net)(image)
+    for predictor in (Predictor(net, dtype="float32"), Predictor(optimize(net))):
+        assert (predictor(image) == expected).mean() > 0.999
+    assert (Predictor(net, dtype="bfloat16")(image) == expected).mean() > 0.9
+    assert Predictor(net, dtype="int8", calibration=[image])(image).shape == (50, 70)
