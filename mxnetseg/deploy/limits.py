@@ -2,7 +2,7 @@
 
 from typing import Dict, Optional
 
-__all__ = ["LIMITS", "problem"]
+__all__ = ["LIMITS", "describe", "problem"]
 
 # dtype -> model or backbone -> reason
 LIMITS: Dict[str, Dict[str, str]] = {"float32": {}, "bfloat16": {}, "int8": {}}
@@ -15,3 +15,13 @@ def problem(net, dtype: str) -> Optional[str]:
         if name in LIMITS[dtype]:
             return f"{name} can't be had in {dtype}: {LIMITS[dtype][name]}"
     return None
+
+
+def describe() -> str:
+    """The list as docs/deploy.md has it, in Markdown."""
+    lines = []
+    for dtype, names in LIMITS.items():
+        lines += [f"- `{dtype}`: not for `{name}`: {reason}" for name, reason in names.items()]
+        if not names:
+            lines.append(f"- `{dtype}`: every model of `mxnetseg models`")
+    return "\n".join(lines)

@@ -1,5 +1,7 @@
 """bfloat16 and int8: near float32 on every model that is not listed, at sizes that change; clear errors else."""
 
+from pathlib import Path
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -11,11 +13,12 @@ from mxnetseg.deploy import LIMITS, agreement, calibration_images, compare, limi
 from mxnetseg.deploy.graph import Graph
 from mxnetseg.engine.inference import Preprocess
 
-from .networks import SIZES, build, images, relative_error
+from .networks import SIZES, build, images, noise_share
 
-FEW = [("bisenet", {}), ("setr_mla", dict(backbone="dgmn2_tiny"))]
-# Least agreement of class maps with random weights, whose logits lie closer than a trained network's.
-LEAST = {"bfloat16": 0.97, "int8": 0.85}
+ROOT = Path(__file__).resolve().parents[2]
+FEW = [("bisenet", {}), ("setr_naive", dict(backbone="dgmn2_tiny"))]
+# Largest share of noise with random weights, which forgive much less than trained ones; nonsense has 1.4.
+MOST = {"bfloat16": 0.3, "int8": 0.9}
 
 
 def check(name, dtype, **options):
@@ -24,13 +27,12 @@ def check(name, dtype, **options):
     fast = optimize(net, dtype, batches if dtype == "int8" else None)
     for size in [*SIZES, SIZES[0]]:
         x = images(*size)
-        error = relative_error(fast(x), net(x))
-        assert 1e-7 < error < (0.04 if dtype == "bfloat16" else 0.3), (size, error)  # not float32, and not far from it
-    assert agreement(net, fast, batches) >= LEAST[dtype]
+        noise = noise_share(fast(x), net(x))
+        assert 1e-4 < noise < MOST[dtype], (size, noise)  # not float32, and not far from it
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
 @pytest.mark.parametrize("name, options", FEW)
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
 def test_near_float32(name, options, dtype):
     check(name, dtype, **options)
 
@@ -49,7 +51,9 @@ def test_every_model(name, dtype):
 def test_what_can_not_be_had_is_listed_with_the_reason(monkeypatch):
     for dtype, models in LIMITS.items():
         assert set(models) <= {*list_models(), *list_backbones()}, dtype
+    assert limits.describe() in (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
     monkeypatch.setitem(limits.LIMITS, "bfloat16", {"fcn": "a reason"})
+    assert "- `bfloat16`: not for `fcn`: a reason" in limits.describe()
     with pytest.raises(MXNetSegError, match="fcn can't be had in bfloat16: a reason"):
         optimize(build("fcn"), "bfloat16")
 
@@ -69,7 +73,7 @@ def test_int8_follows_the_calibration_images():
     x = images(64, 64)
     good = optimize(net, "int8", [images(64, 64, seed=2)])
     narrow = optimize(net, "int8", [0.01 * images(64, 64, seed=2)])  # ranges that real images leave
-    assert 3 * relative_error(good(x), net(x)) < relative_error(narrow(x), net(x))
+    assert 2 * noise_share(good(x), net(x)) < noise_share(narrow(x), net(x))
 
 
 def test_calibration_takes_images_and_batches():
@@ -97,6 +101,17 @@ def test_calibration_takes_images_and_batches():
 def test_calibration_mistakes(calibration, message):
     with pytest.raises(MXNetSegError, match=message):
         optimize(build("fcn"), "int8", calibration)
+
+
+def test_agreement_is_the_share_of_pixels():
+    net = build("fcn")
+    x = images(64, 64)
+    assert agreement(net, net, [x, x]) == 1
+    upside_down = net(x).argmin(axis=1).asnumpy() == net(x).argmax(axis=1).asnumpy()
+    assert agreement(net, lambda x: -net(x), iter([x])) == upside_down.mean() < 0.1
+    assert 0.9 < agreement(net, optimize(net, "bfloat16"), [x]) <= 1
+    with pytest.raises(MXNetSegError, match="at least one batch"):
+        agreement(net, net, [])
 
 
 def test_scores_and_agreement_side_by_side(streets):
