@@ -23,7 +23,8 @@ def prepare() -> None:
     """Ask for the tile registers and let oneDNN use them, where processor and kernel have them.
 
     Without the permission oneDNN's first AMX instruction would end the process, so `DNNL_MAX_CPU_ISA` is set only
-    with it, and only if it is not set already. Child processes inherit neither less nor more: each asks for itself.
+    with it, and only if it is not set already. Another program that this process starts inherits the variable but not
+    the permission: importing mxnetseg asks again; a program that uses MXNet without it should not get the variable.
     """
     global _permitted
     if _reason_not() is not None:
