@@ -106,13 +106,13 @@ class Segmentor(HybridBlock):
 
     def coarse_logits(self, x):
         """As calling the network, but for the last resize: for those who resize logits themselves, as they use them."""
-        _check_input(x)
+        check_input(x)
         graph = self._graphs.train_coarse if autograd.is_recording() else self._graphs.coarse
         return graph(x)
 
     def class_map(self, x) -> NDArray:
         """(N, H, W) uint8: the class of the greatest logit of every pixel, without logits at full resolution."""
-        _check_input(x)
+        check_input(x)
         return upsample_argmax(
             nd, self._graphs.coarse(x), height=x.shape[2], width=x.shape[3], align_corners=self.align_corners
         )
