@@ -8,6 +8,7 @@ from mxnet import autograd, nd
 
 from ..errors import MXNetSegError
 from ..models.segmentor import check_input
+from ..ops import upsample_argmax
 
 __all__ = ["DeployedNetwork"]
 
@@ -22,7 +23,7 @@ class DeployedNetwork:
     ----------
     dtype : str
     symbol : mxnet.symbol.Symbol
-        The graph; its input is `data`.
+        The graph; its input is `data`, its output the logits before the last resize, where the network has one.
     arrays : dict of str -> NDArray
         Its weights, on the CPU.
     spec, record, align_corners
@@ -48,6 +49,20 @@ class DeployedNetwork:
         self._turn = threading.Lock()
 
     def __call__(self, x: nd.NDArray) -> nd.NDArray:
+        logits = self.coarse_logits(x)
+        if logits.shape[2:] == x.shape[2:]:
+            return logits
+        height, width = x.shape[2:]
+        return nd.contrib.BilinearResize2D(logits, height=height, width=width, align_corners=self.align_corners)
+
+    def class_map(self, x: nd.NDArray) -> nd.NDArray:
+        """(N, H, W) uint8: the class of the greatest logit of every pixel, without logits at full resolution."""
+        logits = self.coarse_logits(x)
+        height, width = x.shape[2:]
+        return upsample_argmax(nd, logits, height=height, width=width, align_corners=self.align_corners)
+
+    def coarse_logits(self, x: nd.NDArray) -> nd.NDArray:
+        """Logits (N, num_classes, h, w) before the last resize, which `align_corners` says how to do."""
         check_input(x)
         if x.context not in self._weights:
             there = ", ".join(map(str, self.contexts))

@@ -73,7 +73,8 @@ def optimize(net: HybridBlock, dtype: str = "float32", calibration: Optional[Ite
 
 def _graph(net, arrays) -> Graph:
     with inference_graph() as constants:
-        graph = Graph(net(mx.sym.var("data")))
+        # a Segmentor's last resize is left to those who use the logits
+        graph = Graph(getattr(net, "coarse_logits", net)(mx.sym.var("data")))
     arrays.update(constants)
     fold_norms(graph, arrays)
     return graph

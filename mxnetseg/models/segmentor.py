@@ -106,6 +106,8 @@ class Segmentor(HybridBlock):
 
     def coarse_logits(self, x):
         """As calling the network, but for the last resize: for those who resize logits themselves, as they use them."""
+        if not isinstance(x, NDArray):
+            return self._graphs.coarse(x)
         check_input(x)
         graph = self._graphs.train_coarse if autograd.is_recording() else self._graphs.coarse
         return graph(x)

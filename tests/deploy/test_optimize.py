@@ -38,6 +38,16 @@ def test_float32_equals_the_plain_network_at_sizes_that_change(name, options):
         assert relative_error(fast(x), net(x)) < TOLERANCE, size
 
 
+def test_class_maps_and_coarse_logits():
+    net = build("bisenet")
+    fast = optimize(net)
+    for size in SIZES:
+        x = images(*size, n=2)
+        np.testing.assert_array_equal(fast.class_map(x).asnumpy(), net.class_map(x).asnumpy())
+        assert fast.coarse_logits(x).shape == net.coarse_logits(x).shape != net(x).shape
+        assert relative_error(fast.coarse_logits(x), net.coarse_logits(x)) < TOLERANCE
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list_models())
 def test_float32_on_every_model(name):
