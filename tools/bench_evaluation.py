@@ -2,10 +2,11 @@
 
     OMP_NUM_THREADS=2 python tools/bench_evaluation.py [--rounds 3]
 
-The network is one of ours with random weights, compiled. For GluonCV an adapter gives it what MultiEvalModel asks of a
-SegBaseModel: base_size, crop_size, evaluate(). Both slide the same windows over the same scales, with mirror images, of
-one random image, one window per forward pass (MXNetSeg also whole images, as most recipes evaluate). The last contender
-does no more than the forward passes over the same windows: what others take beyond it is what evaluation itself costs.
+The network is one of ours with random weights, compiled. For GluonCV an adapter gives it what MultiEvalModel asks of
+a SegBaseModel: base_size, crop_size, evaluate(). Both slide the same windows over the same scales, with mirror
+images, of one random image, one window per forward pass (MXNetSeg also whole images, as most recipes evaluate, and
+both with the network optimized by `mxnetseg.deploy`). The last contender does no more than the forward passes over
+the same windows: what others take beyond it is what evaluation itself costs.
 
 Every contender runs in a process of its own; they take turns, and wait for one another. Wall and processor time are
 medians of the rounds, after a pass at the first scale that is not timed. Memory is the largest resident set of the
@@ -31,6 +32,8 @@ CONTENDERS = {
     "ours": "MXNetSeg",
     "gluoncv": "GluonCV",
     "whole": "MXNetSeg, whole images",
+    "deployed": "MXNetSeg, `--dtype float32`",
+    "deployed_whole": "MXNetSeg, `--dtype float32`, whole images",
     "network": "the forward passes alone",
 }
 
@@ -42,7 +45,7 @@ def peak() -> int:
 
 def contender(name: str, args):
     """A function that evaluates once and waits for the result."""
-    import mxnetseg  # noqa: F401, I001  (sets what MXNet reads when it is imported)
+    import mxnetseg  # noqa: I001  (sets what MXNet reads when it is imported)
     import mxnet as mx
     import numpy as np
 
@@ -61,7 +64,9 @@ def contender(name: str, args):
     preprocess = Preprocess(base=args.base)
     if name == "gluoncv":
         return gluoncv_evaluator(net, preprocess(image[None], mx.cpu())[0], args)
-    crop = None if name == "whole" else args.crop
+    if name.startswith("deployed"):
+        net = mxnetseg.deploy.optimize(net)
+    crop = None if name.endswith("whole") else args.crop
     stride = crop and int(crop * 2 / 3)  # GluonCV rounds down
 
     def evaluate(network, scales):
