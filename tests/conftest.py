@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import gc
+import logging
 import os
 
 os.environ["WANDB_MODE"] = "offline"
@@ -66,6 +67,13 @@ def own_folder(tmp_path):
 def in_a_folder_of_its_own(tmp_path, monkeypatch):
     """Whatever a test writes to runs/ or weights/ lands in its temporary folder."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def caplog(caplog, monkeypatch):
+    """The toolkit's log as well: the command line, which other tests call, keeps it from the root logger."""
+    monkeypatch.setattr(logging.getLogger("mxnetseg"), "propagate", True)
+    return caplog
 
 
 def pytest_runtest_teardown(item, nextitem):

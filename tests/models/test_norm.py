@@ -116,7 +116,6 @@ def test_syncbn_says_what_it_needs_instead_of_waiting_for_ever(monkeypatch):
 
 def test_syncbn_on_one_context_is_plain_and_says_so_once(caplog, monkeypatch):
     monkeypatch.setattr(norm_module, "_said", type(norm_module._said)())
-    monkeypatch.setattr(logging.getLogger("mxnetseg"), "propagate", True)  # the command line turns it off
     layer = sync_layer(mx.cpu())
     with caplog.at_level(logging.INFO):
         layer(mx.nd.ones((1, 4, 2, 2)))

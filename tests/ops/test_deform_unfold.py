@@ -5,7 +5,6 @@ tests/goldens/families/deform_unfold.npz: values of DGMN2's own CUDA functions c
 
 import hashlib
 import importlib.util
-import logging
 import subprocess
 import threading
 from pathlib import Path
@@ -474,7 +473,6 @@ def test_cuda_without_nvcc(monkeypatch):
 
 
 def test_gpus_without_cuda_kernels_get_the_composition(operators, monkeypatch, caplog):
-    monkeypatch.setattr(logging.getLogger("mxnetseg"), "propagate", True)
     monkeypatch.setattr(mx.context, "num_gpus", lambda: 1)
     monkeypatch.setattr(library, "_warned_of_gpu", False)
     if library.status().cuda:
