@@ -1,6 +1,6 @@
 """Draw docs/images/camvid.png: prediction and truth of one CamVid validation image, without the photograph.
 
-    python tools/readme_picture.py --checkpoint FILE --root DIR --image 0016E5_08031
+    python tools/readme_picture.py --checkpoint FILE --root DIR --image 0016E5_07981
 
 The image is the one whose own mIoU is the median of the validation split.
 """
