@@ -60,6 +60,7 @@ def versions(python: str, names) -> Dict[str, Optional[str]]:
 
 
 def _core(cpu: int):
+    # as in mxnetseg.startup, but importing that sets variables which the peers' processes would inherit
     topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
     try:
         return (topology / "physical_package_id").read_text(), (topology / "core_id").read_text()
