@@ -39,11 +39,11 @@ class DeployedNetwork:
         self.contexts: List[mx.Context] = list(contexts)
         self._inputs = symbol.list_inputs()
         self.arrays = {name: arrays[name].copy() for name in self._inputs if name != "data"}
-        # Memory planned once per size, and not only for speed: without it MXNet makes the fused operators anew in
+        # Planned once per size, and not only for speed: without `static_shape` MXNet makes the fused operators anew in
         # every call, and each time they bring their weights into oneDNN's layout.
-        flags = [("static_alloc", True), ("data_indices", []), ("param_indices", [])]
+        flags = [("static_alloc", True), ("static_shape", True), ("data_indices", []), ("param_indices", [])]
         for index, name in enumerate(self._inputs):
-            flags[1 if name == "data" else 2][1].append(index)
+            flags[2 if name == "data" else 3][1].append(index)
         self._graph = nd.CachedOp(symbol, flags)
         self._weights = {context: self._place(context) for context in self.contexts}
         self._turn = threading.Lock()

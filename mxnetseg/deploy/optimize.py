@@ -16,6 +16,7 @@ from .graph import Graph
 from .int8 import to_int8
 from .limits import problem
 from .network import DeployedNetwork
+from .resized import convolve_before_resizing
 
 __all__ = ["DTYPES", "optimize"]
 
@@ -77,6 +78,7 @@ def _graph(net, arrays) -> Graph:
         graph = Graph(getattr(net, "coarse_logits", net)(mx.sym.var("data")))
     arrays.update(constants)
     fold_norms(graph, arrays)
+    convolve_before_resizing(graph, arrays)
     return graph
 
 

@@ -11,7 +11,7 @@ from .library import Status, available, load, status
 
 # the function hides the package of the same name: from mxnetseg.ops.deform_unfold import ... works all the same
 from .deform_unfold import deform_attention, deform_unfold  # isort: skip
-from .upsample import upsample_argmax, upsample_cross_entropy  # isort: skip
+from .upsample import upsample_argmax, upsample_cross_entropy, upsample_taps  # isort: skip
 
 __all__ = [
     "Status",
@@ -22,4 +22,5 @@ __all__ = [
     "status",
     "upsample_argmax",
     "upsample_cross_entropy",
+    "upsample_taps",
 ]

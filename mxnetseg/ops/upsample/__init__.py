@@ -1,11 +1,11 @@
-"""Enlarge logits and use them in one pass, without ever holding them at full resolution.
+"""Enlarge feature maps and use them in one pass, without ever holding them at full resolution.
 
 axis.h      bilinear interpolation along one axis
-argmax.h, cross_entropy.h
+argmax.h, cross_entropy.h, taps.h
             C++, OpenMP
 op.cc       MXNet's side
 composed    upsample_argmax from MXNet's own operators: on GPUs, and where the library can't be had
-reference   both in NumPy, for tests
+reference   all in NumPy, for tests
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from ..inputs import array_of, shielded
 from ..library import serves
 from . import composed
 
-__all__ = ["serves_logits", "upsample_argmax", "upsample_cross_entropy"]
+__all__ = ["serves_logits", "serves_taps", "upsample_argmax", "upsample_cross_entropy", "upsample_taps"]
 
 MOST_CLASSES = 256  # that uint8 tells apart
 TYPES = (np.float32, np.float64)
@@ -83,3 +83,40 @@ def upsample_cross_entropy(F, logits, labels, class_weights, *, align_corners: b
     return F.mxnetseg_upsample_cross_entropy(
         logits, labels, class_weights, align_corners=int(align_corners), smoothing=float(smoothing)
     )[0]
+
+
+def serves_taps() -> bool:
+    """Whether `upsample_taps` can be had: there is a library."""
+    return serves(cuda=False)
+
+
+def upsample_taps(F, taps, base, *, kernel: int, align_corners: bool, factor: int = 0, relu: bool = False):
+    """Finish a convolution of an enlarged map that was begun before the map was enlarged.
+
+    A convolution multiplies its input by one matrix per tap (place in the kernel), moves each product to its place and
+    adds up. Products of an enlarged map are enlarged products: made at the map's own size, they are fewer.
+
+    Parameters
+    ----------
+    F : mx.nd or mx.sym
+    taps : (N, kernel * kernel * C, h, w) float32
+        The products of the map and each tap, tap by tap, row by row of the kernel.
+    base : (N, C, H, W), or (C,) with a factor
+        What is added: the rest of the convolution, whose size the result has; or a bias.
+    kernel : int
+        Odd: rows and columns of the kernel, stride 1, zero padding of kernel // 2 around the enlarged map.
+    align_corners : bool
+        As in `mxnetseg.nn.resize_like`.
+    factor : int
+        The result's size over that of the taps.
+    relu : bool
+        Whether negative results become 0.
+
+    Returns (N, C, H, W). For inference alone: there is no gradient. Raises MXNetSegError where there is no library
+    (`serves_taps`). A shape that does not fit is an MXNetError.
+    """
+    if not serves_taps():
+        raise MXNetSegError("upsample_taps: there is no operator library (`mxnetseg ops status` says why)")
+    return F.mxnetseg_upsample_taps(
+        taps, base, kernel=kernel, factor=factor, align_corners=int(align_corners), relu=int(relu)
+    )

@@ -1,10 +1,12 @@
-// MXNet's side of mxnetseg_upsample_argmax and mxnetseg_upsample_cross_entropy: attributes, types, shapes, memory.
+// MXNet's side of mxnetseg_upsample_argmax, mxnetseg_upsample_cross_entropy and mxnetseg_upsample_taps: attributes,
+// types, shapes, memory.
 
 #include <cstring>
 
 #include "../common.h"
 #include "argmax.h"
 #include "cross_entropy.h"
+#include "taps.h"
 
 using namespace mxnetseg;  // NOLINT
 using mxnetseg::cpu::UpsampleGeometry;
@@ -155,6 +157,61 @@ MXReturnValue cross_entropy_backward_cpu(const Attributes&, std::vector<MXTensor
   refuse_type(kCrossEntropy);
 }
 
+// ---------------------------------------------------------------------------------------------------------------
+
+const char kTaps[] = "mxnetseg_upsample_taps";
+const std::vector<const char*> kTapsNames{"kernel", "factor", "align_corners", "relu"};
+
+// `factor`: how many times larger the output is; the second input is then a bias. 0: as large as the second input.
+MXReturnValue taps_attributes(const Attributes& attributes, int* inputs, int* outputs) {
+  require_attributes(attributes, kTaps, kTapsNames);
+  if (integer(attributes, kTaps, "kernel", 1, 1) % 2 == 0) fail(std::string(kTaps) + ": kernel must be odd");
+  for (const char* name : {"factor", "align_corners", "relu"}) integer(attributes, kTaps, name, 0, 0);
+  *inputs = 2;
+  *outputs = 1;
+  return MX_SUCCESS;
+}
+
+MXReturnValue taps_types(const Attributes&, std::vector<int>* in, std::vector<int>* out) {
+  return same_type(kTaps, in, out);
+}
+
+MXReturnValue taps_shapes(const Attributes& attributes, Shapes* in, Shapes* out) {
+  const unsigned factor = integer(attributes, kTaps, "factor", 0, 0), kernel = integer(attributes, kTaps, "kernel", 1, 1);
+  require_known(kTaps, {"taps", "base"}, *in, {4, factor ? 1u : 4u});
+  const std::vector<unsigned int>&taps = in->at(0), &base = in->at(1);
+  const unsigned channels = base[factor ? 0 : 1];
+  const std::string because = "for a kernel of " + std::to_string(kernel) + " and base " + text(base);
+  require(kTaps, "taps", taps, {factor ? taps[0] : base[0], kernel * kernel * channels, taps[2], taps[3]}, because);
+  out->at(0) = factor ? std::vector<unsigned>{taps[0], channels, factor * taps[2], factor * taps[3]} : base;
+  return MX_SUCCESS;
+}
+
+MXReturnValue taps_cpu(const Attributes& attributes, std::vector<MXTensor>* in, std::vector<MXTensor>* out,
+                       const OpResource& resource) {
+  if (in->at(0).dtype != kFloat32) fail(std::string(kTaps) + ": float32 only; cast the inputs first");
+  MXTensor &taps = in->at(0), &result = out->at(0);
+  cpu::TapsGeometry g{};
+  g.kernel = integer(attributes, kTaps, "kernel", 1, 1);
+  g.align_corners = integer(attributes, kTaps, "align_corners", 0, 0) != 0;
+  g.relu = integer(attributes, kTaps, "relu", 0, 0) != 0;
+  g.batch = result.shape[0];
+  g.channels = static_cast<int>(result.shape[1]);
+  g.height = static_cast<int>(taps.shape[2]);
+  g.width = static_cast<int>(taps.shape[3]);
+  g.out_height = static_cast<int>(result.shape[2]);
+  g.out_width = static_cast<int>(result.shape[3]);
+  Scratch scratch(resource, cpu::taps_workspace(g) * static_cast<int64_t>(sizeof(float)));
+  cpu::upsample_taps(g, taps.data<float>(), in->at(1).data<float>(), in->at(1).shape.size() == 1,
+                     result.data<float>(), scratch.as<float>());
+  return MX_SUCCESS;
+}
+
+// MXNet compiles no graph with an operator that has no backward pass.
+MXReturnValue taps_backward_cpu(const Attributes&, std::vector<MXTensor>*, std::vector<MXTensor>*, const OpResource&) {
+  fail(std::string(kTaps) + " is for inference alone and has no gradient");
+}
+
 }  // namespace
 
 REGISTER_OP(mxnetseg_upsample_argmax)
@@ -170,3 +227,10 @@ REGISTER_OP(mxnetseg_upsample_cross_entropy)
     .setInferShape(cross_entropy_shapes)
     .setForward(cross_entropy_cpu, "cpu")
     .setBackward(cross_entropy_backward_cpu, "cpu");
+
+REGISTER_OP(mxnetseg_upsample_taps)
+    .setParseAttrs(taps_attributes)
+    .setInferType(taps_types)
+    .setInferShape(taps_shapes)
+    .setForward(taps_cpu, "cpu")
+    .setBackward(taps_backward_cpu, "cpu");

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["matrix", "resize", "upsample_argmax", "upsample_cross_entropy"]
+__all__ = ["matrix", "resize", "upsample_argmax", "upsample_cross_entropy", "upsample_taps"]
 
 
 def matrix(sources: int, targets: int, align_corners: bool) -> np.ndarray:
@@ -40,3 +40,18 @@ def upsample_cross_entropy(logits, labels, class_weights, align_corners, smoothi
     gradient = (np.exp(log_p) - target) * weight[:, None]
     rows, columns = (matrix(s, t, align_corners) for s, t in zip(logits.shape[2:], labels.shape[1:]))
     return loss, np.einsum("yh,ncyx,xw->nchw", rows, gradient, columns, optimize=True)
+
+
+def upsample_taps(taps, base, kernel, align_corners, factor=0, relu=False):
+    """(N, kernel * kernel * C, h, w), (N, C, H, W) or (C,) -> (N, C, H, W)"""
+    base = np.asarray(base, np.float64)
+    height, width = (factor * size for size in taps.shape[2:]) if factor else base.shape[2:]
+    total = base[None, :, None, None] if factor else base
+    channels, radius = total.shape[1], kernel // 2
+    large = resize(taps, height, width, align_corners)
+    large = np.pad(large, ((0, 0), (0, 0), (radius, radius), (radius, radius)))
+    for i in range(kernel):
+        for j in range(kernel):
+            first = (i * kernel + j) * channels
+            total = total + large[:, first : first + channels, i : i + height, j : j + width]
+    return np.maximum(total, 0) if relu else total
