@@ -2,13 +2,16 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import Dict, Iterator, List, NamedTuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
+import numpy as np
+from mxnet import nd
 
-__all__ = ["VARIABLE", "Entry", "Graph", "Node"]
+__all__ = ["VARIABLE", "Entry", "Graph", "Node", "Sizes", "single_user"]
 
 VARIABLE = "null"  # the operator of inputs and parameters
+IMAGE = (1, 3, 512, 512)  # for which it is decided what pays
 
 
 class Entry(NamedTuple):
@@ -30,6 +33,15 @@ class Node:
     def flag(self, name: str, default: bool = False) -> bool:
         return self.attrs.get(name, str(default)) in ("True", "true", "1")
 
+    def numbers(self, name: str, default: Sequence[int]) -> Tuple[int, ...]:
+        text = self.attrs.get(name)
+        return (
+            tuple(default) if text is None else tuple(int(one) for one in text.strip("()[] ").split(",") if one.strip())
+        )
+
+    def is_relu(self) -> bool:
+        return self.op == "relu" or (self.op == "Activation" and self.attrs.get("act_type") == "relu")
+
 
 class Graph:
     """The nodes that the outputs `heads` need. Whoever changes a node changes what all its users get."""
@@ -37,13 +49,13 @@ class Graph:
     def __init__(self, symbol: mx.sym.Symbol):
         raw = json.loads(symbol.tojson(remove_amp_cast=False))
         self._about = raw.get("attrs", {})
-        variables: Dict[str, Node] = {}
+        self._variables: Dict[str, Node] = {}
         nodes: List[Node] = []
         for one in raw["nodes"]:
             inputs = [Entry(nodes[source], index) for source, index, *_ in one["inputs"]]
             node = Node(one["op"], one["name"], dict(one.get("attrs", {})), inputs)
             if node.op == VARIABLE:  # one per name: that is how values are given
-                node = variables.setdefault(node.name, node)
+                node = self._variables.setdefault(node.name, node)
             nodes.append(node)
         self.heads = [Entry(nodes[source], index) for source, index, *_ in raw["heads"]]
 
@@ -65,12 +77,28 @@ class Graph:
     def operators(self) -> Iterator[Node]:
         return (node for node in self.nodes() if node.op != VARIABLE)
 
+    def constant(self, name: str, make: Callable[[], np.ndarray], arrays: Dict[str, nd.NDArray]) -> Entry:
+        """The variable of that name; what `make` gives is added to `arrays` unless it is there already."""
+        if name not in arrays:
+            arrays[name] = nd.array(make(), dtype="float32")
+        return Entry(self._variables.setdefault(name, Node(VARIABLE, name)))
+
     def uses(self) -> Dict[int, int]:
         """How often each node's outputs are taken, by `id(node)`."""
         counts: Dict[int, int] = {}
         for entry in [*self.heads, *(entry for node in self.nodes() for entry in node.inputs)]:
             counts[id(entry.node)] = counts.get(id(entry.node), 0) + 1
         return counts
+
+    def users(self) -> Dict[int, List[Optional[Node]]]:
+        """Who takes each node's outputs, by `id(node)`, as often as they do; None stands for the graph's outputs."""
+        users: Dict[int, List[Optional[Node]]] = {}
+        for node in self.nodes():
+            for entry in node.inputs:
+                users.setdefault(id(entry.node), []).append(node)
+        for head in self.heads:
+            users.setdefault(id(head.node), []).append(None)
+        return users
 
     def symbol(self) -> mx.sym.Symbol:
         """Operators whose name is taken get another: MXNet's passes go by names."""
@@ -93,3 +121,27 @@ class Graph:
             "attrs": self._about,
         }
         return mx.sym.load_json(json.dumps(content))
+
+
+class Sizes:
+    """The shapes, for an image of `IMAGE`, of what the nodes give that are in the graph now."""
+
+    def __init__(self, graph: Graph):
+        internals = graph.symbol().get_internals()
+        shapes = dict(zip(internals.list_outputs(), internals.infer_shape(data=IMAGE)[1]))
+        self._of: Dict[int, Optional[Sequence[int]]] = {}
+        names = set()
+        for node in graph.nodes():
+            shape = shapes.get(node.name if node.op == VARIABLE else f"{node.name}_output")
+            self._of[id(node)] = None if node.name in names else shape
+            names.add(node.name)
+
+    def of(self, entry: Entry) -> Optional[Sequence[int]]:
+        """None for one of several outputs, and where another node has the same name."""
+        return self._of[id(entry.node)]
+
+
+def single_user(node: Node, users: Dict[int, List[Optional[Node]]]) -> Optional[Node]:
+    """The only one who takes the node's output, if there is only one and it is taken once."""
+    found = users.get(id(node), [])
+    return found[0] if len(found) == 1 else None

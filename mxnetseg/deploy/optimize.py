@@ -17,6 +17,7 @@ from .int8 import to_int8
 from .limits import problem
 from .network import DeployedNetwork
 from .resized import convolve_before_resizing
+from .winograd import use_winograd
 
 __all__ = ["DTYPES", "optimize"]
 
@@ -68,6 +69,8 @@ def optimize(net: HybridBlock, dtype: str = "float32", calibration: Optional[Ite
     else:
         if dtype == "bfloat16":
             to_bfloat16(graph, arrays)
+        else:
+            use_winograd(graph, arrays)
         symbol = graph.symbol().get_backend_symbol(BACKEND)
     return DeployedNetwork(symbol, arrays, dtype, net, contexts)
 

@@ -11,12 +11,11 @@ import numpy as np
 from mxnet import nd
 
 from ..ops.upsample import serves_taps
-from .graph import VARIABLE, Entry, Graph, Node
+from .graph import Entry, Graph, Node, Sizes, single_user
 
 __all__ = ["convolve_before_resizing"]
 
 RESIZE, TAPS = "_contrib_BilinearResize2D", "mxnetseg_upsample_taps"
-SIZE = (1, 3, 512, 512)  # of the image that decides what pays
 LEAST_GROWTH = 2  # of the area of a map
 LEAST_CHANNELS = 64  # of a map: with fewer, moving numbers takes longer than the convolution
 
@@ -37,66 +36,33 @@ def convolve_before_resizing(graph: Graph, arrays: Dict[str, nd.NDArray]) -> Non
     found = [node for node in graph.operators() if _is_plain(node, arrays) and _source(node).op in ("Concat", RESIZE)]
     if not found or not serves_taps():
         return
-    sizes = _Sizes(graph)
-    users = _users(graph)
+    sizes = Sizes(graph)
+    users = graph.users()
     for conv in found:
-        if users.get(id(_source(conv)), []) == [conv]:
+        if single_user(_source(conv), users) is conv:
             parts = _parts(conv, sizes)
             if any(part.resize for part in parts):
-                _split(conv, parts, arrays, users)
+                _split(conv, parts, graph, arrays, users)
 
 
 def _is_plain(node: Node, arrays) -> bool:
     """A convolution of stride 1 that keeps the size, with a square kernel, no dilation and no groups."""
     if node.op != "Convolution" or any(entry.node.name not in arrays for entry in node.inputs[1:]):
         return False
-    kernel = _pair(node, "kernel", "(0, 0)")
+    kernel = node.numbers("kernel", (0, 0))
     return (
         kernel in ((1, 1), (3, 3))
-        and _pair(node, "pad", "(0, 0)") == (kernel[0] // 2,) * 2
-        and _pair(node, "stride", "(1, 1)") == _pair(node, "dilate", "(1, 1)") == (1, 1)
+        and node.numbers("pad", (0, 0)) == (kernel[0] // 2,) * 2
+        and node.numbers("stride", (1, 1)) == node.numbers("dilate", (1, 1)) == (1, 1)
         and int(node.attrs.get("num_group", 1)) == 1
     )
-
-
-def _pair(node: Node, name: str, default: str) -> Tuple[int, ...]:
-    return tuple(int(number) for number in node.attrs.get(name, default).strip("()[] ").split(",") if number.strip())
 
 
 def _source(conv: Node) -> Node:
     return conv.inputs[0].node
 
 
-def _users(graph: Graph) -> Dict[int, List[Node]]:
-    """Who takes each node's outputs, by `id(node)`; nobody is who takes the graph's."""
-    users: Dict[int, List[Node]] = {}
-    for node in graph.nodes():
-        for entry in node.inputs:
-            users.setdefault(id(entry.node), []).append(node)
-    for head in graph.heads:
-        users.setdefault(id(head.node), []).append(None)
-    return users
-
-
-class _Sizes:
-    """The shapes, for an image of `SIZE`, of what the nodes give that are in the graph now."""
-
-    def __init__(self, graph: Graph):
-        internals = graph.symbol().get_internals()
-        shapes = dict(zip(internals.list_outputs(), internals.infer_shape(data=SIZE)[1]))
-        self._of: Dict[int, Optional[Sequence[int]]] = {}
-        names = set()
-        for node in graph.nodes():
-            shape = shapes.get(node.name if node.op == VARIABLE else f"{node.name}_output")
-            self._of[id(node)] = None if node.name in names else shape
-            names.add(node.name)
-
-    def of(self, entry: Entry) -> Optional[Sequence[int]]:
-        """None for one of several outputs, and where another node has the same name."""
-        return self._of[id(entry.node)]
-
-
-def _parts(conv: Node, sizes: _Sizes) -> List[Part]:
+def _parts(conv: Node, sizes: Sizes) -> List[Part]:
     """What the convolution's input is made of; nothing where a size is not known."""
     source = _source(conv)
     entries = [conv.inputs[0]] if source.op == RESIZE else source.inputs
@@ -124,67 +90,56 @@ def _factor(resize: Node) -> int:
     return int(factor) if fixed and factor == int(factor) else 0
 
 
-def _split(conv: Node, parts: Sequence[Part], arrays, users) -> None:
+def _split(conv: Node, parts: Sequence[Part], graph: Graph, arrays, users) -> None:
     """Replace the convolution by one of the maps as they are, and what each map to be enlarged adds to it."""
-    weight = arrays[conv.inputs[1].node.name].asnumpy()
+    name = conv.inputs[1].node.name
+    weight = arrays[name].asnumpy()
     starts = np.cumsum([0, *(part.channels for part in parts)])
     pieces = [weight[:, start:end] for start, end in zip(starts, starts[1:])]
-    whole = [(part, piece) for part, piece in zip(parts, pieces) if part.resize is None]
-    base = factor = None
+    whole = [(part.entry, piece, start) for start, part, piece in zip(starts, parts, pieces) if part.resize is None]
+    factor = 0
     if whole:
-        base = _convolution(conv, [part.entry for part, _ in whole], np.concatenate([p for _, p in whole], 1), arrays)
+        base = Entry(_convolution(conv, whole, graph, arrays))
     else:
         factor = _factor(parts[0].resize)
-        base = _bias(conv, weight.shape[0], arrays)
-    last = None
-    for number, (part, piece) in enumerate(zip(parts, pieces)):
+        base = (conv.inputs[2:] or [graph.constant(f"{name}_nobias", lambda: np.zeros(len(weight)), arrays)])[0]
+    for start, part, piece in zip(starts, parts, pieces):
         if part.resize is None:
             continue
-        taps = _taps(conv, part, piece, f"{conv.name}_taps{number}", arrays)
+        matrices = graph.constant(f"{name}_taps{start}", lambda piece=piece: _matrices(piece), arrays)
+        attrs = {**conv.attrs, "kernel": "(1, 1)", "pad": "(0, 0)", "no_bias": "True"}
+        attrs["num_filter"] = str(arrays[matrices.node.name].shape[0])
+        taps = Node("Convolution", f"{conv.name}_taps{start}", attrs, [part.entry, matrices])
         attrs = dict(
             kernel=str(weight.shape[2]),
-            factor=str(factor or 0),
+            factor=str(factor),
             align_corners=str(int(part.resize.flag("align_corners", True))),
             relu="0",
         )
-        last = Node(TAPS, f"{conv.name}_sum{number}", attrs, [Entry(taps), Entry(base)])
-        base, factor = last, None
-    _become(conv, last, users)
+        base, factor = Entry(Node(TAPS, f"{conv.name}_sum{start}", attrs, [Entry(taps), base])), 0
+    _become(conv, base.node, users)
 
 
-def _convolution(conv: Node, entries: List[Entry], weight: np.ndarray, arrays) -> Node:
-    name = f"{conv.name}_whole"
-    source = entries[0]
-    if len(entries) > 1:
-        source = Entry(Node("Concat", f"{name}_input", {"dim": "1", "num_args": str(len(entries))}, entries))
-    variables = [_variable(f"{name}_weight", weight, arrays), *conv.inputs[2:]]
-    return Node("Convolution", name, dict(conv.attrs), [source, *variables])
+def _convolution(conv: Node, parts: Sequence[Tuple[Entry, np.ndarray, int]], graph: Graph, arrays) -> Node:
+    """That of the maps as they are, each with its piece of the weight and where that begins."""
+    name = "_".join([conv.inputs[1].node.name, "from", *(str(start) for *_, start in parts)])
+    weight = graph.constant(name, lambda: np.concatenate([piece for _, piece, _ in parts], axis=1), arrays)
+    source = parts[0][0]
+    if len(parts) > 1:
+        entries = [entry for entry, *_ in parts]
+        source = Entry(Node("Concat", f"{conv.name}_whole_input", {"dim": "1", "num_args": str(len(parts))}, entries))
+    return Node("Convolution", f"{conv.name}_whole", dict(conv.attrs), [source, weight, *conv.inputs[2:]])
 
 
-def _taps(conv: Node, part: Part, weight: np.ndarray, name: str, arrays) -> Node:
-    channels, kernel = weight.shape[0], weight.shape[2]
-    weight = weight.transpose(2, 3, 0, 1).reshape(kernel * kernel * channels, -1, 1, 1)
-    attrs = {**conv.attrs, "kernel": "(1, 1)", "pad": "(0, 0)", "no_bias": "True", "num_filter": str(weight.shape[0])}
-    return Node("Convolution", name, attrs, [part.entry, _variable(f"{name}_weight", weight, arrays)])
-
-
-def _bias(conv: Node, channels: int, arrays) -> Node:
-    if len(conv.inputs) > 2:
-        return conv.inputs[2].node
-    return _variable(f"{conv.name}_nobias", np.zeros(channels), arrays).node
-
-
-def _variable(name: str, values: np.ndarray, arrays) -> Entry:
-    arrays[name] = nd.array(values, dtype="float32")
-    return Entry(Node(VARIABLE, name))
+def _matrices(weight: np.ndarray) -> np.ndarray:
+    """(O, C, k, k) -> (k * k * O, C, 1, 1)"""
+    return weight.transpose(2, 3, 0, 1).reshape(-1, weight.shape[1], 1, 1)
 
 
 def _become(conv: Node, last: Node, users) -> None:
     """`conv` is now the last sum; a ReLU that alone follows becomes part of it."""
     conv.op, conv.attrs, conv.inputs, conv.name = last.op, last.attrs, last.inputs, last.name
-    following = users.get(id(conv), [])
-    if len(following) == 1 and following[0] is not None:
-        node = following[0]
-        if node.op == "relu" or (node.op == "Activation" and node.attrs.get("act_type") == "relu"):
-            node.op, node.name, node.inputs = conv.op, f"{conv.name}_relu", conv.inputs
-            node.attrs = {**conv.attrs, "relu": "1"}
+    node = single_user(conv, users)
+    if node is not None and node.is_relu():
+        node.op, node.name, node.inputs = conv.op, f"{conv.name}_relu", conv.inputs
+        node.attrs = {**conv.attrs, "relu": "1"}

@@ -1,0 +1,190 @@
+"""Passes that trade a graph's operators for ones of our own: what they take, what they leave, and equal results."""
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet.gluon import HybridBlock, nn
+
+from mxnetseg.deploy import optimize, resized, winograd
+from mxnetseg.deploy.graph import Graph
+from mxnetseg.nn import resize_like
+
+from .networks import build, images, relative_error
+
+TOLERANCE = 2e-5
+TAPS, TILES, WINOGRAD = "mxnetseg_upsample_taps", "mxnetseg_winograd_input", "mxnetseg_winograd_output"
+SHAPES = [(64, 64), (65, 97), (2, 3), (31, 64), (64, 64)]
+
+
+@pytest.fixture(autouse=True)
+def everything_pays(monkeypatch):
+    """Networks as small as these would be left alone."""
+    monkeypatch.setattr(resized, "LEAST_CHANNELS", 1)
+    monkeypatch.setattr(winograd, "PAYS", 1e9)
+
+
+@pytest.fixture
+def no_winograd(monkeypatch):
+    monkeypatch.setattr(winograd, "PAYS", 0)
+
+
+class Net(HybridBlock):
+    """Convolutions of fixed random numbers, put together by `function(F, x, *convs)`."""
+
+    def __init__(self, function, *convs):
+        super().__init__()
+        self._function = function
+        with self.name_scope():
+            self.convs = nn.HybridSequential()
+            self.convs.add(*convs)
+        mx.random.seed(0)
+        self.initialize(mx.init.Xavier())
+        for parameter in self.collect_params(".*bias").values():
+            parameter.initialize(mx.init.Normal(0.5), force_reinit=True)
+
+    def hybrid_forward(self, F, x):
+        return self._function(F, x, *self.convs._children.values())
+
+
+def conv(in_channels, channels, kernel=3, **options):
+    dilation = options.get("dilation", 1)
+    return nn.Conv2D(channels, kernel, padding=dilation * (kernel // 2), in_channels=in_channels, **options)
+
+
+def pool(F, x, grid):
+    return F.contrib.AdaptiveAvgPooling2D(x, output_size=grid)
+
+
+def check(net, **counts):
+    """The optimized network gives what the plain one does, and has so many of these operators."""
+    fast = optimize(net)
+    for size in SHAPES:
+        x = images(*size, n=2)
+        assert relative_error(fast.coarse_logits(x), net(x)) < TOLERANCE, size
+    operators = [node.op for node in Graph(fast.symbol).operators()]
+    found = {name: operators.count(name) for name in counts}
+    assert found == counts
+    return fast
+
+
+def joined(F, x, first, last):
+    """Two levels, one of them enlarged, side by side -> a convolution -> ReLU."""
+    x = F.relu(first(x))
+    return F.relu(last(F.concat(x, resize_like(F, pool(F, x, 4), x, align_corners=True), dim=1)))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_levels_that_are_joined(no_winograd, bias):
+    net = Net(joined, conv(3, 8, 1), conv(16, 5, use_bias=bias))
+    fast = check(net, **{TAPS: 1, "Concat": 0, "_contrib_BilinearResize2D": 0})
+    sums = [node for node in Graph(fast.symbol).operators() if node.op == TAPS]
+    assert [node.attrs["relu"] for node in sums] == ["1"]  # taken in
+
+
+def test_several_levels_in_any_order(no_winograd):
+    def levels(F, x, first, last):
+        x = first(x)
+        small, smaller = pool(F, x, 6), pool(F, x, 1)
+        like = dict(align_corners=True)
+        return last(F.concat(resize_like(F, smaller, x, **like), x, F.tanh(x), resize_like(F, small, x, **like), dim=1))
+
+    check(Net(levels, conv(3, 6, 1), conv(24, 4)), **{TAPS: 2, "Concat": 1, "_contrib_BilinearResize2D": 0})
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("corners", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_map_enlarged_by_a_factor(no_winograd, kernel, corners, bias):
+    def larger(F, x, first, last):
+        x = first(x)
+        return last(resize_like(F, x, x, align_corners=corners, factor=2)) * 2
+
+    check(Net(larger, conv(3, 6, 1), conv(6, 4, kernel, use_bias=bias)), **{TAPS: 1, "_contrib_BilinearResize2D": 0})
+
+
+def test_one_after_the_other(no_winograd):
+    def twice(F, x, *convs):
+        for one in convs:
+            x = F.relu(one(x))
+            x = resize_like(F, x, x, align_corners=True, factor=2)
+        return x
+
+    check(Net(twice, conv(3, 6), conv(6, 6), conv(6, 4, 1)), **{TAPS: 2, "_contrib_BilinearResize2D": 1})
+
+
+def test_what_is_left_as_it_is(no_winograd, monkeypatch):
+    def others(F, x, first, strided, last):
+        """A resize that two take, one before a stride, one that makes a map smaller."""
+        x = first(x)
+        large = resize_like(F, pool(F, x, 4), x, align_corners=True)
+        small = resize_like(F, x, pool(F, x, 2), align_corners=True)
+        return (
+            resize_like(F, strided(large), x, align_corners=True)
+            + large
+            + resize_like(F, last(small), x, align_corners=True)
+        )
+
+    net = Net(others, conv(3, 6, 1), conv(6, 6, strides=2), conv(6, 6))
+    check(net, **{TAPS: 0})
+    monkeypatch.setattr(resized, "LEAST_CHANNELS", 9)
+    check(Net(joined, conv(3, 8, 1), conv(16, 5)), **{TAPS: 0, "Concat": 1})
+
+
+def test_winograd_takes_the_sum_and_the_relu_in():
+    def residual(F, x, first, second, third):
+        x = first(x)
+        return F.relu(second(F.relu(third(x))) + x)
+
+    net = Net(residual, conv(3, 8, 1), conv(8, 8), conv(8, 8, dilation=2, use_bias=False))
+    check(net, **{WINOGRAD: 2, "elemwise_add": 0, "Activation": 0, "relu": 0})
+
+
+def test_winograd_shares_the_tiles_of_a_map():
+    def three(F, x, first, second, third, fourth):
+        x = first(x)
+        return second(x) + F.tanh(third(x)) + fourth(x) + second(x)
+
+    net = Net(three, conv(3, 8, 1), conv(8, 8), conv(8, 8), conv(8, 8, dilation=3))
+    check(net, **{TILES: 2, WINOGRAD: 4})
+
+
+def test_winograd_leaves_other_convolutions_alone():
+    def others(F, x, *convs):
+        x = convs[0](x)
+        return sum((F.broadcast_add(x, F.mean(one(x), axis=(2, 3), keepdims=True)) for one in convs[1:]), x)
+
+    kinds = [conv(8, 8, 5), conv(8, 8, groups=2), conv(8, 8, strides=2), nn.Conv2D(8, 3, in_channels=8, padding=2)]
+    net = Net(others, conv(3, 8, 1), *kinds)
+    fast = optimize(net)
+    assert WINOGRAD not in [node.op for node in Graph(fast.symbol).operators()]
+
+
+def test_without_the_library_the_graph_stays(monkeypatch):
+    monkeypatch.setattr(resized, "serves_taps", lambda: False)
+    monkeypatch.setattr(winograd, "serves_winograd", lambda: False)
+    check(Net(joined, conv(3, 8, 1), conv(16, 5)), **{TAPS: 0, WINOGRAD: 0, "Concat": 1})
+
+
+@pytest.mark.parametrize("name, options", [("upernet", dict(backbone="moganet_xtiny")), ("pspnet", {}), ("danet", {})])
+def test_whole_networks(name, options):
+    net = build(name, **options)
+    fast = optimize(net)
+    for size in [(64, 64), (65, 97), (33, 40), (2, 3), (64, 64)]:
+        x = images(*size)
+        assert relative_error(fast(x), net(x)) < 1e-4, size
+    operators = [node.op for node in Graph(fast.symbol).operators()]
+    assert WINOGRAD in operators and (TAPS in operators) == (name != "danet")
+
+
+def test_what_pays():
+    """One by one at their usual sizes: wide maps do; narrow ones, and small maps with many weights, do not."""
+    from mxnetseg.deploy.graph import Node
+
+    def cost(channels, filters, side, dilation=1):
+        attrs = {"num_filter": str(filters), "dilate": f"({dilation}, {dilation})"}
+        return winograd._cost(Node("Convolution", "conv", attrs), (1, channels, side, side))
+
+    assert cost(512, 512, 64, 4) < 0.5 and cost(128, 128, 64) < 0.85
+    assert cost(64, 64, 128) > 0.85 and cost(512, 512, 16) > 0.85 and cost(16, 16, 256) > 1
+    assert cost(512, 512, 16, dilation=12) > 1  # most of each tile is padding
+    assert np.isfinite(cost(1, 1, 1))
