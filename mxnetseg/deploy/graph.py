@@ -126,9 +126,10 @@ class Graph:
 class Sizes:
     """The shapes, for an image of `IMAGE`, of what the nodes give that are in the graph now."""
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, arrays: Dict[str, nd.NDArray]):
         internals = graph.symbol().get_internals()
-        shapes = dict(zip(internals.list_outputs(), internals.infer_shape(data=IMAGE)[1]))
+        known = {name: arrays[name].shape for name in internals.list_inputs() if name in arrays}
+        shapes = dict(zip(internals.list_outputs(), internals.infer_shape(data=IMAGE, **known)[1]))
         self._of: Dict[int, Optional[Sequence[int]]] = {}
         names = set()
         for node in graph.nodes():

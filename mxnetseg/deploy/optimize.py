@@ -16,7 +16,7 @@ from .graph import Graph
 from .int8 import to_int8
 from .limits import problem
 from .network import DeployedNetwork
-from .resized import convolve_before_resizing
+from .resized import convolve_before_resizing, resize_in_one_pass
 from .winograd import use_winograd
 
 __all__ = ["DTYPES", "optimize"]
@@ -82,6 +82,7 @@ def _graph(net, arrays) -> Graph:
     arrays.update(constants)
     fold_norms(graph, arrays)
     convolve_before_resizing(graph, arrays)
+    resize_in_one_pass(graph, arrays)
     return graph
 
 

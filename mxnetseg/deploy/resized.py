@@ -1,4 +1,4 @@
-"""Convolutions of enlarged maps are worked out, as far as possible, before the maps are enlarged.
+"""Resizes by the operator library, and convolutions that are worked out, as far as possible, before them.
 
 A convolution is linear, so the channels that it takes from an enlarged map can be multiplied by its weights at the
 map's own size, once for each of the kernel's taps, and the products enlarged and added up (`ops.upsample_taps`): equal
@@ -13,7 +13,7 @@ from mxnet import nd
 from ..ops.upsample import serves_taps
 from .graph import Entry, Graph, Node, Sizes, single_user
 
-__all__ = ["convolve_before_resizing"]
+__all__ = ["convolve_before_resizing", "resize_in_one_pass"]
 
 RESIZE, TAPS = "_contrib_BilinearResize2D", "mxnetseg_upsample_taps"
 LEAST_GROWTH = 2  # of the area of a map
@@ -36,13 +36,46 @@ def convolve_before_resizing(graph: Graph, arrays: Dict[str, nd.NDArray]) -> Non
     found = [node for node in graph.operators() if _is_plain(node, arrays) and _source(node).op in ("Concat", RESIZE)]
     if not found or not serves_taps():
         return
-    sizes = Sizes(graph)
+    sizes = Sizes(graph, arrays)
     users = graph.users()
     for conv in found:
         if single_user(_source(conv), users) is conv:
             parts = _parts(conv, sizes)
             if any(part.resize for part in parts):
                 _split(conv, parts, graph, arrays, users)
+
+
+def resize_in_one_pass(graph: Graph, arrays: Dict[str, nd.NDArray]) -> None:
+    """Resizes that are left, each with the sum that alone follows it, become an operator of the library.
+
+    Leaves everything as it is where there is none.
+    """
+    found = [node for node in graph.operators() if node.op == RESIZE]
+    if not found or not serves_taps():
+        return
+    sizes, users = Sizes(graph, arrays), graph.users()
+    for resize in found:
+        source, node = resize.inputs[0], single_user(resize, users)
+        if node is not None and node.op == "elemwise_add":
+            other = next(entry for entry in node.inputs if entry.node is not resize)
+            node.inputs, node.attrs = [source, other], _attributes(resize, 1, add=1)
+        elif len(resize.inputs) == 2 and resize.attrs.get("mode") == "like":
+            node, resize.attrs = resize, _attributes(resize, 1, add=0)
+        elif _factor(resize) and sizes.of(source) is not None:
+            node, channels = resize, sizes.of(source)[1]
+            zeros = graph.constant(f"zeros{channels}", lambda channels=channels: np.zeros(channels), arrays)
+            node.inputs, node.attrs = [source, zeros], _attributes(resize, 1, factor=_factor(resize))
+        else:
+            continue
+        node.op = TAPS
+        _take_relu(node, users)
+
+
+def _attributes(resize: Node, kernel: int, *, factor: int = 0, add: int = 1) -> Dict[str, str]:
+    """Those of `ops.upsample_taps`."""
+    corners = int(resize.flag("align_corners", True))
+    found = dict(kernel=kernel, factor=factor, align_corners=corners, add=add, relu=0)
+    return {name: str(value) for name, value in found.items()}
 
 
 def _is_plain(node: Node, arrays) -> bool:
@@ -84,10 +117,11 @@ def _parts(conv: Node, sizes: Sizes) -> List[Part]:
 
 def _factor(resize: Node) -> int:
     """How many times larger it makes a map; 0 where another map tells."""
-    factors = {float(resize.attrs.get(f"scale_{side}", 0)) for side in ("height", "width")}
+    factors = {resize.attrs.get(f"scale_{side}", "None") for side in ("height", "width")}
     factor = factors.pop()
-    fixed = resize.attrs.get("mode", "size") == "size" and len(resize.inputs) == 1 and not factors
-    return int(factor) if fixed and factor == int(factor) else 0
+    if resize.attrs.get("mode", "size") != "size" or len(resize.inputs) > 1 or factors or factor == "None":
+        return 0
+    return int(float(factor)) if float(factor) == int(float(factor)) else 0
 
 
 def _split(conv: Node, parts: Sequence[Part], graph: Graph, arrays, users) -> None:
@@ -110,12 +144,7 @@ def _split(conv: Node, parts: Sequence[Part], graph: Graph, arrays, users) -> No
         attrs = {**conv.attrs, "kernel": "(1, 1)", "pad": "(0, 0)", "no_bias": "True"}
         attrs["num_filter"] = str(arrays[matrices.node.name].shape[0])
         taps = Node("Convolution", f"{conv.name}_taps{start}", attrs, [part.entry, matrices])
-        attrs = dict(
-            kernel=str(weight.shape[2]),
-            factor=str(factor),
-            align_corners=str(int(part.resize.flag("align_corners", True))),
-            relu="0",
-        )
+        attrs = _attributes(part.resize, weight.shape[2], factor=factor)
         base, factor = Entry(Node(TAPS, f"{conv.name}_sum{start}", attrs, [Entry(taps), base])), 0
     _become(conv, base.node, users)
 
@@ -137,9 +166,18 @@ def _matrices(weight: np.ndarray) -> np.ndarray:
 
 
 def _become(conv: Node, last: Node, users) -> None:
-    """`conv` is now the last sum; a ReLU that alone follows becomes part of it."""
+    """`conv` is now the last sum."""
     conv.op, conv.attrs, conv.inputs, conv.name = last.op, last.attrs, last.inputs, last.name
-    node = single_user(conv, users)
+    _take_relu(conv, users)
+
+
+def _take_relu(taps: Node, users) -> None:
+    """A ReLU that alone follows becomes part of it."""
+    node = single_user(taps, users)
     if node is not None and node.is_relu():
-        node.op, node.name, node.inputs = conv.op, f"{conv.name}_relu", conv.inputs
-        node.attrs = {**conv.attrs, "relu": "1"}
+        node.op, node.name, node.inputs, node.attrs = (
+            taps.op,
+            f"{taps.name}_relu",
+            taps.inputs,
+            {**taps.attrs, "relu": "1"},
+        )

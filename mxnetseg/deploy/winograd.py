@@ -24,7 +24,7 @@ def use_winograd(graph: Graph, arrays: Dict[str, nd.NDArray]) -> None:
     found = [node for node in graph.operators() if _is_eligible(node, arrays)]
     if not found or not serves_winograd():
         return
-    sizes, users = Sizes(graph), graph.users()
+    sizes, users = Sizes(graph, arrays), graph.users()
     tiles: Dict[Tuple[int, int, int], Node] = {}  # convolutions of the same map share them
     for conv in found:
         shape = sizes.of(conv.inputs[0])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from mxnet.gluon import HybridBlock, nn
 
+from mxnetseg import list_models
 from mxnetseg.deploy import optimize, resized, winograd
 from mxnetseg.deploy.graph import Graph
 from mxnetseg.nn import resize_like
@@ -12,7 +13,8 @@ from mxnetseg.nn import resize_like
 from .networks import build, images, relative_error
 
 TOLERANCE = 2e-5
-TAPS, TILES, WINOGRAD = "mxnetseg_upsample_taps", "mxnetseg_winograd_input", "mxnetseg_winograd_output"
+RESIZE, TAPS = "_contrib_BilinearResize2D", "mxnetseg_upsample_taps"
+TILES, WINOGRAD = "mxnetseg_winograd_input", "mxnetseg_winograd_output"
 SHAPES = [(64, 64), (65, 97), (2, 3), (31, 64), (64, 64)]
 
 
@@ -76,7 +78,7 @@ def joined(F, x, first, last):
 @pytest.mark.parametrize("bias", [True, False])
 def test_levels_that_are_joined(no_winograd, bias):
     net = Net(joined, conv(3, 8, 1), conv(16, 5, use_bias=bias))
-    fast = check(net, **{TAPS: 1, "Concat": 0, "_contrib_BilinearResize2D": 0})
+    fast = check(net, **{TAPS: 1, "Concat": 0, RESIZE: 0})
     sums = [node for node in Graph(fast.symbol).operators() if node.op == TAPS]
     assert [node.attrs["relu"] for node in sums] == ["1"]  # taken in
 
@@ -88,7 +90,7 @@ def test_several_levels_in_any_order(no_winograd):
         like = dict(align_corners=True)
         return last(F.concat(resize_like(F, smaller, x, **like), x, F.tanh(x), resize_like(F, small, x, **like), dim=1))
 
-    check(Net(levels, conv(3, 6, 1), conv(24, 4)), **{TAPS: 2, "Concat": 1, "_contrib_BilinearResize2D": 0})
+    check(Net(levels, conv(3, 6, 1), conv(24, 4)), **{TAPS: 2, "Concat": 1, RESIZE: 0})
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
@@ -99,7 +101,7 @@ def test_a_map_enlarged_by_a_factor(no_winograd, kernel, corners, bias):
         x = first(x)
         return last(resize_like(F, x, x, align_corners=corners, factor=2)) * 2
 
-    check(Net(larger, conv(3, 6, 1), conv(6, 4, kernel, use_bias=bias)), **{TAPS: 1, "_contrib_BilinearResize2D": 0})
+    check(Net(larger, conv(3, 6, 1), conv(6, 4, kernel, use_bias=bias)), **{TAPS: 1, RESIZE: 0})
 
 
 def test_one_after_the_other(no_winograd):
@@ -109,25 +111,25 @@ def test_one_after_the_other(no_winograd):
             x = resize_like(F, x, x, align_corners=True, factor=2)
         return x
 
-    check(Net(twice, conv(3, 6), conv(6, 6), conv(6, 4, 1)), **{TAPS: 2, "_contrib_BilinearResize2D": 1})
+    check(Net(twice, conv(3, 6), conv(6, 6), conv(6, 4, 1)), **{TAPS: 3, RESIZE: 0})  # the last, too
 
 
-def test_what_is_left_as_it_is(no_winograd, monkeypatch):
+def test_resizes_that_are_only_resized(no_winograd, monkeypatch):
     def others(F, x, first, strided, last):
-        """A resize that two take, one before a stride, one that makes a map smaller."""
+        """A resize that two take, one before a stride, one that makes a map smaller, one that is added."""
         x = first(x)
         large = resize_like(F, pool(F, x, 4), x, align_corners=True)
-        small = resize_like(F, x, pool(F, x, 2), align_corners=True)
-        return (
-            resize_like(F, strided(large), x, align_corners=True)
-            + large
-            + resize_like(F, last(small), x, align_corners=True)
+        small = last(resize_like(F, x, pool(F, x, 6), align_corners=True))
+        return F.relu(resize_like(F, strided(large), x, align_corners=True) + large) + resize_like(
+            F, small, x, align_corners=True
         )
 
     net = Net(others, conv(3, 6, 1), conv(6, 6, strides=2), conv(6, 6))
-    check(net, **{TAPS: 0})
+    fast = check(net, **{TAPS: 4, RESIZE: 0, "elemwise_add": 0, "_sg_mkldnn_conv": 3})
+    kinds = [(node.attrs["add"], node.attrs["relu"]) for node in Graph(fast.symbol).operators() if node.op == TAPS]
+    assert sorted(kinds) == [("0", "0"), ("0", "0"), ("1", "0"), ("1", "1")]
     monkeypatch.setattr(resized, "LEAST_CHANNELS", 9)
-    check(Net(joined, conv(3, 8, 1), conv(16, 5)), **{TAPS: 0, "Concat": 1})
+    check(Net(joined, conv(3, 8, 1), conv(16, 5)), **{TAPS: 1, "Concat": 1})
 
 
 def test_winograd_takes_the_sum_and_the_relu_in():
@@ -188,3 +190,13 @@ def test_what_pays():
     assert cost(64, 64, 128) > 0.85 and cost(512, 512, 16) > 0.85 and cost(16, 16, 256) > 1
     assert cost(512, 512, 16, dilation=12) > 1  # most of each tile is padding
     assert np.isfinite(cost(1, 1, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_models())
+def test_every_model_wherever_it_can_be_done(name):
+    net = build(name)
+    fast = optimize(net)
+    for size in [(64, 64), (65, 97), (2, 3), (224, 320), (64, 64)]:
+        x = images(*size)
+        assert relative_error(fast(x), net(x)) < 1e-4, size

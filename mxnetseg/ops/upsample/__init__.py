@@ -90,7 +90,9 @@ def serves_taps() -> bool:
     return serves(cuda=False)
 
 
-def upsample_taps(F, taps, base, *, kernel: int, align_corners: bool, factor: int = 0, relu: bool = False):
+def upsample_taps(
+    F, taps, base, *, kernel: int, align_corners: bool, factor: int = 0, add: bool = True, relu: bool = False
+):
     """Finish a convolution of an enlarged map that was begun before the map was enlarged.
 
     A convolution multiplies its input by one matrix per tap (place in the kernel), moves each product to its place and
@@ -109,6 +111,9 @@ def upsample_taps(F, taps, base, *, kernel: int, align_corners: bool, factor: in
         As in `mxnetseg.nn.resize_like`.
     factor : int
         The result's size over that of the taps.
+    add : bool
+        False: the base, without a factor, tells the size alone, and may have any number of channels. With a kernel of
+        1 the result is then the taps, enlarged.
     relu : bool
         Whether negative results become 0.
 
@@ -118,5 +123,5 @@ def upsample_taps(F, taps, base, *, kernel: int, align_corners: bool, factor: in
     if not serves_taps():
         raise MXNetSegError("upsample_taps: there is no operator library (`mxnetseg ops status` says why)")
     return F.mxnetseg_upsample_taps(
-        taps, base, kernel=kernel, factor=factor, align_corners=int(align_corners), relu=int(relu)
+        taps, base, kernel=kernel, factor=factor, align_corners=int(align_corners), add=int(add), relu=int(relu)
     )

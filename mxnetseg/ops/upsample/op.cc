@@ -1,6 +1,7 @@
 // MXNet's side of mxnetseg_upsample_argmax, mxnetseg_upsample_cross_entropy and mxnetseg_upsample_taps: attributes,
 // types, shapes, memory.
 
+#include <algorithm>
 #include <cstring>
 
 #include "../common.h"
@@ -160,13 +161,14 @@ MXReturnValue cross_entropy_backward_cpu(const Attributes&, std::vector<MXTensor
 // ---------------------------------------------------------------------------------------------------------------
 
 const char kTaps[] = "mxnetseg_upsample_taps";
-const std::vector<const char*> kTapsNames{"kernel", "factor", "align_corners", "relu"};
+const std::vector<const char*> kTapsNames{"kernel", "factor", "align_corners", "add", "relu"};
 
-// `factor`: how many times larger the output is; the second input is then a bias. 0: as large as the second input.
+// `factor`: how many times larger the output is; the second input is then a bias. 0: as large as the second input,
+// which is added or, without `add`, tells the size alone.
 MXReturnValue taps_attributes(const Attributes& attributes, int* inputs, int* outputs) {
   require_attributes(attributes, kTaps, kTapsNames);
   if (integer(attributes, kTaps, "kernel", 1, 1) % 2 == 0) fail(std::string(kTaps) + ": kernel must be odd");
-  for (const char* name : {"factor", "align_corners", "relu"}) integer(attributes, kTaps, name, 0, 0);
+  for (const char* name : {"factor", "align_corners", "add", "relu"}) integer(attributes, kTaps, name, 0, 0);
   *inputs = 2;
   *outputs = 1;
   return MX_SUCCESS;
@@ -180,10 +182,12 @@ MXReturnValue taps_shapes(const Attributes& attributes, Shapes* in, Shapes* out)
   const unsigned factor = integer(attributes, kTaps, "factor", 0, 0), kernel = integer(attributes, kTaps, "kernel", 1, 1);
   require_known(kTaps, {"taps", "base"}, *in, {4, factor ? 1u : 4u});
   const std::vector<unsigned int>&taps = in->at(0), &base = in->at(1);
-  const unsigned channels = base[factor ? 0 : 1];
+  const bool add = integer(attributes, kTaps, "add", 0, 0) != 0;
+  const unsigned channels = factor ? base[0] : add ? base[1] : std::max(1u, taps[1] / (kernel * kernel));
   const std::string because = "for a kernel of " + std::to_string(kernel) + " and base " + text(base);
   require(kTaps, "taps", taps, {factor ? taps[0] : base[0], kernel * kernel * channels, taps[2], taps[3]}, because);
-  out->at(0) = factor ? std::vector<unsigned>{taps[0], channels, factor * taps[2], factor * taps[3]} : base;
+  const unsigned height = factor ? factor * taps[2] : base[2], width = factor ? factor * taps[3] : base[3];
+  out->at(0) = {taps[0], channels, height, width};
   return MX_SUCCESS;
 }
 
@@ -202,8 +206,9 @@ MXReturnValue taps_cpu(const Attributes& attributes, std::vector<MXTensor>* in, 
   g.out_height = static_cast<int>(result.shape[2]);
   g.out_width = static_cast<int>(result.shape[3]);
   Scratch scratch(resource, cpu::taps_workspace(g) * static_cast<int64_t>(sizeof(float)));
-  cpu::upsample_taps(g, taps.data<float>(), in->at(1).data<float>(), in->at(1).shape.size() == 1,
-                     result.data<float>(), scratch.as<float>());
+  const bool bias = in->at(1).shape.size() == 1, add = integer(attributes, kTaps, "add", 0, 0) != 0;
+  cpu::upsample_taps(g, taps.data<float>(), bias || add ? in->at(1).data<float>() : nullptr, bias, result.data<float>(),
+                     scratch.as<float>());
   return MX_SUCCESS;
 }
 

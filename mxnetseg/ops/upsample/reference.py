@@ -42,12 +42,12 @@ def upsample_cross_entropy(logits, labels, class_weights, align_corners, smoothi
     return loss, np.einsum("yh,ncyx,xw->nchw", rows, gradient, columns, optimize=True)
 
 
-def upsample_taps(taps, base, kernel, align_corners, factor=0, relu=False):
+def upsample_taps(taps, base, kernel, align_corners, factor=0, add=True, relu=False):
     """(N, kernel * kernel * C, h, w), (N, C, H, W) or (C,) -> (N, C, H, W)"""
     base = np.asarray(base, np.float64)
     height, width = (factor * size for size in taps.shape[2:]) if factor else base.shape[2:]
-    total = base[None, :, None, None] if factor else base
-    channels, radius = total.shape[1], kernel // 2
+    channels, radius = taps.shape[1] // kernel**2, kernel // 2
+    total = base[None, :, None, None] if factor else base if add else 0
     large = resize(taps, height, width, align_corners)
     large = np.pad(large, ((0, 0), (0, 0), (radius, radius), (radius, radius)))
     for i in range(kernel):

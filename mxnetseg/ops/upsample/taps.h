@@ -87,7 +87,7 @@ inline int64_t taps_workspace(const TapsGeometry& g) {
 }
 
 // taps (batch, kernel * kernel * channels, height, width), tap by tap; `base` is a map as large as `out`, or, where
-// `bias`, one number per channel -> out (batch, channels, out_height, out_width)
+// `bias`, one number per channel; or there is none -> out (batch, channels, out_height, out_width)
 inline void upsample_taps(const TapsGeometry& g, const float* taps, const float* base, bool bias, float* out,
                           float* workspace) {
   typedef Simd<float>::vector Vector;
@@ -137,8 +137,8 @@ inline void upsample_taps(const TapsGeometry& g, const float* taps, const float*
         for (int start = 0, v = 0; start < g.out_width; start += lanes, ++v) {
           const int count = std::min(lanes, g.out_width - start);
           Vector sum;
-          if (bias) {
-            sum = base[c] - Vector{};
+          if (bias || !base) {
+            sum = (bias ? base[c] : 0) - Vector{};
           } else if (count == lanes) {
             sum = load(base + at + start);
           } else {
