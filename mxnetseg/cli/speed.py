@@ -153,7 +153,7 @@ def _network(args):
 
 
 def _optimized(net, kind: str, sizes):
-    """int8 is calibrated on noise: speed does not depend on the ranges."""
+    """For the first of the sizes. int8 is calibrated on noise: speed does not depend on the ranges."""
     import numpy as np
 
     from .. import deploy
@@ -161,7 +161,7 @@ def _optimized(net, kind: str, sizes):
     if kind == PLAIN:
         return net
     noise = np.random.RandomState(1).standard_normal((1, 3, *sizes[0])).astype("float32")
-    return deploy.optimize(net, kind, [noise] if kind == "int8" else None)
+    return deploy.optimize(net, kind, [noise] if kind == "int8" else None, size=sizes[0])
 
 
 def _size(text: str):

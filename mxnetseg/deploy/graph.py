@@ -11,7 +11,6 @@ from mxnet import nd
 __all__ = ["VARIABLE", "Entry", "Graph", "Node", "Sizes", "single_user"]
 
 VARIABLE = "null"  # the operator of inputs and parameters
-IMAGE = (1, 3, 512, 512)  # for which it is decided what pays
 
 
 class Entry(NamedTuple):
@@ -124,12 +123,12 @@ class Graph:
 
 
 class Sizes:
-    """The shapes, for an image of `IMAGE`, of what the nodes give that are in the graph now."""
+    """The shapes, for an image of `size`, of what the nodes give that are in the graph now."""
 
-    def __init__(self, graph: Graph, arrays: Dict[str, nd.NDArray]):
+    def __init__(self, graph: Graph, arrays: Dict[str, nd.NDArray], size: Tuple[int, int]):
         internals = graph.symbol().get_internals()
         known = {name: arrays[name].shape for name in internals.list_inputs() if name in arrays}
-        shapes = dict(zip(internals.list_outputs(), internals.infer_shape(data=IMAGE, **known)[1]))
+        shapes = dict(zip(internals.list_outputs(), internals.infer_shape(data=(1, 3, *size), **known)[1]))
         self._of: Dict[int, Optional[Sequence[int]]] = {}
         names = set()
         for node in graph.nodes():

@@ -53,16 +53,18 @@ class DeployedNetwork:
         logits = self.coarse_logits(x)
         if logits.shape[2:] == x.shape[2:]:
             return logits
-        if serves_taps():  # faster than MXNet's
-            return upsample_taps(nd, logits, x, kernel=1, align_corners=self.align_corners, add=False)
         height, width = x.shape[2:]
-        return nd.contrib.BilinearResize2D(logits, height=height, width=width, align_corners=self.align_corners)
+        with autograd.pause(train_mode=False):
+            if serves_taps():  # faster than MXNet's
+                return upsample_taps(nd, logits, x, kernel=1, align_corners=self.align_corners, add=False)
+            return nd.contrib.BilinearResize2D(logits, height=height, width=width, align_corners=self.align_corners)
 
     def class_map(self, x: nd.NDArray) -> nd.NDArray:
         """(N, H, W) uint8: the class of the greatest logit of every pixel, without logits at full resolution."""
         logits = self.coarse_logits(x)
         height, width = x.shape[2:]
-        return upsample_argmax(nd, logits, height=height, width=width, align_corners=self.align_corners)
+        with autograd.pause(train_mode=False):
+            return upsample_argmax(nd, logits, height=height, width=width, align_corners=self.align_corners)
 
     def coarse_logits(self, x: nd.NDArray) -> nd.NDArray:
         """Logits (N, num_classes, h, w) before the last resize, which `align_corners` says how to do."""

@@ -1,6 +1,6 @@
 """From a network to its fastest form on a CPU."""
 
-from typing import Any, Dict, Iterable, Optional
+from typing import Any, Dict, Iterable, Optional, Tuple
 
 import mxnet as mx
 from mxnet import nd
@@ -25,7 +25,12 @@ DTYPES = ("float32", "bfloat16", "int8")
 BACKEND = "MKLDNN"  # MXNet's name for oneDNN
 
 
-def optimize(net: HybridBlock, dtype: str = "float32", calibration: Optional[Iterable[Any]] = None) -> DeployedNetwork:
+def optimize(
+    net: HybridBlock,
+    dtype: str = "float32",
+    calibration: Optional[Iterable[Any]] = None,
+    size: Tuple[int, int] = (512, 512),
+) -> DeployedNetwork:
     """Make a network fast for inference on a CPU; the network itself stays as it is.
 
     Batch norms and re-parameterisable branches are folded into convolutions, and these are fused by oneDNN with the
@@ -41,6 +46,8 @@ def optimize(net: HybridBlock, dtype: str = "float32", calibration: Optional[Ite
     calibration : iterable, for int8 only
         RGB images (H, W, 3) uint8, which are normalized as the checkpoint's record says (ImageNet's mean and std
         without one), or preprocessed batches (N, 3, H, W) of floats. Some 30 images like those to come.
+    size : (int, int)
+        Height and width of most images to come. Any others are right, too, but may be slower than they could be.
 
     Returns
     -------
@@ -50,19 +57,21 @@ def optimize(net: HybridBlock, dtype: str = "float32", calibration: Optional[Ite
     Raises
     ------
     MXNetSegError
-        An unknown dtype, no calibration images, a network without values or on a GPU, or a model that
-        can't be had in this dtype (`mxnetseg.deploy.LIMITS` lists them).
+        An unknown dtype, a size that is none, no calibration images, a network without values or on a GPU, or a model
+        that can't be had in this dtype (`mxnetseg.deploy.LIMITS` lists them).
     """
     if dtype not in DTYPES:
         raise MXNetSegError(f"dtype={dtype!r}: must be one of {', '.join(DTYPES)}")
     if dtype == "int8" and calibration is None:
         raise MXNetSegError("int8 needs calibration images: optimize(net, 'int8', calibration=images)")
+    if len(size) != 2 or min(size) < 1:
+        raise MXNetSegError(f"size={size!r}: must be the height and width of an image in pixels, e.g. (512, 512)")
     reason = problem(net, dtype)
     if reason:
         raise MXNetSegError(reason)
     arrays = _arrays(net)
     contexts = next(iter(net.collect_params().values())).list_ctx()
-    graph = _graph(net, arrays)
+    graph = _graph(net, arrays, size)
     if dtype == "int8":
         batches = calibration_batches(calibration, Preprocess.of_record(getattr(net, "record", {})))
         symbol, arrays = to_int8(graph.symbol(), arrays, batches)
@@ -70,19 +79,19 @@ def optimize(net: HybridBlock, dtype: str = "float32", calibration: Optional[Ite
         if dtype == "bfloat16":
             to_bfloat16(graph, arrays)
         else:
-            use_winograd(graph, arrays)
+            use_winograd(graph, arrays, size)
         symbol = graph.symbol().get_backend_symbol(BACKEND)
     return DeployedNetwork(symbol, arrays, dtype, net, contexts)
 
 
-def _graph(net, arrays) -> Graph:
+def _graph(net, arrays, size) -> Graph:
     with inference_graph() as constants:
         # a Segmentor's last resize is left to those who use the logits
         graph = Graph(getattr(net, "coarse_logits", net)(mx.sym.var("data")))
     arrays.update(constants)
     fold_norms(graph, arrays)
-    convolve_before_resizing(graph, arrays)
-    resize_in_one_pass(graph, arrays)
+    convolve_before_resizing(graph, arrays, size)
+    resize_in_one_pass(graph, arrays, size)
     return graph
 
 

@@ -28,15 +28,16 @@ class Part(NamedTuple):
     resize: Optional[Node]  # of which `entry` is the input
 
 
-def convolve_before_resizing(graph: Graph, arrays: Dict[str, nd.NDArray]) -> None:
-    """Change `graph` in place; weights of the convolutions that come out are added to `arrays`.
+def convolve_before_resizing(graph: Graph, arrays: Dict[str, nd.NDArray], size: Tuple[int, int]) -> None:
+    """Change `graph` in place; weights of the convolutions that come out are added to `arrays`. What pays is decided
+    for images of `size`.
 
     Leaves everything as it is where there is no operator library.
     """
     found = [node for node in graph.operators() if _is_plain(node, arrays) and _source(node).op in ("Concat", RESIZE)]
     if not found or not serves_taps():
         return
-    sizes = Sizes(graph, arrays)
+    sizes = Sizes(graph, arrays, size)
     users = graph.users()
     for conv in found:
         if single_user(_source(conv), users) is conv:
@@ -45,7 +46,7 @@ def convolve_before_resizing(graph: Graph, arrays: Dict[str, nd.NDArray]) -> Non
                 _split(conv, parts, graph, arrays, users)
 
 
-def resize_in_one_pass(graph: Graph, arrays: Dict[str, nd.NDArray]) -> None:
+def resize_in_one_pass(graph: Graph, arrays: Dict[str, nd.NDArray], size: Tuple[int, int]) -> None:
     """Resizes that are left, each with the sum that alone follows it, become an operator of the library.
 
     Leaves everything as it is where there is none.
@@ -53,7 +54,7 @@ def resize_in_one_pass(graph: Graph, arrays: Dict[str, nd.NDArray]) -> None:
     found = [node for node in graph.operators() if node.op == RESIZE]
     if not found or not serves_taps():
         return
-    sizes, users = Sizes(graph, arrays), graph.users()
+    sizes, users = Sizes(graph, arrays, size), graph.users()
     for resize in found:
         source, node = resize.inputs[0], single_user(resize, users)
         if node is not None and node.op == "elemwise_add":

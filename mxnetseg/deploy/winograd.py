@@ -16,15 +16,16 @@ BYTE, PRODUCT = 27, 1.2
 PAYS = 0.85  # share of the direct convolution's cost
 
 
-def use_winograd(graph: Graph, arrays: Dict[str, nd.NDArray]) -> None:
-    """Change `graph` in place; weights of the products that come out are added to `arrays`.
+def use_winograd(graph: Graph, arrays: Dict[str, nd.NDArray], size: Tuple[int, int]) -> None:
+    """Change `graph` in place; weights of the products that come out are added to `arrays`. What pays is decided for
+    images of `size`.
 
     Leaves everything as it is where there is no operator library.
     """
     found = [node for node in graph.operators() if _is_eligible(node, arrays)]
     if not found or not serves_winograd():
         return
-    sizes, users = Sizes(graph, arrays), graph.users()
+    sizes, users = Sizes(graph, arrays, size), graph.users()
     tiles: Dict[Tuple[int, int, int], Node] = {}  # convolutions of the same map share them
     for conv in found:
         shape = sizes.of(conv.inputs[0])

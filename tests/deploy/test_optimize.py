@@ -160,6 +160,8 @@ def test_mistakes():
     net = build("fcn")
     with pytest.raises(MXNetSegError, match="dtype='fp16': must be one of float32, bfloat16, int8"):
         optimize(net, "fp16")
+    with pytest.raises(MXNetSegError, match=r"size=\(0, 512\): must be the height and width"):
+        optimize(net, size=(0, 512))
     with pytest.raises(MXNetSegError, match="has no values yet; initialize the network"):
         optimize(create_model("fcn", backbone="mobilenet_v2_0_25"))
     with pytest.raises(MXNetSegError, match=r"\(N, 3, H, W\)"):

@@ -178,6 +178,16 @@ def test_whole_networks(name, options):
     assert WINOGRAD in operators and (TAPS in operators) == (name != "danet")
 
 
+def test_what_pays_depends_on_the_size(monkeypatch):
+    monkeypatch.setattr(winograd, "PAYS", 0.85)
+    net = Net(lambda F, x, first, second: second(first(x)), conv(3, 128, 1), conv(128, 128))
+
+    def operators(**options):
+        return [node.op for node in Graph(optimize(net, **options).symbol).operators()]
+
+    assert WINOGRAD in operators() and WINOGRAD not in operators(size=(16, 16))
+
+
 def test_what_pays():
     """One by one at their usual sizes: wide maps do; narrow ones, and small maps with many weights, do not."""
     from mxnetseg.deploy.graph import Node

@@ -54,7 +54,7 @@ def deployed(request) -> Prepared:
     if request["dtype"] == "int8":
         rng = np.random.RandomState(2)
         options["calibration"] = [mx.nd.array(rng.normal(size=image.shape)) for _ in range(CALIBRATION - 1)] + [image]
-    run = optimize(net, dtype=request["dtype"], **options)
+    run = optimize(net, dtype=request["dtype"], size=image.shape[2:], **options)
     return _prepared(lambda: run(image), "mxnetseg.deploy")
 
 
