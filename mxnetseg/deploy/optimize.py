@@ -17,6 +17,7 @@ from .int8 import to_int8
 from .limits import problem
 from .network import DeployedNetwork
 from .resized import convolve_before_resizing, resize_in_one_pass
+from .split import split_linear_layers
 from .winograd import use_winograd
 
 __all__ = ["DTYPES", "optimize"]
@@ -90,6 +91,7 @@ def _graph(net, arrays, size) -> Graph:
         graph = Graph(getattr(net, "coarse_logits", net)(mx.sym.var("data")))
     arrays.update(constants)
     fold_norms(graph, arrays)
+    split_linear_layers(graph, arrays, size)
     convolve_before_resizing(graph, arrays, size)
     resize_in_one_pass(graph, arrays, size)
     return graph

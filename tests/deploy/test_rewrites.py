@@ -161,6 +161,29 @@ def test_winograd_leaves_other_convolutions_alone():
     assert WINOGRAD not in [node.op for node in Graph(fast.symbol).operators()]
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_linear_layer_that_is_cut_becomes_several(bias):
+    def cut(F, x, first, linear):
+        x = F.transpose(first(x), axes=(0, 2, 3, 1))
+        one, other = F.split(linear(x), num_outputs=2, axis=3)
+        return F.transpose(one * F.tanh(other), axes=(0, 3, 1, 2))
+
+    linear = nn.Dense(10, flatten=False, in_units=6, use_bias=bias)
+    check(Net(cut, conv(3, 6, 1), linear), **{"SliceChannel": 0, "_sg_mkldnn_fully_connected": 2})
+
+
+def test_other_cuts_stay():
+    def cut(F, x, first, linear):
+        x = first(x)
+        one, other = F.split(F.transpose(linear(F.transpose(x, axes=(0, 2, 3, 1))), axes=(0, 3, 1, 2)), num_outputs=2)
+        many = F.split(linear(F.transpose(x, axes=(0, 2, 3, 1))), num_outputs=5, axis=3)
+        return one * other + F.transpose(F.concat(*list(many)[::-1], dim=3), axes=(0, 3, 1, 2)).slice_axis(
+            axis=1, begin=0, end=5
+        )
+
+    check(Net(cut, conv(3, 6, 1), nn.Dense(10, flatten=False, in_units=6)), **{"SliceChannel": 2})
+
+
 def test_without_the_library_the_graph_stays(monkeypatch):
     monkeypatch.setattr(resized, "serves_taps", lambda: False)
     monkeypatch.setattr(winograd, "serves_winograd", lambda: False)
