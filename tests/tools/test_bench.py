@@ -1,5 +1,6 @@
 """The benchmark suite, as far as it needs no peers: plans, statistics, tables, workers."""
 
+import json
 import sys
 from collections import Counter
 
@@ -11,6 +12,7 @@ from mxnet.gluon import HybridBlock, nn
 from mxnetseg import MXNetSegError
 from mxnetseg.nn import bicubic_like, concat, resize_like, silu
 from tools.bench import contenders, networks, report, statistics
+from tools.bench.__main__ import read
 from tools.bench.plan import Plan
 from tools.bench.process import Failed, Worker
 from tools.bench.rounds import Case, Pythons, measure, take_turns
@@ -231,6 +233,22 @@ def test_the_page_has_its_markers():
 
     page = PAGE.read_text(encoding="utf-8")
     assert page.count(report.BEGIN) == page.count(report.END) == 1
+
+
+def test_figures_of_several_runs_are_read_together(tmp_path):
+    def write(name, rounds=10, **content):
+        (tmp_path / name).write_text(json.dumps(dict(machine={"cores": 2}, rounds=rounds, quick=False, **content)))
+        return str(tmp_path / name)
+
+    first = write("first.json", cases=[{"task": "inference"}])
+    second = write("second.json", cases=[{"task": "training"}], sections=[{"title": "evaluation"}])
+    both = read([first, second])
+    assert both["cases"] == [{"task": "inference"}, {"task": "training"}]
+    assert both["sections"] == [{"title": "evaluation"}] and read([first])["sections"] == []
+    with pytest.raises(SystemExit, match="of other rounds"):
+        read([first, write("third.json", rounds=2, cases=[])])
+    with pytest.raises(SystemExit, match="give a file that --json wrote"):
+        read([first, str(tmp_path / "none.json")])
 
 
 def test_a_plot_needs_pytorch(tmp_path):

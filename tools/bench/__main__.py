@@ -62,7 +62,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)} and its plot")
     made.add_argument("--page", default=str(PAGE), metavar="FILE", help="another page with the same markers")
     made.add_argument("--plot", default=str(PLOT), metavar="FILE", help="another place for the plot")
-    made.add_argument("--from-json", metavar="FILE", help="measure nothing: tables and plot of earlier figures")
+    made.add_argument(
+        "--from-json",
+        nargs="+",
+        metavar="FILE",
+        help="measure nothing: tables and plot of earlier figures, of several runs together where they were split up",
+    )
     return made
 
 
@@ -167,11 +172,19 @@ def keep(report: dict, path) -> None:
         Path(path).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
-def read(path) -> dict:
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
-        raise SystemExit(f"--from-json {path}: {err}; give a file that --json wrote") from err
+def read(paths) -> dict:
+    """What --json wrote; of several files the cases of all, where they are from one machine and as many rounds."""
+    reports = []
+    for path in paths:
+        try:
+            reports.append(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError) as err:
+            raise SystemExit(f"--from-json {path}: {err}; give a file that --json wrote") from err
+        if any(reports[0].get(key) != reports[-1].get(key) for key in ("machine", "rounds", "quick")):
+            raise SystemExit(f"--from-json {path}: from another machine, or of other rounds, than {paths[0]}")
+    for name in ("cases", "sections"):
+        reports[0][name] = [one for report in reports for one in report.get(name, ())]
+    return reports[0]
 
 
 def further(args, threads: int) -> list:
