@@ -7,7 +7,7 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import TransformerBlock, dense, layer_norm, resize_like, to_map, to_tokens
+from ..nn import TransformerBlock, attend, dense, layer_norm, resize_like, to_map, to_tokens
 from ..nn.init import FAN_IN, TRUNCATED, fan_in_bias
 from ..registry import register_backbone
 from .levels import drop_levels
@@ -15,12 +15,13 @@ from .levels import drop_levels
 __all__ = ["VisionTransformer"]
 
 PATCH = 16
+PARTS = 4  # of the attention of a head
 
 
 class SelfAttention(HybridBlock):
     """Every token attends to all tokens: (N, L, channels) -> the same.
 
-    One head after the other, so that inference never holds more than one (L, L) map per image.
+    One head after the other, each in `PARTS`, so that inference never holds an (L, L) map.
     """
 
     def __init__(self, channels: int, heads: int):
@@ -32,13 +33,11 @@ class SelfAttention(HybridBlock):
             self.project = dense(channels, channels)
 
     def hybrid_forward(self, F, x):
-        parts = list(F.split(self.qkv(x), num_outputs=3 * self._heads, axis=2))  # each (N, L, d)
-        queries, keys, values = (parts[i * self._heads : (i + 1) * self._heads] for i in range(3))
-        heads = []
-        for q, k, v in zip(queries, keys, values):
-            attention = F.softmax(F.batch_dot(self._scale * q, k, transpose_b=True))  # (N, L, L)
-            heads.append(F.batch_dot(attention, v))
-        return self.project(F.concat(*heads, dim=2))
+        qkv = F.transpose(self.qkv(x), axes=(0, 2, 1))
+        pieces = list(F.split(qkv, num_outputs=3 * self._heads, axis=1))  # each (N, d, L)
+        queries, keys, values = (pieces[i * self._heads : (i + 1) * self._heads] for i in range(3))
+        heads = [attend(F, self._scale * q, k, v, parts=PARTS) for q, k, v in zip(queries, keys, values)]
+        return self.project(F.transpose(F.concat(*heads, dim=1), axes=(0, 2, 1)))
 
 
 class VisionTransformer(HybridBlock):

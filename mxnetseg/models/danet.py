@@ -2,7 +2,7 @@
 
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import ConvNormAct, conv2d
+from ..nn import ConvNormAct, attend, conv2d
 from ..registry import register_model
 from .segmentor import Branch, Segmentor
 
@@ -12,8 +12,7 @@ __all__ = ["danet"]
 class PositionAttention(HybridBlock):
     """Each pixel attends to all pixels (section 3.2): (N, C, h, w) -> the same.
 
-    `chunks`: the queries are worked off in so many parts, one after the other, so that no more than
-    1 / chunks of the (h * w, h * w) attention map exists at a time in inference.
+    `chunks`: the parts of `attend`.
     """
 
     def __init__(self, channels: int, chunks: int):
@@ -26,27 +25,9 @@ class PositionAttention(HybridBlock):
             self.gate = self.params.get("gate", shape=(1,), init="zeros")
 
     def hybrid_forward(self, F, x, gate):
-        key = F.reshape(self.key(x), shape=(0, 0, -1))  # (N, C / 8, L)
-        value = F.reshape(self.value(x), shape=(0, 0, -1))  # (N, C, L)
-        results = []
-        for query in self._parts(F, self.query(x)):
-            if results:
-                # nothing but order: MXNet would run all first products, then all that follows them
-                query = F.broadcast_add(query, F.zeros_like(F.slice_axis(results[-1], axis=1, begin=0, end=1)))
-            attention = F.softmax(F.batch_dot(query, key, transpose_a=True))  # (N, L / chunks, L)
-            results.append(F.batch_dot(value, attention, transpose_b=True))  # (N, C, L / chunks)
-        out = F.reshape(F.stack(*results, axis=3), shape=(0, 0, -1))
-        out = F.reshape_like(F.slice_like(out, value, axes=(2,)), x)
+        query, key, value = (F.reshape(conv(x), shape=(0, 0, -1)) for conv in (self.query, self.key, self.value))
+        out = F.reshape_like(attend(F, query, key, value, parts=self._chunks), x)
         return F.broadcast_mul(out, gate) + x
-
-    def _parts(self, F, query):
-        """Every `chunks`-th query from the first on, from the second on, ...: all parts have ceil(L / chunks)."""
-        more = self._chunks - 1
-        query = F.reshape(query, shape=(0, 0, 1, -1))  # F.pad takes four axes
-        query = F.pad(query, mode="constant", pad_width=(0, 0, 0, 0, 0, 0, 0, more))
-        query = F.reshape(query, shape=(0, 0, -1))
-        for i in range(self._chunks):
-            yield F.slice(query, begin=(None, None, i), end=(None, None, i - more or None), step=(1, 1, self._chunks))
 
 
 class ChannelAttention(HybridBlock):

@@ -1,6 +1,7 @@
 """Bricks that every model shares."""
 
 from .act import activation, gelu, silu
+from .attention import attend
 from .concat import concat
 from .conv import ConvNormAct, SeparableConv, classifier, conv2d
 from .deform import DeformConv
@@ -25,6 +26,7 @@ __all__ = [
     "TokenMixer",
     "TransformerBlock",
     "activation",
+    "attend",
     "bicubic_like",
     "classifier",
     "concat",
