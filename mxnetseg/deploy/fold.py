@@ -5,7 +5,7 @@ from typing import Dict
 import numpy as np
 from mxnet import nd
 
-from .graph import VARIABLE, Entry, Graph, Node
+from .graph import VARIABLE, Entry, Graph, Node, single_user
 
 __all__ = ["fold_norms"]
 
@@ -19,13 +19,13 @@ def fold_norms(graph: Graph, arrays: Dict[str, nd.NDArray]) -> None:
     Weights of the convolutions that come out are added to `arrays` (values by variable name). A synchronised norm
     that stays becomes a plain one: in inference they are the same.
     """
-    uses = graph.uses()
+    users = graph.users()
     made: Dict[tuple, tuple] = {}  # layers that a graph uses twice keep one set of weights
     for node in list(graph.operators()):
         if node.op not in NORMS:
             continue
         before = node.inputs[0].node
-        if before.op == "Convolution" and uses[id(before)] == 1 and int(node.attrs.get("axis", 1)) == 1:
+        if before.op == "Convolution" and single_user(before, users) is node and int(node.attrs.get("axis", 1)) == 1:
             names = tuple(entry.node.name for entry in (*before.inputs[1:], *node.inputs[1:]))
             if all(name in arrays for name in names):
                 if names not in made:

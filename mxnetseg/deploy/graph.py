@@ -33,10 +33,9 @@ class Node:
         return self.attrs.get(name, str(default)) in ("True", "true", "1")
 
     def numbers(self, name: str, default: Sequence[int]) -> Tuple[int, ...]:
-        text = self.attrs.get(name)
-        return (
-            tuple(default) if text is None else tuple(int(one) for one in text.strip("()[] ").split(",") if one.strip())
-        )
+        if name not in self.attrs:
+            return tuple(default)
+        return tuple(int(number) for number in self.attrs[name].strip("()[] ").split(",") if number.strip())
 
     def is_relu(self) -> bool:
         return self.op == "relu" or (self.op == "Activation" and self.attrs.get("act_type") == "relu")
@@ -81,13 +80,6 @@ class Graph:
         if name not in arrays:
             arrays[name] = nd.array(make(), dtype="float32")
         return Entry(self._variables.setdefault(name, Node(VARIABLE, name)))
-
-    def uses(self) -> Dict[int, int]:
-        """How often each node's outputs are taken, by `id(node)`."""
-        counts: Dict[int, int] = {}
-        for entry in [*self.heads, *(entry for node in self.nodes() for entry in node.inputs)]:
-            counts[id(entry.node)] = counts.get(id(entry.node), 0) + 1
-        return counts
 
     def users(self) -> Dict[int, List[Optional[Node]]]:
         """Who takes each node's outputs, by `id(node)`, as often as they do; None stands for the graph's outputs."""

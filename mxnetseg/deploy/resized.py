@@ -176,9 +176,5 @@ def _take_relu(taps: Node, users) -> None:
     """A ReLU that alone follows becomes part of it."""
     node = single_user(taps, users)
     if node is not None and node.is_relu():
-        node.op, node.name, node.inputs, node.attrs = (
-            taps.op,
-            f"{taps.name}_relu",
-            taps.inputs,
-            {**taps.attrs, "relu": "1"},
-        )
+        node.op, node.name, node.inputs = taps.op, f"{taps.name}_relu", taps.inputs
+        node.attrs = {**taps.attrs, "relu": "1"}
