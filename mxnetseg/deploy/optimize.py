@@ -16,6 +16,7 @@ from .graph import Graph
 from .int8 import to_int8
 from .limits import problem
 from .network import DeployedNetwork
+from .padding import pad_channels
 from .resized import convolve_before_resizing, resize_in_one_pass
 from .split import split_linear_layers
 from .winograd import use_winograd
@@ -91,6 +92,7 @@ def _graph(net, arrays, size) -> Graph:
         graph = Graph(getattr(net, "coarse_logits", net)(mx.sym.var("data")))
     arrays.update(constants)
     fold_norms(graph, arrays)
+    pad_channels(graph, arrays)
     split_linear_layers(graph, arrays, size)
     convolve_before_resizing(graph, arrays, size)
     resize_in_one_pass(graph, arrays, size)

