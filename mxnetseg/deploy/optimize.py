@@ -14,9 +14,10 @@ from .calibration import calibration_batches
 from .fold import fold_norms
 from .graph import Graph
 from .int8 import to_int8
+from .layout import plain_layouts
 from .limits import problem
 from .network import DeployedNetwork
-from .padding import pad_channels
+from .padding import pad_channels, pad_images
 from .resized import convolve_before_resizing, resize_in_one_pass
 from .split import split_linear_layers
 from .winograd import use_winograd
@@ -79,9 +80,11 @@ def optimize(
         symbol, arrays = to_int8(graph.symbol(), arrays, batches)
     else:
         if dtype == "bfloat16":
+            pad_images(graph, arrays)
             to_bfloat16(graph, arrays)
         else:
             use_winograd(graph, arrays, size)
+        plain_layouts(graph)
         symbol = graph.symbol().get_backend_symbol(BACKEND)
     return DeployedNetwork(symbol, arrays, dtype, net, contexts)
 

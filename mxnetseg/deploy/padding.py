@@ -7,7 +7,7 @@ from mxnet import nd
 
 from .graph import VARIABLE, Entry, Graph, Node
 
-__all__ = ["pad_channels"]
+__all__ = ["pad_channels", "pad_images"]
 
 BLOCK = 8
 MOST = 1.5  # how many times more channels, at most
@@ -50,6 +50,24 @@ def pad_channels(graph: Graph, arrays: Dict[str, nd.NDArray]) -> None:
             _padded(weight, pads, graph, arrays),
             *(_padded(one, pads[:1], graph, arrays) for one in bias),
         ]
+
+
+def pad_images(graph: Graph, arrays: Dict[str, nd.NDArray]) -> None:
+    """The inputs of convolutions of 3 channels get a fourth, of zeros: for 3 oneDNN has no code in bfloat16 but a
+    general matrix product. In float32 it has."""
+    larger: Dict[Tuple[int, int], Entry] = {}
+    for conv in list(graph.operators()):
+        if not _is_plain(conv, arrays) or arrays[conv.inputs[1].node.name].shape[1] != 3:
+            continue
+        image, weight = conv.inputs[0], conv.inputs[1].node.name
+        key = (id(image.node), image.index)
+        if key not in larger:
+            name = f"{image.node.name}_channel"
+            one = Node("slice_axis", name, {"axis": "1", "begin": "0", "end": "1"}, [image])
+            zeros = Node("zeros_like", f"{name}_zeros", {}, [Entry(one)])
+            both = Node("Concat", f"{name}_added", {"num_args": "2", "dim": "1"}, [image, Entry(zeros)])
+            larger[key] = Entry(both)
+        conv.inputs[:2] = [larger[key], _padded(weight, [(0, 0), (0, 1), (0, 0), (0, 0)], graph, arrays)]
 
 
 class _Maps:

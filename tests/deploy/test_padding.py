@@ -3,6 +3,7 @@
 import pytest
 
 from mxnetseg.deploy import optimize, padding
+from mxnetseg.deploy.graph import Graph
 
 from .networks import build, images, noise_share, relative_error
 from .test_rewrites import Net, conv
@@ -87,3 +88,14 @@ def test_a_slim_network_in_narrow_numbers(dtype, monkeypatch):
     noise = noise_share(optimize(net, dtype, calibration)(x), net(x))
     monkeypatch.setattr(padding, "MOST", 0)
     assert noise == pytest.approx(noise_share(optimize(net, dtype, calibration)(x), net(x)), rel=0.1)
+
+
+def test_images_get_a_fourth_channel_in_bfloat16():
+    """Once for two that take them, and in no other type."""
+    net = Net(lambda F, x, a, b, last: last(a(x) + b(x)), conv(3, 8), conv(3, 8, 1), conv(8, 5))
+    x = images(31, 50, n=2)
+    fast = optimize(net, "bfloat16")
+    assert relative_error(fast.coarse_logits(x), net(x)) < 0.03
+    assert [node.op for node in Graph(fast.symbol).operators()].count("Concat") == 1
+    assert {array.shape[1] for array in optimize(net).arrays.values() if array.ndim == 4} == {3, 8}
+    assert {array.shape[1] for name, array in fast.arrays.items() if "bfloat16" in name and array.ndim == 4} == {4, 8}

@@ -234,3 +234,14 @@ def test_every_model_wherever_it_can_be_done(name):
         x = images(*size)
         # alignseg's flow fields move what is sampled, so rounding moves samples
         assert relative_error(fast(x), net(x)) < (3e-4 if name == "alignseg" else 1e-4), size
+
+
+def test_operators_of_our_own_get_plain_layouts(no_winograd):
+    def levels(F, x, first, last):
+        x = F.Activation(first(x), act_type="relu")
+        return last(F.concat(x, resize_like(F, pool(F, x, 6), x, align_corners=True), dim=1))
+
+    fast = check(Net(levels, conv(3, 8, 1), conv(16, 5)), **{TAPS: 1})
+    taps = next(node for node in Graph(fast.symbol).operators() if node.op == TAPS)
+    for entry in taps.inputs:
+        assert entry.node.op == "Reshape" and entry.node.inputs[0].node.op.startswith("_sg_mkldnn_conv")

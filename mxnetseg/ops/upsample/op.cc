@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "../common.h"
+#include "../memory.h"
 #include "argmax.h"
 #include "cross_entropy.h"
 #include "taps.h"
@@ -206,6 +207,7 @@ MXReturnValue taps_cpu(const Attributes& attributes, std::vector<MXTensor>* in, 
   g.out_height = static_cast<int>(result.shape[2]);
   g.out_width = static_cast<int>(result.shape[3]);
   Scratch scratch(resource, cpu::taps_workspace(g) * static_cast<int64_t>(sizeof(float)));
+  cpu::use_huge_pages(result.data_ptr, result.size() * static_cast<int64_t>(sizeof(float)));
   const bool bias = in->at(1).shape.size() == 1, add = integer(attributes, kTaps, "add", 0, 0) != 0;
   cpu::upsample_taps(g, taps.data<float>(), bias || add ? in->at(1).data<float>() : nullptr, bias, result.data<float>(),
                      scratch.as<float>());
