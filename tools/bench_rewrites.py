@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=2 python tools/bench_rewrites.py [--rounds 7] [--size 512] [--models NAME ...]
 
-Every network of tools/bench is optimized without the passes, with each of them, and with all; the forms take turns, and
-medians are printed as a Markdown table. Each form's logits are compared with those of the first.
+Every network of tools/bench, and a slim one, is optimized without the passes, with each of them, and with all; the
+forms take turns, and medians are printed as a Markdown table. Each form's logits are compared with those of the first.
 """
 
 import argparse
@@ -29,10 +29,20 @@ from mxnetseg.deploy import optimize  # noqa: E402
 from tools.bench.networks import NETWORKS, build  # noqa: E402
 
 MODULE = "mxnetseg.deploy.optimize"
+# the networks of tools/bench, and a slim one
+ARGUMENTS = {name: network.arguments for name, network in NETWORKS.items()}
+ARGUMENTS["fcn_mobilenet_v2_0_25"] = dict(name="fcn", backbone="mobilenet_v2_0_25", num_classes=19)
+PADDING = ("pad_channels",)
 RESIZES = ("convolve_before_resizing", "resize_in_one_pass")
 WINOGRAD = ("use_winograd",)
 # name -> the passes that are left out
-FORMS = {"neither": RESIZES + WINOGRAD, "resizes": WINOGRAD, "Winograd": RESIZES, "both": ()}
+FORMS = {
+    "none": PADDING + RESIZES + WINOGRAD,
+    "padding": RESIZES + WINOGRAD,
+    "resizes": PADDING + WINOGRAD,
+    "Winograd": PADDING + RESIZES,
+    "all": (),
+}
 TOLERANCE = 1e-4
 
 
@@ -45,7 +55,7 @@ def optimized(net, left_out, size):
 
 def row(name, size, rounds, tick):
     image = np.random.RandomState(0).standard_normal((1, 3, size, size)).astype("float32")
-    net = build(name, image)
+    net = build(ARGUMENTS[name], image)
     x = mx.nd.array(image)
     forms = {form: optimized(net, left_out, size) for form, left_out in FORMS.items()}
     expected = None
@@ -71,13 +81,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--size", type=int, default=512, help="side of the image")
-    parser.add_argument("--models", nargs="+", choices=list(NETWORKS), default=list(NETWORKS), metavar="NAME")
+    parser.add_argument("--models", nargs="+", choices=list(ARGUMENTS), default=list(ARGUMENTS), metavar="NAME")
     args = parser.parse_args()
     ops.load()
     with tqdm(total=len(args.models) * (args.rounds + 1), unit="round", dynamic_ncols=True) as bar:
         rows = [row(name, args.size, args.rounds, bar.update) for name in args.models]
     print(f"{os.environ['OMP_NUM_THREADS']} threads, {args.size}x{args.size}, medians of {args.rounds} rounds\n")
-    headers = ["network", *(f"{form}, ms" for form in FORMS), *(f"{form} / neither" for form in list(FORMS)[1:])]
+    headers = ["network", *(f"{form}, ms" for form in FORMS), *(f"{form} / none" for form in list(FORMS)[1:])]
     print(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True))
 
 

@@ -26,7 +26,7 @@ class DeployedNetwork:
     symbol : mxnet.symbol.Symbol
         The graph; its input is `data`, its output the logits before the last resize, where the network has one.
     arrays : dict of str -> NDArray
-        Its weights, on the CPU.
+        Its weights, on the CPU. They are no one else's: the network may train on.
     spec, record, align_corners
         Those of the network it was made of.
     """
@@ -39,7 +39,7 @@ class DeployedNetwork:
         self.align_corners = getattr(net, "align_corners", False)
         self.contexts: List[mx.Context] = list(contexts)
         self._inputs = symbol.list_inputs()
-        self.arrays = {name: arrays[name].copy() for name in self._inputs if name != "data"}
+        self.arrays = arrays
         # Planned once per size, and not only for speed: without `static_shape` MXNet makes the fused operators anew in
         # every call, and each time they bring their weights into oneDNN's layout.
         flags = [("static_alloc", True), ("static_shape", True), ("data_indices", []), ("param_indices", [])]

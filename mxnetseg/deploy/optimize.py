@@ -73,6 +73,7 @@ def optimize(
     if reason:
         raise MXNetSegError(reason)
     arrays = _arrays(net)
+    networks = {id(array) for array in arrays.values()}
     contexts = next(iter(net.collect_params().values())).list_ctx()
     graph = _graph(net, arrays, size)
     if dtype == "int8":
@@ -86,7 +87,10 @@ def optimize(
             use_winograd(graph, arrays, size)
         plain_layouts(graph)
         symbol = graph.symbol().get_backend_symbol(BACKEND)
-    return DeployedNetwork(symbol, arrays, dtype, net, contexts)
+    weights = {name: arrays[name] for name in symbol.list_inputs() if name != "data"}
+    # what the network may go on to change
+    weights = {name: array.copy() if id(array) in networks else array for name, array in weights.items()}
+    return DeployedNetwork(symbol, weights, dtype, net, contexts)
 
 
 def _graph(net, arrays, size) -> Graph:

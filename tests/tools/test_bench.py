@@ -51,7 +51,7 @@ def operators(plan):
 
 def check(name, size=64):
     image = np.random.RandomState(0).normal(size=(1, 3, size, size)).astype("float32")
-    net = networks.build(name, image)
+    net = networks.build(networks.NETWORKS[name].arguments, image)
     logits = net(mx.nd.array(image)).asnumpy()
     net.reparameterize()
     found = interpreter.run(trace(net, image.shape), image)

@@ -28,8 +28,9 @@ NETWORKS = {
 }
 
 
-def build(name: str, image):
-    """The network with weights of fixed random numbers, and batch statistics near those of `image` (N, 3, H, W).
+def build(arguments: Dict[str, Any], image):
+    """What `create_model` makes of `arguments`, with weights of fixed random numbers, and batch statistics near those
+    of `image` (N, 3, H, W).
 
     Layer scales, whose initial values all but switch blocks off, are of the size of trained ones, and no norm is
     the identity: a block that a conversion gets wrong then shows in the logits. Norms take away a quarter of the mean,
@@ -44,7 +45,7 @@ def build(name: str, image):
 
     mx.random.seed(0)
     np.random.seed(0)
-    net = create_model(aux=False, **NETWORKS[name].arguments)
+    net = create_model(aux=False, **arguments)
     net.initialize(mx.init.Xavier(magnitude=2))
     rng = np.random.RandomState(0)
     for key, parameter in net._collect_params_with_prefix().items():

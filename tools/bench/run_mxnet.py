@@ -17,13 +17,13 @@ def export(request) -> None:
     """Write weights.params, image.npy, labels.npy and the plan into the folder."""
     os.environ["MXNETSEG_OPS"] = "0"
     import mxnetseg  # noqa: F401, I001  (sets what MXNet reads when it is imported)
-    from .networks import build
+    from .networks import NETWORKS, build
     from .trace import trace
 
     folder, shape = Path(request["folder"]), (request["batch"], 3, *request["size"])
     rng = np.random.RandomState(1)
     image = rng.normal(size=shape).astype("float32")
-    net = build(request["network"], image)
+    net = build(NETWORKS[request["network"]].arguments, image)
     labels = rng.randint(0, net.spec["num_classes"], (shape[0], *shape[2:])).astype("uint8")
     labels[:, : shape[2] // 16] = 255
     np.save(folder / "image.npy", image)
