@@ -29,7 +29,7 @@ def use_winograd(graph: Graph, arrays: Dict[str, nd.NDArray], size: Tuple[int, i
     tiles: Dict[Tuple[int, int, int], Node] = {}  # convolutions of the same map share them
     for conv in found:
         shape = sizes.of(conv.inputs[0])
-        if shape is not None and _cost(conv, shape) < PAYS:
+        if shape is not None and _cost(conv, shape) < PAYS and not _is_pooled(conv, users):
             _replace(conv, graph, arrays, users, tiles)
 
 
@@ -43,6 +43,14 @@ def _is_eligible(node: Node, arrays) -> bool:
         and int(node.attrs.get("num_group", 1)) == 1
         and all(entry.node.name in arrays for entry in node.inputs[1:])
     )
+
+
+def _is_pooled(conv: Node, users) -> bool:
+    """Winograd's output has MXNet's layout, which oneDNN pools many times slower than its own."""
+    after = single_user(conv, users)
+    if after is not None and after.is_relu():
+        after = single_user(after, users)
+    return after is not None and after.op == "Pooling"
 
 
 def _cost(conv: Node, shape: Sequence[int]) -> float:
