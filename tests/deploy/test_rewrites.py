@@ -245,3 +245,13 @@ def test_operators_of_our_own_get_plain_layouts(no_winograd):
     taps = next(node for node in Graph(fast.symbol).operators() if node.op == TAPS)
     for entry in taps.inputs:
         assert entry.node.op == "Reshape" and entry.node.inputs[0].node.op.startswith("_sg_mkldnn_conv")
+
+
+def test_what_is_pooled_stays_direct():
+    """oneDNN pools its own layout; the convolution behind the pooling is another matter."""
+
+    def stem(F, x, first, last):
+        x = F.Activation(first(x), act_type="relu")
+        return last(F.Pooling(x, kernel=(3, 3), stride=(2, 2), pad=(1, 1)))
+
+    check(Net(stem, conv(3, 6), conv(6, 4)), **{TILES: 1, WINOGRAD: 1})
