@@ -254,4 +254,4 @@ def test_memory_is_that_of_the_results_and_one_window(no_library, average, views
     got(lambda x: logits, image(100, 150), **config)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < scaled + (3 + views) * result + 4 * window < 36 * result
+    assert peak < scaled + (2 + views) * result + 4 * window < 36 * result

@@ -24,6 +24,10 @@ class Axis:
     def __len__(self) -> int:
         return self.index.shape[1]
 
+    def is_one_to_one(self) -> bool:
+        """Whether every pixel is its own of the window, though perhaps weighted."""
+        return len(self) == self.source and not self.weight[1].any() and (self.index[0] == np.arange(len(self))).all()
+
     def mirrored(self) -> "Axis":
         """The same for a window that is held mirrored."""
         return replace(self, index=self.source - 1 - self.index)

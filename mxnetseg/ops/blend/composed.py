@@ -56,11 +56,15 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 def _rows(x: np.ndarray, axis: Axis) -> np.ndarray:
     """(C, h, w) -> (C, n, w)."""
+    if axis.is_one_to_one():
+        return x * axis.weight[0][:, None]
     return _mix(x, axis, 1, axis.weight[..., None])
 
 
 def _columns(x: np.ndarray, axis: Axis) -> np.ndarray:
     """(C, h, w) -> (C, h, n), by way of columns that lie in a row: picking single numbers is slow."""
+    if axis.is_one_to_one():
+        return x * axis.weight[0]
     flipped = cv2.transpose(np.ascontiguousarray(x).reshape(-1, x.shape[2]))
     mixed = _mix(flipped, axis, 0, axis.weight[..., None])
     return cv2.transpose(mixed).reshape(x.shape[0], x.shape[1], len(axis))
