@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from .errors import MXNetSegError
+from .saving import explained
 
 __all__ = ["VideoReader", "VideoWriter", "pan", "scaled_size"]
 
@@ -81,12 +82,13 @@ class VideoWriter:
     def __init__(self, path, rate: float):
         self.path = Path(path)
         self.rate = rate
-        self._partial = self.path.with_name(f".{self.path.stem}.partial.mp4")
+        self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}.partial.mp4")
         self._writer = None
         self._size: Optional[Tuple[int, int]] = None
 
     def __enter__(self) -> "VideoWriter":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with explained(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         return self
 
     def write(self, frame: np.ndarray) -> None:
@@ -108,7 +110,8 @@ class VideoWriter:
         if kind is None and self._writer is not None:
             if not self._partial.is_file() or not self._partial.stat().st_size:
                 raise MXNetSegError(f"{self.path}: nothing was written; is the disk full?")
-            os.replace(self._partial, self.path)
+            with explained(self.path):
+                os.replace(self._partial, self.path)
         elif self._partial.exists():
             self._partial.unlink()
 

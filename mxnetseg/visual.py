@@ -1,12 +1,13 @@
 """Pictures: coloured class maps, overlays with a legend, side-by-side panels, training curves."""
 
 import csv
-import os
-from pathlib import Path
+import io
 from typing import List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
+
+from .saving import write_file
 
 __all__ = ["OPACITY", "colorize", "legend", "overlay", "pair", "panel", "plot_curves", "save_png", "with_legend"]
 
@@ -111,19 +112,15 @@ def panel(
 
 def save_png(path, rgb: np.ndarray) -> None:
     """Write (H, W, 3) uint8 RGB or (H, W) uint8 or uint16 labels as PNG, whole or not at all."""
-    path = Path(path)
     colours = rgb.ndim == 3 and rgb.shape[2] == 3 and rgb.dtype == np.uint8
     labels = rgb.ndim == 2 and rgb.dtype in (np.uint8, np.uint16)
     if not (colours or labels):
         raise ValueError(
             f"{path}: (H, W, 3) uint8 or (H, W) uint8 or uint16 is needed, not {rgb.dtype} of shape {rgb.shape}"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
     pixels = rgb[:, :, ::-1] if rgb.ndim == 3 else rgb
     _, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels))
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(encoded.tobytes())
-    os.replace(partial, path)
+    write_file(path, encoded, sync=False)
 
 
 def plot_curves(csv_path, png_path) -> None:
@@ -149,9 +146,9 @@ def plot_curves(csv_path, png_path) -> None:
         axes.set_xlabel("iteration", fontsize=9)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.3)
-    partial = Path(png_path).with_suffix(".partial.png")
-    figure.savefig(partial)
-    os.replace(partial, png_path)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    write_file(png_path, picture.getbuffer())
 
 
 def _text(canvas: np.ndarray, text: str, place, scale: float) -> None:

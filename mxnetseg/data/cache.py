@@ -2,18 +2,20 @@
 
 import errno
 import hashlib
+import io
 import logging
-import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
 
 from ..errors import MXNetSegError
+from ..saving import SaveError, write_file
 
 __all__ = ["Cache", "announce"]
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 log = logging.getLogger(__name__)
 
@@ -63,26 +65,18 @@ class Cache:
         return _mapped(file)
 
     def _write(self, file: Path, array: np.ndarray) -> None:
-        partial = None
+        array = np.ascontiguousarray(array)
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".", suffix=".partial", delete=False) as out:
-                partial = out.name
-                # not np.save: its error about a full disk does not say so
-                array = np.ascontiguousarray(array)
-                np.lib.format.write_array_header_1_0(out, np.lib.format.header_data_from_array_1_0(array))
-                out.write(array)
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(partial, file)
-        except OSError as err:
-            if partial:
-                Path(partial).unlink(missing_ok=True)
-            full = err.errno in (errno.ENOSPC, errno.EDQUOT)
-            raise MXNetSegError(
-                f"data.cache: {'the disk of' if full else 'can not write into'} {self.folder}"
-                f"{' is full' if full else f' ({err.strerror or err})'}; name another folder, or leave data.cache out"
-            ) from err
+            write_file(file, header.getbuffer(), array.data)
+        except SaveError as err:
+            what = (
+                f"the disk of {self.folder} is full"
+                if err.errno in FULL
+                else f"can not write into {self.folder} ({err})"
+            )
+            raise MXNetSegError(f"data.cache: {what}; name another folder, or leave data.cache out") from err
 
 
 def announce(cache: Cache, *datasets) -> None:

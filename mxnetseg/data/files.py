@@ -1,7 +1,6 @@
 """Read images and masks, and say which file is at fault."""
 
 import io
-import os
 from pathlib import Path
 
 import cv2
@@ -9,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ..errors import MXNetSegError
+from ..saving import write_file
 
 __all__ = ["read_image", "read_mask", "write_mask"]
 
@@ -59,16 +59,14 @@ def read_mask(path, key: str = "") -> np.ndarray:
 
 def write_mask(path, values: np.ndarray, palette=None) -> None:
     """Write (H, W) uint8 label values as a PNG, with a palette for viewers; whole or not at all."""
-    path = Path(path)
     mask = Image.fromarray(np.ascontiguousarray(values, dtype=np.uint8), "P" if palette is not None else "L")
     if palette is not None:
         colours = np.zeros((256, 3), np.uint8)
         colours[: len(palette)] = palette
         mask.putpalette(colours.ravel().tolist())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    mask.save(partial, "PNG", optimize=False)
-    os.replace(partial, path)
+    png = io.BytesIO()
+    mask.save(png, "PNG", optimize=False)
+    write_file(path, png.getbuffer(), sync=False)
 
 
 def _picture(path, key: str) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ...errors import MXNetSegError
+from ...saving import explained, write_file
 from ...visual import save_png
 from ..files import write_mask
 from ..spec import DatasetSpec
@@ -87,13 +88,14 @@ class Bench:
                 continue
             if not path.is_file():
                 raise MXNetSegError(f"{path}: no such file, but a list names it; is the download complete?")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(path, target)
-            except OSError:  # another file system
-                partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-                shutil.copyfile(path, partial)
-                os.replace(partial, target)
+            with explained(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    os.link(path, target)
+                except OSError:  # another file system
+                    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+                    shutil.copyfile(path, partial)
+                    os.replace(partial, target)
             self.written += 1
 
     def list(self, name: str, lines: Sequence[str]) -> None:
@@ -107,10 +109,7 @@ class Bench:
                 )
             self.kept += 1
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        write_file(path, text.encode())
         self.written += 1
 
     def _palette(self) -> np.ndarray:

@@ -1,0 +1,154 @@
+"""Files that appear whole or not at all, and one clear error where they can't be written."""
+
+import contextlib
+import errno
+import json
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Any, Iterable, Iterator, Union
+
+from .errors import MXNetSegError
+
+__all__ = ["SaveError", "append_line", "explained", "remove_partials", "sync_file", "write_file", "write_json"]
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some of the quota",
+    errno.EROFS: "make the file system writable, or name another folder",
+    errno.EACCES: "check the permissions of the folder",
+    errno.EPERM: "check the permissions of the folder",
+    errno.ENOTDIR: "a part of its path is a file; name another folder",
+}
+# what file systems that can't sync a folder answer
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM)
+
+
+class SaveError(MXNetSegError, OSError):
+    """A file could not be written; what was there before is as it was."""
+
+
+def write_file(path: Union[str, Path], *chunks: Any, sync: bool = True) -> None:
+    """Write bytes-like `chunks` to `path`: into a temporary file beside it, synced, then renamed.
+
+    Whoever is killed meanwhile leaves the old file, or none, in its place. Without `sync`, which is for pictures
+    by the thousand, that does not hold for a power failure.
+
+    Raises
+    ------
+    SaveError
+        The disk is full, the folder can't be written, ...; the old file is whole.
+    """
+    path = Path(path)
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if sync:
+            _remove_dead_partials(path)
+        temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.partial")
+        try:
+            with open(temporary, "wb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        if sync:
+            _sync_folder(path.parent)
+
+
+def write_json(path: Union[str, Path], content: Any) -> None:
+    """Write `content` as indented JSON, as `write_file` does."""
+    write_file(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def append_line(path: Path, text: str) -> None:
+    """Append one line of text.
+
+    Raises
+    ------
+    SaveError
+        It can't be written; a part of it may be in the file.
+    """
+    with explained(path), open(path, "a", newline="", encoding="utf-8") as file:
+        file.write(text + "\n")
+
+
+def sync_file(path: Path) -> None:
+    """Wait until what was appended to a file is on the disk.
+
+    Raises
+    ------
+    SaveError
+    """
+    with explained(path), open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def remove_partials(folder: Path, stem: str = "") -> None:
+    """Remove the temporary files of `write_file` in a folder, of files whose names begin with `stem`.
+
+    Only for folders that nobody else writes to now.
+    """
+    for path in folder.glob(".*.partial"):
+        if path.name.startswith(f".{stem}"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+@contextlib.contextmanager
+def explained(path: Union[str, Path]) -> Iterator[None]:
+    """Within it an OSError becomes a SaveError that names `path` and the remedy."""
+    try:
+        yield
+    except SaveError:
+        raise
+    except OSError as err:
+        remedy = _REMEDIES.get(err.errno or 0, "check the disk and the folder")
+        error = SaveError(f"{path} can't be written ({err.strerror or err}); {remedy}")
+        error.errno = err.errno
+        raise error from err
+
+
+def _remove_dead_partials(path: Path) -> None:
+    """Remove what processes that were killed here have left of `path`."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.{re.escape(socket.gethostname())}\.(\d+)\.partial")
+    for name in _names(path.parent):
+        match = pattern.fullmatch(name)
+        if match and not _alive(int(match.group(1))):
+            with contextlib.suppress(OSError):
+                os.unlink(path.with_name(name))
+
+
+def _names(folder: Path) -> Iterable[str]:
+    try:
+        return os.listdir(folder)
+    except PermissionError:  # files can be made in a folder that can't be listed
+        return []
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as err:
+        if err.errno not in _NO_SYNC:
+            raise
