@@ -18,8 +18,8 @@ _PUBLIC = {
     "create_model": ("mxnetseg.registry", "create_model"),
     "list_models": ("mxnetseg.registry", "list_models"),
     "list_backbones": ("mxnetseg.registry", "list_backbones"),
-    "load": ("mxnetseg.engine.checkpoint", "load_network"),
-    "Predictor": ("mxnetseg.engine.predictor", "Predictor"),
+    "load": ("mxnetseg.opening", "load"),
+    "Predictor": ("mxnetseg.predictor", "Predictor"),
     "MXNetSegError": ("mxnetseg.errors", "MXNetSegError"),
     "deploy": ("mxnetseg.deploy", None),  # the module itself
 }

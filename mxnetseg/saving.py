@@ -90,15 +90,16 @@ def sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def remove_partials(folder: Path, stem: str = "") -> None:
-    """Remove the temporary files of `write_file` in a folder, of files whose names begin with `stem`.
+def remove_partials(folder: Path, names: str) -> None:
+    """Remove the temporary files of `write_file` that belong to files of a folder whose names match a pattern.
 
-    Only for folders that nobody else writes to now.
+    Only for files that nobody else writes now.
     """
-    for path in folder.glob(".*.partial"):
-        if path.name.startswith(f".{stem}"):
+    pattern = re.compile(rf"\.({names})\.[^/]*\.partial")
+    for name in os.listdir(folder) if folder.is_dir() else ():
+        if pattern.fullmatch(name):
             with contextlib.suppress(OSError):
-                path.unlink()
+                os.unlink(folder / name)
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ def add_arguments(parser) -> None:
 
 
 def run(args) -> int:
-    from ..convert.checkpoint import convert_checkpoint
+    from ..conversion import convert_checkpoint
 
     show_log(args.quiet)
     path = convert_checkpoint(

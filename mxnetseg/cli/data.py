@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from ..errors import MXNetSegError
-from .options import add_quiet, write_json
+from ..saving import write_json
+from .options import add_quiet
 
 HELP = "List, show, prepare, check, browse and draw data sets."
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
 from ..errors import MXNetSegError
+from ..saving import explained, write_json
 from .options import find_checkpoint
 
 __all__ = [
@@ -111,12 +112,12 @@ def camvid_checkpoint() -> Path:
     for path in sorted(
         folder.glob("*.params"), key=lambda p: (re.findall(r"\d{8}_\d{6}", p.name), p.name), reverse=True
     ):
-        if checkpoint.read_record(path).get("data", {}).get("name") == "camvid":
+        if checkpoint.read(path).record.feeding.name == "camvid":
             return path
     raise MXNetSegError(f"{folder} holds no checkpoint of CamVid; name CHECKPOINT, or take a whole checkout")
 
 
-def open_predictor(config: Optional[str] = None, checkpoint: Optional[str] = None, ctx: Optional[str] = None):
+def open_predictor(config: Optional[str] = None, checkpoint_file: Optional[str] = None, ctx: Optional[str] = None):
     """A Predictor from a recipe and a checkpoint, either of which may be left out where the other tells enough.
 
     Parameters
@@ -124,7 +125,7 @@ def open_predictor(config: Optional[str] = None, checkpoint: Optional[str] = Non
     config : str, optional
         Recipe (YAML). Needed for checkpoints without a record; with one, it must name the same network,
         and its `eval` part says how to predict.
-    checkpoint : str, optional
+    checkpoint_file : str, optional
         .params with or without a record, or a PyTorch file (.pth, .pth.tar, .pt), which is converted into
         weights/converted first; the committed CamVid network when left out.
     ctx : str, optional
@@ -137,67 +138,42 @@ def open_predictor(config: Optional[str] = None, checkpoint: Optional[str] = Non
     """
     from ..config import load_recipe
     from ..context import parse_contexts
-    from ..engine.checkpoint import read, rebuild
-    from ..engine.predictor import Predictor
+    from ..data import get_spec
+    from ..engine import checkpoint
+    from ..engine.record import Feeding, Record
+    from ..opening import open_network
+    from ..predictor import Predictor
+    from ..registry import recipe_arguments
 
     context = parse_contexts([ctx] if ctx else None)[0]
     recipe = load_recipe(config) if config else None
-    path = find_checkpoint(checkpoint, option="CHECKPOINT") if checkpoint else camvid_checkpoint()
+    path = find_checkpoint(checkpoint_file, option="CHECKPOINT") if checkpoint_file else camvid_checkpoint()
     if path.name.lower().endswith(PTH):
         path = _converted(config, path)
-    arrays, record = read(path)
-    if "model" in record:
-        if recipe:
-            _check_same(recipe, record, config, path)
-            record["recipe"] = {**record.get("recipe", {}), "eval": recipe.eval.model_dump(mode="json")}
-        net = rebuild(arrays, record, path, context)
-    elif recipe is None:
+    found = checkpoint.read(path)
+    if recipe is None and not found.record.model:
         raise MXNetSegError(f"CHECKPOINT {path}: has no record of its network; name its recipe as CONFIG")
-    else:
-        net = _build(recipe, arrays, path, context)
-    net.hybridize(static_alloc=True)
-    return Predictor(net)
+    if recipe is None:
+        return Predictor(open_network(found, context))
+    _check_same(recipe, found, config)
+    spec = get_spec(recipe.data)
+    arguments = recipe_arguments(recipe.model)
+    arguments["num_classes"] = arguments["num_classes"] or spec.num_classes
+    feeding = Feeding.of(recipe.data, spec)
+    if arguments["num_classes"] != spec.num_classes:  # their names are not known
+        feeding = feeding.model_copy(update={"classes": None, "palette": None})
+    net = open_network(found, context, arguments=arguments, record=Record(feeding=feeding, recipe=recipe))
+    return Predictor(net, config=recipe.eval)
 
 
-def _build(recipe, arrays, path: Path, context):
-    """The recipe's network with the weights of a file without a record."""
-    from ..convert import has_auxiliary, load_state
-    from ..data import get_spec
-    from ..engine.checkpoint import load_weights
-    from ..registry import create_model, recipe_arguments
-
-    model, data, spec = recipe.model, recipe.data, get_spec(recipe.data)
-    aux = has_auxiliary(arrays)  # the file decides: prediction needs none
-    count = model.num_classes or spec.num_classes
-    net = create_model(**{**recipe_arguments(model), "num_classes": count, "aux": aux})
-    net.initialize(ctx=context)
-    if any(name.startswith("backbone.") for name in arrays):
-        load_weights(net, arrays, f"CHECKPOINT {path}")
-    else:
-        load_state(net, arrays)
-    net.record = {
-        "data": {
-            "classes": list(spec.classes) if count == spec.num_classes else None,
-            "palette": [list(colour) for colour in spec.palette] if count == spec.num_classes else None,
-            "mean": data.mean,
-            "std": data.std,
-            "base": data.base,
-            "fit": data.fit,
-        },
-        "recipe": {"eval": recipe.eval.model_dump(mode="json")},
-    }
-    return net
-
-
-def _check_same(recipe, record: Dict[str, Any], config: str, path: Path) -> None:
+def _check_same(recipe, found, config: str) -> None:
     from ..names import same
 
-    recorded = record["model"]
     for key in ("name", "backbone"):
-        wanted = getattr(recipe.model, key)
-        if wanted is not None and not same(str(wanted), str(recorded[key])):
+        wanted, recorded = getattr(recipe.model, key), getattr(found.record.model, key, None)
+        if wanted is not None and recorded is not None and not same(str(wanted), str(recorded)):
             raise MXNetSegError(
-                f"CONFIG {config}: its model.{key} is {wanted}, but checkpoint {path} holds {recorded[key]}; "
+                f"CONFIG {config}: its model.{key} is {wanted}, but checkpoint {found.path} holds {recorded}; "
                 "name the recipe it was trained with, or - for the checkpoint's own record"
             )
 
@@ -206,6 +182,8 @@ def _converted(config: Optional[str], source: Path) -> Path:
     """The .params file that a PyTorch file becomes, converted unless that was done already."""
     if config is None:
         raise MXNetSegError(f"CHECKPOINT {source}: a PyTorch file does not tell its network; name its recipe as CONFIG")
+    from .. import convert
+
     stem = source.name[: -len(next(ending for ending in PTH if source.name.lower().endswith(ending)))]
     target = CONVERTED / f"{stem}.params"
     # two files of one name, or one file under two recipes, must not pass for each other
@@ -218,18 +196,12 @@ def _converted(config: Optional[str], source: Path) -> Path:
     if target.exists() and _recorded(origin) == now:
         print(f"{source} was converted already: {target}", file=sys.stderr)
         return target
-    try:
-        from ..convert import convert_checkpoint
-    except ImportError as err:
-        raise MXNetSegError(
-            f"CHECKPOINT {source}: this version can't convert PyTorch files; take a .params file"
-        ) from err
-    CONVERTED.mkdir(parents=True, exist_ok=True)
     fresh = CONVERTED / f".{stem}.new.params"
     try:
-        convert_checkpoint(config, str(source), str(fresh))
-        origin.write_text(json.dumps(now), encoding="utf-8")
-        fresh.replace(target)
+        convert.convert_checkpoint(config, str(source), str(fresh), overwrite=True)
+        write_json(origin, now)
+        with explained(target):
+            fresh.replace(target)
     finally:
         if fresh.exists():
             fresh.unlink()

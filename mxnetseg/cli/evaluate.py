@@ -1,27 +1,25 @@
 """mxnetseg eval"""
 
-import logging
 import time
 from pathlib import Path
 
 from ..errors import MXNetSegError
+from ..saving import write_json
 from .options import (
     add_context,
     add_dtype,
     add_inference,
     add_network,
     add_quiet,
+    calibration,
+    check_network,
     find_checkpoint,
     inference_overrides,
-    open_network,
-    optimized,
+    network_arguments,
     show_log,
-    write_json,
 )
 
 HELP = "Score a checkpoint on a labelled split, or write its predictions."
-
-log = logging.getLogger(__name__)
 
 
 def add_arguments(parser) -> None:
@@ -53,6 +51,11 @@ def add_arguments(parser) -> None:
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that read images (1)")
     parser.add_argument("--config", metavar="FILE", help="take data and evaluation settings from this recipe")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change its keys")
+    parser.add_argument(
+        "--other-classes",
+        action="store_true",
+        help="score although the data set's class names are not those of the checkpoint: class i is class i",
+    )
     add_quiet(parser)
 
 
@@ -65,21 +68,28 @@ def run(args) -> int:
     from ..engine.evaluator import evaluate
     from ..engine.inference import Preprocess
     from ..engine.predictions import check_free, write_predictions
+    from ..opening import open_network
 
     show_log(args.quiet)
     path = find_checkpoint(args.checkpoint, args.model)
-    recipe = _recipe(args, checkpoint.read_record(path))
+    found = checkpoint.read(path)
+    check_network(args, found)
+    recipe = _recipe(args, found.record)
     split = args.split or (recipe.data.val_split if args.mode != "test" else "test")
     dataset = open_dataset(recipe.data, split, labelled=args.mode == "val")
     if args.json:
         if args.mode != "val":
             raise MXNetSegError(f"--json holds scores, but --mode {args.mode} only predicts; say --mode val")
         check_free([Path(args.json)], args.overwrite)
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-    net, record = open_network(args, contexts, num_classes_of(recipe.data))
-    _check_classes(net, record, dataset, path)
-    net = optimized(net, args, recipe.data)
-    preprocess = Preprocess(recipe.data.mean, recipe.data.std, recipe.data.base, recipe.data.fit)
+    _check_classes(args, found, dataset)
+    net = open_network(
+        found,
+        contexts,
+        args.dtype,
+        arguments=network_arguments(args, num_classes_of(recipe.data)),
+        calibration=calibration(args, recipe.data),
+    )
+    preprocess = Preprocess.of(recipe.data)
     if args.mode == "val":
         scores = evaluate(net, dataset, preprocess, recipe.eval, contexts, args.workers, not args.quiet)
         print(scores.table())
@@ -112,13 +122,13 @@ def _recipe(args, record):
     from ..config import Recipe, load_recipe, override_recipe
     from ..names import same
 
-    recipe = load_recipe(args.config) if args.config else Recipe.model_validate(record.get("recipe", {}))
+    recipe = load_recipe(args.config) if args.config else record.recipe or Recipe()
     overrides = inference_overrides(args)
     if args.data and not same(args.data, recipe.data.name):
         # only how images are fed stays what it was in training
         kept = {key: getattr(recipe.data, key) for key in ("mean", "std", "base", "fit")}
         recipe = recipe.model_copy(update={"data": type(recipe.data)(name=args.data, **kept)})
-    elif not args.data and not args.config and "recipe" not in record:
+    elif not args.data and not args.config and record.recipe is None:
         raise MXNetSegError(f"checkpoint {args.checkpoint} does not say what data it was trained on; name --data")
     if args.root:
         overrides.append(f"data.root={args.root}")
@@ -127,12 +137,19 @@ def _recipe(args, record):
     return override_recipe(recipe, overrides + args.set)
 
 
-def _check_classes(net, record, dataset, path) -> None:
-    if net.spec["num_classes"] != dataset.num_classes:
+def _check_classes(args, found, dataset) -> None:
+    """Index 3 of the network must be index 3 of the labels."""
+    model, trained = found.record.model, found.record.feeding.classes
+    if model and model.num_classes != dataset.num_classes:
         raise MXNetSegError(
-            f"checkpoint {path} predicts {net.spec['num_classes']} classes, data set {dataset.spec.name} has "
+            f"checkpoint {found.path} predicts {model.num_classes} classes, data set {dataset.spec.name} has "
             f"{dataset.num_classes}; name the --data it was trained on"
         )
-    trained = record.get("data", {}).get("classes")
-    if trained and trained != dataset.classes:
-        log.warning("the checkpoint was trained on other classes: %s", ", ".join(trained))
+    differing = [(i, *pair) for i, pair in enumerate(zip(trained or (), dataset.classes)) if pair[0] != pair[1]]
+    if differing and not args.other_classes:
+        index, ours, theirs = differing[0]
+        raise MXNetSegError(
+            f"checkpoint {found.path} was trained on other classes than data set {dataset.spec.name} has: {index} is "
+            f"{ours!r} there and {theirs!r} here{f', and {len(differing) - 1} more' if differing[1:] else ''}; name the "
+            "--data it was trained on, or say --other-classes if they mean the same"
+        )

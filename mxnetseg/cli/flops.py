@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..errors import MXNetSegError
-from .options import write_json
+from ..saving import write_json
 
 HELP = "Count the parameters and FLOPs of a model, as published tables do."
 
@@ -72,7 +72,6 @@ def run(args) -> int:
     counted = "multiply-accumulates of all operators" if args.all else "multiply-accumulates, counted as mmcv does"
     print(f"FLOPs       {short(found.flops, 'G'):>9}   ({found.flops:,} {counted})")
     if args.json:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         write_json(Path(args.json), {"model": spec, **found.to_dict()})
     return 0
 

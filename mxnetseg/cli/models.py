@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
-from .options import add_quiet, write_json
+from ..saving import write_json
+from .options import add_quiet
 
 HELP = "List the models of the zoo: usual backbone, parameters, FLOPs, paper."
 
@@ -29,7 +30,6 @@ def run(args) -> int:
     rows = _backbones() if args.backbones else _models(args)
     print(tabulate(rows, headers="keys", disable_numparse=True))
     if args.json:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         write_json(Path(args.json), rows)
     return 0
 

@@ -1,11 +1,10 @@
 """Options that several commands share, and what they stand for."""
 
-import json
+import contextlib
 import logging
-import os
 import sys
 from pathlib import Path
-from typing import List, Optional
+from typing import Iterator, List, Optional
 
 from ..errors import MXNetSegError
 from ..names import near
@@ -18,12 +17,13 @@ __all__ = [
     "add_inference",
     "add_network",
     "add_quiet",
+    "calibration",
+    "check_network",
     "find_checkpoint",
     "inference_overrides",
-    "open_network",
-    "optimized",
+    "lasting_output",
+    "network_arguments",
     "show_log",
-    "write_json",
 ]
 
 DTYPES = ("float32", "bfloat16", "int8")  # deploy.DTYPES, which to import takes seconds
@@ -56,14 +56,13 @@ def add_dtype(parser) -> None:
     )
 
 
-def optimized(net, args, data):
-    """The network as --dtype says; `data` (a recipe's) is where int8 finds its images."""
-    if args.dtype is None:
-        return net
-    from .. import deploy
+def calibration(args, data):
+    """The images that int8 is calibrated on: of a recipe's `data`; None where --dtype needs none."""
+    if args.dtype != "int8":
+        return None
+    from ..deploy import calibration_images
 
-    images = deploy.calibration_images(data, args.calibration_images) if args.dtype == "int8" else None
-    return deploy.optimize(net, args.dtype, images)
+    return calibration_images(data, args.calibration_images)
 
 
 def add_quiet(parser) -> None:
@@ -133,47 +132,26 @@ def find_checkpoint(name: str, model: Optional[str] = None, option: str = "--che
     raise MXNetSegError(f"{option} {name}: no such file, nor below weights/; {hint}")
 
 
-def open_network(args, contexts, num_classes: Optional[int] = None):
-    """The network of --checkpoint on its contexts, and its record ({} for another toolkit's file).
-
-    `num_classes` is needed for a file without a record.
-    """
-    from ..convert import has_auxiliary, load_state
-    from ..engine import checkpoint
-    from ..registry import create_model
-
-    path = find_checkpoint(args.checkpoint, args.model)
-    arrays, record = checkpoint.read(path)
-    if "model" in record:
-        net = checkpoint.rebuild(arrays, record, path, contexts)
-        _check_given(args, net.spec, path)
-    else:
-        if not args.model or num_classes is None:
-            raise MXNetSegError(
-                f"checkpoint {path} has no record of its model (another toolkit wrote it); "
-                "name --model, --backbone and --data"
-            )
-        aux = has_auxiliary(arrays)
-        net = create_model(args.model, args.backbone, num_classes, aux, args.output_stride, args.norm)
-        net.initialize(ctx=contexts)
-        if any(name.startswith("backbone.") for name in arrays):
-            checkpoint.load_weights(net, arrays, f"checkpoint {path}")
-        else:
-            load_state(net, arrays)
-    net.hybridize(static_alloc=True)
-    return net, record
+def network_arguments(args, num_classes: Optional[int] = None) -> dict:
+    """The options of `add_network` as arguments of `create_model`."""
+    return {
+        "name": args.model,
+        "backbone": args.backbone,
+        "num_classes": num_classes,
+        "output_stride": args.output_stride,
+        "norm": args.norm,
+    }
 
 
-def _check_given(args, spec, path) -> None:
-    """Options that contradict the record are a mistake, not a wish."""
+def check_network(args, found) -> None:
+    """Options that contradict the record of a checkpoint are a mistake, not a wish."""
     from ..names import same
 
-    for key in ("model", "backbone", "output_stride", "norm"):
-        given = getattr(args, key)
-        recorded = spec["name" if key == "model" else key]
-        if given is not None and not same(str(given), str(recorded)):
-            option = "--" + key.replace("_", "-")
-            raise MXNetSegError(f"{option} {given}: checkpoint {path} holds {recorded}; leave {option} out")
+    for key, given in network_arguments(args).items():
+        recorded = getattr(found.record.model, key, None)
+        if given is not None and recorded is not None and not same(str(given), str(recorded)):
+            option = "--model" if key == "name" else f"--{key.replace('_', '-')}"
+            raise MXNetSegError(f"{option} {given}: checkpoint {found.path} holds {recorded}; leave {option} out")
 
 
 def show_log(quiet: bool) -> None:
@@ -185,11 +163,30 @@ def show_log(quiet: bool) -> None:
     logger.propagate = False
 
 
-def write_json(path: Path, content) -> None:
-    """Write `content` to `path` at once: a reader never sees half of it."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+@contextlib.contextmanager
+def lasting_output() -> Iterator[None]:
+    """Within it a terminal that is closed, or a pipe that nobody reads, does not end the work."""
+    with contextlib.redirect_stdout(_Lasting(sys.stdout)), contextlib.redirect_stderr(_Lasting(sys.stderr)):
+        yield
+
+
+class _Lasting:
+    """A text stream whose writes may get lost, but never fail."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
 
 
 class _Console(logging.Handler):

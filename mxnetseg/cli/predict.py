@@ -9,9 +9,9 @@ from .options import (
     add_dtype,
     add_inference,
     add_quiet,
+    calibration,
     find_checkpoint,
     inference_overrides,
-    optimized,
     show_log,
 )
 
@@ -50,11 +50,12 @@ def add_arguments(parser) -> None:
 def run(args) -> int:
     from tqdm import tqdm
 
-    from ..config import EvalConfig, Recipe, override_recipe
+    from ..config import Recipe, override_recipe
     from ..context import parse_contexts
     from ..data.files import read_image
+    from ..engine import checkpoint
     from ..engine.predictions import check_free
-    from ..engine.predictor import Predictor
+    from ..predictor import Predictor
     from ..visual import save_png
 
     show_log(args.quiet)
@@ -63,11 +64,10 @@ def run(args) -> int:
     images = _images(args.images)
     targets = {name: {kind: Path(args.out) / f"{name}_{kind}.png" for kind in args.save} for name in images}
     check_free([path for kinds in targets.values() for path in kinds.values()], args.overwrite)
-    predictor = Predictor(find_checkpoint(args.checkpoint), parse_contexts(args.ctx)[0])
-    predictor.net = optimized(predictor.net, args, _data(predictor.net.record, args))
-    recorded = predictor.config.model_dump(mode="json")
-    recipe = override_recipe(Recipe(eval=EvalConfig(**recorded)), inference_overrides(args))
-    predictor.config = recipe.eval
+    found = checkpoint.read(find_checkpoint(args.checkpoint))
+    recipe = override_recipe(found.record.recipe or Recipe(), inference_overrides(args))
+    data = calibration(args, _data(recipe, args))
+    predictor = Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, data)
     for name, source in tqdm(images.items(), unit="img", disable=args.quiet, leave=False):
         image = read_image(source)
         prediction = predictor(image)
@@ -77,11 +77,9 @@ def run(args) -> int:
     return 0
 
 
-def _data(record, args):
+def _data(recipe, args):
     """The data set a checkpoint was trained on, at --root."""
-    from ..config import Recipe
-
-    data = Recipe.model_validate(record.get("recipe", {})).data
+    data = recipe.data
     there = data.root and Path(data.root).is_dir()  # else that was another machine's folder
     return data.model_copy(update={"root": args.root or (data.root if there else "")})
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Callable, Dict, List
 
 from ..errors import MXNetSegError
-from .options import DTYPES, add_network, add_quiet, find_checkpoint, show_log, write_json
+from ..saving import write_json
+from .options import DTYPES, add_network, add_quiet, find_checkpoint, network_arguments, show_log
 
 HELP = "Measure how fast a network infers on this machine's CPU."
 PLAIN = "plain"
@@ -83,7 +84,6 @@ def run(args) -> int:
     if args.json:
         from ..versions import package_version
 
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         about = {
             "model": spec,
             "checkpoint": args.checkpoint,
@@ -127,29 +127,14 @@ def _row(kind: str, height: int, width: int, batch: int, seconds: List[float]) -
 
 def _network(args):
     """With the checkpoint's weights, or random ones: they do not change the speed."""
-    import mxnet as mx
+    from ..opening import open_network
 
-    from ..engine import checkpoint
-    from ..registry import create_model
-
-    if args.checkpoint:
-        if args.model or args.config:
-            raise MXNetSegError("--checkpoint says what the model is; leave --model and --config out")
-        net = checkpoint.load_network(find_checkpoint(args.checkpoint), mx.cpu())
-    elif args.model or args.config:
-        net = create_model(
-            args.model,
-            args.backbone,
-            args.num_classes,
-            output_stride=args.output_stride,
-            norm=args.norm,
-            config=args.config,
-        )
-        net.initialize(mx.init.Xavier(), ctx=mx.cpu())
-    else:
+    if not (args.checkpoint or args.model or args.config):
         raise MXNetSegError("name what to measure: --model NAME, --config FILE or --checkpoint FILE")
-    net.hybridize(static_alloc=True)
-    return net
+    if args.checkpoint and (args.model or args.config):
+        raise MXNetSegError("--checkpoint says what the model is; leave --model and --config out")
+    arguments = {**network_arguments(args, args.num_classes), "config": args.config}
+    return open_network(find_checkpoint(args.checkpoint) if args.checkpoint else None, arguments=arguments)
 
 
 def _optimized(net, kind: str, sizes):

@@ -3,7 +3,7 @@
 import sys
 
 from ..errors import MXNetSegError
-from .options import add_context, add_quiet, show_log
+from .options import add_context, add_quiet, lasting_output, show_log
 
 HELP = "Train a network as a recipe (YAML) says."
 
@@ -27,7 +27,16 @@ def add_arguments(parser) -> None:
         "--wandb", metavar="PROJECT", help="log to this Weights & Biases project; offline without network"
     )
     parser.add_argument("--run-dir", metavar="DIR", help="folder for log and curves; runs/<name> when left out")
-    parser.add_argument("--weights-dir", default="weights", metavar="DIR", help="checkpoints go to DIR/<model>/")
+    parser.add_argument(
+        "--weights-dir",
+        metavar="DIR",
+        help="checkpoints go to DIR/<model>/; weights, or where those of the resumed run are, when left out",
+    )
+    parser.add_argument(
+        "--changed-data",
+        action="store_true",
+        help="resume although the images of the data set are not those that the run began with",
+    )
     parser.add_argument("--no-val", action="store_true", help="do not validate while training")
     parser.add_argument(
         "--dry-run",
@@ -42,41 +51,51 @@ def add_arguments(parser) -> None:
 
 
 def run(args) -> int:
-    from ..config import load_recipe, override_recipe, recipe_for
+    from ..config import load_recipe, recipe_for
     from ..context import parse_contexts
 
     contexts = parse_contexts(args.ctx)  # first: it prepares what MXNet reads when it is imported
-    from ..engine.trainer import Interrupted, recorded_recipe, train
+    from ..engine.stop import Interrupted
+    from ..engine.trainer import train
 
-    overrides = [*args.set, *([f"data.root={args.root}"] if args.root else [])]
-    if args.resume:
-        recipe = override_recipe(recorded_recipe(args.resume), overrides)
-    elif args.config:
-        recipe = load_recipe(args.config, overrides)
+    changes = [*args.set, *([f"data.root={args.root}"] if args.root else [])]
+    recipe = None
+    if args.config:
+        recipe = load_recipe(args.config, changes)
     elif args.model:
-        recipe = recipe_for(args.model, overrides)
-    else:
+        recipe = recipe_for(args.model, changes)
+    elif not args.resume:
         raise MXNetSegError("name what to train: --model NAME (configs/NAME.yaml), --config FILE or --resume DIR")
+    if args.resume and args.run_dir:
+        raise MXNetSegError("--run-dir: a run that is resumed stays in its folder; leave it out")
     show_log(args.quiet)
     if args.dry_run is not None:
         return _dry_run(args, recipe, contexts)
-    try:
-        result = train(
-            recipe,
-            contexts,
-            run_dir=args.run_dir,
-            resume=args.resume,
-            wandb_project=args.wandb,
-            weights_dir=args.weights_dir,
-            validate=not args.no_val,
-            progress=not args.quiet,
-        )
-    except Interrupted as stop:
-        again = [f"--resume {stop.run_dir}"] + ([f"--ctx {' '.join(args.ctx)}"] if args.ctx else [])
-        again += [f"--wandb {args.wandb}"] if args.wandb else []
-        again += ["--no-val"] if args.no_val else []
-        print(f"{stop}; go on with: python train.py {' '.join(again)}", file=sys.stderr)
-        return 128 + stop.signum
+    with lasting_output():
+        try:
+            result = train(
+                recipe,
+                contexts,
+                run_dir=args.run_dir,
+                resume=args.resume,
+                changes=changes if args.resume else (),
+                wandb_project=args.wandb,
+                weights_dir=args.weights_dir,
+                validate=not args.no_val,
+                progress=not args.quiet,
+                changed_data=args.changed_data,
+            )
+        except Interrupted as stop:
+            again = [f"--resume {stop.run_dir}"] + ([f"--ctx {' '.join(args.ctx)}"] if args.ctx else [])
+            again += [f"--wandb {args.wandb}"] if args.wandb else []
+            again += ["--no-val"] if args.no_val else []
+            print(f"{stop}; go on with: python train.py {' '.join(again)}", file=sys.stderr)
+            return 128 + stop.signum
+        _tell(result)
+    return 0
+
+
+def _tell(result) -> None:
     if result.scores:
         print(result.scores.table())
     if result.best_path:
@@ -84,9 +103,8 @@ def run(args) -> int:
     if result.average_path:
         print(f"ema    {result.average_path}")
     print(f"last   {result.last_path}\nrun    {result.run_dir}  (log.txt, metrics.csv, curves.png)")
-    root = f" --root {recipe.data.root}" if recipe.data.root else ""
+    root = f" --root {result.recipe.data.root}" if result.recipe.data.root else ""
     print(f"next   python eval.py --checkpoint {result.best_path or result.last_path}{root} --mode val --ms")
-    return 0
 
 
 def _dry_run(args, recipe, contexts) -> int:

@@ -1,6 +1,6 @@
 """Recipes: YAML files validated once into typed objects."""
 
-from .load import dump_recipe, find_recipe, load_recipe, override_recipe, recipe_for
+from .load import dump_recipe, find_recipe, load_recipe, override_recipe, recipe_for, recorded_recipe
 from .schema import (
     AugmentConfig,
     DataConfig,
@@ -36,4 +36,5 @@ __all__ = [
     "load_recipe",
     "override_recipe",
     "recipe_for",
+    "recorded_recipe",
 ]

@@ -10,7 +10,7 @@ from ..errors import MXNetSegError
 from ..names import near
 from .schema import LossConfig, Recipe
 
-__all__ = ["dump_recipe", "find_recipe", "load_recipe", "override_recipe", "recipe_for"]
+__all__ = ["dump_recipe", "find_recipe", "load_recipe", "override_recipe", "recipe_for", "recorded_recipe"]
 
 BASE = "_base_"
 # giving one of these replaces the others, whatever a base file says
@@ -76,6 +76,30 @@ def find_recipe(name: str) -> Path:
     top = sorted(key for key in found if "/" not in key)
     hint = f"did you mean {', '.join(close)}?" if close else f"there are: {', '.join(top) or 'none'}"
     raise MXNetSegError(f"no recipe configs/{name}.yaml; {hint} --config FILE names any other")
+
+
+def recorded_recipe(value: Any) -> Any:
+    """A recipe as a checkpoint holds it: keys that this version doesn't know, of a newer one, are left out."""
+    if not isinstance(value, dict):
+        return value
+    try:
+        return Recipe.model_validate(value)
+    except ValidationError as err:
+        unknown = [problem["loc"] for problem in err.errors() if problem["type"] == "extra_forbidden"]
+        return _without(value, unknown) if unknown else value
+
+
+def _without(value: Any, places: Sequence[Tuple[Any, ...]]) -> Any:
+    """A copy of nested dicts and lists without the entries at some places."""
+    if not isinstance(value, (dict, list)):
+        return value
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    kept = {
+        key: _without(part, [place[1:] for place in places if place[0] == key and place[1:]])
+        for key, part in items
+        if (key,) not in places
+    }
+    return kept if isinstance(value, dict) else list(kept.values())
 
 
 def dump_recipe(recipe: Recipe) -> str:

@@ -1,13 +1,16 @@
 """Load a dict of arrays with another toolkit's names into one of our networks."""
 
 import re
-from typing import Any, Dict, Iterable
+from pathlib import Path
+from typing import Any, Dict, Iterable, Mapping, Union
 
 from ..errors import MXNetSegError
 from ..names import lookup
 from . import gluoncv, mmseg, mxnetseg2022
 
-__all__ = ["has_auxiliary", "load_state", "to_ours"]
+__all__ = ["PTH", "dialect_of", "has_auxiliary", "load_state", "options_for", "to_ours"]
+
+PTH = (".pth", ".pt", ".tar")
 
 # each: (state, spec) -> {their name: our name, or None for what is not needed}
 _SOURCES = {"gluoncv": gluoncv.translate, "mmseg": mmseg.translate, "mxnetseg": mxnetseg2022.translate}
@@ -34,6 +37,23 @@ def load_state(net, state: Dict[str, Any], source: str = "mxnetseg") -> None:
     ours = net._collect_params_with_prefix()
     for name, array in to_ours(net, state, source).items():
         ours[name].set_data(array)
+
+
+def dialect_of(path: Union[str, Path], names: Iterable[str]) -> str:
+    """Which toolkit's names a file has: "ours", or a `source` of `load_state`."""
+    if Path(path).suffix.lower() in PTH:
+        return "mmseg"
+    if any(name.startswith("backbone.") for name in names):
+        return "ours"
+    return "gluoncv" if gluoncv.recognises(names) else "mxnetseg"
+
+
+def options_for(dialect: str, state: Mapping[str, Any], model: str) -> Dict[str, Any]:
+    """The arguments of `create_model` that a file itself tells."""
+    # the channels of the last layer
+    last = [name for name in state if re.search(r"^(decode_head\.conv_seg|head\..*)\.weight$", name)]
+    options = {"num_classes": int(state[last[-1]].shape[0])} if last else {}
+    return {**options, **gluoncv.options(state, model)} if dialect == "gluoncv" else options
 
 
 def has_auxiliary(names: Iterable[str]) -> bool:

@@ -103,6 +103,23 @@ class Dataset:
         """
         return self._kept(self._label, self.mask_paths[index], self._facts() if self.cache else "")
 
+    def digest(self) -> str:
+        """SHA-256 of its files' names and sizes, in hexadecimal: tells another set of files, wherever it lies.
+
+        Raises
+        ------
+        MXNetSegError
+            A file can't be read.
+        """
+        digest = hashlib.sha256()
+        for name, *paths in zip(self.names, self.image_paths, *([self.mask_paths] if self.mask_paths else [])):
+            try:
+                facts = [(path.name, path.stat().st_size) for path in paths]
+            except OSError as err:
+                raise MXNetSegError(f"{err.filename}: can't be read ({err.strerror or err})") from err
+            digest.update(repr((name, facts)).encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
     def cached_file(self, index: int) -> Path:
         """Where `cache` keeps, or would keep, the image of sample `index`."""
         return self.cache.file(self.image_paths[index])

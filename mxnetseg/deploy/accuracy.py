@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from ..config.schema import EvalConfig
 from ..data import Dataset
-from ..engine.evaluator import class_maps
+from ..engine.evaluator import predict_dataset
 from ..engine.inference import Preprocess
 from ..errors import MXNetSegError
 from ..metrics import ConfusionMatrix, Scores
@@ -59,7 +59,9 @@ def compare(
     """
     if dataset.mask_paths is None:
         raise MXNetSegError(f"split {dataset.split!r} has no labels to score against; take a labelled split")
-    runs = [class_maps(one, dataset, preprocess, config or EvalConfig(), contexts, workers) for one in (net, optimized)]
+    runs = [
+        predict_dataset(one, dataset, preprocess, config or EvalConfig(), contexts, workers) for one in (net, optimized)
+    ]
     counts = [ConfusionMatrix(dataset.num_classes) for _ in runs]
     same = pixels = 0
     pairs = tqdm(zip(*runs), total=len(dataset), desc=dataset.split, unit="img", disable=not progress, leave=False)

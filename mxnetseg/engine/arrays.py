@@ -4,7 +4,7 @@ MXNet's own reader believes what a file says of itself: a negative number of dim
 fault, a large count takes gigabytes. So files from outside are read here, where every number is compared
 with the bytes that are there before anything is made of it. All numbers are little-endian:
 
-    list       0x112 (8 bytes), 0 (8), count (8), arrays, count of names (8), names
+    list       0x112 (8 bytes), 0 (8; checkpoints write their size here), count (8), arrays, count of names (8), names
     name       length (8), UTF-8
     array      0xF993FAC9 (4), storage type 0 = dense (4), number of dimensions (4), dimensions (8 each),
                device type and number (4, 4), element type (4), elements in C order
@@ -138,10 +138,10 @@ class _Reader:
         return self.take(code)[0]
 
     def arrays(self) -> List[_Entry]:
-        start = bytes(self.view[: len(LIST)])
+        start = bytes(self.view[:8])
         if not start or start != LIST[: len(start)]:
             self.fail("not a parameter file of MXNet" if start else "not a parameter file, but empty")
-        self.skip(len(LIST))
+        self.skip(len(LIST))  # MXNet never reads its second half
         count = self.one("Q")
         if count > MOST_ARRAYS:
             self.fail(f"it claims to hold {count} arrays, more than {MOST_ARRAYS}")

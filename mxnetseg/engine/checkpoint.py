@@ -1,102 +1,126 @@
-"""Checkpoints: written whole or not at all, checked when read, nothing in them executed.
+"""Checkpoints: written whole or not at all, checked when read, nothing in them executed; docs/checkpoints.md.
 
-A file is the bytes of `mxnet.nd.save`, which plain Gluon's `load_parameters` reads (it ignores what
-follows), then a record (JSON), the record's length (8 bytes, little-endian) and a mark (8 bytes).
+A file is what `mxnet.nd.save` writes, so that plain Gluon's `load_parameters` reads it (it ignores what follows),
+a record as JSON, the record's length (8 bytes, little-endian), the SHA-256 of all that (32) and a mark (8). The second
+word of the file, which MXNet leaves at 0 and never reads, is the size of the whole.
 """
 
-import contextlib
-import glob
 import hashlib
 import json
+import logging
 import os
-import tempfile
+import stat
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
+import numpy as np
 from mxnet import nd
 
 from ..errors import MXNetSegError
-from ..registry import create_model
+from ..saving import write_file
+from .arrays import pack, unpack
+from .record import Record, of_json
 
-__all__ = [
-    "load_matching",
-    "load_network",
-    "load_weights",
-    "read",
-    "read_record",
-    "rebuild",
-    "weights",
-    "write",
-]
+__all__ = ["Checkpoint", "load_matching", "load_weights", "not_finite", "read", "weights", "write"]
 
-MARK = b"MXNETSEG"
+log = logging.getLogger(__name__)
+
+LIST = (0x112).to_bytes(8, "little")  # the first word of every .params file
+MARK = b"MXSEG\0\0\2"
+MARK_1 = b"MXNETSEG"  # of format 1: no digest behind the record, but a checksum of the arrays in it
+AGAIN = "get it again, or take an earlier one"
 
 
-def write(path, arrays: Dict[str, nd.NDArray], record: Dict[str, Any]) -> None:
-    """Write `arrays` and `record` to `path`: into a temporary file beside it, synced, then renamed.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file that was read and found whole.
 
-    Whoever is killed meanwhile leaves the old file, or none, in place.
+    Attributes
+    ----------
+    path : Path
+    arrays : dict of str to read-only NumPy array, by the names in the file
+    record : Record
+        An empty one where the file has none, as another toolkit's.
+    digest : str
+        SHA-256 that the file was checked with, hexadecimal.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):  # of a process that was killed here
-        left.unlink()
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    os.close(handle)
-    try:
-        nd.save(temporary, {name: array.as_in_context(mx.cpu()) for name, array in arrays.items()})
-        with open(temporary, "rb+") as file:
-            payload = file.read()
-            record = dict(record, format=1, sha256=hashlib.sha256(payload).hexdigest())
-            text = json.dumps(record).encode()
-            file.write(text + len(text).to_bytes(8, "little") + MARK)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(path.parent)
+
+    path: Path
+    arrays: Dict[str, np.ndarray]
+    record: Record
+    digest: str
+
+    def part(self, prefix: str) -> Dict[str, np.ndarray]:
+        """The arrays of a run's state that belong together: "param:", "state:" or "ema:"."""
+        return {name[len(prefix) :]: array for name, array in self.arrays.items() if name.startswith(prefix)}
+
+    @property
+    def weights(self) -> Dict[str, np.ndarray]:
+        """The network's arrays by structural name."""
+        return self.part("param:") if self.record.kind == "training" else self.arrays
 
 
-def read(path) -> Tuple[Dict[str, nd.NDArray], Dict[str, Any]]:
-    """Arrays and record of a checkpoint.
+def write(path: Union[str, Path], arrays: Mapping[str, Any], record: Record) -> None:
+    """Write NDArrays or NumPy arrays and their record.
 
-    A .params file of plain Gluon has no record; it comes back with an empty one.
+    Raises
+    ------
+    SaveError
+        The file can't be written; an older one of that name is whole.
+    """
+    chunks = pack({name: a.asnumpy() if isinstance(a, nd.NDArray) else a for name, a in arrays.items()})
+    text = record.dump()
+    size = sum(memoryview(chunk).nbytes for chunk in chunks) + len(text) + 8 + 32 + 8
+    head = bytes(chunks[0])
+    content = [head[:8], size.to_bytes(8, "little"), head[16:], *chunks[1:], text, len(text).to_bytes(8, "little")]
+    digest = hashlib.sha256()
+    for chunk in content:
+        digest.update(chunk)
+    write_file(path, *content, digest.digest(), MARK)
+
+
+def read(path: Union[str, Path]) -> Checkpoint:
+    """Read and check a checkpoint, or another .params file of MXNet, which has an empty record.
 
     Raises
     ------
     MXNetSegError
-        The file is missing, truncated, damaged or something else.
+        The file is missing, cut off, damaged or something else.
     """
-    payload, record = _split(path, _content(path))
-    try:
-        arrays = nd.load_frombuffer(payload)
-    except Exception as err:  # MXNet's errors are as many as its ways to fail
-        raise MXNetSegError(f"checkpoint {path}: not a parameter file, or damaged; get or save it again") from err
-    if not isinstance(arrays, dict) or not arrays:
-        raise MXNetSegError(f"checkpoint {path}: holds no named parameters")
+    source = f"checkpoint {path}"
+    content = memoryview(_content(path))
+    payload, record, digest = _split(content, source)
+    arrays = unpack(payload, source)
     # symbol-style files say "arg:name", "aux:name"
-    return {name.split(":", 1)[1] if name[:4] in ("arg:", "aux:") else name: a for name, a in arrays.items()}, record
+    named = {name.split(":", 1)[1] if name[:4] in ("arg:", "aux:") else name: a for name, a in arrays.items()}
+    if len(named) < len(arrays):
+        raise MXNetSegError(f"{source}: a name stands in it as arg: and as aux:; {AGAIN}")
+    return Checkpoint(Path(path), named, record, digest)
 
 
-def read_record(path) -> Dict[str, Any]:
-    """The record alone, checked; {} for a .params file of plain Gluon."""
-    return _split(path, _content(path))[1]
-
-
-def weights(net, context: Optional[mx.Context] = None) -> Dict[str, nd.NDArray]:
+def weights(net: Any, context: Optional[mx.Context] = None) -> Dict[str, nd.NDArray]:
     """Every parameter of a network by structural name, from one context (the first when left out)."""
     context = context or net.collect_params().list_ctx()[0]
     nd.waitall()  # a static graph's backward pass writes running statistics behind the engine's back
     return {name: p.data(context) for name, p in net._collect_params_with_prefix().items()}
 
 
-def load_weights(net, arrays: Dict[str, nd.NDArray], source: str) -> None:
-    """Load arrays by structural name, all or nothing.
+def not_finite(arrays: Mapping[str, Any]) -> Sequence[str]:
+    """Names of the arrays that hold NaN or infinity."""
+    found = []
+    for name, array in arrays.items():
+        values = array.asnumpy() if isinstance(array, nd.NDArray) else array
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            found.append(name)
+    return found
+
+
+def load_weights(
+    net: Any, arrays: Mapping[str, np.ndarray], source: str, contexts: Optional[Sequence[mx.Context]] = None
+) -> None:
+    """Load arrays by structural name, all or nothing; on `contexts`, when given, the network is made ready first.
 
     Raises
     ------
@@ -113,103 +137,90 @@ def load_weights(net, arrays: Dict[str, nd.NDArray], source: str) -> None:
             if name in arrays and tuple(arrays[name].shape) != tuple(p.shape)
         ],
     }
-    found = [f"{title}: {', '.join(n[:4])}{' ...' if len(n) > 4 else ''}" for title, n in problems.items() if n]
+    found = [f"{title}: {_some(names)}" for title, names in problems.items() if names]
     if found:
         raise MXNetSegError(
             f"{source} does not fit {net.spec.get('name')} ({net.spec.get('backbone')}); {'; '.join(found)}. "
             "Check model, backbone, number of classes, aux and norm"
         )
+    spoilt = not_finite(arrays)
+    if spoilt:
+        log.warning("%s holds values that are not finite (NaN or infinity), in %s", source, _some(spoilt))
+    if contexts:
+        net.initialize(mx.init.Zero(), ctx=list(contexts))
     for name, parameter in ours.items():
-        parameter.set_data(arrays[name])
+        parameter.set_data(nd.array(arrays[name], dtype=arrays[name].dtype))
 
 
-def load_matching(net, path) -> Tuple[int, int]:
+def load_matching(net: Any, path: Union[str, Path]) -> Tuple[int, int]:
     """Load the parameters whose name and shape match; returns how many matched, of how many."""
-    arrays, _ = read(path)
+    arrays = read(path).weights
     ours = net._collect_params_with_prefix()
     matching = [n for n, p in ours.items() if n in arrays and tuple(arrays[n].shape) == tuple(p.shape)]
     if not matching:
         raise MXNetSegError(f"model.init: no parameter of {path} matches {net.spec['name']} in name and shape")
+    spoilt = not_finite({name: arrays[name] for name in matching})
+    if spoilt:
+        raise MXNetSegError(f"model.init: {path} holds NaN or infinity in {_some(spoilt)}; take another checkpoint")
     for name in matching:
-        ours[name].set_data(arrays[name])
+        ours[name].set_data(nd.array(arrays[name], dtype=arrays[name].dtype))
     return len(matching), len(ours)
 
 
-def load_network(path, ctx=None):
-    """Rebuild the network that a checkpoint's record describes, and load its weights.
-
-    Parameters
-    ----------
-    path : str
-    ctx : mxnet.Context or list, optional
-        cpu() when left out.
-
-    Returns
-    -------
-    Segmentor
-        With the record as `net.record`.
-
-    Raises
-    ------
-    MXNetSegError
-        The file is damaged, or has no record (a bare .params file of another toolkit).
-    """
-    arrays, record = read(path)
-    if "model" not in record:
-        raise MXNetSegError(
-            f"checkpoint {path} has no record of its model; build the network with create_model and load it with "
-            "load_parameters, or name --model, --backbone and --data on the command line"
-        )
-    return rebuild(arrays, record, path, ctx)
-
-
-def rebuild(arrays: Dict[str, nd.NDArray], record: Dict[str, Any], path, ctx=None):
-    """The network of a checkpoint that `read` has read from `path`, with the record as `net.record`."""
-    arrays = {n[len("param:") :]: a for n, a in arrays.items() if n.startswith("param:")} or arrays
-    net = create_model(**record["model"])
-    net.initialize(ctx=ctx or mx.cpu())
-    load_weights(net, arrays, f"checkpoint {path}")
-    net.record = record
-    return net
-
-
-def _content(path) -> bytes:
+def _content(path: Union[str, Path]) -> bytes:
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would block, a device never ends
+            raise MXNetSegError(f"checkpoint {path}: can't be read (it is no ordinary file); name the file itself")
         return Path(path).read_bytes()
     except OSError as err:
         raise MXNetSegError(f"checkpoint {path}: can't be read ({err.strerror or err})") from err
 
 
-def _split(path, content: bytes) -> Tuple[bytes, Dict[str, Any]]:
-    if content[-8:] != MARK:
-        if MARK in content[-64:] or b'"sha256"' in content[-65536:]:
-            raise MXNetSegError(f"checkpoint {path}: truncated or damaged at its end; take an earlier one")
-        return content, {}
-    length = int.from_bytes(content[-16:-8], "little")
-    start = len(content) - 16 - length
+def _split(content: memoryview, source: str) -> Tuple[memoryview, Record, str]:
+    """The arrays' bytes, the record, and the file's digest."""
+    if content[:4] == b"PK\3\4" or content[:1] == b"\x80":
+        raise MXNetSegError(
+            f"{source}: is a file of PyTorch; `mxnetseg convert --config RECIPE --from FILE` makes a checkpoint of it"
+        )
+    if content[-8:] == MARK:
+        digest = hashlib.sha256(content[:-40])
+        if digest.digest() != content[-40:-8]:
+            raise MXNetSegError(f"{source}: damaged (its checksum does not match); {AGAIN}")
+        payload, text = _behind(content, 48, source)
+        return payload, of_json(_parsed(text, source), source), digest.hexdigest()
+    if content[-8:] == MARK_1:
+        payload, text = _behind(content, 16, source)
+        record, checksum = _parsed(text, source), hashlib.sha256(payload).hexdigest()
+        if not isinstance(record, dict) or record.get("sha256") != checksum:
+            raise MXNetSegError(f"{source}: damaged (its checksum does not match); {AGAIN}")
+        return payload, of_json(record, source), checksum
+    size = int.from_bytes(content[8:16], "little") if content[:8] == LIST else 0
+    if size:
+        what = f"cut off ({len(content)} of {size} bytes are there)" if size > len(content) else "damaged at its end"
+        raise MXNetSegError(f"{source}: {what}; {AGAIN}")
+    return content, Record(), hashlib.sha256(content).hexdigest()
+
+
+class _Parts(NamedTuple):
+    payload: memoryview
+    text: memoryview
+
+
+def _behind(content: memoryview, footer: int, source: str) -> _Parts:
+    """What stands before a footer that begins with the record's length."""
+    end = len(content) - footer
+    start = end - int.from_bytes(content[end : end + 8], "little")
+    if not 0 < start <= end:
+        raise MXNetSegError(f"{source}: damaged (its record can't be found); {AGAIN}")
+    return _Parts(content[:start], content[start:end])
+
+
+def _parsed(text: memoryview, source: str) -> Any:
     try:
-        if start <= 0:
-            raise ValueError
-        record = json.loads(content[start:-16])
-        payload = content[:start]
-        intact = hashlib.sha256(payload).hexdigest() == record["sha256"]
-    except (ValueError, KeyError, TypeError):
-        intact = False
-    if not intact:
-        raise MXNetSegError(f"checkpoint {path}: damaged (its checksum does not match); take an earlier one")
-    return payload, record
+        return json.loads(bytes(text))
+    except (ValueError, RecursionError) as err:
+        raise MXNetSegError(f"{source}: damaged (its record can't be read); {AGAIN}") from err
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # some file systems can't sync folders
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _some(names: Sequence[str], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")

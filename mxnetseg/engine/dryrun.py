@@ -7,18 +7,21 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
-from mxnet import autograd, nd
+from mxnet import nd
 from tabulate import tabulate
 
 from ..config import Recipe
 from ..data import Dataset, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
 from ..errors import MXNetSegError
-from ..losses import build_loss, total_loss
+from ..losses import build_loss
 from .ema import WeightAverage
 from .inference import Preprocess
+from .lengths import Lengths
+from .build import build_network
 from .optimizer import Optimizer
 from .schedule import Schedule
-from .trainer import build_network, sample_stream
+from .start import sample_stream
+from .step import Feed, NotFinite, TrainStep
 
 __all__ = ["DryRun", "StandIn", "activation_bytes", "dry_run", "sparkline"]
 
@@ -98,15 +101,14 @@ def dry_run(
     missing: List[str] = []
     images, data_lines = _data(recipe, missing)
     spec = get_spec(recipe.data)
-    per_step = recipe.train.batch_size * recipe.train.accumulate
-    iterations = recipe.train.iterations or max(1, round(recipe.train.epochs * images / per_step))
+    lengths = Lengths.of(recipe.train, images)
+    iterations = lengths.total
     context = contexts[0]
     net = build_network(_without_init(recipe, missing), spec.num_classes, [context], initializer)
     optimizer = Optimizer(net, recipe.optimizer)
     schedule = Schedule(recipe.schedule, recipe.optimizer.lr, iterations)
     memory = _memory(recipe, net, optimizer, len(contexts))  # before the step: shapes only
     loss, seconds = _step(recipe, spec, net, optimizer, schedule, context, crop)
-    val_every = recipe.train.val_every or max(1, round(images / per_step))
     batch = f"{recipe.train.batch_size} images" + (
         f" x {recipe.train.accumulate} accumulated" if recipe.train.accumulate > 1 else ""
     )
@@ -115,8 +117,8 @@ def dry_run(
         *data_lines,
         f"model      {net.spec['name']}, {net.spec['backbone']}, {net.spec['num_classes']} classes, "
         f"norm {net.spec['norm']}{', auxiliary heads' if net.num_aux else ''}; initial weights: {recipe.model.init}",
-        f"length     {iterations:,} steps of {batch}: {iterations * per_step:,} images, "
-        f"{iterations * per_step / images:.1f} epochs; validation every {val_every:,} steps",
+        f"length     {iterations:,} steps of {batch}: {iterations * lengths.images:,} images, "
+        f"{iterations / lengths.per_epoch:.1f} epochs; validation every {lengths.val_every:,} steps",
         f"loss       {_loss_line(recipe)}",
         *_schedule_lines(recipe, schedule, iterations),
         *memory,
@@ -185,26 +187,21 @@ def _step(recipe: Recipe, spec, net, optimizer, schedule, context, crop: int) ->
         update={"data": data, "train": recipe.train.model_copy(update={"batch_size": BATCH, "accumulate": 1})}
     )
     dataset = StandIn(spec, data.train_split, (3 * crop // 2, 2 * crop))
-    begin = time.perf_counter()
-    with TrainLoader(dataset, TrainTransform(data), sample_stream(recipe, dataset)) as loader:
-        batch = next(loader)
     criterion = build_loss(recipe.loss, spec.num_classes, net.align_corners)
-    forward = net.coarse_logits if criterion.resizes else net
     criterion.initialize(ctx=context)
-    scale = nd.array(np.atleast_1d(1.0 / criterion.normalizer([batch.labels])), ctx=context)
-    labels = nd.array(batch.labels, ctx=context, dtype="float32")
-    with autograd.record():
-        outputs = forward(Preprocess(data.mean, data.std)(batch.images, context))
-        loss = total_loss(criterion, outputs, labels, scale, recipe.loss.aux_weight)
-    loss.backward()
-    value = float(loss.asscalar())
+    average = WeightAverage(net, recipe.train.ema) if recipe.train.ema else None
+    step = TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, average=average)
+    loader = TrainLoader(dataset, TrainTransform(data), sample_stream(recipe, dataset))
+    begin = time.perf_counter()
+    try:
+        with Feed(loader, criterion, Preprocess.of(data), [context]) as feed:
+            value = step(next(feed), schedule(0), recipe.train.seed)
+    except NotFinite as err:
+        raise MXNetSegError(f"the first step's loss is no number ({err}); lower the learning rate") from None
     gradients = [p.grad(context) for p in net.collect_params().values() if p.grad_req != "null"]
     norm = float(nd.multi_sum_sq(*gradients, num_arrays=len(gradients)).sum().sqrt().asscalar())
-    if not np.isfinite([value, norm]).all():
-        raise MXNetSegError(f"the first step's loss is {value}, its gradient's norm {norm}; lower the learning rate")
-    optimizer.step(schedule(0))
-    if recipe.train.ema:
-        WeightAverage(net, recipe.train.ema).update()
+    if not np.isfinite(norm):
+        raise MXNetSegError(f"the norm of the first step's gradient is {norm}; lower the learning rate")
     nd.waitall()
     return value, time.perf_counter() - begin
 

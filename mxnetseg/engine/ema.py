@@ -35,7 +35,7 @@ class WeightAverage:
     def load(self, arrays: Dict[str, nd.NDArray], updates: int) -> None:
         """Take up an average where it was after `updates` updates."""
         for name, average in self.arrays.items():
-            average[:] = arrays[name].as_in_context(average.context)
+            average[:] = arrays[name]
         self.updates = updates
 
     @contextlib.contextmanager

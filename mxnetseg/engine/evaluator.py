@@ -11,9 +11,9 @@ from ..context import check_contexts
 from ..data import Dataset, EvalLoader
 from ..errors import MXNetSegError
 from ..metrics import ConfusionMatrix, Scores
-from .inference import Preprocess, class_map
+from .inference import Preprocess, predict_image
 
-__all__ = ["class_maps", "evaluate"]
+__all__ = ["predict_dataset", "evaluate"]
 
 
 def evaluate(
@@ -40,7 +40,7 @@ def evaluate(
     confusion = ConfusionMatrix(dataset.num_classes)
     bar = tqdm(total=len(dataset), desc=f"{dataset.split}", unit="img", disable=not progress, leave=False)
     with bar:
-        for sample, prediction in class_maps(net, dataset, preprocess, config, contexts, workers):
+        for sample, prediction in predict_dataset(net, dataset, preprocess, config, contexts, workers):
             confusion.update(sample.label, prediction)
             bar.update()
             if stop():
@@ -50,13 +50,13 @@ def evaluate(
     return confusion.scores(dataset.classes)
 
 
-def class_maps(net, dataset: Dataset, preprocess: Preprocess, config: EvalConfig, contexts, workers: int = 0):
+def predict_dataset(net, dataset: Dataset, preprocess: Preprocess, config: EvalConfig, contexts, workers: int = 0):
     """Yield (sample, (H, W) uint8 class map) in order; the contexts work side by side."""
     check_contexts(contexts)
     pending = deque()
     for number, sample in enumerate(EvalLoader(dataset, workers)):
         context = contexts[number % len(contexts)]
-        pending.append((sample, class_map(net, sample.image, preprocess, config, context)))
+        pending.append((sample, predict_image(net, sample.image, preprocess, config, context)))
         if len(pending) >= len(contexts):
             done, prediction = pending.popleft()
             yield done, prediction.asnumpy()

@@ -2,18 +2,20 @@
 
 import itertools
 import math
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
 import numpy as np
 from mxnet import nd
 
-from ..config.schema import IMAGENET_MEAN, IMAGENET_STD, EvalConfig
+from ..config.schema import IMAGENET_MEAN, IMAGENET_STD, DataConfig, EvalConfig
 from ..data.transforms import normalize, resize, scaled_size
+from ..network import Network
 from ..ops.blend import resize_axis
 from .blend import DeviceBlend, HostBlend
+from .record import Feeding
 
-__all__ = ["Preprocess", "class_map", "class_probabilities", "windows"]
+__all__ = ["Preprocess", "class_probabilities", "predict_image", "windows"]
 
 
 class Preprocess:
@@ -29,31 +31,28 @@ class Preprocess:
         self.fit = fit
 
     @classmethod
-    def of_record(cls, record: dict) -> "Preprocess":
-        """As a checkpoint's record says; what it leaves open has the usual values."""
-        data = record.get("data", {})
-        return cls(**{key: data[key] for key in ("mean", "std", "base", "fit") if key in data})
+    def of(cls, feeding: Union[Feeding, DataConfig]) -> "Preprocess":
+        """As a checkpoint's record or a recipe says."""
+        return cls(feeding.mean, feeding.std, feeding.base, feeding.fit)
 
     def __call__(self, images: np.ndarray, context: mx.Context) -> nd.NDArray:
         """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 on `context`."""
         return nd.array(normalize(images, self.mean, self.std), ctx=context)
 
 
-def class_map(net, image: np.ndarray, preprocess: Preprocess, config: EvalConfig, context: mx.Context) -> nd.NDArray:
+def predict_image(
+    net: Network, image: np.ndarray, preprocess: Preprocess, config: EvalConfig, context: mx.Context
+) -> nd.NDArray:
     """(H, W, 3) uint8 RGB -> (H, W) uint8 class map, as an NDArray that may still be computing."""
     plain = not config.crop and not config.flip and list(config.scales) == [1.0]
     if plain and not config.multiple and _size(image, preprocess, config, 1.0) == image.shape[:2]:
-        batch = preprocess(image[None], context)
-        if hasattr(net, "class_map"):
-            return net.class_map(batch)[0]
-        scores = net(batch)  # argmax needs no softmax
-    else:
-        scores = class_probabilities(net, image, preprocess, config, context)
+        return net.class_map(preprocess(image[None], context))[0]
+    scores = class_probabilities(net, image, preprocess, config, context)
     return nd.argmax(scores, axis=1)[0].astype("uint8")
 
 
 def class_probabilities(
-    net, image: np.ndarray, preprocess: Preprocess, config: EvalConfig, context: mx.Context
+    net: Network, image: np.ndarray, preprocess: Preprocess, config: EvalConfig, context: mx.Context
 ) -> nd.NDArray:
     """(H, W, 3) uint8 RGB -> (1, C, H, W) float32: softmax, averaged over windows, scales and mirror images.
 
@@ -82,8 +81,8 @@ def windows(size: int, window: int, stride: int) -> List[int]:
 def _add_scale(total, net, scaled: np.ndarray, size: Tuple[int, int], preprocess, config, context):
     """Add the probabilities of a scaled image, resized to `size`, to a blend; None: make that. Returns it."""
     on_cpu = context.device_type == "cpu"
-    forward = getattr(net, "coarse_logits", net) if on_cpu else net  # what resizes them on a CPU is faster than MXNet
-    align_corners = getattr(net, "align_corners", False)  # logits are resized as the network resizes its own
+    forward = net.coarse_logits if on_cpu else net  # what resizes them on a CPU is faster than MXNet
+    align_corners = net.align_corners  # logits are resized as the network resizes its own
     logits_first = config.average == "logits"
     share = 1 / (len(config.scales) * (2 if config.flip else 1))
     rows, columns = (resize_axis(*sides, logits_first and align_corners) for sides in zip(scaled.shape, size))

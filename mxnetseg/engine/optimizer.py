@@ -154,7 +154,7 @@ class Optimizer:
                 updater.states[index] = self._optimizer.create_state_multi_precision(index, weight)
                 updater.states_synced[index] = True
                 for number, array in enumerate(_flatten(updater.states[index])):
-                    array[:] = arrays[f"{name}:{number}"].as_in_context(context)
+                    array[:] = arrays[f"{name}:{number}"]
             counts = self._optimizer._all_index_update_counts.setdefault(context.device_id, {})
             counts.update(dict.fromkeys(range(len(self._names)), updates) if updates else {})
         self._optimizer.num_update = updates

@@ -11,7 +11,7 @@ from ..config.schema import EvalConfig
 from ..data import Dataset
 from ..errors import MXNetSegError
 from ..visual import colorize, save_png
-from .evaluator import class_maps
+from .evaluator import predict_dataset
 from .inference import Preprocess
 
 __all__ = ["check_free", "write_predictions"]
@@ -45,7 +45,7 @@ def write_predictions(
     check_free([out / kind / f"{name}.png" for kind in kinds for name in dataset.names], overwrite)
     bar = tqdm(total=len(dataset), desc=f"predict {dataset.split}", unit="img", disable=not progress, leave=False)
     with bar:
-        for sample, prediction in class_maps(net, dataset, preprocess, config, contexts, workers):
+        for sample, prediction in predict_dataset(net, dataset, preprocess, config, contexts, workers):
             save_png(out / "color" / f"{sample.name}.png", colorize(prediction, dataset.palette))
             save_png(out / "label" / f"{sample.name}.png", prediction)
             if label_ids:

@@ -1,23 +1,29 @@
 """What a run tells: progress bar, log file, CSV, curves, Weights & Biases."""
 
-import csv
+import contextlib
 import logging
 import os
 import socket
+import sys
 import time
 from pathlib import Path
-from typing import Optional
+from types import TracebackType
+from typing import Any, Callable, List, Optional, Type
 
 from tqdm import tqdm
 
 from ..config import Recipe
 from ..metrics import Scores
+from ..saving import SaveError, explained
+from .lengths import Lengths
+from .metrics_csv import MetricsCsv
+from .rundir import RunDir
+from .state import CsvMark, RunState
 
 __all__ = ["RunLog"]
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("iteration", "epoch", "lr", "loss", "seconds", "wait", "val_pa", "val_macc", "val_miou")
 EVERY = 10  # iterations to a row
 
 
@@ -25,27 +31,31 @@ class RunLog:
     """Use as a context manager around the loop.
 
     Leaves log.txt, metrics.csv (one row per ten iterations, with the mean loss and the share of the time spent
-    waiting for data, and one per validation) and curves.png in `run_dir`. A resumed run drops rows beyond the
-    iteration it starts from.
+    waiting for data, and one per validation) and curves.png in the run's folder.
     """
 
-    def __init__(self, run_dir: Path, name: str, start: int, total: int, project, recipe: Recipe, progress: bool):
-        run_dir.mkdir(parents=True, exist_ok=True)
-        self.run_dir = run_dir
-        self._csv = run_dir / "metrics.csv"
-        self._losses = []
-        self._trained = 0.0  # seconds
-        self._waited = 0.0
+    def __init__(
+        self, place: RunDir, state: RunState, lengths: Lengths, recipe: Recipe, wandb: Optional[str], progress: bool
+    ):
+        self._folder = place.folder
+        self._lengths = lengths
+        self._csv = MetricsCsv(place.folder / "metrics.csv", state.csv, state.iteration)
+        self._losses: List[float] = list(state.csv.losses)
+        self._trained = self._waited = 0.0  # seconds
         self._images = 0
         self._recent = time.perf_counter(), 0.0, 0
-        self._offset = _keep_rows(self._csv, start)
-        self._begin = time.perf_counter()
-        self._file = logging.FileHandler(run_dir / "log.txt", encoding="utf-8")
-        self._file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        self._bar = tqdm(total=total, initial=start, unit="it", desc=name, disable=not progress, dynamic_ncols=True)
-        self._wandb = _start_wandb(project, name, run_dir, recipe) if project else None
+        self._file = _LogFile(place.folder / "log.txt")
+        self._bar = tqdm(
+            total=lengths.total,
+            initial=state.iteration,
+            unit="it",
+            desc=place.facts.name,
+            disable=not progress,
+            dynamic_ncols=True,
+        )
+        self._wandb = _start_wandb(wandb, place, recipe) if wandb else None
 
-    def __enter__(self):
+    def __enter__(self) -> "RunLog":
         logger = logging.getLogger("mxnetseg")
         self._level = logger.level
         if not logger.isEnabledFor(logging.INFO):  # the file tells all, whatever is shown elsewhere
@@ -53,44 +63,49 @@ class RunLog:
         logger.addHandler(self._file)
         return self
 
-    def __exit__(self, kind, error, trace):
-        if error is not None:
-            log.warning("ended: %s", error or kind.__name__)
-        if self._trained:
-            log.info("waited for data in %.1f %% of the training time", 100 * self._waited / self._trained)
-        self._bar.close()
-        self._draw()
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
         logger = logging.getLogger("mxnetseg")
-        logger.removeHandler(self._file)
-        logger.setLevel(self._level)
-        self._file.close()
-        if self._wandb is not None:
-            self._wandb.finish(exit_code=0 if error is None else 1)
+        self._bar.close()
+        # what ended the run must not give way to what its log says of it
+        with contextlib.suppress(SaveError) if error else contextlib.nullcontext():
+            try:
+                if error is not None:
+                    log.warning("ended: %s", error or type(error).__name__)
+                if self._trained:
+                    log.info("waited for data in %.1f %% of the training time", 100 * self._waited / self._trained)
+                self._draw()
+            finally:
+                logger.removeHandler(self._file)
+                logger.setLevel(self._level)
+                self._file.close()
+                self._tell_wandb(lambda run: run.finish(exit_code=0 if error is None else 1))
 
-    def step(self, done: int, epoch: float, lr: float, loss: float, images: int, waited: float) -> None:
+    def mark(self) -> CsvMark:
+        """Where the CSV stands."""
+        return self._csv.mark(self._losses)
+
+    def step(self, done: int, lr: float, loss: float, waited: float) -> None:
         """One iteration is done; `waited` counts seconds spent waiting for data since the start."""
         self._losses.append(loss)
-        self._images += images
+        self._images += self._lengths.images
         self._bar.update()
-        if done % EVERY and done != self._bar.total:
+        if done % EVERY and done != self._lengths.total:
             return
         now = time.perf_counter()
         before, waited_before, images_before = self._recent
         seconds = max(now - before, 1e-9)
         share = min((waited - waited_before) / seconds, 1.0)
-        self._bar.set_postfix(
-            loss=f"{sum(self._losses) / len(self._losses):.4f}",
-            lr=f"{lr:.2e}",
-            img_s=f"{(self._images - images_before) / seconds:.1f}",
-            wait=f"{100 * share:.0f}%",
-        )
+        mean = sum(self._losses) / len(self._losses)
+        images = (self._images - images_before) / seconds
+        self._bar.set_postfix(loss=f"{mean:.4f}", lr=f"{lr:.2e}", img_s=f"{images:.1f}", wait=f"{100 * share:.0f}%")
         self._trained += seconds
         self._waited = waited
         self._recent = now, waited, self._images
-        row = {"iteration": done, "epoch": round(epoch, 3), "lr": lr, "loss": sum(self._losses) / len(self._losses)}
-        row["wait"] = round(share, 4)
         self._losses.clear()
-        self._write(row)
+        epoch = round(done / self._lengths.per_epoch, 3)
+        self._write({"iteration": done, "epoch": epoch, "lr": lr, "loss": mean, "wait": round(share, 4)})
 
     def validated(self, done: int, scores: Scores) -> None:
         """A validation is done."""
@@ -100,49 +115,54 @@ class RunLog:
         self._recent = time.perf_counter(), self._recent[1], self._images  # validation is no training time
 
     def _write(self, row: dict) -> None:
-        new = not self._csv.exists()
-        row["seconds"] = round(self._offset + time.perf_counter() - self._begin, 2)
-        with open(self._csv, "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-        if self._wandb is not None:
-            self._wandb.log({k: v for k, v in row.items() if k != "iteration"}, step=row["iteration"])
+        self._csv.write(row)
+        self._tell_wandb(lambda run: run.log({k: v for k, v in row.items() if k != "iteration"}, step=row["iteration"]))
+
+    def _tell_wandb(self, say: Callable[[Any], object]) -> None:
+        try:
+            if self._wandb is not None:
+                say(self._wandb)
+        except Exception as err:  # a logger must not end a run
+            self._wandb = None
+            print(f"warning: wandb is left out from here on: {err}", file=sys.stderr)
 
     def _draw(self) -> None:
         from ..visual import plot_curves
 
-        if self._csv.exists():
-            plot_curves(self._csv, self.run_dir / "curves.png")
+        if self._csv.path.exists():
+            plot_curves(self._csv.path, self._folder / "curves.png")
 
 
-def _keep_rows(path: Path, start: int) -> float:
-    """Drop rows beyond iteration `start`; returns the seconds of the last one kept."""
-    if not path.exists():
-        return 0.0
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if (row["iteration"] or "").isdigit()]
-    rows = [row for row in rows if int(row["iteration"]) <= start]
-    partial = path.with_suffix(".partial")
-    with open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(partial, path)
-    return float(rows[-1]["seconds"] or 0) if rows else 0.0
+class _LogFile(logging.FileHandler):
+    """A log file that says when it can't be written, instead of printing a traceback and going on."""
+
+    def __init__(self, path: Path):
+        with explained(path):
+            super().__init__(path, encoding="utf-8")
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        with explained(self.baseFilename):
+            raise error
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what is still to be written has failed before
+            super().close()
 
 
-def _start_wandb(project: str, name: str, run_dir: Path, recipe: Recipe) -> Optional[object]:
+def _start_wandb(project: str, place: RunDir, recipe: Recipe) -> Optional[Any]:
     try:
         import wandb
 
         mode = os.environ.get("WANDB_MODE") or ("online" if _online() else "offline")
         if mode == "offline":
-            log.info("wandb runs offline; `wandb sync %s` sends it later", run_dir / "wandb")
-        return wandb.init(
-            project=project, name=name, dir=str(run_dir), config=recipe.model_dump(mode="json"), mode=mode
-        )
+            log.info("wandb runs offline; `wandb sync %s` sends it later", place.folder / "wandb")
+        config = recipe.model_dump(mode="json")
+        return wandb.init(project=project, name=place.facts.name, dir=str(place.folder), config=config, mode=mode)
     except Exception as err:  # a logger must not end a run
         log.warning("wandb is left out: %s", err)
         return None

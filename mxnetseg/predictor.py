@@ -6,13 +6,16 @@ from typing import List, Optional, Union
 import mxnet as mx
 import numpy as np
 
-from ..config.schema import EvalConfig
-from ..context import parse_contexts
-from ..data.files import read_image
-from ..data.spec import default_palette
-from ..errors import MXNetSegError
-from .checkpoint import load_network
-from .inference import Preprocess, class_map
+from .config.schema import EvalConfig
+from .context import parse_contexts
+from .data.files import read_image
+from .data.spec import default_palette
+from .engine.checkpoint import Checkpoint
+from .engine.inference import Preprocess, predict_image
+from .engine.record import Record
+from .errors import MXNetSegError
+from .network import as_network
+from .opening import open_network
 
 __all__ = ["Predictor"]
 
@@ -22,7 +25,7 @@ class Predictor:
 
     Parameters
     ----------
-    net : Segmentor, DeployedNetwork, str or Path
+    net : Segmentor, DeployedNetwork, str, Path or Checkpoint
         An initialized network, one that `mxnetseg.deploy.optimize` gave, or a checkpoint with a record.
     ctx : mxnet.Context, optional
         Where to load a checkpoint: the first GPU, else the CPU, when left out. A network stays where it is.
@@ -48,22 +51,20 @@ class Predictor:
         dtype: Optional[str] = None,
         calibration=None,
     ):
-        if isinstance(net, (str, Path)):
-            net = load_network(net, ctx or parse_contexts(None)[0])
-            net.hybridize(static_alloc=True)
-        if dtype is not None:
-            from ..deploy import optimize
+        if isinstance(net, (str, Path, Checkpoint)):
+            net = open_network(net, ctx or parse_contexts(None)[0], dtype, calibration=calibration)
+        elif dtype is not None:
+            from .deploy import optimize
 
             net = optimize(net, dtype, calibration)
-        self.net = net
-        self.context = net.contexts[0] if hasattr(net, "contexts") else net.collect_params().list_ctx()[0]
-        record = getattr(net, "record", {})
-        data = record.get("data", {})
-        self.preprocess = Preprocess.of_record(record)
-        self.config = config or EvalConfig(**record.get("recipe", {}).get("eval", {}))
-        count = net.spec.get("num_classes", 255)
-        self.classes: List[str] = data.get("classes") or [f"class {i}" for i in range(count)]
-        self.palette = np.array(data.get("palette") or default_palette(count), np.uint8)
+        self.net = as_network(net)
+        self.context = self.net.contexts[0]
+        record = self.net.record or Record()
+        self.preprocess = Preprocess.of(record.feeding)
+        self.config = config or (record.recipe.eval if record.recipe else EvalConfig())
+        count = self.net.spec.get("num_classes", 255)
+        self.classes: List[str] = record.feeding.classes or [f"class {i}" for i in range(count)]
+        self.palette = np.array(record.feeding.palette or default_palette(count), np.uint8)
 
     def __call__(self, image: Union[np.ndarray, str, Path, list, tuple]):
         """Class map (H, W) uint8 of an image, at the image's own size.
@@ -83,7 +84,7 @@ class Predictor:
         return self._queue(image).asnumpy()
 
     def _queue(self, image) -> mx.nd.NDArray:
-        return class_map(self.net, as_image(image), self.preprocess, self.config, self.context)
+        return predict_image(self.net, as_image(image), self.preprocess, self.config, self.context)
 
 
 def as_image(image) -> np.ndarray:

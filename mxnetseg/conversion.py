@@ -1,0 +1,115 @@
+"""Whole files: another toolkit's checkpoint -> one of ours."""
+
+import logging
+from pathlib import Path
+from typing import Any, Dict, Optional, Union
+
+import numpy as np
+
+from .config import Recipe, load_recipe
+from .convert.mmseg import is_backbone
+from .convert.pth import read_pth
+from .convert.state import PTH, to_ours
+from .data import get_spec
+from .engine import checkpoint
+from .engine.checkpoint import Checkpoint
+from .engine.record import Feeding, NetworkSpec, Record
+from .errors import MXNetSegError
+from .opening import open_network
+from .registry import create_model, recipe_arguments
+from .versions import versions
+
+__all__ = ["convert_checkpoint"]
+
+log = logging.getLogger(__name__)
+
+
+def convert_checkpoint(
+    config: Optional[Union[str, Recipe]],
+    source: str,
+    target: Optional[str] = None,
+    *,
+    ema: bool = False,
+    overwrite: bool = False,
+    model: Optional[str] = None,
+    backbone: Optional[str] = None,
+    num_classes: Optional[int] = None,
+    output_stride: Optional[int] = None,
+    data: Optional[str] = None,
+) -> Path:
+    """Convert a checkpoint of MogaNet, FFNet or DGMN2 (.pth), of MXNetSeg 2022 or of GluonCV (.params).
+
+    A whole segmentation network becomes a file with a record, which `mxnetseg.load` and eval.py take. An
+    ImageNet backbone becomes a file of the backbone's weights, for `model.init` of a recipe; its classifier
+    is left out.
+
+    Parameters
+    ----------
+    config : str or Recipe, optional
+        The network's recipe; else `model`, `backbone`, `num_classes` and `output_stride` say what it is.
+    source, target : str
+        `target` is weights/<model>/<source's name>.params when left out.
+    ema : bool
+        Take the moving averages of the weights from a .pth that has them.
+    data : str, optional
+        Data set that gives names and colours to the classes; the recipe's when left out.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    MXNetSegError
+        The file is damaged, refers to code, or does not fit the network; the target exists.
+    """
+    recipe = load_recipe(config) if isinstance(config, (str, Path)) else config
+    if recipe is None and not model:
+        raise MXNetSegError("name the network: --config FILE, or --model and --backbone")
+    is_pth = Path(source).suffix.lower() in PTH
+    if ema and not is_pth:
+        raise MXNetSegError(f"--ema: {source} is no .pth; only those may hold moving averages")
+    found = Checkpoint(Path(source), read_pth(source, ema=ema), Record(), "") if is_pth else checkpoint.read(source)
+    arguments: Dict[str, Any] = {}
+    if recipe is not None:
+        arguments = recipe_arguments(recipe.model)
+        arguments["num_classes"] = arguments["num_classes"] or get_spec(recipe.data).num_classes
+    asked = {"name": model, "backbone": backbone, "output_stride": output_stride, "num_classes": num_classes}
+    arguments.update({key: value for key, value in asked.items() if value is not None})
+    alone = is_pth and is_backbone(found.arrays)
+    net = create_model(**arguments) if alone else open_network(found, arguments=arguments)
+    path = Path(target) if target else Path("weights") / net.spec["name"] / f"{_stem(source)}.params"
+    if path.exists() and not overwrite:
+        raise MXNetSegError(f"{path} exists; name another --to, or say --overwrite")
+    record = Record(kind="converted", source=Path(source).name, ema=ema, versions=versions())
+    if alone:
+        found_arrays = to_ours(net, found.arrays, "mmseg", prefix="backbone.")
+        arrays = {name: np.asarray(array, np.float32) for name, array in found_arrays.items()}
+        record = record.model_copy(update={"backbone": net.spec["backbone"]})
+        log.info("%s holds a backbone alone: set model.init=%s in a recipe to start from it", source, path)
+    else:
+        arrays = checkpoint.weights(net)
+        record = record.model_copy(update={"model": NetworkSpec(**net.spec), **_facts(net, recipe, data)})
+    checkpoint.write(path, arrays, record)
+    return path
+
+
+def _facts(net: Any, recipe: Optional[Recipe], data: Optional[str]) -> Dict[str, Any]:
+    """How the network is fed, where that is known."""
+    recipe = recipe or Recipe.model_validate({"data": {"name": data}} if data else {})
+    if not data and recipe.data.name == "folder" and not recipe.data.classes:
+        return {}
+    spec = get_spec(recipe.data.model_copy(update={"name": data} if data else {}))
+    if spec.num_classes != net.spec["num_classes"]:
+        raise MXNetSegError(
+            f"data set {spec.name} has {spec.num_classes} classes, the checkpoint {net.spec['num_classes']}"
+        )
+    return {"feeding": Feeding.of(recipe.data, spec), "recipe": recipe}
+
+
+def _stem(source: str) -> str:
+    name = Path(source).name
+    while Path(name).suffix.lower() in (*PTH, ".params"):
+        name = Path(name).stem
+    return name

@@ -1,0 +1,61 @@
+"""The network of a recipe."""
+
+import logging
+from typing import Any, Optional, Sequence
+
+import mxnet as mx
+import numpy as np
+
+from ..config import Recipe
+from ..errors import MXNetSegError
+from ..registry import create_model, recipe_arguments
+from . import checkpoint
+
+__all__ = ["build_network", "create_network"]
+
+log = logging.getLogger(__name__)
+
+
+def create_network(recipe: Recipe, num_classes: int) -> Any:
+    """The recipe's network for a data set with so many classes, without values.
+
+    Raises
+    ------
+    MXNetSegError
+        The recipe says another number of classes, or can't be built.
+    """
+    model = recipe.model
+    if model.num_classes is not None and model.num_classes != num_classes:
+        raise MXNetSegError(
+            f"model.num_classes is {model.num_classes}, but data set {recipe.data.name} has {num_classes} classes; "
+            "leave model.num_classes out"
+        )
+    return create_model(**{**recipe_arguments(model), "num_classes": num_classes})
+
+
+def build_network(
+    recipe: Recipe,
+    num_classes: int,
+    contexts: Sequence[mx.Context],
+    initializer: Optional[mx.init.Initializer] = None,
+) -> Any:
+    """The recipe's network on its contexts, with its initial weights (seeded by train.seed).
+
+    `initializer` is of everything that no file gives; the layers' own, else Xavier's for ReLU, when left out.
+    """
+    net = create_network(recipe, num_classes)
+    np.random.seed(recipe.train.seed)  # Gluon draws initial weights from both generators
+    mx.random.seed(recipe.train.seed)
+    if initializer:
+        for parameter in net.collect_params().values():
+            parameter.initialize(initializer, ctx=list(contexts))
+    else:
+        net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=list(contexts))
+    init = recipe.model.init
+    if init.lower() == "imagenet":
+        from ..backbones import load_imagenet
+
+        log.info("backbone: %d arrays from ImageNet", load_imagenet(net))
+    elif init.lower() != "random":
+        log.info("init: %d of %d parameters from %s", *checkpoint.load_matching(net, init), init)
+    return net

@@ -1,0 +1,145 @@
+"""What a checkpoint says of its arrays: docs/checkpoints.md."""
+
+from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from typing_extensions import Annotated
+
+from ..config import DataConfig, Recipe, recorded_recipe
+from ..config.schema import IMAGENET_MEAN, IMAGENET_STD
+from ..data import DatasetSpec
+from ..errors import MXNetSegError
+from .state import RunState, Scored
+
+__all__ = ["FORMAT", "Feeding", "NetworkSpec", "Record", "RunFacts"]
+
+FORMAT = 2
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+class _Part(BaseModel):
+    # keys that a newer version has added don't keep this one from reading the rest
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+
+
+class NetworkSpec(_Part):
+    """Arguments of `mxnetseg.create_model`; keys that are not listed are options of the model's builder."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = Field(..., pattern=r"^[\w-]+$")
+    backbone: str = Field(..., pattern=r"^[\w-]+$")
+    num_classes: int = Field(..., ge=1, le=255)
+    aux: bool = False
+    output_stride: Optional[int] = None
+    norm: str = "bn"
+    backbone_options: Dict[str, Any] = Field(default_factory=dict)
+    reparameterized: bool = False
+
+    def arguments(self) -> Dict[str, Any]:
+        return self.model_dump(exclude_unset=True)
+
+
+class Feeding(_Part):
+    """How images come to the network, and what its classes are called."""
+
+    name: Optional[str] = None  # of the data set
+    classes: Optional[List[str]] = None
+    palette: Optional[List[Tuple[Byte, Byte, Byte]]] = None
+    mean: Tuple[float, float, float] = IMAGENET_MEAN
+    std: Tuple[PositiveFloat, PositiveFloat, PositiveFloat] = IMAGENET_STD
+    base: Optional[PositiveInt] = None
+    fit: Optional[Tuple[PositiveInt, PositiveInt]] = None
+
+    @classmethod
+    def of(cls, data: DataConfig, spec: DatasetSpec) -> "Feeding":
+        return cls(
+            name=spec.name,
+            classes=list(spec.classes),
+            palette=list(spec.palette),
+            mean=data.mean,
+            std=data.std,
+            base=data.base,
+            fit=data.fit,
+        )
+
+
+class RunFacts(_Part):
+    """The run that a file is of."""
+
+    name: str = Field(..., pattern=r"^\w[\w.+-]*$")  # what its checkpoints are called
+    id: str = ""  # tells runs of one name apart; empty in files of format 1
+    weights_dir: str = ""  # where its checkpoints were written; a hint, see `rundir`
+    data: Dict[str, str] = Field(default_factory=dict)  # split -> digest of its files' names and sizes
+
+
+class Record(_Part):
+    """Everything but the arrays.
+
+    Attributes
+    ----------
+    kind : "weights" of a network, "training" for a run's state, "converted" from another toolkit
+    model : what builds the network; None in a file of a backbone alone
+    backbone : its name, in a file of a backbone alone
+    scores : of exactly these weights; None where these were not scored
+    state : of a run, in its state file only
+    source, ema : the file that was converted, and whether its moving averages were taken
+    """
+
+    format: int = FORMAT
+    kind: Literal["weights", "training", "converted"] = "weights"
+    model: Optional[NetworkSpec] = None
+    backbone: Optional[str] = None
+    feeding: Feeding = Feeding()
+    recipe: Annotated[Optional[Recipe], BeforeValidator(recorded_recipe)] = None
+    iteration: Optional[int] = Field(None, ge=0)
+    iterations: Optional[int] = Field(None, ge=1)
+    scores: Optional[Scored] = None
+    run: Optional[RunFacts] = None
+    state: Optional[RunState] = None
+    source: Optional[str] = None
+    ema: bool = False
+    versions: Dict[str, str] = Field(default_factory=dict)
+
+    def dump(self) -> bytes:
+        """JSON, as `of_json` reads it."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+
+def of_json(content: Any, source: str) -> Record:
+    """The record that parsed JSON holds, in this or an older format.
+
+    Raises
+    ------
+    MXNetSegError
+        A newer format, a key that is missing, or a value of the wrong type or out of range.
+    """
+    number = content.get("format", 1) if isinstance(content, dict) else 1
+    if isinstance(number, int) and number > FORMAT:
+        raise MXNetSegError(f"{source}: has a record of format {number}, this version reads up to {FORMAT}; update it")
+    try:
+        return Record.model_validate(_of_format_1(content) if number == 1 else content)
+    except ValidationError as err:
+        problem = err.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"]) or "the record"
+        message = problem["msg"][:1].lower() + problem["msg"][1:]
+        raise MXNetSegError(
+            f"{source}: its record is wrong at {place}: {message}; got {str(problem['input'])[:60]!r}. "
+            "Take another checkpoint"
+        ) from None
+
+
+def _of_format_1(content: Any) -> Any:
+    """Format 1 (0.1.0) had other names, the path of the weights, and scores that did not say of what."""
+    if not isinstance(content, Mapping):
+        return content
+    new = {**content, "format": FORMAT}
+    for old, name in (("data", "feeding"), ("score", "scores")):
+        if content.get(old) is not None:
+            new[name] = content[old]
+    if content.get("kind") == "training":
+        keys = ("iteration", "best", "stale", "unscored")
+        new["state"] = {**{key: content[key] for key in keys if key in content}, "csv": {"rows": None}}
+        new["run"] = {"name": content.get("name")}
+    return new

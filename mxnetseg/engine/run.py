@@ -1,0 +1,181 @@
+"""A run: its parts, and what it does at each of its marks."""
+
+import contextlib
+import logging
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional
+
+import mxnet as mx
+import numpy as np
+from mxnet import nd
+
+from ..config import Recipe
+from ..data import Dataset
+from ..errors import MXNetSegError
+from ..metrics import Scores
+from ..versions import versions
+from . import checkpoint
+from .ema import WeightAverage
+from .evaluator import evaluate
+from .inference import Preprocess
+from .lengths import Lengths
+from .optimizer import Optimizer
+from .record import Record
+from .rundir import RunDir
+from .runlog import RunLog
+from .schedule import Schedule
+from .state import RunState, Scored
+from .step import Feed, NotFinite, TrainStep
+from .stop import StopSignal
+
+__all__ = ["Run"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Run:
+    """Made by `start.open_run`; `trainer.train` is the loop."""
+
+    recipe: Recipe
+    contexts: List[mx.Context]
+    place: RunDir
+    state: RunState
+    saved: Optional[RunState]  # what the state file holds
+    record: Record  # of its weights, but for what changes
+    lengths: Lengths
+    schedule: Schedule
+    net: Any
+    optimizer: Optimizer
+    average: Optional[WeightAverage]
+    step: TrainStep
+    feed: Feed
+    train_set: Dataset
+    val_set: Optional[Dataset]
+    log: RunLog
+    progress: bool
+    scores: Optional[Scores] = None
+
+    @property
+    def over(self) -> bool:
+        """Whether no step is left to take."""
+        return self.state.iteration >= self.lengths.total or patience_is_over(self.recipe, self.state)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing at all is left to do."""
+        return self.over and not self.state.unscored
+
+    def due(self, every: int) -> bool:
+        """Whether this is an iteration at which something happens that happens `every` so often, and at the end."""
+        return self.state.iteration % every == 0 or self.over
+
+    def advance(self) -> None:
+        """Take one step.
+
+        Raises
+        ------
+        MXNetSegError
+            The loss is not finite.
+        """
+        iteration, total = self.state.iteration, self.lengths.total
+        # dropout too is a function of (seed, iteration), so that a resumed run repeats it
+        seed = (self.recipe.train.seed * 1_000_003 + iteration) % 2**31
+        lr = self.schedule(iteration)
+        meanwhile = self.feed.stage if iteration + 1 < total else lambda: None
+        try:
+            loss = self.step(next(self.feed), lr, seed, meanwhile)
+        except NotFinite as err:
+            raise self._diverged(f"{err} at iteration {iteration + 1}; the weights were not updated") from None
+        self.state.iteration += 1
+        self.log.step(self.state.iteration, lr, loss, self.feed.waited)
+
+    def validate(self, stop: StopSignal) -> None:
+        """Score the averaged weights, if there are, else the trained ones, and keep the best.
+
+        When a signal comes meanwhile it is left to the continuation.
+        """
+        if self.val_set is None:
+            return
+        self.state.unscored = True
+        self._weights()  # must be finite
+        workers = min(self.recipe.train.workers, 1)
+        preprocess = Preprocess.of(self.recipe.data)
+        with self.average.in_place() if self.average else contextlib.nullcontext():
+            scores = evaluate(
+                self.net, self.val_set, preprocess, self.recipe.eval, self.contexts, workers, self.progress, stop
+            )
+        if scores is not None:
+            self._take(scores)
+
+    def _take(self, scores: Scores) -> None:
+        state, of = self.state, "average" if self.average else "weights"
+        self.scores = scores
+        self.log.validated(state.iteration, scores)
+        state.unscored, state.stale = False, state.stale + 1
+        state.scored = Scored.at(state.iteration, of, scores)
+        if scores.miou > state.best:
+            state.best, state.stale = scores.miou, 0
+            self._write("_best", of)
+        if patience_is_over(self.recipe, state):
+            log.info("no better mIoU for %d validations: stopping at iteration %d", state.stale, state.iteration)
+
+    def keep(self) -> None:
+        """Keep these weights for good."""
+        self._write(f"_iter{self.state.iteration}", "average" if self.average else "weights")
+
+    def save(self) -> None:
+        """Write the last weights and, after all that it implies, the state; nothing where nothing has changed."""
+        now = self.state.model_copy(update={"csv": self.log.mark()}, deep=True)
+        if now == self.saved:
+            return
+        self._write("", "weights")
+        if self.average:
+            self._write("_ema", "average")
+        arrays = {f"param:{name}": array for name, array in self._weights().items()}
+        arrays.update({f"state:{name}": array for name, array in self._finite(self.optimizer.state()).items()})
+        if self.average:
+            arrays.update({f"ema:{name}": array for name, array in self._weights("average").items()})
+        record = self._record("weights", kind="training", run=self.place.facts, state=now)
+        checkpoint.write(self.place.state, arrays, record)
+        self.saved = now
+
+    def _write(self, suffix: str, of: str) -> None:
+        checkpoint.write(self.place.checkpoint(suffix), self._weights(of), self._record(of))
+
+    def _record(self, of: str, **more: Any) -> Record:
+        scored = self.state.scored
+        these = scored is not None and scored.iteration == self.state.iteration and scored.of == of
+        changes = {"iteration": self.state.iteration, "scores": scored if these else None, "versions": versions()}
+        return self.record.model_copy(update={**changes, **more})
+
+    def _weights(self, of: str = "weights") -> Dict[str, np.ndarray]:
+        if of == "average":
+            assert self.average
+            return self._finite(self.average.arrays)
+        return self._finite(checkpoint.weights(self.net, self.contexts[0]))
+
+    def _finite(self, arrays: Mapping[str, nd.NDArray]) -> Dict[str, np.ndarray]:
+        """In NumPy, once it is sure that a run can go on from them."""
+        values = {name: array.asnumpy() for name, array in arrays.items()}
+        spoilt = checkpoint.not_finite(values)
+        if spoilt:
+            where = f"{spoilt[0]} and {len(spoilt) - 1} more arrays" if spoilt[1:] else spoilt[0]
+            raise self._diverged(
+                f"after iteration {self.state.iteration} {where} hold NaN or infinity, although the loss was finite; "
+                "these weights were not saved"
+            )
+        return values
+
+    def _diverged(self, what: str) -> MXNetSegError:
+        if self.saved is not None:
+            kept = f"the state of iteration {self.saved.iteration} is kept: --resume {self.place.folder}"
+        else:
+            kept = "nothing was saved before"
+        advice = "A lower optimizer.lr, a longer schedule.warmup or optimizer.clip_norm may help"
+        return MXNetSegError(f"{what}, {kept}. {advice}")
+
+
+def patience_is_over(recipe: Recipe, state: RunState) -> bool:
+    """Whether there were `train.patience` validations without a better mIoU."""
+    return recipe.train.patience is not None and state.stale >= recipe.train.patience

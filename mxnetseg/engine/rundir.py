@@ -1,0 +1,173 @@
+"""Where a run keeps its files: names, folders, and the locks that keep others out."""
+
+import contextlib
+import logging
+import re
+import time
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Dict, Optional, Tuple, Type
+
+from ..errors import MXNetSegError
+from ..saving import explained, remove_partials
+from . import checkpoint
+from .checkpoint import Checkpoint
+from .lock import Lock, Locked
+from .record import Record, RunFacts
+
+__all__ = ["STATE", "RunDir", "new_run", "read_state", "resumed_run"]
+
+log = logging.getLogger(__name__)
+
+RUNS = Path("runs")
+STATE = "state.ckpt"
+
+
+class RunDir:
+    """The folder of a run's log, curves and state, and the one of its checkpoints. Within it both are this process's.
+
+    Attributes
+    ----------
+    folder : Path
+    facts : RunFacts
+    state : Path
+        The state file, whether it is there or not.
+    """
+
+    def __init__(self, folder: Path, weights: Path, facts: RunFacts, locks: contextlib.ExitStack):
+        self.folder = folder
+        self.facts = facts
+        self.state = folder / STATE
+        self._weights = weights
+        self._locks = locks
+        # who was killed here has left them
+        remove_partials(folder, ".*")
+        remove_partials(weights, rf"{re.escape(facts.name)}(_best|_ema|_iter\d+)?\.params")
+
+    def checkpoint(self, suffix: str = "") -> Path:
+        """The file of the last weights; of others with a suffix: "_best", "_ema", "_iter1000"."""
+        return self._weights / f"{self.facts.name}{suffix}.params"
+
+    def there(self, suffix: str) -> Optional[Path]:
+        """That file, if it is there."""
+        path = self.checkpoint(suffix)
+        return path if path.exists() else None
+
+    def note_data(self, data: Dict[str, str]) -> None:
+        """Keep the digests of the data, by split, with the run's facts."""
+        self.facts = self.facts.model_copy(update={"data": data})
+
+    def __enter__(self) -> "RunDir":
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self._locks.close()
+
+
+def new_run(folder: Optional[str], weights_dir: str, model: str, title: str, data: Dict[str, str]) -> RunDir:
+    """Claim a name <title>_<time>, and a folder, runs/<name> when none is given.
+
+    Raises
+    ------
+    MXNetSegError
+        The folder holds a run already, or is in use by another process.
+    SaveError
+        It can't be made.
+    """
+    weights = Path(weights_dir) / model
+    with contextlib.ExitStack() as locks:
+        if folder is not None:
+            locks.enter_context(_lock(Path(folder)))
+            if (Path(folder) / STATE).exists():
+                raise MXNetSegError(f"{folder} holds a run already; go on with it by --resume {folder}")
+        stamp, number = f"{title}_{time.strftime('%Y%m%d_%H%M%S')}", 1
+        while True:
+            name = stamp if number == 1 else f"{stamp}_{number}"
+            number += 1
+            with contextlib.ExitStack() as claim:
+                try:
+                    claim.enter_context(_name_lock(weights, name))
+                    if (RUNS / name).exists() or any(weights.glob(f"{name}*.params")):
+                        continue
+                    if folder is None:
+                        with explained(RUNS / name):
+                            (RUNS / name).mkdir(parents=True)
+                        claim.enter_context(_lock(RUNS / name))
+                except (Locked, FileExistsError):
+                    continue
+                locks.push(claim.pop_all())
+            facts = RunFacts(name=name, id=uuid.uuid4().hex, weights_dir=str(Path(weights_dir).absolute()), data=data)
+            return RunDir(Path(folder or RUNS / name), weights, facts, locks.pop_all())
+
+
+def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkpoint]:
+    """The run in a folder, locked, and its state.
+
+    Its checkpoints go to `weights_dir`. Without one they go where they went, if a checkpoint of this very run is
+    there, else to weights/: a path in a file alone must not say what is overwritten.
+
+    Raises
+    ------
+    MXNetSegError
+        There is no run in the folder, its state is damaged, or another process is at it.
+    """
+    _state_of(folder)  # before a lock makes the folder
+    with contextlib.ExitStack() as locks:
+        locks.enter_context(_lock(Path(folder)))
+        state = read_state(folder)
+        facts, model = state.record.run, state.record.model
+        assert facts and model  # read_state has seen to it
+        weights = Path(weights_dir or "weights") / model.name
+        recorded = Path(facts.weights_dir) / model.name / f"{facts.name}.params"
+        if weights_dir is None and facts.id and facts.weights_dir and not _is_of(facts, weights / recorded.name):
+            if _is_of(facts, recorded):
+                weights = recorded.parent
+            else:
+                log.warning("this run's checkpoints are not in %s any more; they go to %s", recorded.parent, weights)
+        locks.enter_context(_name_lock(weights, facts.name))
+        place = Path(weights_dir or weights.parent).absolute()
+        facts = facts.model_copy(update={"weights_dir": str(place), "id": facts.id or uuid.uuid4().hex})
+        return RunDir(Path(folder), weights, facts, locks.pop_all()), state
+
+
+def read_state(folder: str) -> Checkpoint:
+    """The state of the run in a folder.
+
+    Raises
+    ------
+    MXNetSegError
+        There is none, or it is damaged.
+    """
+    path = _state_of(folder)
+    state = checkpoint.read(path)
+    record: Record = state.record
+    if record.kind != "training" or not (record.state and record.run and record.model and record.recipe):
+        raise MXNetSegError(f"--resume {folder}: {path} is no training state")
+    return state
+
+
+def _state_of(folder: str) -> Path:
+    path = Path(folder) / STATE
+    if not path.exists():
+        raise MXNetSegError(f"--resume {folder}: no {STATE} in there; name the folder of a run (runs/...)")
+    return path
+
+
+def _lock(folder: Path) -> Lock:
+    return Lock(folder / ".lock", f"the run in {folder}")
+
+
+def _name_lock(weights: Path, name: str) -> Lock:
+    return Lock(weights / f".{name}.lock", f"the run {name}")
+
+
+def _is_of(facts: RunFacts, path: Path) -> bool:
+    """Whether a file is a checkpoint of this run."""
+    try:
+        found = checkpoint.read(path).record.run
+    except MXNetSegError:
+        return False
+    return found is not None and found.id == facts.id

@@ -1,0 +1,255 @@
+"""Everything that a run needs: checked, then built."""
+
+import contextlib
+import logging
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import mxnet as mx
+
+from ..config import Recipe, dump_recipe, override_recipe
+from ..context import check_contexts
+from ..data import (
+    Cache,
+    Dataset,
+    RareClassStream,
+    SampleStream,
+    TrainLoader,
+    TrainTransform,
+    announce,
+    count_pixels,
+    open_dataset,
+)
+from ..errors import MXNetSegError
+from ..losses import build_loss
+from ..nn.norm import check_synchronisation
+from ..saving import write_file
+from . import checkpoint
+from .checkpoint import Checkpoint
+from .ema import WeightAverage
+from .inference import Preprocess
+from .lengths import Lengths
+from .build import build_network, create_network
+from .optimizer import Optimizer
+from .record import Feeding, NetworkSpec, Record
+from .run import Run, patience_is_over
+from .rundir import RunDir, new_run
+from .runlog import RunLog
+from .schedule import Schedule
+from .state import RunState
+from .step import Feed, TrainStep
+
+__all__ = ["continued", "open_run", "sample_stream"]
+
+log = logging.getLogger(__name__)
+
+# what may differ between a run and its continuation
+FREE = {f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "patience")} | {
+    "data.root",
+    "data.cache",
+    "description",
+}
+
+
+def open_run(
+    recipe: Recipe,
+    contexts: List[mx.Context],
+    stack: contextlib.ExitStack,
+    resumed: Optional[Tuple[RunDir, Checkpoint]] = None,
+    *,
+    run_dir: Optional[str] = None,
+    weights_dir: Optional[str] = None,
+    wandb: Optional[str] = None,
+    validate: bool = True,
+    progress: bool = True,
+    changed_data: bool = False,
+) -> Run:
+    """A run, new or `resumed`; `stack` closes its folder.
+
+    Raises
+    ------
+    MXNetSegError
+        Something does not fit together; nothing has been written then.
+    """
+    _check_contexts(recipe, contexts)
+    sets = _open_sets(recipe, validate)
+    lengths = Lengths.of(recipe.train, len(sets[0]))
+    before = resumed[1] if resumed else None
+    state = _state_of(before, recipe, lengths, validate)
+    data = {dataset.split: dataset.digest() for dataset in sets}
+    if resumed:
+        data = _checked_data(resumed[0], data, changed_data)
+    net, optimizer, average = _learners(recipe, sets[0].num_classes, contexts, before)
+    criterion = build_loss(recipe.loss, sets[0].num_classes, net.align_corners)
+    criterion.initialize(ctx=contexts)
+    _hybridize(net, criterion, recipe, contexts)
+    stream = sample_stream(recipe, sets[0], progress)
+
+    if resumed:
+        place = resumed[0]
+        place.note_data(data)
+    else:
+        title = f"{net.spec['name']}_{net.spec['backbone']}_{sets[0].spec.name}"
+        place = stack.enter_context(new_run(run_dir, weights_dir or "weights", net.spec["name"], title, data))
+    write_file(place.folder / "recipe.yaml", dump_recipe(recipe).encode())
+    accumulate = recipe.train.accumulate
+    loader = TrainLoader(
+        sets[0], TrainTransform(recipe.data), stream, recipe.train.workers, state.iteration * accumulate
+    )
+    stack.callback(loader.close)
+    return Run(
+        recipe=recipe,
+        contexts=contexts,
+        place=place,
+        state=state,
+        saved=state.model_copy(deep=True) if resumed else None,
+        record=Record(
+            model=NetworkSpec(**net.spec),
+            feeding=Feeding.of(recipe.data, sets[0].spec),
+            recipe=recipe,
+            iterations=lengths.total,
+            run=place.facts.model_copy(update={"weights_dir": "", "data": {}}),
+        ),
+        lengths=lengths,
+        schedule=Schedule(recipe.schedule, recipe.optimizer.lr, lengths.total),
+        net=net,
+        optimizer=optimizer,
+        average=average,
+        step=TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, accumulate, average),
+        feed=Feed(loader, criterion, Preprocess.of(recipe.data), contexts, accumulate),
+        train_set=sets[0],
+        val_set=sets[1] if validate else None,
+        log=RunLog(place, state, lengths, recipe, wandb, progress),
+        progress=progress,
+    )
+
+
+def continued(recipe: Optional[Recipe], changes: Sequence[str], state: Checkpoint) -> Recipe:
+    """The recipe of a run that goes on: the recorded one under `changes`, or `recipe`.
+
+    Raises
+    ------
+    MXNetSegError
+        It differs in what must not differ.
+    """
+    recorded = state.record.recipe
+    assert recorded
+    recipe = override_recipe(recipe or recorded, changes) if changes else recipe or recorded
+    now, then = _flat(recipe.model_dump(mode="json")), _flat(recorded.model_dump(mode="json"))
+    changed = sorted(k for k in {**now, **then} if now.get(k) != then.get(k) and k not in FREE)
+    if changed:
+        listed = ", ".join(f"{k} ({then.get(k)} then, {now.get(k)} now)" for k in changed[:5])
+        raise MXNetSegError(
+            f"a run can't be resumed with another recipe: {listed}. Leave the changes out, or start a new run with "
+            "--set model.init=CHECKPOINT"
+        )
+    return recipe
+
+
+def sample_stream(recipe: Recipe, dataset: Dataset, progress: bool = False) -> SampleStream:
+    """Which samples a run sees: every image once an epoch, or images of rare classes more often."""
+    batch_size, seed = recipe.train.batch_size, recipe.train.seed
+    if recipe.data.rare_class is None:
+        return SampleStream(len(dataset), batch_size, seed)
+    return RareClassStream(count_pixels(dataset, progress), batch_size, seed, recipe.data.rare_class)
+
+
+def _check_contexts(recipe: Recipe, contexts: List[mx.Context]) -> None:
+    batch_size = recipe.train.batch_size
+    if batch_size < len(contexts):
+        raise MXNetSegError(
+            f"train.batch_size {batch_size} is less than the {len(contexts)} contexts; each needs an image"
+        )
+    check_contexts(contexts)
+    if _synchronised(recipe, contexts):
+        check_synchronisation(contexts)
+        if batch_size % len(contexts):
+            raise MXNetSegError(
+                f"train.batch_size {batch_size} does not share out evenly over {len(contexts)} contexts, which "
+                "model.norm syncbn needs"
+            )
+
+
+def _synchronised(recipe: Recipe, contexts: List[mx.Context]) -> bool:
+    return recipe.model.norm.lower() == "syncbn" and len(contexts) > 1
+
+
+def _open_sets(recipe: Recipe, validate: bool) -> List[Dataset]:
+    """The training set, and the validation set where it is wanted."""
+    if recipe.train.patience and not validate:
+        raise MXNetSegError("train.patience needs validation, but it is turned off (--no-val)")
+    splits = [recipe.data.train_split] + ([recipe.data.val_split] if validate else [])
+    sets = [open_dataset(recipe.data, split) for split in splits]
+    if recipe.data.cache:
+        cache = Cache(recipe.data.cache)
+        for dataset in sets:
+            dataset.cache = cache
+        announce(cache, *sets)
+    return sets
+
+
+def _state_of(before: Optional[Checkpoint], recipe: Recipe, lengths: Lengths, validate: bool) -> RunState:
+    """Where a run starts."""
+    if before is None:
+        return RunState()
+    assert before.record.state
+    state = before.record.state.model_copy(deep=True)
+    state.unscored = state.unscored and validate
+    if state.iteration > lengths.total:
+        raise MXNetSegError(
+            f"{before.path}: is of iteration {state.iteration}, but the run has {lengths.total}; has its data changed?"
+        )
+    if (state.iteration == lengths.total or patience_is_over(recipe, state)) and not state.unscored:
+        raise MXNetSegError(
+            f"the run in {before.path.parent} is complete ({state.iteration} iterations); to train its network further "
+            f"start a new one with --set model.init={before.path}"
+        )
+    return state
+
+
+def _checked_data(place: RunDir, data: Dict[str, str], changed_data: bool) -> Dict[str, str]:
+    """The digests of a run's data, by split."""
+    changed = [split for split, digest in data.items() if place.facts.data.get(split, digest) != digest]
+    if changed and not changed_data:
+        raise MXNetSegError(
+            f"the images of {' and '.join(changed)} are not those that the run in {place.folder} began with (other "
+            "names, number or sizes), so it would not be the same run. Bring them back (data.root), or go on all the "
+            "same with --changed-data"
+        )
+    return {**place.facts.data, **data}
+
+
+def _learners(
+    recipe: Recipe, num_classes: int, contexts: List[mx.Context], before: Optional[Checkpoint]
+) -> Tuple[Any, Optimizer, Optional[WeightAverage]]:
+    """Network, optimizer and average, as they are at the start or were in a state."""
+    ema = recipe.train.ema
+    if before is None:
+        net = build_network(recipe, num_classes, contexts)
+        return net, Optimizer(net, recipe.optimizer), WeightAverage(net, ema) if ema else None
+    assert before.record.state
+    net = create_network(recipe, num_classes)
+    checkpoint.load_weights(net, before.weights, f"state {before.path}", contexts)
+    optimizer = Optimizer(net, recipe.optimizer)
+    optimizer.load_state(before.part("state:"), before.record.state.iteration)
+    average = WeightAverage(net, ema) if ema else None
+    if average:
+        average.load(before.part("ema:"), before.record.state.iteration)
+    return net, optimizer, average
+
+
+def _hybridize(net: Any, criterion: Any, recipe: Recipe, contexts: List[mx.Context]) -> None:
+    synchronised = _synchronised(recipe, contexts)
+    flags: Dict[str, Any] = {}
+    if recipe.train.static or synchronised:
+        flags.update(static_alloc=True, static_shape=True)
+    if synchronised:
+        # contexts that wait for one another must meet their layers in the same order: one bulk per pass
+        flags.update(forward_bulk_size=1_000_000, backward_bulk_size=1_000_000)
+    net.hybridize(**flags)
+    criterion.hybridize(**flags)
+
+
+def _flat(value: Any, prefix: str = "") -> Dict[str, Any]:
+    if isinstance(value, dict) and value:
+        return {k: v for key, part in value.items() for k, v in _flat(part, f"{prefix}{key}.").items()}
+    return {prefix[:-1]: value}

@@ -1,0 +1,160 @@
+"""One optimisation step, the same in training and in a dry run; and how batches come to it."""
+
+from types import TracebackType
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Type
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd, nd
+
+from ..data import Batch, TrainLoader
+from ..errors import MXNetSegError
+from ..losses import total_loss
+from .ema import WeightAverage
+from .inference import Preprocess
+from .optimizer import Optimizer
+
+__all__ = ["Feed", "NotFinite", "Part", "TrainStep"]
+
+
+class NotFinite(MXNetSegError):
+    """A loss that is NaN or infinite; the weights were not updated."""
+
+
+class Part(NamedTuple):
+    """What one context gets of a batch; `scale` is one over the weight of all labels of the step."""
+
+    images: nd.NDArray
+    labels: nd.NDArray
+    scale: nd.NDArray
+
+
+class Feed:
+    """Iterator over steps, each `accumulate` batches, each a Part per context."""
+
+    def __init__(
+        self,
+        loader: TrainLoader,
+        criterion: Any,
+        preprocess: Preprocess,
+        contexts: Sequence[mx.Context],
+        accumulate: int = 1,
+    ):
+        self._loader = loader
+        self._criterion = criterion
+        self._preprocess = preprocess
+        self._contexts = list(contexts)
+        self._accumulate = accumulate
+        self._staged: Optional[List[List[Part]]] = None
+
+    @property
+    def waited(self) -> float:
+        """Seconds spent waiting for data."""
+        return self._loader.waited
+
+    def stage(self) -> None:
+        """Prepare the next step; to be called while the engine computes another."""
+        if self._staged is None:
+            batches = [next(self._loader) for _ in range(self._accumulate)]
+            scale = np.atleast_1d(1.0 / self._criterion.normalizer([batch.labels for batch in batches]))
+            self._staged = [self._split(batch, scale) for batch in batches]
+
+    def __next__(self) -> List[List[Part]]:
+        self.stage()
+        staged, self._staged = self._staged, None
+        assert staged is not None
+        return staged
+
+    def _split(self, batch: Batch, scale: np.ndarray) -> List[Part]:
+        images, labels = (np.array_split(array, len(self._contexts)) for array in (batch.images, batch.labels))
+        return [
+            Part(
+                self._preprocess(some, context),
+                nd.array(their_labels, ctx=context, dtype="float32"),
+                nd.array(scale, ctx=context),
+            )
+            for context, some, their_labels in zip(self._contexts, images, labels)
+        ]
+
+    def __enter__(self) -> "Feed":
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self._loader.close()
+
+
+class TrainStep:
+    """Forward, backward, update, average.
+
+    Parameters
+    ----------
+    net : Segmentor
+    criterion
+        What `losses.build_loss` gave.
+    optimizer : Optimizer
+    aux_weight : float
+        Of the auxiliary heads' losses.
+    accumulate : int
+        Batches of a step.
+    average : WeightAverage, optional
+    """
+
+    def __init__(
+        self,
+        net: Any,
+        criterion: Any,
+        optimizer: Optimizer,
+        aux_weight: float,
+        accumulate: int = 1,
+        average: Optional[WeightAverage] = None,
+    ):
+        self._net = net
+        self._criterion = criterion
+        self._optimizer = optimizer
+        self._aux_weight = aux_weight
+        self._accumulate = accumulate
+        self._average = average
+        self._forward = net.coarse_logits if criterion.resizes else net
+        if accumulate > 1:
+            for parameter in net.collect_params().values():
+                if parameter.grad_req != "null":
+                    parameter.grad_req = "add"
+
+    def __call__(
+        self, batches: Sequence[Sequence[Part]], lr: float, seed: int, meanwhile: Callable[[], object] = lambda: None
+    ) -> float:
+        """Take one step; `seed` is dropout's, `meanwhile` is called while the engine computes. Returns the loss.
+
+        Raises
+        ------
+        NotFinite
+            The loss is not finite.
+        """
+        mx.random.seed(seed)
+        losses = self._forward_backward(batches)
+        meanwhile()
+        loss = float(sum(part.asscalar() for part in losses))
+        if not np.isfinite(loss):
+            raise NotFinite(f"the loss is {loss}")
+        self._optimizer.step(lr)
+        if self._average:
+            self._average.update()
+        return loss
+
+    def _forward_backward(self, batches: Sequence[Sequence[Part]]) -> List[nd.NDArray]:
+        if self._accumulate > 1:
+            self._net.collect_params().zero_grad()
+        losses: List[nd.NDArray] = []
+        for parts in batches:
+            with autograd.record():
+                # all networks first: with SyncBN nothing may come between contexts that wait for one another
+                outputs = [self._forward(part.images) for part in parts]
+                part_losses = [
+                    total_loss(self._criterion, output, part.labels, part.scale, self._aux_weight)
+                    for output, part in zip(outputs, parts)
+                ]
+            autograd.backward(part_losses)
+            losses += part_losses
+        return losses

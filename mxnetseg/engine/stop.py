@@ -1,0 +1,70 @@
+"""Signals that ask a run to stop."""
+
+import contextlib
+import os
+import signal
+import threading
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Dict, List, Optional, Type
+
+__all__ = ["Interrupted", "StopSignal"]
+
+
+class Interrupted(Exception):
+    """The run in `run_dir` was told to stop, has saved, and can go on."""
+
+    def __init__(self, signum: int, run_dir: Path, message: str):
+        super().__init__(message)
+        self.signum = signum
+        self.run_dir = run_dir
+
+
+class StopSignal:
+    """Within it SIGTERM, SIGHUP (a closed terminal) and SIGINT (Ctrl-C) are noted: it is true, or called gives true,
+    once one has come. A SIGINT after that raises KeyboardInterrupt; schedulers send SIGTERM twice, so that does not.
+
+    Signals reach the main thread alone; elsewhere nothing is noted.
+    """
+
+    def __init__(self) -> None:
+        self.signum: Optional[int] = None
+        self._before: Dict[int, Any] = {}
+        self._terminals: List[int] = []
+
+    def __bool__(self) -> bool:
+        return self.signum is not None
+
+    __call__ = __bool__
+
+    def __enter__(self) -> "StopSignal":
+        if threading.current_thread() is threading.main_thread():
+            self._terminals = [fd for fd in (1, 2) if os.isatty(fd)]
+            for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                if signal.getsignal(signum) is not signal.SIG_IGN:  # as nohup leaves SIGHUP
+                    self._before[signum] = signal.signal(signum, self._note)
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, signal.SIG_DFL if handler is None else handler)  # None: it was not Python's
+
+    def _note(self, signum: int, frame: Optional[FrameType]) -> None:
+        if signum == signal.SIGHUP:
+            self._leave_terminal()
+        if self.signum is None:
+            self.signum = signum
+            # not by the log: it may be in the middle of a line
+            with contextlib.suppress(OSError):
+                os.write(2, b"\nstopping after this iteration; Ctrl-C once more stops at once, without saving\n")
+        elif signum == signal.SIGINT:
+            raise KeyboardInterrupt
+
+    def _leave_terminal(self) -> None:
+        """What is still written must not fail because nobody can read it."""
+        null = os.open(os.devnull, os.O_WRONLY)
+        for fd in self._terminals:
+            os.dup2(null, fd)
+        os.close(null)

@@ -1,0 +1,103 @@
+"""The one door to a network: from a checkpoint, from another toolkit's file, or from a model's name."""
+
+from pathlib import Path
+from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple, Union
+
+import mxnet as mx
+
+from .convert import dialect_of, has_auxiliary, load_state, options_for
+from .engine import checkpoint
+from .engine.checkpoint import Checkpoint
+from .engine.record import Record
+from .errors import MXNetSegError
+from .network import Network
+from .registry import create_model
+
+__all__ = ["load", "open_network"]
+
+
+def load(path: Union[str, Path], ctx: Union[mx.Context, Sequence[mx.Context], None] = None) -> Network:
+    """The network of a checkpoint on a context or several, cpu() when left out; as `open_network`."""
+    return open_network(path, ctx)
+
+
+def open_network(
+    source: Union[str, Path, Checkpoint, None],
+    ctx: Union[mx.Context, Sequence[mx.Context], None] = None,
+    dtype: Optional[str] = None,
+    *,
+    arguments: Optional[Mapping[str, Any]] = None,
+    record: Optional[Record] = None,
+    calibration: Optional[Iterable[Any]] = None,
+    size: Tuple[int, int] = (512, 512),
+) -> Network:
+    """A network with its record, hybridized.
+
+    Parameters
+    ----------
+    source : str, Path or Checkpoint
+        A file, or one that `checkpoint.read` has read. None: initial weights, drawn at random.
+    ctx : mxnet.Context or list
+        cpu() when left out.
+    dtype : str, optional
+        Optimize the network, see `deploy.optimize`, which takes `calibration` and `size`.
+    arguments : mapping, optional
+        What `create_model` is to be called with where no record says it; None as a value: left out.
+    record : Record, optional
+        What such a network gets as its record.
+
+    Raises
+    ------
+    MXNetSegError
+        The file is damaged, does not fit, or neither it nor `arguments` say what the network is.
+    """
+    contexts = [ctx] if isinstance(ctx, mx.Context) else list(ctx or [mx.cpu()])
+    given = {key: value for key, value in (arguments or {}).items() if value is not None}
+    if source is None:
+        net = create_model(**given)
+        net.initialize(mx.init.Xavier(), ctx=contexts)
+    else:
+        found = source if isinstance(source, Checkpoint) else checkpoint.read(source)
+        net = _of_record(found, contexts) if found.record.model else _of_foreign(found, given, contexts)
+        record = found.record if found.record.model else record
+    net.record = record or Record()
+    net.hybridize(static_alloc=True)
+    if dtype is None:
+        return net
+    from .deploy import optimize
+
+    return optimize(net, dtype, calibration, size)
+
+
+def _of_record(found: Checkpoint, contexts: Sequence[mx.Context]) -> Any:
+    assert found.record.model
+    try:
+        net = create_model(**found.record.model.arguments())
+    except MXNetSegError as err:
+        raise MXNetSegError(f"checkpoint {found.path}: {err}") from err
+    except Exception as err:  # a builder fails in as many ways as there are wrong values
+        raise MXNetSegError(
+            f"checkpoint {found.path}: the network of its record can't be built ({type(err).__name__}: {err}); take "
+            "another checkpoint"
+        ) from err
+    checkpoint.load_weights(net, found.weights, f"checkpoint {found.path}", contexts)
+    return net
+
+
+def _of_foreign(found: Checkpoint, given: Dict[str, Any], contexts: Sequence[mx.Context]) -> Any:
+    if found.record.backbone or "name" not in given:
+        alone = f"; it holds {found.record.backbone} alone, for model.init" if found.record.backbone else ""
+        raise MXNetSegError(
+            f"checkpoint {found.path} has no record of its model{alone}; build the network with create_model and load "
+            "it with load_parameters, or name --model, --backbone and --data on the command line"
+        )
+    dialect = dialect_of(found.path, found.arrays)
+    options = options_for(dialect, found.arrays, given["name"])
+    # files without auxiliary heads are as good as those with
+    net = create_model(**{**options, **given, "aux": has_auxiliary(found.arrays)})
+    if dialect == "ours":
+        checkpoint.load_weights(net, found.arrays, f"checkpoint {found.path}", contexts)
+    else:
+        net.initialize(mx.init.Zero(), ctx=list(contexts))
+        load_state(net, found.arrays, dialect)
+    return net
