@@ -14,10 +14,10 @@ from ..config import Recipe
 from ..data import Dataset, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
 from ..errors import MXNetSegError
 from ..losses import build_loss
+from .build import build_network
 from .ema import WeightAverage
 from .inference import Preprocess
 from .lengths import Lengths
-from .build import build_network
 from .optimizer import Optimizer
 from .schedule import Schedule
 from .start import sample_stream

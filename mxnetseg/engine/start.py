@@ -24,11 +24,11 @@ from ..losses import build_loss
 from ..nn.norm import check_synchronisation
 from ..saving import write_file
 from . import checkpoint
+from .build import build_network, create_network
 from .checkpoint import Checkpoint
 from .ema import WeightAverage
 from .inference import Preprocess
 from .lengths import Lengths
-from .build import build_network, create_network
 from .optimizer import Optimizer
 from .record import Feeding, NetworkSpec, Record
 from .run import Run, patience_is_over

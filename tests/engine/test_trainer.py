@@ -15,11 +15,21 @@ import pytest
 
 from mxnetseg import startup
 from mxnetseg.config import load_recipe
-from mxnetseg.engine import checkpoint, trainer
+from mxnetseg.data import open_dataset
+from mxnetseg.engine import checkpoint, run
+from mxnetseg.engine.build import build_network
 from mxnetseg.engine.ema import WeightAverage
+from mxnetseg.engine.evaluator import evaluate
+from mxnetseg.engine.inference import Preprocess
+from mxnetseg.engine.optimizer import Optimizer
+from mxnetseg.engine.record import Record
+from mxnetseg.engine.rundir import STATE
 from mxnetseg.engine.runlog import RunLog
-from mxnetseg.engine.trainer import Interrupted, train
+from mxnetseg.engine.step import Feed
+from mxnetseg.engine.stop import Interrupted
+from mxnetseg.engine.trainer import train
 from mxnetseg.errors import MXNetSegError
+from mxnetseg.opening import open_network
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = [mx.cpu()]
@@ -49,8 +59,8 @@ def stop_after(monkeypatch, iteration, signum=signal.SIGTERM):
 
 
 def state(run_dir="run"):
-    arrays, record = checkpoint.read(Path(run_dir) / trainer.STATE)
-    return {name: array.asnumpy() for name, array in arrays.items()}, record
+    found = checkpoint.read(Path(run_dir) / STATE)
+    return found.arrays, found.record
 
 
 def assert_same(left, right):
@@ -90,22 +100,20 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(recipe_file, mon
     if again.average_path:
         written.append((again.average_path, whole.average_path))
     for ours, theirs in written:
-        ours, theirs = checkpoint.read(ours)[0], checkpoint.read(theirs)[0]
-        assert all((ours[n].asnumpy() == theirs[n].asnumpy()).all() for n in theirs)
+        assert_same(checkpoint.read(ours).arrays, checkpoint.read(theirs).arrays)
 
 
 def test_a_signal_during_validation_leaves_it_to_the_continuation(recipe_file, monkeypatch):
     whole = go(recipe_file, run_dir="whole")
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        original = trainer.evaluate
 
-        def evaluate(*args, **kwargs):
+        def interrupted(*args, **kwargs):
             os.kill(os.getpid(), signal.SIGINT)
-            return original(*args, **kwargs)
+            return evaluate(*args, **kwargs)
 
-        patch.setattr(trainer, "evaluate", evaluate)
+        patch.setattr(run, "evaluate", interrupted)
         go(recipe_file)
-    assert state()[1]["unscored"] and state()[1]["iteration"] == 3
+    assert state()[1].state.unscored and state()[1].state.iteration == 3
     again = resume(recipe_file)
     assert again.best == whole.best
     assert_same(state("whole")[0], state("run")[0])
@@ -152,8 +160,8 @@ def test_synchronised_norm_over_two_contexts(recipe_file):
 
 def test_synchronised_norm_over_two_contexts_is_one_big_batch(recipe_file, tmp_path):
     """A step from the same weights, with every loss: the same loss, and the same running statistics."""
-    net = trainer.build_network(load_recipe(recipe_file), 10, CPU)
-    checkpoint.write(tmp_path / "init.params", checkpoint.weights(net), {})
+    net = build_network(load_recipe(recipe_file), 10, CPU)
+    checkpoint.write(tmp_path / "init.params", checkpoint.weights(net), Record())
     options = ["model.norm=syncbn", f"model.init={tmp_path / 'init.params'}", "train.iterations=1", "train.ema=0.5"]
     options += ["loss=[{name: ohem, min_kept: 500}, {name: dice}, {name: lovasz}, {name: focal}]"]
     go(recipe_file, *options, run_dir="one", validate=False)
@@ -200,9 +208,9 @@ def test_what_a_run_leaves(recipe_file):
     assert load_recipe("run/recipe.yaml") == load_recipe(recipe_file, ["train.keep_every=2"])
     assert [row["iteration"] for row in rows() if row["val_miou"]] == ["3", "6"]
     assert max(float(row["val_miou"]) for row in rows() if row["val_miou"]) == result.best
-    record = checkpoint.read_record(result.last_path)
-    assert record["iteration"] == 6 and record["data"]["classes"][0] == "sky" and record["versions"]["mxnet"]
-    assert record["score"]["miou"] == result.scores.miou and record["recipe"]["optimizer"]["lr"] == 0.003
+    record = checkpoint.read(result.last_path).record
+    assert record.iteration == 6 and record.feeding.classes[0] == "sky" and record.versions["mxnet"]
+    assert record.scores.miou == result.scores.miou and record.recipe.optimizer.lr == 0.003
     assert "10 images, 6 iterations" in Path("run/log.txt").read_text()
 
 
@@ -230,7 +238,7 @@ def test_the_printed_loss_is_the_optimised_one(recipe_file):
     recipe = load_recipe(recipe_file, fixed)
     dataset = open_dataset(recipe.data, "train")
     batch = next(TrainLoader(dataset, TrainTransform(recipe.data), SampleStream(len(dataset), 4, 0)))
-    net = trainer.build_network(recipe, 10, CPU)
+    net = build_network(recipe, 10, CPU)
     criterion = build_loss(recipe.loss, 10)
     criterion.initialize()
     scale = mx.nd.array([1 / criterion.normalizer([batch.labels])])
@@ -248,23 +256,21 @@ def test_it_learns(recipe_file):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(recipe_file, monkeypatch):
-    original = trainer._Run._load
+    original = Feed.__next__
     calls = []
 
-    def poisoned(self, loader):
-        step = original(self, loader)
+    def poisoned(self):
+        step = original(self)
         calls.append(1)
-        if len(calls) == 5:
-            step = [[(images, labels, scale * np.nan) for images, labels, scale in parts] for parts in step]
-        return step
+        return [[p._replace(scale=p.scale * np.nan) for p in parts] for parts in step] if len(calls) == 5 else step
 
-    monkeypatch.setattr(trainer._Run, "_load", poisoned)
+    monkeypatch.setattr(Feed, "__next__", poisoned)
     with pytest.raises(
         MXNetSegError, match="the loss is nan at iteration 5; the weights were not updated.*--resume run"
     ):
         go(recipe_file)
     arrays, record = state()
-    assert record["iteration"] == 3 and all(np.isfinite(array).all() for array in arrays.values())
+    assert record.iteration == 3 and all(np.isfinite(array).all() for array in arrays.values())
     monkeypatch.undo()
     os.chdir(recipe_file.parent)
     resume(recipe_file)
@@ -280,34 +286,34 @@ def test_nothing_is_overwritten(recipe_file):
 
 def test_the_average_is_what_is_validated_and_kept(recipe_file, monkeypatch):
     """Averages of the weights after each step, by hand; the scores and the best weights are theirs."""
-    seen, original = [], trainer.Optimizer.step
+    seen, original = [], Optimizer.step
 
     def step(self, lr):
         original(self, lr)
         seen.append({n: p.data().asnumpy() for n, p in self._parameters.items()})
 
-    first = trainer.build_network(load_recipe(recipe_file), 10, CPU)
+    first = build_network(load_recipe(recipe_file), 10, CPU)
     expected = {n: p.data().asnumpy().astype(np.float64) for n, p in first._collect_params_with_prefix().items()}
-    monkeypatch.setattr(trainer.Optimizer, "step", step)
+    monkeypatch.setattr(Optimizer, "step", step)
     result = go(recipe_file, "train.ema=0.3")
     for i, weights in enumerate(seen):
         keep = min(0.3, (1 + i) / (10 + i))
         for name, array in weights.items():
             expected[name] = keep * expected[name] + (1 - keep) * array
-    averaged = checkpoint.read(result.average_path)[0]
+    averaged = checkpoint.read(result.average_path).arrays
     for name in seen[0]:
-        np.testing.assert_allclose(averaged[name].asnumpy(), expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
-    last = checkpoint.read(result.last_path)[0]
-    assert all((last[name].asnumpy() == array).all() for name, array in seen[-1].items())  # its own again
-    assert any((averaged[name] != last[name]).max().asscalar() for name in last)
-    net, config = checkpoint.load_network(result.average_path), load_recipe(recipe_file)
-    val_set = trainer.open_dataset(config.data, "val")
-    assert trainer.evaluate(net, val_set, trainer.Preprocess(), config.eval, CPU, progress=False) == result.scores
+        np.testing.assert_allclose(averaged[name], expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    last = checkpoint.read(result.last_path).arrays
+    assert all((last[name] == array).all() for name, array in seen[-1].items())  # its own again
+    assert any((averaged[name] != last[name]).any() for name in last)
+    net, config = open_network(result.average_path), load_recipe(recipe_file)
+    val_set = open_dataset(config.data, "val")
+    assert evaluate(net, val_set, Preprocess(), config.eval, CPU, progress=False) == result.scores
 
 
 def test_the_average_comes_to_every_context_and_goes(recipe_file):
     contexts = [mx.cpu(0), mx.cpu(1)]
-    net = trainer.build_network(load_recipe(recipe_file), 10, contexts)
+    net = build_network(load_recipe(recipe_file), 10, contexts)
     average = WeightAverage(net, 0.5)
     parameters = net._collect_params_with_prefix()
     name = next(n for n in parameters if n.endswith("running_mean"))
@@ -321,7 +327,7 @@ def test_early_stopping(recipe_file, monkeypatch):
     """No step, no better score: a learning rate of 0 stops after the first validation and `patience` more."""
     options = ["optimizer.lr=0", "train.patience=2", "train.val_every=1", "model.norm=gn", "train.save_every=100"]
     result = go(recipe_file, *options)
-    assert result.iterations == 3 and state()[1]["iteration"] == 3 and state()[1]["stale"] == 2
+    assert result.iterations == 3 and state()[1].iteration == 3 and state()[1].state.stale == 2
     assert "no better mIoU for 2 validations: stopping at iteration 3" in Path("run/log.txt").read_text()
     with pytest.raises(MXNetSegError, match=r"complete \(3 iterations\)"):
         resume(recipe_file, *options)
@@ -336,11 +342,11 @@ def test_early_stopping(recipe_file, monkeypatch):
 
 def test_starting_from_a_checkpoint(recipe_file):
     first = go(recipe_file, "train.iterations=2")
-    net = trainer.build_network(load_recipe(recipe_file, [f"model.init={first.last_path}"]), 10, CPU)
-    saved = checkpoint.read(first.last_path)[0]
-    assert all((a == saved[n]).min().asscalar() for n, a in checkpoint.weights(net).items())
+    net = build_network(load_recipe(recipe_file, [f"model.init={first.last_path}"]), 10, CPU)
+    saved = checkpoint.read(first.last_path).arrays
+    assert_same({n: a.asnumpy() for n, a in checkpoint.weights(net).items()}, saved)
     with pytest.raises(MXNetSegError, match="can't be read"):
-        trainer.build_network(load_recipe(recipe_file, ["model.init=nowhere.params"]), 10, CPU)
+        build_network(load_recipe(recipe_file, ["model.init=nowhere.params"]), 10, CPU)
 
 
 def test_mistakes(recipe_file):
@@ -370,7 +376,7 @@ train(recipe, [mx.cpu()], run_dir=None if resume else "run", resume=resume, weig
 def test_twenty_kills_at_random_moments_lose_nothing(recipe_file, monkeypatch):
     """SIGKILL at any moment leaves readable files, and the run goes on from there to the very same end."""
     whole = go(recipe_file, "train.iterations=60", "train.save_every=1", "train.val_every=7", run_dir="whole")
-    saved, kills, rng = Path("run") / trainer.STATE, 0, random.Random(0)
+    saved, kills, rng = Path("run") / STATE, 0, random.Random(0)
     environment = dict(os.environ, PYTHONPATH=str(ROOT))
     while True:
         before = saved.stat().st_mtime_ns if saved.exists() else 0
@@ -389,7 +395,7 @@ def test_twenty_kills_at_random_moments_lose_nothing(recipe_file, monkeypatch):
         kills += 1
     assert kills >= 20
     assert_same(state("whole")[0], state("run")[0])
-    assert state()[1]["best"] == whole.best
+    assert state()[1].state.best == whole.best
     assert [row["iteration"] for row in rows() if row["val_miou"]] == [
         row["iteration"] for row in rows("whole") if row["val_miou"]
     ]
