@@ -151,6 +151,6 @@ def _check_classes(args, found, dataset) -> None:
         more = f", and {len(differing) - 1} more" if differing[1:] else ""
         raise MXNetSegError(
             f"checkpoint {found.path} was trained on other classes than data set {dataset.spec.name} has: {index} is "
-            f"{ours!r} there and {theirs!r} here{f', and {len(differing) - 1} more' if differing[1:] else ''}; name "
-            "the --data it was trained on, or say --other-classes if they mean the same"
+            f"{ours!r} there and {theirs!r} here{more}; name the "
+            "--data it was trained on, or say --other-classes if they mean the same"
         )

@@ -9,7 +9,7 @@ from ..config import DataConfig, Recipe, recorded_recipe
 from ..config.schema import IMAGENET_MEAN, IMAGENET_STD
 from ..data import DatasetSpec
 from ..errors import MXNetSegError
-from .state import RunState, Scored
+from .state import Count, RunState, Scored
 
 __all__ = ["FORMAT", "Feeding", "NetworkSpec", "Record", "RunFacts"]
 
@@ -93,8 +93,8 @@ class Record(_Part):
     backbone: Optional[str] = None
     feeding: Feeding = Feeding()
     recipe: Annotated[Optional[Recipe], BeforeValidator(recorded_recipe)] = None
-    iteration: Optional[int] = Field(None, ge=0)
-    iterations: Optional[int] = Field(None, ge=1)
+    iteration: Optional[Count] = None
+    iterations: Optional[Count] = None
     scores: Optional[Scored] = None
     run: Optional[RunFacts] = None
     state: Optional[RunState] = None

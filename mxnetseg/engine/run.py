@@ -66,9 +66,9 @@ class Run:
         """Whether nothing at all is left to do."""
         return self.over and not self.state.unscored
 
-    def due(self, every: int) -> bool:
-        """Whether this is an iteration at which something happens that happens `every` so often, and at the end."""
-        return self.state.iteration % every == 0 or self.over
+    def due(self, every: Optional[int]) -> bool:
+        """Whether something that happens `every` so many iterations, or never, happens now."""
+        return every is not None and self.state.iteration % every == 0
 
     def advance(self) -> None:
         """Take one step.

@@ -68,19 +68,25 @@ class RunLog:
     ) -> None:
         logger = logging.getLogger("mxnetseg")
         self._bar.close()
-        # what ended the run must not give way to what its log says of it
-        with contextlib.suppress(SaveError) if error else contextlib.nullcontext():
-            try:
-                if error is not None:
-                    log.warning("ended: %s", error or type(error).__name__)
-                if self._trained:
-                    log.info("waited for data in %.1f %% of the training time", 100 * self._waited / self._trained)
+        with contextlib.suppress(SaveError):  # what ended the run must not give way to what its log says of it
+            if error is not None:
+                log.warning("ended: %s", str(error) or type(error).__name__)
                 self._draw()
-            finally:
-                logger.removeHandler(self._file)
-                logger.setLevel(self._level)
-                self._file.close()
-                self._tell_wandb(lambda run: run.finish(exit_code=0 if error is None else 1))
+        logger.removeHandler(self._file)
+        logger.setLevel(self._level)
+        self._file.close()
+        self._tell_wandb(lambda run: run.finish(exit_code=0 if error is None else 1))
+
+    def sum_up(self) -> None:
+        """To be called at the end of the loop.
+
+        Raises
+        ------
+        SaveError
+        """
+        if self._trained:
+            log.info("waited for data in %.1f %% of the training time", 100 * self._waited / self._trained)
+        self._draw()
 
     def mark(self) -> CsvMark:
         """Where the CSV stands."""

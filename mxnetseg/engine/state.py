@@ -3,10 +3,13 @@
 from typing import Any, Dict, List, Literal, Optional
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import Annotated
 
 from ..metrics import Scores
 
-__all__ = ["CsvMark", "RunState", "Scored"]
+__all__ = ["Count", "CsvMark", "RunState", "Scored"]
+
+Count = Annotated[int, Field(ge=0, le=10**12)]
 
 
 class _Part(BaseModel):
@@ -16,7 +19,7 @@ class _Part(BaseModel):
 class Scored(_Part):
     """Scores, and which weights they are of: at which iteration, the trained ones or their average."""
 
-    iteration: Optional[int] = Field(None, ge=0)
+    iteration: Optional[Count] = None
     of: Literal["weights", "average", "unknown"] = "unknown"  # unknown: the file is of a time that did not say
     pa: float
     macc: float
@@ -32,16 +35,16 @@ class Scored(_Part):
 class CsvMark(_Part):
     """Where metrics.csv stands: its rows, and the losses that the next row will be the mean of."""
 
-    rows: Optional[int] = Field(0, ge=0)  # None: unknown, of an older file
+    rows: Optional[Count] = 0  # None: unknown, of an older file
     losses: List[float] = Field(default_factory=list)
 
 
 class RunState(_Part):
     """What a run's state file holds beside arrays and the recipe."""
 
-    iteration: int = Field(0, ge=0)  # steps made
+    iteration: Count = 0  # steps made
     best: float = -1.0  # mIoU
-    stale: int = Field(0, ge=0)  # validations since the best
+    stale: Count = 0  # validations since the best
     unscored: bool = False  # a validation was due here and did not come to its end
     scored: Optional[Scored] = None  # the last validation that did
     csv: CsvMark = Field(default_factory=CsvMark)

@@ -116,13 +116,14 @@ def _loop(run: Run) -> Result:
             run.validate(stop)
         while not (run.over or stop):
             run.advance()
-            if run.due(run.lengths.val_every):
+            if run.due(run.lengths.val_every) or run.over:
                 run.validate(stop)
-            if run.lengths.keep_every and run.state.iteration % run.lengths.keep_every == 0:
+            if run.due(run.lengths.keep_every):
                 run.keep()
-            if run.due(run.lengths.save_every):
+            if run.due(run.lengths.save_every) and not run.over:
                 run.save()
-        run.save()
+        run.log.sum_up()
+        run.save()  # the last thing that is written: whoever is stopped before has something left to do
         if not run.complete:
             iteration, total = run.state.iteration, run.lengths.total
             raise Interrupted(

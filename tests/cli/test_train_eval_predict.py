@@ -12,6 +12,7 @@ from PIL import Image
 from mxnetseg import create_model
 from mxnetseg.cli import main
 from mxnetseg.engine import checkpoint
+from mxnetseg.engine.record import Feeding, NetworkSpec, Record
 
 CPU = ["--ctx", "cpu"]
 
@@ -40,11 +41,9 @@ def trained(streets):
     path = Path("weights/bisenet/bisenet_x_streets_1_best.params")
     from mxnetseg.data import get_spec
 
-    spec = get_spec(recipe.data)
-    data = {"name": "streets", "classes": list(spec.classes), "palette": [list(c) for c in spec.palette]}
-    checkpoint.write(
-        path, checkpoint.weights(net), {"model": net.spec, "data": data, "recipe": recipe.model_dump(mode="json")}
-    )
+    feeding = Feeding.of(recipe.data, get_spec(recipe.data))
+    record = Record(model=NetworkSpec(**net.spec), feeding=feeding, recipe=recipe)
+    checkpoint.write(path, checkpoint.weights(net), record)
     return path
 
 
@@ -58,7 +57,7 @@ def test_train_then_eval_then_predict(run, recipe_file, streets):
     scores = json.loads(Path("scores.json").read_text())
     assert status == 0 and f"mIoU {100 * scores['miou']:.2f}" in out and "lane mark" in out
     assert scores["images"] == 4 and scores["split"] == "val" and scores["checkpoint"] == str(best)
-    assert scores["miou"] == pytest.approx(checkpoint.read_record(best)["score"]["miou"], abs=1e-12)
+    assert scores["miou"] == pytest.approx(checkpoint.read(best).record.scores.miou, abs=1e-12)
 
     image = streets / "images/val/0000.png"
     status, out, _ = run(

@@ -10,7 +10,8 @@ from mxnet import nd
 import mxnetseg
 from mxnetseg import create_model
 from mxnetseg.cli import main
-from mxnetseg.convert import convert_checkpoint, has_auxiliary, load_state
+from mxnetseg.conversion import convert_checkpoint
+from mxnetseg.convert import has_auxiliary, load_state
 from mxnetseg.engine import checkpoint
 from mxnetseg.errors import MXNetSegError
 from tests.convert.writer import write_pth
@@ -64,7 +65,7 @@ def test_published_form_through_the_command(golden, pth, tmp_path, capsys):
     net = mxnetseg.load(str(target))
     ours, expected = output(net, golden)
     assert np.linalg.norm(ours - expected) <= 1e-5 * np.linalg.norm(expected)
-    assert len(net.record["data"]["classes"]) == net.spec["num_classes"]
+    assert len(net.record.feeding.classes) == net.spec["num_classes"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_moving_averages(pth, tmp_path):
     assert main([*arguments, "--ema", "--quiet"]) == 0
     ours, expected = output(mxnetseg.load(str(target)), "dgmn2_setr_naive_tiny")
     np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-4)
-    assert checkpoint.read_record(target)["ema"]
+    assert checkpoint.read(target).record.ema
 
 
 def test_without_auxiliary_head(pth, tmp_path):
@@ -115,7 +116,7 @@ def test_model_named_instead_of_a_recipe(pth, tmp_path, monkeypatch):
     arguments = ["convert", "--model", "setr_pup", "--backbone", "dgmn2_tiny", "--from", source]
     assert main([*arguments, "--data", "cityscapes"]) == 0
     net = mxnetseg.load("weights/setr_pup/setr.params")
-    assert net.record["data"]["classes"][0] == "road"
+    assert net.record.feeding.classes[0] == "road"
     assert main(arguments) == 2  # it exists
     assert main([*arguments, "--overwrite", "--data", "ade20k"]) == 2  # 150 classes
     assert main([*arguments, "--overwrite"]) == 0

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import cv2
@@ -19,6 +18,7 @@ import mxnetseg
 from mxnetseg import video, visual
 from mxnetseg.cli import demos, run_script
 from mxnetseg.engine import checkpoint
+from mxnetseg.engine.record import Feeding, NetworkSpec, Record
 from mxnetseg.errors import MXNetSegError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,7 +124,7 @@ def test_the_image_demo_needs_nothing(tmp_path):
 def test_the_sample_picture_and_its_checkpoint():
     assert demos.sample_image().stat().st_size < 300_000
     assert Image.open(demos.sample_image()).size == (480, 360)
-    assert checkpoint.read_record(demos.camvid_checkpoint())["data"]["name"] == "camvid"
+    assert checkpoint.read(demos.camvid_checkpoint()).record.feeding.name == "camvid"
 
 
 def test_the_newest_camvid_checkpoint_is_taken(tmp_path, monkeypatch, small):
@@ -137,7 +137,9 @@ def test_the_newest_camvid_checkpoint_is_taken(tmp_path, monkeypatch, small):
         ("a_streets_20270101_000000_best", "streets"),
     ):
         path = tmp_path / f"weights/bisenet/{name}.params"
-        checkpoint.write(path, checkpoint.weights(net), {"model": net.spec, "data": {"name": data}})
+        checkpoint.write(
+            path, checkpoint.weights(net), Record(model=NetworkSpec(**net.spec), feeding=Feeding(name=data))
+        )
     assert demos.camvid_checkpoint().name == "a_camvid_20260101_000000_best.params"
     shutil.rmtree(tmp_path / "weights")
     with pytest.raises(MXNetSegError, match="holds no checkpoint of CamVid; name CHECKPOINT"):
@@ -366,12 +368,3 @@ def test_the_notebook_names_no_place_of_its_author():
     text = (ROOT / "demo/inference_demo.ipynb").read_text(encoding="utf-8")
     metadata = json.loads(text)["metadata"]
     assert metadata["kernelspec"]["name"] == "python3" and "/home/" not in text and "/root/" not in text
-
-
-def test_a_version_without_the_converter_says_so(small, monkeypatch):
-    recipe, _, _ = small
-    Path("net.pth").write_bytes(b"x")
-    stub = types.ModuleType("mxnetseg.convert")
-    monkeypatch.setitem(sys.modules, "mxnetseg.convert", stub)
-    with pytest.raises(MXNetSegError, match=r"net.pth: this version can't convert PyTorch files"):
-        demos.open_predictor(str(recipe), "net.pth", "cpu")

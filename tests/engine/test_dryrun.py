@@ -110,18 +110,19 @@ def test_everything_at_once(recipe_file):
 
 def test_initial_weights_that_are_there_are_loaded(recipe_file, tmp_path):
     from mxnetseg.engine import checkpoint
-    from mxnetseg.engine.trainer import build_network
+    from mxnetseg.engine.build import build_network
+    from mxnetseg.engine.record import Record
 
     recipe = load_recipe(recipe_file)
     net = build_network(recipe, 10, CPU)
-    checkpoint.write(tmp_path / "init.params", checkpoint.weights(net), {})
+    checkpoint.write(tmp_path / "init.params", checkpoint.weights(net), Record())
     assert not dry_run(override_recipe(recipe, [f"model.init={tmp_path / 'init.params'}"]), CPU).missing
     missing = dry_run(override_recipe(recipe, ["model.init=gone.params"]), CPU).missing
     assert missing == ["initial weights: no file gone.params"]
 
 
 def test_activations_grow_with_the_batch_and_the_crop(recipe_file):
-    from mxnetseg.engine.trainer import build_network
+    from mxnetseg.engine.build import build_network
 
     net = build_network(load_recipe(recipe_file), 10, CPU)
     one = activation_bytes(net, (1, 3, 64, 64))

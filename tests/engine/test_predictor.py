@@ -6,6 +6,7 @@ import pytest
 
 import mxnetseg
 from mxnetseg.engine import checkpoint
+from mxnetseg.engine.record import Feeding, NetworkSpec, Record
 from mxnetseg.visual import save_png
 
 
@@ -41,20 +42,16 @@ def test_arrays_paths_and_lists_of_any_sizes(net, tmp_path):
 
 def test_a_checkpoint_brings_everything_along(net, tmp_path):
     path = tmp_path / "net.params"
-    record = {
-        "model": net.spec,
-        "data": {
-            "classes": list("abcd"),
-            "palette": [[i] * 3 for i in range(4)],
-            "mean": [0, 0, 0],
-            "std": [255] * 3,
-            "base": 80,
-        },
-        "recipe": {"eval": {"scales": [1.0, 0.5], "flip": True}},
-    }
+    record = Record(
+        model=NetworkSpec(**net.spec),
+        feeding=Feeding(
+            classes=list("abcd"), palette=[(i, i, i) for i in range(4)], mean=(0, 0, 0), std=(255, 255, 255), base=80
+        ),
+        recipe={"eval": {"scales": [1.0, 0.5], "flip": True}},
+    )
     checkpoint.write(path, checkpoint.weights(net), record)
     predict = mxnetseg.Predictor(path)
-    assert predict.classes == list("abcd") and predict.palette.tolist() == record["data"]["palette"]
+    assert predict.classes == list("abcd") and predict.palette.tolist() == [[i] * 3 for i in range(4)]
     assert predict.preprocess.std == (255, 255, 255) and predict.preprocess.base == 80
     assert predict.config.flip and predict(image(40, 60)).shape == (40, 60)
 

@@ -1,8 +1,10 @@
 """Training runs: resumed ones equal uninterrupted ones bit for bit, whatever ended them."""
 
 import csv
+import errno
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +32,7 @@ from mxnetseg.engine.stop import Interrupted
 from mxnetseg.engine.trainer import train
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.opening import open_network
+from mxnetseg.saving import SaveError
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = [mx.cpu()]
@@ -400,3 +403,200 @@ def test_twenty_kills_at_random_moments_lose_nothing(recipe_file, monkeypatch):
         row["iteration"] for row in rows("whole") if row["val_miou"]
     ]
     assert not list(Path("w").rglob(".*"))  # nothing half-written is left behind
+
+
+def test_every_way_to_stop_saves(recipe_file, monkeypatch):
+    """Signals at a kept file, and twice during the last validation, as schedulers send SIGTERM."""
+    whole = go(recipe_file, "train.keep_every=2", run_dir="whole")
+    for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        folder = f"stopped_{signum}"
+        with monkeypatch.context() as patch, pytest.raises(Interrupted) as stop:
+            stop_after(patch, 2, signum)
+            go(recipe_file, "train.keep_every=2", run_dir=folder)
+        assert stop.value.signum == signum and state(folder)[1].iteration == 2
+        assert resume(recipe_file, "train.keep_every=2", run_dir=folder).best == whole.best
+
+    def twice(*args, **kwargs):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(*args, **kwargs)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(run, "evaluate", twice)
+        go(recipe_file, "train.val_every=6", run_dir="last")
+    assert state("last")[1].iteration == 6 and state("last")[1].state.unscored
+    again = resume(recipe_file, "train.val_every=6", run_dir="last")
+    assert again.scores == whole.scores and not state("last")[1].state.unscored
+
+
+def test_ctrl_c_twice_stops_at_once(recipe_file, monkeypatch):
+    def twice(*args, **kwargs):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+        return evaluate(*args, **kwargs)
+
+    monkeypatch.setattr(run, "evaluate", twice)
+    with pytest.raises(KeyboardInterrupt):
+        go(recipe_file)
+    assert sorted(os.listdir("run")) == ["log.txt", "recipe.yaml"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_that_is_ignored_stays_so(recipe_file, monkeypatch):
+    """As nohup leaves SIGHUP."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stop_after(monkeypatch, 2, signal.SIGHUP)
+        assert go(recipe_file).iterations == 6
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_rows_of_a_resumed_run_are_those_of_the_whole_one(recipe_file, monkeypatch):
+    """The mean loss is over all ten iterations, whatever happened between them."""
+    options = ["train.iterations=22", "train.val_every=11", "train.save_every=4"]
+    go(recipe_file, *options, run_dir="whole")
+    for iteration in (3, 10, 13, 19):
+        with monkeypatch.context() as patch, pytest.raises(Interrupted):
+            stop_after(patch, iteration)
+            go(recipe_file, *options) if iteration == 3 else resume(recipe_file, *options)
+    with open("run/metrics.csv", "a") as file:
+        file.write("20,1,")  # what a killed process leaves of a row
+    resume(recipe_file, *options)
+    kept = [{k: v for k, v in row.items() if k not in ("seconds", "wait")} for row in rows()]
+    assert kept == [{k: v for k, v in row.items() if k not in ("seconds", "wait")} for row in rows("whole")]
+    seconds = [float(row["seconds"]) for row in rows()]
+    assert seconds == sorted(seconds)
+
+
+def test_scores_are_told_of_the_weights_that_have_them(recipe_file):
+    result = go(recipe_file, "train.ema=0.5", "train.save_every=2", "train.keep_every=2")
+    records = {path.stem.rpartition("_")[2]: checkpoint.read(path).record for path in result.last_path.parent.iterdir()}
+    stem = result.last_path.stem.rpartition("_")[2]
+    assert records[stem].scores is None  # the average was scored
+    for name in ("best", "ema", "iter6"):
+        assert records[name].scores.of == "average" and records[name].scores.iteration == records[name].iteration
+    assert records["ema"].scores.miou == result.scores.miou
+    assert records["iter2"].scores is records["iter4"].scores is None  # 3 and 6 were validated
+    assert all(record.run.id == records["best"].run.id and not record.run.weights_dir for record in records.values())
+
+
+def test_weights_that_are_not_finite_are_never_saved(recipe_file, monkeypatch):
+    """A finite loss, then an update that is not."""
+    original, calls = Optimizer.step, []
+
+    def spoilt(self, lr):
+        original(self, lr)
+        calls.append(1)
+        if len(calls) == 6:
+            next(iter(self._parameters.values())).data()[:] = np.inf
+
+    monkeypatch.setattr(Optimizer, "step", spoilt)
+    with pytest.raises(
+        MXNetSegError, match="after iteration 6 .* hold NaN or infinity, .*state of iteration 3 is kept"
+    ):
+        go(recipe_file, "train.ema=0.5")
+    assert state()[1].iteration == 3
+    for path in Path("w_run").rglob("*.params"):
+        assert not checkpoint.not_finite(checkpoint.read(path).arrays)
+    monkeypatch.undo()
+    os.chdir(recipe_file.parent)
+    assert resume(recipe_file, "train.ema=0.5").iterations == 6
+
+
+def stopped_run(recipe_file, monkeypatch, *overrides, **kwargs):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        stop_after(patch, 3)
+        go(recipe_file, *overrides, **kwargs)
+
+
+def test_other_images_are_another_run(recipe_file, monkeypatch, streets, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(streets, data)
+    stopped_run(recipe_file, monkeypatch, f"data.root={data}")
+    moved = data.rename(tmp_path / "moved")
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        stop_after(patch, 4)  # elsewhere they are the same images
+        resume(recipe_file, f"data.root={moved}")
+    image = sorted((moved / "images/train").iterdir())[0]
+    image.write_bytes(image.read_bytes() + b"x")
+    with pytest.raises(MXNetSegError, match="images of train are not those that the run in run began with.*--changed"):
+        resume(recipe_file, f"data.root={moved}")
+    train(load_recipe(recipe_file, [f"data.root={moved}"]), CPU, resume="run", progress=False, changed_data=True)
+
+
+def test_where_the_weights_of_a_resumed_run_go(recipe_file, monkeypatch, tmp_path):
+    """To where they are, from any folder; or where the command says. A path in the state alone is not followed."""
+    stopped_run(recipe_file, monkeypatch)
+    name = state()[1].run.name
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    os.chdir(elsewhere)
+    result = resume(recipe_file, run_dir="../run")
+    assert result.last_path.resolve() == tmp_path / f"w_run/bisenet/{name}.params" and not os.listdir(".")
+
+    os.chdir(tmp_path)
+    stopped_run(recipe_file, monkeypatch, run_dir="second")
+    result = train(load_recipe(recipe_file), CPU, resume="second", weights_dir="asked", progress=False)
+    assert result.last_path == Path("asked/bisenet") / f"{state('second')[1].run.name}.params"
+
+    stopped_run(recipe_file, monkeypatch, run_dir="third")
+    arrays, record = state("third")
+    victim = tmp_path / "victim" / "bisenet" / f"{record.run.name}.params"
+    victim.parent.mkdir(parents=True)
+    victim.write_bytes(b"precious")
+    hostile = record.run.model_copy(update={"weights_dir": str(tmp_path / "victim")})
+    checkpoint.write(Path("third") / STATE, arrays, record.model_copy(update={"run": hostile}))
+    result = resume(recipe_file, run_dir="third")
+    assert victim.read_bytes() == b"precious" and result.last_path.parent == Path("weights/bisenet")
+
+
+def test_one_run_one_process(recipe_file, monkeypatch):
+    stopped_run(recipe_file, monkeypatch)
+    shutil.copytree("run", "copy")
+    original = RunLog.step
+
+    def step(self, *args):
+        original(self, *args)
+        for folder in ("run", "copy"):  # a copy has the same checkpoints
+            with pytest.raises(MXNetSegError, match=f"in use by process {os.getpid()} on .*, since"):
+                resume(recipe_file, run_dir=folder)
+
+    monkeypatch.setattr(RunLog, "step", step)
+    train(load_recipe(recipe_file), CPU, resume="run", weights_dir="w_run", progress=False)
+    assert not list(Path().rglob(".*lock*"))
+
+
+def test_a_disk_that_is_full(recipe_file, monkeypatch):
+    """One error that tells what to do; the older files are whole, and the run goes on."""
+    whole = go(recipe_file, run_dir="whole")
+    original, calls = os.fsync, []
+
+    def full(handle):
+        calls.append(1)
+        if len(calls) == 40:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(SaveError) as error:
+            go(recipe_file, "train.save_every=1")
+    assert "can't be written (No space left on device); free some space. All files written before are whole" in str(
+        error.value
+    )
+    assert "go on with --resume run" in str(error.value)
+    for path in [Path("run") / STATE, *Path("w_run").rglob("*.params")]:
+        checkpoint.read(path)
+    resume(recipe_file, "train.save_every=1")
+    assert_same(state("whole")[0], state("run")[0])
+    assert state()[1].state.best == whole.best
+
+
+def test_a_state_beyond_the_end(recipe_file, monkeypatch):
+    stopped_run(recipe_file, monkeypatch)
+    arrays, record = state()
+    record.state.iteration = 10**9
+    checkpoint.write(Path("run") / STATE, arrays, record)
+    with pytest.raises(MXNetSegError, match="is of iteration 1000000000, but the run has 6"):
+        resume(recipe_file)

@@ -8,6 +8,7 @@ from mxnet import autograd, nd
 import mxnetseg
 from mxnetseg import create_model
 from mxnetseg.engine import checkpoint
+from mxnetseg.engine.record import NetworkSpec, Record
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.nn import drop_channels, drop_path
 from tests.goldens import families
@@ -224,7 +225,7 @@ def test_folded_branches_answer_the_same(name, tmp_path):
     assert round(after / 1e6, 2) == {"ffnet_upernet_2": 58.10, "ffnet_seg_ade20k": 67.23}[name]
     assert net.reparameterize().spec["reparameterized"]  # once more changes nothing
 
-    checkpoint.write(tmp_path / "folded.params", checkpoint.weights(net), {"model": net.spec})
+    checkpoint.write(tmp_path / "folded.params", checkpoint.weights(net), Record(model=NetworkSpec(**net.spec)))
     again = mxnetseg.load(str(tmp_path / "folded.params"))
     np.testing.assert_allclose(again(x).asnumpy(), folded, rtol=1e-4, atol=1e-5 * np.abs(folded).max())
     with pytest.raises(MXNetSegError, match="load the checkpoint first, then call reparameterize"):

@@ -10,6 +10,7 @@ from mxnet import autograd
 import mxnetseg
 from mxnetseg import create_model, list_backbones, list_models
 from mxnetseg.engine import checkpoint
+from mxnetseg.engine.record import NetworkSpec, Record
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.models import Branch, Segmentor
 from mxnetseg.nn import norm
@@ -98,7 +99,7 @@ def test_every_parameter_gets_a_gradient_a_step_lowers_the_loss_and_files_keep_i
                     assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, key
         trainer.step(1)
     assert losses[-1] < losses[0]
-    checkpoint.write(tmp_path / "net.params", checkpoint.weights(net), {"model": net.spec})
+    checkpoint.write(tmp_path / "net.params", checkpoint.weights(net), Record(model=NetworkSpec(**net.spec)))
     again = mxnetseg.load(str(tmp_path / "net.params"))
     np.testing.assert_array_equal(again(x).asnumpy(), net(x).asnumpy())
 
