@@ -574,7 +574,7 @@ def test_a_disk_that_is_full(recipe_file, monkeypatch):
 
     def full(handle):
         calls.append(1)
-        if len(calls) == 40:
+        if len(calls) == 30:
             raise OSError(errno.ENOSPC, "No space left on device")
         return original(handle)
 
