@@ -164,7 +164,7 @@ def _build(recipe, arrays, path: Path, context):
     from ..convert import has_auxiliary, load_state
     from ..data import get_spec
     from ..engine.checkpoint import load_weights
-    from ..registry import create_model, recipe_arguments
+    from ..zoo import create_model, recipe_arguments
 
     model, data, spec = recipe.model, recipe.data, get_spec(recipe.data)
     aux = has_auxiliary(arrays)  # the file decides: prediction needs none

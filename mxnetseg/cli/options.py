@@ -140,7 +140,7 @@ def open_network(args, contexts, num_classes: Optional[int] = None):
     """
     from ..convert import has_auxiliary, load_state
     from ..engine import checkpoint
-    from ..registry import create_model
+    from ..zoo import create_model
 
     path = find_checkpoint(args.checkpoint, args.model)
     arrays, record = checkpoint.read(path)

@@ -130,7 +130,7 @@ def _network(args):
     import mxnet as mx
 
     from ..engine import checkpoint
-    from ..registry import create_model
+    from ..zoo import create_model
 
     if args.checkpoint:
         if args.model or args.config:

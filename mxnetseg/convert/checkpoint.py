@@ -12,8 +12,8 @@ from ..config import Recipe, load_recipe
 from ..data import get_spec
 from ..engine import checkpoint
 from ..errors import MXNetSegError
-from ..registry import create_model, recipe_arguments
 from ..versions import versions
+from ..zoo import create_model, recipe_arguments
 from . import gluoncv
 from .mmseg import is_backbone
 from .pth import read_pth

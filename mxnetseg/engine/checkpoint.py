@@ -17,7 +17,7 @@ import mxnet as mx
 from mxnet import nd
 
 from ..errors import MXNetSegError
-from ..registry import create_model
+from ..zoo import create_model
 
 __all__ = [
     "load_matching",

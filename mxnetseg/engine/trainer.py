@@ -29,8 +29,8 @@ from ..errors import MXNetSegError
 from ..losses import build_loss, total_loss
 from ..metrics import Scores
 from ..nn.norm import check_synchronisation
-from ..registry import create_model, recipe_arguments
 from ..versions import versions
+from ..zoo import create_model, recipe_arguments
 from . import checkpoint
 from .ema import WeightAverage
 from .evaluator import evaluate

@@ -11,6 +11,7 @@ import mxnetseg
 from mxnetseg import create_model, list_backbones, list_models
 from mxnetseg.engine import checkpoint
 from mxnetseg.errors import MXNetSegError
+from mxnetseg.heads import FCNHead
 from mxnetseg.models import Branch, Segmentor
 from mxnetseg.nn import norm
 
@@ -178,7 +179,7 @@ def test_names_do_not_care_about_case_and_near_ones_are_listed():
         (dict(output_stride=4), "output stride 4 is not possible"),
         (dict(num_classes=0), "num_classes=0"),
         (dict(num_classes=300), "num_classes=300"),
-        (dict(breadth=3), "breadth"),
+        (dict(breadth=3), "model fcn has no option 'breadth'"),
     ],
 )
 def test_bad_arguments(kwargs, message):
@@ -265,6 +266,19 @@ def test_a_new_model_is_a_composition():
     net.complete_shapes()
     net.initialize()
     assert net(batch(64, 64)).shape == (1, 1, 64, 64)
+
+
+def test_a_backbone_is_told_which_levels_are_used():
+    backbone = create_model("fcn", backbone="mobilenet_v2_0_25").backbone
+    told = []
+    backbone.keep = told.append
+    Segmentor(
+        backbone,
+        Branch(FCNHead(80, 5), ("neck", "image")),
+        [Branch(FCNHead(24, 5), ("c3",))],
+        neck=Branch(FCNHead(80, 5), ("half_c4",)),
+    )
+    assert told == [{"c3", "c4"}]
 
 
 def test_heads_of_odd_width_train():
