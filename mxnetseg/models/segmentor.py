@@ -50,6 +50,11 @@ class Segmentor(HybridBlock):
     align_corners : bool
         Of the last resize, from a head's resolution to that of x.
 
+    Raises
+    ------
+    MXNetSegError
+        A branch is fed with something that there isn't.
+
     Attributes
     ----------
     spec : dict
@@ -69,6 +74,10 @@ class Segmentor(HybridBlock):
     ):
         super().__init__()
         used = _inputs([main, *aux], neck)
+        known = (*LEVELS, *HALF_LEVELS, "image")
+        unknown = [name for name in used if name not in known and not (neck and name.startswith("neck"))]
+        if unknown:
+            raise MXNetSegError(f"a branch is fed with {', '.join(sorted(unknown))}; there are {', '.join(known)}")
         backbone.keep({level for level, half in zip(LEVELS, HALF_LEVELS) if level in used or half in used})
         with self.name_scope():
             self.backbone = backbone
@@ -169,7 +178,7 @@ class _Graph(HybridBlock):
         if neck:
             self.neck = neck.head
         self._neck_inputs = neck.inputs if neck else ()
-        self._half = any(name in HALF_LEVELS for branch in branches for name in branch.inputs)
+        self._half = not _inputs(branches, neck).isdisjoint(HALF_LEVELS)
         self._branches = [(branch.inputs, branch.enlarge, branch.extra) for branch in branches]
         self._align_corners = align_corners
         self._to_input = to_input
