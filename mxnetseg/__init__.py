@@ -15,9 +15,9 @@ __version__ = "0.1.0"
 
 # Importing this package imports neither MXNet nor OpenCV: each name comes when it is asked for.
 _PUBLIC = {
-    "create_model": ("mxnetseg.registry", "create_model"),
-    "list_models": ("mxnetseg.registry", "list_models"),
-    "list_backbones": ("mxnetseg.registry", "list_backbones"),
+    "create_model": ("mxnetseg.zoo", "create_model"),
+    "list_models": ("mxnetseg.zoo", "list_models"),
+    "list_backbones": ("mxnetseg.zoo", "list_backbones"),
     "load": ("mxnetseg.opening", "load"),
     "Predictor": ("mxnetseg.predictor", "Predictor"),
     "MXNetSegError": ("mxnetseg.errors", "MXNetSegError"),

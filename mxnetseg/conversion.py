@@ -16,8 +16,8 @@ from .engine.checkpoint import Checkpoint
 from .engine.record import Feeding, NetworkSpec, Record
 from .errors import MXNetSegError
 from .opening import open_network
-from .registry import create_model, recipe_arguments
 from .versions import versions
+from .zoo import create_model, recipe_arguments
 
 __all__ = ["convert_checkpoint"]
 

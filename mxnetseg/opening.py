@@ -11,7 +11,7 @@ from .engine.checkpoint import Checkpoint
 from .engine.record import Record
 from .errors import MXNetSegError
 from .network import Network
-from .registry import create_model
+from .zoo import create_model
 
 __all__ = ["load", "open_network"]
 

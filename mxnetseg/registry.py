@@ -1,24 +1,33 @@
-"""Names of models and backbones, the facts that go with them, and how they are built."""
+"""The tables of models and backbones: names, how to build them, and the facts that go with them.
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+They are filled by the files in `backbones` and `models`; `zoo` looks names up and builds.
+"""
 
-from .errors import MXNetSegError
-from .names import lookup
+import inspect
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple, TypeVar
 
-__all__ = ["create_model", "list_backbones", "list_models", "recipe_arguments", "register_backbone", "register_model"]
+__all__ = ["BACKBONES", "MODELS", "BackboneEntry", "ModelEntry", "register_backbone", "register_model"]
+
+Build = TypeVar("Build", bound=Callable[..., Any])
 
 
 class BackboneEntry(NamedTuple):
+    """What `register_backbone` was told; `options` are the names of the builder's own keyword arguments."""
+
     name: str
-    build: Callable
+    build: Callable[..., Any]
+    options: Tuple[str, ...]
     store_name: Optional[str]
     num_classes: int
     output_strides: Tuple[int, ...]
 
 
 class ModelEntry(NamedTuple):
+    """What `register_model` was told; `options` are the names of the builder's own keyword arguments."""
+
     name: str
-    build: Callable
+    build: Callable[..., Any]
+    options: Tuple[str, ...]
     backbone: str
     output_stride: int
     paper: str
@@ -36,17 +45,21 @@ def register_backbone(
     store_name: Optional[str] = None,
     num_classes: int = 19,
     output_strides: Tuple[int, ...] = (8, 16, 32),
-):
-    """Register `build(output_stride, **backbone_options) -> HybridBlock`.
+) -> Callable[[Build], Build]:
+    """Register `build(**options) -> Backbone`, or `build(output_stride, **options)` where there are several strides.
 
-    What is built has an attribute `channels` (c1..c4), and may have `align_corners`: how published heads
-    on it resize; `isotropic`: all levels have one size, and a method `tap` says which blocks they come from.
     `store_name` is the classifier's name in GluonCV's store of ImageNet weights, `num_classes` that of the
     data set which its segmentation models were published for, `output_strides` those that can be built.
+
+    Raises
+    ------
+    TypeError
+        The builder takes other arguments than these, or an option without a name or a default.
     """
 
-    def add(build):
-        BACKBONES[name] = BackboneEntry(name, build, store_name, num_classes, output_strides)
+    def add(build: Build) -> Build:
+        options = _options(name, build, ("output_stride",) if len(output_strides) > 1 else ())
+        BACKBONES[name] = BackboneEntry(name, build, options, store_name, num_classes, output_strides)
         return build
 
     return add
@@ -60,168 +73,37 @@ def register_model(
     paper: str,
     aux: bool = False,
     backbones: Tuple[str, ...] = (),
-):
+) -> Callable[[Build], Build]:
     """Register `build(backbone, num_classes, aux, **options) -> Segmentor` with its defaults.
 
     `backbones` are the only ones it can be built on; all when empty.
+
+    Raises
+    ------
+    TypeError
+        The builder takes other arguments than these, or an option without a name or a default.
     """
 
-    def add(build):
-        MODELS[name] = ModelEntry(name, build, backbone, output_stride, paper, aux, backbones)
+    def add(build: Build) -> Build:
+        options = _options(name, build, ("backbone", "num_classes", "aux"))
+        MODELS[name] = ModelEntry(name, build, options, backbone, output_stride, paper, aux, backbones)
         return build
 
     return add
 
 
-def list_models() -> List[str]:
-    """Names that `create_model` takes."""
-    _load_zoo()
-    return sorted(MODELS)
+def _options(name: str, build: Callable[..., Any], given: Tuple[str, ...]) -> Tuple[str, ...]:
+    """The names of the builder's arguments behind those that it is always given.
 
-
-def list_backbones() -> List[str]:
-    """Names that `create_model(backbone=...)` takes."""
-    _load_zoo()
-    return sorted(BACKBONES)
-
-
-def create_model(
-    name: Optional[str] = None,
-    backbone: Optional[str] = None,
-    num_classes: Optional[int] = None,
-    aux: Optional[bool] = None,
-    output_stride: Optional[int] = None,
-    norm: Optional[str] = None,
-    config: Optional[str] = None,
-    backbone_options: Optional[Dict[str, Any]] = None,
-    reparameterized: bool = False,
-    **options: Any,
-):
-    """Build a segmentation network.
-
-    Parameters
-    ----------
-    name : str
-        One of `list_models()`; case, '-' and '_' do not matter.
-    backbone : str
-        One of `list_backbones()`; the model's usual one when left out.
-    num_classes : int
-        When left out, what the recipe's data set says, or 150 (ADE20K) where the backbone's published
-        models are for that, else 19 (Cityscapes).
-    aux : bool
-        Build the auxiliary heads; the model's usual choice when left out.
-    output_stride : int
-        8, 16 or 32: input size over size of the last feature map; the model's usual one, where the backbone
-        has it, when left out.
-    norm : str
-        "bn" (when left out), "syncbn" or "gn".
-    config : str
-        A recipe (YAML file) to take the above from; arguments given as well win.
-    backbone_options : dict
-        Further keyword arguments of the backbone, e.g. `{"drop_path_rate": 0.1}`.
-    reparameterized : bool
-        Build what `net.reparameterize()` makes of the network.
-    **options
-        Further keyword arguments of the model's builder.
-
-    Returns
-    -------
-    mxnetseg.models.Segmentor
-        Not initialized; all shapes known. `net.spec` holds the arguments that build it again.
-
-    Raises
-    ------
-    MXNetSegError
-        A name is unknown (near ones are listed) or an argument can't be used with this model.
+    They must all be there to read, so that a misspelt one is found before the builder runs, and a TypeError from
+    inside is known to be the builder's own fault.
     """
-    _load_zoo()
-    if config is not None:
-        given = {
-            "name": name,
-            "backbone": backbone,
-            "num_classes": num_classes,
-            "aux": aux,
-            "output_stride": output_stride,
-            "norm": norm,
-            "backbone_options": backbone_options,
-            "reparameterized": reparameterized or None,
-        }
-        return _from_recipe(config, {k: v for k, v in given.items() if v is not None}, options)
-    if name is None:
-        raise MXNetSegError("create_model needs a model name or config=FILE; mxnetseg.list_models() has the names")
-    entry = lookup("model", name, MODELS)
-    backbone_entry = lookup("backbone", backbone or entry.backbone, BACKBONES)
-    if entry.backbones and backbone_entry.name not in entry.backbones:
-        possible = " or ".join(entry.backbones)
-        raise MXNetSegError(f"{entry.name} can't be built on {backbone_entry.name}; its backbone is {possible}")
-    num_classes = backbone_entry.num_classes if num_classes is None else num_classes
-    aux = entry.aux if aux is None else bool(aux)
-    if not isinstance(num_classes, int) or not 1 <= num_classes <= 255:
-        raise MXNetSegError(f"num_classes={num_classes!r}: must be an integer from 1 to 255 (class maps are uint8)")
-    strides = backbone_entry.output_strides
-    if output_stride is None:
-        output_stride = entry.output_stride if entry.output_stride in strides else strides[-1]
-    if output_stride not in strides:
-        possible = f"take one of {', '.join(map(str, strides))}" if strides[1:] else f"it is always {strides[0]}"
-        raise MXNetSegError(f"output stride {output_stride} is not possible with {backbone_entry.name}; {possible}")
-
-    from .nn import norm_scope
-    from .nn.norm import NORMS
-
-    norm_name = next(n for n in NORMS if NORMS[n] is lookup("norm", norm or "bn", NORMS))
-    with norm_scope(norm_name):
-        features = _build(f"backbone {backbone_entry.name}", backbone_entry.build, backbone_options, output_stride)
-        net = _build(f"model {entry.name}", entry.build, options, features, num_classes, aux)
-    net.spec = {
-        "name": entry.name,
-        "backbone": backbone_entry.name,
-        "num_classes": num_classes,
-        "aux": aux,
-        "output_stride": output_stride,
-        "norm": norm_name,
-        **({"backbone_options": dict(backbone_options)} if backbone_options else {}),
-        **options,
-    }
-    if reparameterized:
-        net.reparameterize()
-    net.complete_shapes()
-    return net
-
-
-def _build(title: str, build: Callable, options: Optional[Dict[str, Any]], *arguments):
-    try:
-        return build(*arguments, **(options or {}))
-    except TypeError as err:
-        if options and "keyword argument" in str(err):
-            raise MXNetSegError(f"{title}: {err}; check the options {sorted(options)}") from err
-        raise
-
-
-def recipe_arguments(model) -> Dict[str, Any]:
-    """The model part of a recipe (`config.ModelConfig`) as arguments of `create_model`."""
-    return {
-        "name": model.name,
-        "backbone": model.backbone,
-        "num_classes": model.num_classes,
-        "aux": model.aux,
-        "output_stride": model.output_stride,
-        "norm": model.norm,
-        "backbone_options": model.backbone_options,
-        **model.options,
-    }
-
-
-def _from_recipe(path: str, given: Dict[str, Any], options: Dict[str, Any]):
-    from .config import load_recipe
-    from .data import num_classes_of
-
-    recipe = load_recipe(path)
-    arguments = {**recipe_arguments(recipe.model), **given, **options}
-    if arguments["num_classes"] is None:
-        arguments["num_classes"] = num_classes_of(recipe.data)
-    return create_model(**arguments)
-
-
-def _load_zoo() -> None:
-    """Import the files that register something; late, because they import MXNet."""
-    from . import backbones, models  # noqa: F401
+    signature = inspect.signature(build)
+    parameters = signature.parameters.values()
+    required = [one for one in parameters if one.default is one.empty]  # *args and **kwargs among them
+    if len(required) != len(given) or any(one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD) for one in required):
+        raise TypeError(
+            f"{name}: a builder takes {', '.join(given) or 'nothing'}, then options, each with a name and a default; "
+            f"this one takes {signature}"
+        )
+    return tuple(one.name for one in parameters if one not in required)

@@ -12,6 +12,7 @@ from . import (  # noqa: F401  (each file registers its family)
     vit,
     xception,
 )
+from .base import LEVELS, Backbone
 from .imagenet import load_imagenet
 
-__all__ = ["load_imagenet"]
+__all__ = ["LEVELS", "Backbone", "load_imagenet"]

@@ -1,27 +1,26 @@
 """DenseNet (Huang et al., CVPR 2017) as GluonCV has it. https://arxiv.org/abs/1608.06993"""
 
 from gluoncv.model_zoo import densenet121, densenet161, densenet169, densenet201
-from mxnet.gluon import HybridBlock
 
 from ..nn import make_norm, set_output_stride, tell_channels
 from ..registry import register_backbone
+from .base import Backbone
 
 __all__ = ["DenseNet"]
 
 
-class DenseNet(HybridBlock):
+class DenseNet(Backbone):
     """(N, 3, H, W) -> c1..c4 at strides 4, 8 and then up to `output_stride` (8, 16 or 32).
 
     Each is a dense block's output, before the norm and the transition that follow; c4 is behind the last norm.
     """
 
     def __init__(self, classifier, channels, output_stride: int = 32):
-        super().__init__()
+        super().__init__(channels)
         features = classifier.features
         # a transition belongs to the stage behind it
         stages = (features[4:5], features[5:7], features[7:9], features[9:13])
         set_output_stride(stages, output_stride)
-        self.channels = channels
         with self.name_scope():
             self.stem = features[:4]
             self.layer1, self.layer2, self.layer3, self.layer4 = stages

@@ -3,6 +3,7 @@
 Between the embeddings, maps are channels last: (N, H, W, C).
 """
 
+from functools import partial
 from typing import Sequence
 
 import mxnet as mx
@@ -12,6 +13,7 @@ from ..nn import ConvNormAct, TransformerBlock, dense, drop_path, drop_path_rate
 from ..nn.init import FAN_IN
 from ..ops.deform_unfold import deform_attention
 from ..registry import register_backbone
+from .base import Backbone
 
 __all__ = ["DGMN2"]
 
@@ -85,7 +87,7 @@ class Attention(HybridBlock):
         return self.project(deform_attention(F, q, k, v, offset, position, heads=self._heads, scale=self._scale))
 
 
-class DGMN2(HybridBlock):
+class DGMN2(Backbone):
     """(N, 3, H, W) -> c1..c4 at strides 4, 8 and then up to `output_stride`.
 
     Parameters
@@ -98,11 +100,10 @@ class DGMN2(HybridBlock):
         Of the last block; it grows evenly from 0 at the first. The published segmentation models use none.
     """
 
-    channels = (64, 128, 320, 512)
     align_corners = True  # what every published head on this backbone resizes with
 
     def __init__(self, depths: Sequence[int], output_stride: int, *, drop_path_rate: float = 0.0):
-        super().__init__()
+        super().__init__((64, 128, 320, 512))
         rates = iter(drop_path_rates(drop_path_rate, sum(depths)))
         with self.name_scope():
             self.embeds = nn.HybridSequential()
@@ -140,16 +141,10 @@ def _table(block, name: str, size: int, channels: int):
     return block.params.get(name, shape=shape, init=mx.init.Normal(channels**-0.5))
 
 
-def _register(name, depths):
-    @register_backbone(name)
-    def build(output_stride: int, **options) -> DGMN2:
-        return DGMN2(depths, output_stride, **options)
-
-
 for _name, _depths in (
     ("dgmn2_tiny", (2, 2, 2, 2)),
     ("dgmn2_small", (3, 4, 6, 3)),
     ("dgmn2_medium", (3, 4, 18, 3)),
     ("dgmn2_large", (3, 8, 27, 3)),
 ):
-    _register(_name, _depths)
+    register_backbone(_name)(partial(DGMN2, _depths))

@@ -9,6 +9,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from ..nn import ConvNormAct, activation, concat
 from ..registry import register_backbone
+from .base import Backbone
 
 __all__ = ["EPRNet"]
 
@@ -57,15 +58,14 @@ class PyramidModule(HybridBlock):
         return self.act(self.conv(self.unit(x)) + shortcut)
 
 
-class EPRNet(HybridBlock):
+class EPRNet(Backbone):
     """(N, 3, H, W) -> c1..c4 at strides 2, 4, 8 and 8.
 
     `light` takes the depthwise convolutions' sum in every module.
     """
 
     def __init__(self, *, light: bool, channels: Sequence[int] = (16, 32, 64, 128)):
-        super().__init__()
-        self.channels = tuple(channels)
+        super().__init__(channels)
         width1, width2, width3, width4 = channels
         with self.name_scope():
             self.stem = ConvNormAct(3, width1, 3, stride=2, act="prelu")
@@ -97,7 +97,7 @@ class EPRNet(HybridBlock):
 
 def _register(name, light):
     @register_backbone(name, output_strides=(8,))
-    def build(output_stride: int) -> EPRNet:
+    def build() -> EPRNet:
         return EPRNet(light=light)
 
 

@@ -3,13 +3,16 @@
 Every branch that is linear in inference folds into a convolution: `net.reparameterize()`.
 """
 
-from typing import Optional, Sequence
+from functools import partial
+from typing import Collection, Optional, Sequence
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
 
+from ..config.schema import LayerDecayConfig
 from ..nn import ChannelMixer, LinearSum, TokenMixer, drop_path, drop_path_rates, strip_kernels
 from ..registry import register_backbone
+from .base import Backbone
 from .levels import drop_levels
 
 __all__ = ["FFNet"]
@@ -35,7 +38,7 @@ class Residual(HybridBlock):
         return x + self.drop_path(out)
 
 
-class FFNet(HybridBlock):
+class FFNet(Backbone):
     """(N, 3, H, W) -> c1..c4 at strides 4, 8, 16, 32.
 
     Parameters
@@ -62,8 +65,7 @@ class FFNet(HybridBlock):
         drop_path_rate: float = 0.1,
         init_value: Optional[float] = None,
     ):
-        super().__init__()
-        self.channels = tuple(channels)
+        super().__init__(channels)
         rates = iter(drop_path_rates(drop_path_rate, sum(depths)))
         with self.name_scope():
             self.stem = nn.HybridSequential()
@@ -96,8 +98,22 @@ class FFNet(HybridBlock):
             features[int(level)] = norm(features[int(level)])
         return tuple(features)
 
-    def keep(self, levels: Sequence[str]) -> None:
+    def keep(self, levels: Collection[str]) -> None:
         drop_levels(self.norms, levels)
+
+    def layer_of(self, name: str, config: LayerDecayConfig) -> Optional[int]:
+        """ConvNeXt's rule (Liu et al., 2022) on the originals' blocks."""
+        place, *inside = name.split(".")
+        if place == "stem":
+            return 0 if config.stem else None
+        if place != "stages":
+            return None
+        stage, index = int(inside[0]), int(inside[1])
+        if config.kind == "stage":
+            return 0 if stage and not index else stage + 1
+        # what the originals call a block is two residuals here; from the second stage on the embedding is in block 0
+        block = (index + 1) // 2 if stage else index // 2
+        return (1, 2, min(3 + block // 3, config.layers), config.layers)[stage]
 
 
 def _stem(channels: int):
@@ -132,9 +148,7 @@ def _system_merging(in_channels: int, channels: int) -> nn.HybridSequential:
 
 
 def _register(name, channels, depths, ratio, **defaults):
-    @register_backbone(name, num_classes=150, output_strides=(32,))
-    def build(output_stride: int, **options) -> FFNet:
-        return FFNet(channels, depths, ratio, **{**defaults, **options})
+    register_backbone(name, num_classes=150, output_strides=(32,))(partial(FFNet, channels, depths, ratio, **defaults))
 
 
 _register("ffnet_2", (88, 176, 352, 704), (3, 3, 15, 3), 3, drop_path_rate=0.2)

@@ -4,6 +4,7 @@ from gluoncv.model_zoo import get_model
 
 from ..errors import MXNetSegError
 from ..names import lookup
+from ..registry import BACKBONES
 
 __all__ = ["load_imagenet"]
 
@@ -18,8 +19,6 @@ def load_imagenet(net) -> int:
     MXNetSegError
         There are none for this backbone or norm, or they can't be had.
     """
-    from ..registry import BACKBONES
-
     spec = net.spec
     store_name = lookup("backbone", spec["backbone"], BACKBONES).store_name
     if store_name is None or spec["norm"] == "gn":

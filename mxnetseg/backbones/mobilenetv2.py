@@ -4,24 +4,23 @@ https://arxiv.org/abs/1801.04381
 """
 
 from gluoncv.model_zoo import get_mobilenet_v2
-from mxnet.gluon import HybridBlock
 
 from ..nn import make_norm, set_output_stride, tell_channels
 from ..registry import register_backbone
+from .base import Backbone
 
 __all__ = ["MobileNetV2"]
 
 
-class MobileNetV2(HybridBlock):
+class MobileNetV2(Backbone):
     """(N, 3, H, W) -> c1..c4 at strides 4, 8 and then up to `output_stride` (8, 16 or 32)."""
 
     def __init__(self, classifier, channels, output_stride: int = 32):
-        super().__init__()
+        super().__init__(channels)
         features = classifier.features
         # the classifier's last 1x1 convolution (1280 channels) is left out
         stages = (features[:6], features[6:9], features[9:16], features[16:20])
         set_output_stride(stages, output_stride)
-        self.channels = channels
         with self.name_scope():
             self.layer1, self.layer2, self.layer3, self.layer4 = stages
 

@@ -1,12 +1,15 @@
 """MogaNet: Multi-order Gated Aggregation Network (Li et al., ICLR 2024). https://arxiv.org/abs/2211.03295"""
 
-from typing import Sequence
+from functools import partial
+from typing import Optional, Sequence
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
 
+from ..config.schema import LayerDecayConfig
 from ..nn import concat, conv2d, drop_path, drop_path_rates, gelu, make_norm, silu, unsynchronised
 from ..registry import register_backbone
+from .base import Backbone
 
 __all__ = ["MogaNet"]
 
@@ -112,7 +115,7 @@ class Stage(HybridBlock):
         return self.norm(self.blocks(self.embed(x)))
 
 
-class MogaNet(HybridBlock):
+class MogaNet(Backbone):
     """(N, 3, H, W) -> c1..c4 at strides 4, 8, 16, 32.
 
     Parameters
@@ -134,8 +137,7 @@ class MogaNet(HybridBlock):
         drop_path_rate: float = 0.1,
         init_value: float = 1e-5,
     ):
-        super().__init__()
-        self.channels = tuple(channels)
+        super().__init__(channels)
         rates = iter(drop_path_rates(drop_path_rate, sum(depths)))
         # the originals synchronise the heads' norms only
         with self.name_scope(), unsynchronised():
@@ -151,6 +153,20 @@ class MogaNet(HybridBlock):
             x = stage(x)
             features.append(x)
         return tuple(features)
+
+    def layer_of(self, name: str, config: LayerDecayConfig) -> Optional[int]:
+        """ConvNeXt's rule (Liu et al., 2022) on the original's blocks; norms of the features count to no layer."""
+        number, part, index = name.split(".")[1:4]
+        stage = int(number)
+        if part == "norm":
+            return None
+        if part == "embed" and stage == 0:
+            return 0 if config.stem else None
+        if config.kind == "stage":
+            return 0 if part == "embed" else stage + 1
+        if part == "embed":
+            return (0, 3, 4, config.layers)[stage]
+        return (2, 3, min(3 + int(index) // 2, config.layers - 1), config.layers)[stage]
 
 
 def _stem(channels: int):
@@ -172,12 +188,6 @@ def _scale(block, name: str, channels: int, value: float):
     return block.params.get(name, shape=(1, channels, 1, 1), init=mx.init.Constant(value))
 
 
-def _register(name, channels, depths):
-    @register_backbone(name, num_classes=150, output_strides=(32,))
-    def build(output_stride: int, **options) -> MogaNet:
-        return MogaNet(channels, depths, (8, 8, 4, 4), **options)
-
-
 for _name, _channels, _depths in (
     ("moganet_xtiny", (32, 64, 96, 192), (3, 3, 10, 2)),
     ("moganet_tiny", (32, 64, 128, 256), (3, 3, 12, 2)),
@@ -186,4 +196,5 @@ for _name, _channels, _depths in (
     ("moganet_large", (64, 160, 320, 640), (4, 6, 44, 4)),
     ("moganet_xlarge", (96, 192, 480, 960), (6, 6, 44, 4)),
 ):
-    _register(_name, _channels, _depths)
+    _build = partial(MogaNet, _channels, _depths, (8, 8, 4, 4))
+    register_backbone(_name, num_classes=150, output_strides=(32,))(_build)

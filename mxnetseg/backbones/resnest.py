@@ -1,6 +1,14 @@
 """ResNeSt: Split-Attention Networks (Zhang et al., 2020) as GluonCV has it. https://arxiv.org/abs/2004.08955"""
 
-from gluoncv.model_zoo.resnest import resnest14, resnest26, resnest50, resnest101, resnest200, resnest269
+from gluoncv.model_zoo.resnest import (
+    Bottleneck,
+    resnest14,
+    resnest26,
+    resnest50,
+    resnest101,
+    resnest200,
+    resnest269,
+)
 from mxnet.gluon import Block
 
 from ..nn import make_norm
@@ -10,7 +18,7 @@ from .resnet import ResNet
 
 def _leave_out_drop_block(block: Block) -> None:
     """GluonCV's masks have the size of a 224x224 image's features and fit no other."""
-    if hasattr(block, "dropblock_prob"):
+    if isinstance(block, Bottleneck):
         block.dropblock_prob = 0
 
 

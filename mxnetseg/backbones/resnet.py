@@ -10,22 +10,21 @@ from gluoncv.model_zoo import (
     resnet101_v1s,
     resnet152_v1s,
 )
-from mxnet.gluon import HybridBlock
 
 from ..nn import make_norm, set_output_stride
 from ..registry import register_backbone
+from .base import Backbone
 
 __all__ = ["ResNet"]
 
 
-class ResNet(HybridBlock):
+class ResNet(Backbone):
     """(N, 3, H, W) -> c1..c4 at strides 4, 8 and then up to `output_stride` (8, 16 or 32)."""
 
     def __init__(self, classifier, channels, output_stride: int = 32):
-        super().__init__()
+        super().__init__(channels)
         stages = (classifier.layer1, classifier.layer2, classifier.layer3, classifier.layer4)
         set_output_stride(stages, output_stride)
-        self.channels = channels
         with self.name_scope():
             self.conv1 = classifier.conv1
             self.bn1 = classifier.bn1

@@ -3,13 +3,15 @@
 Without the class token, as SETR uses it.
 """
 
-from typing import Sequence
+from functools import partial
+from typing import Collection, Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
 from ..nn import TransformerBlock, attend, dense, layer_norm, resize_like, to_map, to_tokens
 from ..nn.init import FAN_IN, TRUNCATED, fan_in_bias
 from ..registry import register_backbone
+from .base import Backbone
 from .levels import drop_levels
 
 __all__ = ["VisionTransformer"]
@@ -40,7 +42,7 @@ class SelfAttention(HybridBlock):
         return self.project(F.transpose(F.concat(*heads, dim=1), axes=(0, 2, 1)))
 
 
-class VisionTransformer(HybridBlock):
+class VisionTransformer(Backbone):
     """(N, 3, H, W) -> c1..c4, all of stride 16 and width `channels`, from four depths.
 
     The image is padded with zeros below and to the right to whole patches.
@@ -58,8 +60,7 @@ class VisionTransformer(HybridBlock):
     isotropic = True
 
     def __init__(self, channels: int, depth: int, heads: int, *, crop_size: int = 480, dropout: float = 0.1):
-        super().__init__()
-        self.channels = (channels,) * 4
+        super().__init__((channels,) * 4)
         self._side = -(-crop_size // PATCH)
         with self.name_scope():
             self.pos_embed = self.params.get("pos_embed", shape=(1, self._side**2, channels), init=TRUNCATED)
@@ -81,11 +82,11 @@ class VisionTransformer(HybridBlock):
         self.tap((1, 2, 3, 4), of=4)
 
     def tap(self, depths: Sequence[int], *, of: int) -> None:
-        """Take c1..c4 behind these blocks of a network of `of` blocks, or the nearest in one of another depth."""
+        """In a network of another depth, behind the nearest blocks."""
         blocks = len(self.blocks)
         self._taps = [max(1, (2 * depth * blocks + of) // (2 * of)) for depth in depths]
 
-    def keep(self, levels: Sequence[str]) -> None:
+    def keep(self, levels: Collection[str]) -> None:
         drop_levels(self.norms, levels)
 
     def hybrid_forward(self, F, x, pos_embed):
@@ -102,11 +103,6 @@ class VisionTransformer(HybridBlock):
         return tuple(to_map(F, x, patches) for x in features)
 
 
-def _register(name, **size):
-    @register_backbone(name, output_strides=(PATCH,))
-    def build(output_stride: int, **options) -> VisionTransformer:
-        return VisionTransformer(**{**size, **options})
-
-
-_register("vit_base_16", channels=768, depth=12, heads=12)
-_register("vit_large_16", channels=1024, depth=24, heads=16)
+for _name, _channels, _depth, _heads in (("vit_base_16", 768, 12, 12), ("vit_large_16", 1024, 24, 16)):
+    _build = partial(VisionTransformer, channels=_channels, depth=_depth, heads=_heads)
+    register_backbone(_name, output_strides=(PATCH,))(_build)

@@ -11,6 +11,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from ..nn import ConvNormAct, conv2d, make_norm, set_output_stride
 from ..registry import register_backbone
+from .base import Backbone
 
 __all__ = ["Xception39", "Xception65"]
 
@@ -49,12 +50,11 @@ class Block(HybridBlock):
         return F.Activation(shortcut + self.residual(x), act_type="relu")
 
 
-class Xception39(HybridBlock):
+class Xception39(Backbone):
     """(N, 3, H, W) -> c1..c4 at strides 4, 8 and then up to `output_stride` (8, 16 or 32); c1 is the stem's."""
 
     def __init__(self, output_stride: int, *, widths: Sequence[int] = (16, 32, 64), depths: Sequence[int] = (4, 8, 4)):
-        super().__init__()
-        self.channels = (8, *(4 * width for width in widths))
+        super().__init__((8, *(4 * width for width in widths)))
         with self.name_scope():
             self.stem = ConvNormAct(3, 8, 3, stride=2)
             self.pool = nn.MaxPool2D(3, 2, 1)
@@ -76,12 +76,11 @@ class Xception39(HybridBlock):
         return c1, c2, c3, c4
 
 
-class Xception65(HybridBlock):
+class Xception65(Backbone):
     """(N, 3, H, W) -> c1..c4 at strides 4, 8 and then up to the output stride that the classifier was built with."""
 
     def __init__(self, classifier, channels):
-        super().__init__()
-        self.channels = channels
+        super().__init__(channels)
         with self.name_scope():
             for name, child in classifier._children.items():
                 if name not in ("avgpool", "flat", "fc"):

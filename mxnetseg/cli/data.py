@@ -68,7 +68,8 @@ def run(args) -> int:
 def _list(args) -> int:
     from tabulate import tabulate
 
-    from ..data.spec import TABLE, list_datasets
+    from ..data import list_datasets
+    from ..data.spec import TABLE
 
     rows = []
     for name in list_datasets():

@@ -143,7 +143,7 @@ def open_predictor(config: Optional[str] = None, checkpoint_file: Optional[str] 
     from ..engine.record import Feeding, Record
     from ..opening import open_network
     from ..predictor import Predictor
-    from ..registry import recipe_arguments
+    from ..zoo import recipe_arguments
 
     context = parse_contexts([ctx] if ctx else None)[0]
     recipe = load_recipe(config) if config else None

@@ -47,7 +47,7 @@ def add_arguments(parser) -> None:
 def run(args) -> int:
     from ..engine.predictions import check_free
     from ..flops import count, short
-    from ..registry import create_model
+    from ..zoo import create_model
 
     height, width = _shape(args.shape)
     if args.depth is not None and args.depth < 1:

@@ -35,7 +35,8 @@ def run(args) -> int:
 
 
 def _backbones():
-    from ..registry import BACKBONES, list_backbones
+    from ..registry import BACKBONES
+    from ..zoo import list_backbones
 
     entries = [BACKBONES[name] for name in list_backbones()]
     return [
@@ -51,7 +52,8 @@ def _backbones():
 
 def _models(args):
     from ..names import lookup
-    from ..registry import MODELS, list_models
+    from ..registry import MODELS
+    from ..zoo import list_models
 
     known = list_models()
     names = [lookup("model", name, MODELS).name for name in args.names] or known
@@ -63,7 +65,8 @@ def zoo(names: Optional[Sequence[str]] = None, shape: Sequence[int] = (512,), qu
     from tqdm import tqdm
 
     from ..flops import count, short
-    from ..registry import MODELS, create_model, list_models
+    from ..registry import MODELS
+    from ..zoo import create_model, list_models
 
     rows = []
     for name in tqdm(names or list_models(), unit="model", leave=False, disable=quiet):

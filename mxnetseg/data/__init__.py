@@ -1,10 +1,11 @@
 """Data sets, transforms and loading; NumPy and OpenCV only, never MXNet, so that workers stay light."""
 
 from .cache import Cache, announce
+from .catalog import get_spec, list_datasets, num_classes_of
 from .dataset import IGNORE, Dataset, Sample, open_dataset
 from .loader import Batch, EvalLoader, TrainLoader
 from .sampling import RareClassStream, SampleStream, count_pixels
-from .spec import DatasetSpec, get_spec, list_datasets, num_classes_of
+from .spec import DatasetSpec
 from .transforms import TrainTransform, normalize
 
 __all__ = [

@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from ..config.schema import DataConfig
 from ..errors import MXNetSegError
+from .catalog import get_spec
 from .dataset import Dataset, open_dataset, root_of
 from .files import read_image, read_mask
-from .spec import get_spec
 from .workers import in_order
 
 __all__ = ["check", "splits_of"]

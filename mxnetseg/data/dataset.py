@@ -11,8 +11,9 @@ from ..config.schema import DataConfig
 from ..errors import MXNetSegError
 from ..names import near
 from .cache import Cache
+from .catalog import get_spec
 from .files import read_image, read_mask
-from .spec import IMAGES, DatasetSpec, get_spec
+from .spec import IMAGES, DatasetSpec
 
 __all__ = ["IGNORE", "Dataset", "Sample", "open_dataset", "root_of"]
 

@@ -3,11 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ..config.schema import DataConfig
-from ..errors import MXNetSegError
-from ..names import lookup
-
-__all__ = ["DatasetSpec", "get_spec", "list_datasets", "num_classes_of", "register"]
+__all__ = ["IMAGES", "TABLE", "DatasetSpec", "default_palette", "register"]
 
 Colour = Tuple[int, int, int]
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -128,59 +124,6 @@ def register(spec: DatasetSpec) -> DatasetSpec:
         raise ValueError(f"{spec.name}: {len(spec.classes)} classes, {len(spec.palette)} colours")
     TABLE[spec.name] = spec
     return spec
-
-
-def list_datasets() -> List[str]:
-    """Names that `data.name` in a recipe takes."""
-    from . import tables  # noqa: F401  (fills TABLE)
-
-    return sorted([*TABLE, "folder"])
-
-
-def get_spec(data: DataConfig) -> DatasetSpec:
-    """The table entry of `data.name`; for `folder`, one made from the recipe.
-
-    Raises
-    ------
-    MXNetSegError
-        An unknown name, or a `folder` that lacks a key.
-    """
-    from . import tables  # noqa: F401
-
-    return lookup("data set", data.name, {**TABLE, "folder": None}) or _folder_spec(data)
-
-
-def num_classes_of(data: DataConfig) -> int:
-    return get_spec(data).num_classes
-
-
-def _folder_spec(data: DataConfig) -> DatasetSpec:
-    for key in ("images", "masks", "classes"):
-        if not getattr(data, key):
-            raise MXNetSegError(
-                f"data.name is folder, but data.{key} is not given; a folder needs data.images and data.masks "
-                "(folders below data.root, for example images/{split}) and data.classes (names in label order)"
-            )
-    classes = tuple(data.classes)
-    if len(classes) > 255:
-        raise MXNetSegError(f"data.classes has {len(classes)} names; at most 255 fit (255 means unlabelled)")
-    palette = [tuple(colour) for colour in data.palette] if data.palette else default_palette(len(classes))
-    if len(palette) != len(classes):
-        raise MXNetSegError(f"data.palette has {len(palette)} colours, data.classes {len(classes)} names")
-    wrong = {k: v for k, v in (data.label_map or {}).items() if not 0 <= v < len(classes)}
-    if wrong:
-        raise MXNetSegError(f"data.label_map: {wrong} points beyond the {len(classes)} classes (0..{len(classes) - 1})")
-    return DatasetSpec(
-        name="folder",
-        title="your own images and masks",
-        classes=classes,
-        palette=tuple(palette),
-        images=data.images,
-        masks=data.masks,
-        mask_suffix=data.mask_suffix,
-        ignore=tuple(data.ignore) if data.ignore is not None else (255,),
-        label_map=data.label_map,
-    )
 
 
 def default_palette(count: int) -> Sequence[Colour]:

@@ -13,8 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from ..visual import save_png
+from .catalog import get_spec
 from .dataset import IGNORE
-from .spec import get_spec
 
 __all__ = ["draw_scene", "draw_streets"]
 

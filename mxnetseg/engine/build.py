@@ -8,7 +8,7 @@ import numpy as np
 
 from ..config import Recipe
 from ..errors import MXNetSegError
-from ..registry import create_model, recipe_arguments
+from ..zoo import create_model, recipe_arguments
 from . import checkpoint
 
 __all__ = ["build_network", "create_network"]

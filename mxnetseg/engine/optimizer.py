@@ -87,7 +87,7 @@ class Optimizer:
         _apply_rules(self._parameters, config.rules)
         if config.layer_decay is not None:
             for name, parameter in self._parameters.items():
-                parameter.lr_mult *= layer_factor(name, net.spec["backbone"], config.layer_decay)
+                parameter.lr_mult *= layer_factor(name, net.backbone, config.layer_decay)
         self._config = config
         contexts = next(iter(self._parameters.values())).list_ctx()
         self._optimizer = lookup("optimizer", config.name, OPTIMIZERS)(config)

@@ -45,13 +45,13 @@ class FFNetHead(HybridBlock):
         in_channels: Sequence[int],
         num_classes: int,
         *,
-        width: int = 256,
-        depth: int = 3,
-        ratio: int = 4,
-        final_ratio: int = 4,
-        kernel: int = 9,
-        dropout: float = 0.1,
-        drop_path_rate: float = 0.1,
+        width: int,
+        depth: int,
+        ratio: int,
+        final_ratio: int,
+        kernel: int,
+        dropout: float,
+        drop_path_rate: float,
     ):
         super().__init__()
         self._channels = list(in_channels)

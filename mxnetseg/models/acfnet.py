@@ -5,6 +5,7 @@ https://arxiv.org/abs/1909.09408. Not as in the toolkit of 2022, which has no cl
 
 from mxnet.gluon import HybridBlock
 
+from ..backbones import Backbone
 from ..heads import ASPP, FCNHead
 from ..nn import ConvNormAct, concat, to_map
 from ..registry import register_model
@@ -60,7 +61,7 @@ class ACFHead(HybridBlock):
 
 
 @register_model("acfnet", backbone="resnet101", output_stride=8, paper="https://arxiv.org/abs/1909.09408", aux=True)
-def acfnet(backbone, num_classes: int, aux: bool, width: int = 512) -> Segmentor:
+def acfnet(backbone: Backbone, num_classes: int, aux: bool, width: int = 512) -> Segmentor:
     head = ACFHead(backbone.channels[3], num_classes, width=width)
     main = Branch(head, extra=1 if aux else 0)
     return Segmentor(backbone, main, fcn_aux(backbone, num_classes) if aux else ())

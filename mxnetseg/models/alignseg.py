@@ -4,6 +4,7 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
+from ..backbones import Backbone
 from ..heads import FCNHead
 from ..nn import ConvNormAct, concat, conv2d, make_norm, resize_like, warp
 from ..registry import register_model
@@ -98,6 +99,6 @@ class AlignSegHead(HybridBlock):
 
 
 @register_model("alignseg", backbone="resnet50", output_stride=32, paper="https://arxiv.org/abs/2003.00872")
-def alignseg(backbone, num_classes: int, aux: bool, width: int = 256) -> Segmentor:
+def alignseg(backbone: Backbone, num_classes: int, aux: bool, width: int = 256) -> Segmentor:
     main = Branch(AlignSegHead(backbone.channels, num_classes, width=width), LEVELS)
     return Segmentor(backbone, main, [Branch(FCNHead(backbone.channels[3], num_classes))] if aux else ())

@@ -5,6 +5,7 @@ https://arxiv.org/abs/2103.05930
 
 from mxnet.gluon import HybridBlock
 
+from ..backbones import Backbone
 from ..heads import FCNHead
 from ..nn import ConvNormAct, concat, global_average, resize_like
 from ..registry import register_model
@@ -69,7 +70,7 @@ class AttaNetHead(HybridBlock):
 
 
 @register_model("attanet", backbone="resnet18", output_stride=32, paper="https://arxiv.org/abs/2103.05930")
-def attanet(backbone, num_classes: int, aux: bool, width: int = 128) -> Segmentor:
+def attanet(backbone: Backbone, num_classes: int, aux: bool, width: int = 128) -> Segmentor:
     _, _, c3, c4 = backbone.channels
     main = Branch(AttaNetHead(c3, c4, num_classes, width=width), ("c3", "c4"))
     return Segmentor(backbone, main, fcn_aux(backbone, num_classes) if aux else ())

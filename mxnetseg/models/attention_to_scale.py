@@ -5,6 +5,7 @@ https://arxiv.org/abs/1511.03339. Two scales: the image and its half.
 
 from mxnet.gluon import HybridBlock, nn
 
+from ..backbones import Backbone
 from ..heads import FCNHead
 from ..nn import ConvNormAct, concat, resize_like, reuse
 from ..registry import register_model
@@ -38,7 +39,7 @@ class AttentionHead(HybridBlock):
 
 
 @register_model("attention_to_scale", backbone="resnet50", output_stride=8, paper="https://arxiv.org/abs/1511.03339")
-def attention_to_scale(backbone, num_classes: int, aux: bool) -> Segmentor:
+def attention_to_scale(backbone: Backbone, num_classes: int, aux: bool) -> Segmentor:
     c4 = backbone.channels[3]
     main = Branch(AttentionHead(c4, num_classes), ("c4", "half_c4"))
     # extra supervision: each scale's own logits (section 3.3)

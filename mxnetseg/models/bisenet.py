@@ -7,6 +7,7 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock
 
+from ..backbones import Backbone
 from ..heads import FCNHead, GlobalContext
 from ..nn import ConvNormAct, concat, global_average, resize_like
 from ..registry import register_model
@@ -88,7 +89,7 @@ class BiSeNetHead(HybridBlock):
 
 
 @register_model("bisenet", backbone="resnet18", output_stride=32, paper="https://arxiv.org/abs/1808.00897")
-def bisenet(backbone, num_classes: int, aux: bool, width: int = 128, spatial_width: int = 64) -> Segmentor:
+def bisenet(backbone: Backbone, num_classes: int, aux: bool, width: int = 128, spatial_width: int = 64) -> Segmentor:
     _, _, c3, c4 = backbone.channels
     head = BiSeNetHead(c3, c4, num_classes, width=width, spatial_width=spatial_width)
     aux_branches = [Branch(FCNHead(count, num_classes, width=256), (name,)) for name, count in (("c4", c4), ("c3", c3))]

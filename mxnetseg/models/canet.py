@@ -5,6 +5,7 @@ https://arxiv.org/abs/2002.12041
 
 from mxnet.gluon import HybridBlock, nn
 
+from ..backbones import Backbone
 from ..heads import FCNHead, GlobalContext
 from ..nn import ConvNormAct, SeparableConv, concat, resize_like, shrink
 from ..registry import register_model
@@ -62,7 +63,7 @@ class CANetHead(HybridBlock):
 
 
 @register_model("canet", backbone="resnet50", output_stride=8, paper="https://arxiv.org/abs/2002.12041")
-def canet(backbone, num_classes: int, aux: bool, channels: int = 512) -> Segmentor:
+def canet(backbone: Backbone, num_classes: int, aux: bool, channels: int = 512) -> Segmentor:
     c1, _, _, c4 = backbone.channels
     head = CANetHead(c1, c4, num_classes, channels=channels)
     return Segmentor(backbone, Branch(head, ("c1", "c4")), fcn_aux(backbone, num_classes) if aux else ())

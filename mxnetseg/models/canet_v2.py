@@ -5,6 +5,7 @@ https://ieeexplore.ieee.org/document/9733972
 
 from mxnet.gluon import HybridBlock, nn
 
+from ..backbones import Backbone
 from ..heads import FCNHead, GlobalContext
 from ..nn import ConvNormAct, concat, resize_like
 from ..registry import register_model
@@ -86,7 +87,7 @@ class CANetHead(HybridBlock):
 
 
 @register_model("canet_v2", backbone="resnet50", output_stride=8, paper="https://ieeexplore.ieee.org/document/9733972")
-def canet_v2(backbone, num_classes: int, aux: bool, channels: int = 512) -> Segmentor:
+def canet_v2(backbone: Backbone, num_classes: int, aux: bool, channels: int = 512) -> Segmentor:
     _, _, c3, c4 = backbone.channels
     head = CANetHead(c3, c4, num_classes, channels=channels)
     return Segmentor(backbone, Branch(head, ("c3", "c4")), fcn_aux(backbone, num_classes) if aux else ())

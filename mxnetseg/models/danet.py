@@ -2,6 +2,7 @@
 
 from mxnet.gluon import HybridBlock, nn
 
+from ..backbones import Backbone
 from ..nn import ConvNormAct, attend, conv2d
 from ..registry import register_model
 from .segmentor import Branch, Segmentor
@@ -79,7 +80,7 @@ def _branch(in_channels: int, width: int, attention: HybridBlock) -> HybridBlock
 
 
 @register_model("danet", backbone="resnet101", output_stride=8, paper="https://arxiv.org/abs/1809.02983")
-def danet(backbone, num_classes: int, aux: bool, chunks: int = 16) -> Segmentor:
+def danet(backbone: Backbone, num_classes: int, aux: bool, chunks: int = 16) -> Segmentor:
     in_channels = backbone.channels[3]
     width = in_channels // 4
     neck = Branch(DualAttention(in_channels, width, chunks=chunks), ("c4",))

@@ -7,6 +7,7 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock
 
+from ..backbones import Backbone
 from ..heads import ASPP, FCNHead
 from ..registry import register_model
 from .fcn import fcn_aux
@@ -29,7 +30,7 @@ class DeepLabv3Head(HybridBlock):
 
 
 @register_model("deeplabv3", backbone="resnet50", output_stride=8, paper="https://arxiv.org/abs/1706.05587")
-def deeplabv3(backbone, num_classes: int, aux: bool, rates: Sequence[int] = (6, 12, 18)) -> Segmentor:
+def deeplabv3(backbone: Backbone, num_classes: int, aux: bool, rates: Sequence[int] = (6, 12, 18)) -> Segmentor:
     """`rates` of the dilated branches; the paper doubles the default at output stride 8, published weights do not."""
     main = Branch(DeepLabv3Head(backbone.channels[3], num_classes, rates=rates))
     return Segmentor(backbone, main, fcn_aux(backbone, num_classes) if aux else ())

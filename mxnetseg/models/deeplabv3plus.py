@@ -5,6 +5,7 @@ https://arxiv.org/abs/1802.02611 (ECCV 2018).
 
 from mxnet.gluon import HybridBlock, nn
 
+from ..backbones import Backbone
 from ..heads import ASPP, FCNHead
 from ..nn import ConvNormAct, concat, resize_like
 from ..registry import register_model
@@ -36,7 +37,7 @@ class DeepLabv3PlusHead(HybridBlock):
 
 
 @register_model("deeplabv3plus", backbone="xception65", output_stride=8, paper="https://arxiv.org/abs/1802.02611")
-def deeplabv3plus(backbone, num_classes: int, aux: bool) -> Segmentor:
+def deeplabv3plus(backbone: Backbone, num_classes: int, aux: bool) -> Segmentor:
     c1, _, _, c4 = backbone.channels
     main = Branch(DeepLabv3PlusHead(c1, c4, num_classes), ("c1", "c4"))
     return Segmentor(backbone, main, fcn_aux(backbone, num_classes) if aux else ())

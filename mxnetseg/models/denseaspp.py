@@ -7,6 +7,7 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
+from ..backbones import Backbone
 from ..heads import FCNHead
 from ..nn import ConvNormAct, concat
 from ..registry import register_model
@@ -67,6 +68,6 @@ class DenseASPPHead(HybridBlock):
     output_stride=8,
     paper="https://openaccess.thecvf.com/content_cvpr_2018/papers/Yang_DenseASPP_for_Semantic_CVPR_2018_paper.pdf",
 )
-def denseaspp(backbone, num_classes: int, aux: bool, width: int = 256) -> Segmentor:
+def denseaspp(backbone: Backbone, num_classes: int, aux: bool, width: int = 256) -> Segmentor:
     main = Branch(DenseASPPHead(backbone.channels[3], num_classes, width=width))
     return Segmentor(backbone, main, fcn_aux(backbone, num_classes) if aux else ())

@@ -8,6 +8,7 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
+from ..backbones import Backbone
 from ..heads import SemanticFPNHead
 from ..nn import ConvNormAct, DeformConv, concat, conv2d, global_average, resize_like
 from ..nn.init import XAVIER
@@ -84,7 +85,7 @@ class AlignedPyramid(HybridBlock):
 
 
 @register_model("fapn", backbone="resnet50", output_stride=32, paper="https://arxiv.org/abs/2108.07058")
-def fapn(backbone, num_classes: int, aux: bool, channels: int = 256, width: int = 128) -> Segmentor:
+def fapn(backbone: Backbone, num_classes: int, aux: bool, channels: int = 256, width: int = 128) -> Segmentor:
     neck = AlignedPyramid(backbone.channels, channels)
     head = SemanticFPNHead(
         backbone.channels, num_classes, align_corners=False, channels=channels, width=width, neck=neck

@@ -7,6 +7,7 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
+from ..backbones import Backbone
 from ..heads import FCNHead, PyramidPooling
 from ..nn import ConvNormAct, concat, conv2d, resize_like
 from ..registry import register_model
@@ -88,6 +89,6 @@ class GFFHead(HybridBlock):
 
 
 @register_model("gffnet", backbone="resnet101", output_stride=8, paper="https://arxiv.org/abs/1904.01803", aux=True)
-def gffnet(backbone, num_classes: int, aux: bool, width: int = 256) -> Segmentor:
+def gffnet(backbone: Backbone, num_classes: int, aux: bool, width: int = 256) -> Segmentor:
     head = GFFHead(backbone.channels, num_classes, width=width)
     return Segmentor(backbone, Branch(head, LEVELS), fcn_aux(backbone, num_classes) if aux else ())

@@ -7,6 +7,7 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
+from ..backbones import Backbone
 from ..heads import FCNHead, LateralFusion
 from ..nn import ConvNormAct
 from ..registry import register_model
@@ -37,7 +38,7 @@ class LadderHead(HybridBlock):
 
 
 @register_model("ladderdensenet", backbone="densenet121", output_stride=32, paper=PAPER)
-def ladderdensenet(backbone, num_classes: int, aux: bool, width: int = 128) -> Segmentor:
+def ladderdensenet(backbone: Backbone, num_classes: int, aux: bool, width: int = 128) -> Segmentor:
     c1, c2, c3, c4 = backbone.channels
     neck = Branch(ConvNormAct(c4, width))
     main = Branch(LadderHead(width, (c3, c2, c1), num_classes), ("neck", "c3", "c2", "c1"))

@@ -4,6 +4,7 @@ from typing import Optional
 
 from mxnet.gluon import HybridBlock
 
+from ..backbones import Backbone
 from ..heads import FCNHead, PyramidPooling
 from ..registry import register_model
 from .fcn import fcn_aux
@@ -26,7 +27,7 @@ class PSPHead(HybridBlock):
 
 
 @register_model("pspnet", backbone="resnet50", output_stride=8, paper="https://arxiv.org/abs/1612.01105")
-def pspnet(backbone, num_classes: int, aux: bool, width: Optional[int] = None) -> Segmentor:
+def pspnet(backbone: Backbone, num_classes: int, aux: bool, width: Optional[int] = None) -> Segmentor:
     """`width` of the layer before the classifier: at most 256 when left out."""
     main = Branch(PSPHead(backbone.channels[3], num_classes, width=width))
     return Segmentor(backbone, main, fcn_aux(backbone, num_classes) if aux else ())

@@ -7,6 +7,7 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
+from ..backbones import Backbone
 from ..heads import FCNHead
 from ..nn import ConvNormAct, concat, conv2d, resize_like
 from ..registry import register_model
@@ -110,6 +111,6 @@ class SeENetHead(HybridBlock):
     paper="https://openaccess.thecvf.com/content_ICCV_2019/papers/"
     "Pang_Towards_Bridging_Semantic_Gap_to_Improve_Semantic_Segmentation_ICCV_2019_paper.pdf",
 )
-def seenet(backbone, num_classes: int, aux: bool, width: int = 128) -> Segmentor:
+def seenet(backbone: Backbone, num_classes: int, aux: bool, width: int = 128) -> Segmentor:
     head = SeENetHead(backbone.channels, num_classes, width=width)
     return Segmentor(backbone, Branch(head, LEVELS), fcn_aux(backbone, num_classes) if aux else ())

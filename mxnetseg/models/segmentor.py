@@ -1,27 +1,27 @@
 """Backbone, neck, heads, resize: the part that all models share, written once."""
 
 from types import SimpleNamespace
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Optional, Sequence, Set, Tuple
 
 from mxnet import autograd, nd
 from mxnet.gluon import HybridBlock, nn
 from mxnet.ndarray import NDArray
 
+from ..backbones import LEVELS, Backbone
 from ..errors import MXNetSegError
 from ..nn import LinearSum, halve, resize_like, reuse
 from ..ops import upsample_argmax
 
 __all__ = ["HALF_LEVELS", "LEVELS", "Branch", "Segmentor"]
 
-LEVELS = ("c1", "c2", "c3", "c4")
 HALF_LEVELS = tuple(f"half_{level}" for level in LEVELS)
 
 
 class Branch(NamedTuple):
     """A head, the names of what it is fed, and how many times its logits are enlarged before the last resize.
 
-    Names are c1, c2, c3, c4; half_c1 ... half_c4, the backbone's answers to the image at half its size; image; and
-    neck, where the network has one: neck0, neck1, ... where that gives several feature maps.
+    Names are c1, c2, c3, c4; half_c1 ... half_c4, the backbone's answers to the image at half its size; image; and,
+    for heads of a network with a neck, neck: neck0, neck1, ... where that gives several feature maps.
 
     A head may return a tuple, its logits first; the next `extra` of them count as auxiliary outputs.
     """
@@ -41,14 +41,19 @@ class Segmentor(HybridBlock):
 
     Parameters
     ----------
-    backbone : HybridBlock
-        Maps x to (c1, c2, c3, c4). Where it has a method `keep`, that is told which of them are used.
+    backbone : Backbone
+        It is told which of its levels are used.
     main : Branch
     aux : sequence of Branch
     neck : Branch, optional
         What several heads are fed with, made once; its head puts out one feature map or a tuple of them.
     align_corners : bool
         Of the last resize, from a head's resolution to that of x.
+
+    Raises
+    ------
+    MXNetSegError
+        A branch is fed with something that there isn't.
 
     Attributes
     ----------
@@ -60,7 +65,7 @@ class Segmentor(HybridBlock):
 
     def __init__(
         self,
-        backbone: HybridBlock,
+        backbone: Backbone,
         main: Branch,
         aux: Sequence[Branch] = (),
         *,
@@ -68,9 +73,12 @@ class Segmentor(HybridBlock):
         align_corners: bool = True,
     ):
         super().__init__()
-        if hasattr(backbone, "keep"):
-            used = {name for branch in (main, *aux, *([neck] if neck else [])) for name in branch.inputs}
-            backbone.keep({name.replace("half_", "") for name in used})
+        used = _inputs([main, *aux], neck)
+        known = (*LEVELS, *HALF_LEVELS, "image")
+        unknown = [name for name in used if name not in known and not (neck and name.startswith("neck"))]
+        if unknown:
+            raise MXNetSegError(f"a branch is fed with {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+        backbone.keep({level for level, half in zip(LEVELS, HALF_LEVELS) if level in used or half in used})
         with self.name_scope():
             self.backbone = backbone
             if neck:
@@ -170,7 +178,7 @@ class _Graph(HybridBlock):
         if neck:
             self.neck = neck.head
         self._neck_inputs = neck.inputs if neck else ()
-        self._half = any(name in HALF_LEVELS for branch in branches for name in branch.inputs)
+        self._half = not _inputs(branches, neck).isdisjoint(HALF_LEVELS)
         self._branches = [(branch.inputs, branch.enlarge, branch.extra) for branch in branches]
         self._align_corners = align_corners
         self._to_input = to_input
@@ -197,6 +205,11 @@ class _Graph(HybridBlock):
                         out = resize_like(F, out, x, align_corners=self._align_corners)
                 outputs.append(out)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+def _inputs(branches: Sequence[Branch], neck: Optional[Branch]) -> Set[str]:
+    """The names of all that the branches and the neck are fed with."""
+    return {name for branch in (*branches, *([neck] if neck else [])) for name in branch.inputs}
 
 
 def check_input(x: NDArray) -> None:

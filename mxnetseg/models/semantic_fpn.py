@@ -2,6 +2,7 @@
 
 from typing import Optional
 
+from ..backbones import Backbone
 from ..heads import SemanticFPNHead
 from ..registry import register_model
 from .segmentor import LEVELS, Branch, Segmentor
@@ -12,7 +13,7 @@ __all__ = ["semantic_fpn"]
 
 @register_model("semantic_fpn", backbone="moganet_tiny", output_stride=32, paper="https://arxiv.org/abs/1901.02446")
 def semantic_fpn(
-    backbone,
+    backbone: Backbone,
     num_classes: int,
     aux: bool,
     align_corners: Optional[bool] = None,

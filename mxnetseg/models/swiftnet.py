@@ -8,6 +8,7 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock
 
+from ..backbones import Backbone
 from ..heads import FCNHead, PyramidPooling
 from ..nn import ConvNormAct, concat, resize_like
 from ..registry import register_model
@@ -63,13 +64,13 @@ class PyramidFusionHead(HybridBlock):
 
 
 @register_model("swiftnet", backbone="resnet18", output_stride=32, paper=PAPER)
-def swiftnet(backbone, num_classes: int, aux: bool, width: int = 256) -> Segmentor:
+def swiftnet(backbone: Backbone, num_classes: int, aux: bool, width: int = 256) -> Segmentor:
     head = SwiftNetHead(backbone.channels, num_classes, width=width)
     return Segmentor(backbone, Branch(head, LEVELS), fcn_aux(backbone, num_classes) if aux else ())
 
 
 @register_model("swiftnet_pr", backbone="resnet18", output_stride=32, paper=PAPER)
-def swiftnet_pr(backbone, num_classes: int, aux: bool, width: int = 128) -> Segmentor:
+def swiftnet_pr(backbone: Backbone, num_classes: int, aux: bool, width: int = 128) -> Segmentor:
     """With interleaved pyramid fusion: the backbone sees the image and its half."""
     head = PyramidFusionHead(backbone.channels, num_classes, width=width)
     aux_head = FCNHead(backbone.channels[2], num_classes, kernel=1, dropout=0.0)

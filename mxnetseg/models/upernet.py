@@ -5,6 +5,7 @@ https://arxiv.org/abs/1807.10221
 
 from typing import Optional
 
+from ..backbones import Backbone
 from ..heads import FCNHead, UPerHead
 from ..nn.init import KAIMING
 from ..registry import register_model
@@ -17,7 +18,7 @@ __all__ = ["fcn_aux", "published_corners", "upernet"]
     "upernet", backbone="moganet_tiny", output_stride=32, paper="https://arxiv.org/abs/1807.10221", aux=True
 )
 def upernet(
-    backbone,
+    backbone: Backbone,
     num_classes: int,
     aux: bool,
     align_corners: Optional[bool] = None,
@@ -30,12 +31,12 @@ def upernet(
     return Segmentor(backbone, Branch(head, LEVELS), branches, align_corners=corners)
 
 
-def fcn_aux(backbone, num_classes: int, dropout: float):
+def fcn_aux(backbone: Backbone, num_classes: int, dropout: float):
     """mmsegmentation's auxiliary head on c3."""
     head = FCNHead(backbone.channels[2], num_classes, dropout=dropout, channelwise=True, width=256, init=KAIMING)
     return (Branch(head, ("c3",)),)
 
 
-def published_corners(backbone, align_corners: Optional[bool]) -> bool:
+def published_corners(backbone: Backbone, align_corners: Optional[bool]) -> bool:
     """What was asked for, else what the models published on this backbone do."""
-    return getattr(backbone, "align_corners", False) if align_corners is None else align_corners
+    return backbone.align_corners if align_corners is None else align_corners

@@ -67,19 +67,20 @@ def test_equals_the_originals_rule_on_their_names(backbone, names, original):
     names = list(names)
     state = {name: np.zeros((2, 1) if "conv_seg" in name or "weight" in name else 1) for name in names}
     ours = translate(state, {"name": "upernet", "backbone": backbone})
-    known = set(create_model("upernet", backbone, 5)._collect_params_with_prefix())
+    net = create_model("upernet", backbone, 5)
+    known = set(net._collect_params_with_prefix())
     config = LayerDecayConfig(rate=0.9, layers=12, stem=backbone.startswith("moganet"))
     for name in names:
         stem = ours[name].rsplit(".", 1)[0]
         assert any(one.startswith(stem) for one in known), (name, ours[name])
-        factor = layer_factor(ours[name], backbone, config)
+        factor = layer_factor(ours[name], net.backbone, config)
         assert factor == pytest.approx(original(name, 0.9, 12), rel=1e-12), (name, ours[name])
 
 
 def test_the_published_factors_of_ffnet():
     net = create_model("upernet", "ffnet_4", 5)
     config = LayerDecayConfig(rate=0.9, layers=12, stem=False)
-    factors = {name: layer_factor(name, "ffnet_4", config) for name in net._collect_params_with_prefix()}
+    factors = {name: layer_factor(name, net.backbone, config) for name in net._collect_params_with_prefix()}
     by_stage = [
         sorted({round(f, 3) for n, f in factors.items() if n.startswith(f"backbone.stages.{i}.")}) for i in range(4)
     ]
@@ -92,9 +93,9 @@ def test_the_published_factors_of_ffnet():
 @pytest.mark.parametrize("kind", ["layer", "stage"])
 def test_rates_never_fall_towards_the_head(backbone, kind):
     """Every stem, embedding and block is met, the stem learns slowest, heads at the full rate."""
-    names = list(create_model("upernet", backbone, 5)._collect_params_with_prefix())
+    net = create_model("upernet", backbone, 5)
     config = LayerDecayConfig(rate=0.8, layers=9 if kind == "layer" else 6, kind=kind)
-    factors = {name: layer_factor(name, backbone, config) for name in names}
+    factors = {name: layer_factor(name, net.backbone, config) for name in net._collect_params_with_prefix()}
     lowest = 0.8 ** (config.layers + 1)
     stem = "backbone.stem." if backbone.startswith("ffnet") else "backbone.stages.0.embed."
     assert {f for n, f in factors.items() if n.startswith(stem)} == {lowest}
@@ -110,5 +111,8 @@ def test_rates_never_fall_towards_the_head(backbone, kind):
 
 
 def test_other_backbones_are_told_to_use_rules():
-    with pytest.raises(MXNetSegError, match="knows the layers of ffnet and moganet, not those of resnet18"):
-        layer_factor("backbone.x", "resnet18", LayerDecayConfig(rate=0.9))
+    backbone = create_model("fcn", "resnet18").backbone
+    config = LayerDecayConfig(rate=0.9)
+    assert layer_factor("head.conv1.weight", backbone, config) == 1
+    with pytest.raises(MXNetSegError, match="knows the layers of FFNet and MogaNet, not those of ResNet; write"):
+        layer_factor("backbone.conv1.weight", backbone, config)

@@ -12,6 +12,7 @@ from mxnetseg import create_model, list_backbones, list_models
 from mxnetseg.engine import checkpoint
 from mxnetseg.engine.record import NetworkSpec, Record
 from mxnetseg.errors import MXNetSegError
+from mxnetseg.heads import FCNHead
 from mxnetseg.models import Branch, Segmentor
 from mxnetseg.nn import norm
 
@@ -179,7 +180,7 @@ def test_names_do_not_care_about_case_and_near_ones_are_listed():
         (dict(output_stride=4), "output stride 4 is not possible"),
         (dict(num_classes=0), "num_classes=0"),
         (dict(num_classes=300), "num_classes=300"),
-        (dict(breadth=3), "breadth"),
+        (dict(breadth=3), "model fcn has no option 'breadth'"),
     ],
 )
 def test_bad_arguments(kwargs, message):
@@ -266,6 +267,41 @@ def test_a_new_model_is_a_composition():
     net.complete_shapes()
     net.initialize()
     assert net(batch(64, 64)).shape == (1, 1, 64, 64)
+
+
+def test_a_neck_is_fed_with_the_image_at_half_its_size():
+    backbone = create_model("fcn", backbone="mobilenet_v2_0_25").backbone
+    seen = {}
+
+    class Remember(mx.gluon.HybridBlock):
+        def hybrid_forward(self, F, half):
+            seen["shape"] = half.shape
+            return half
+
+    net = Segmentor(backbone, Branch(FCNHead(80, 5), ("neck",)), neck=Branch(Remember(), ("half_c4",)))
+    net.initialize()
+    assert net(batch(128, 192)).shape == (1, 5, 128, 192)
+    assert seen["shape"] == (1, 80, 8, 12)  # c4 at output stride 8 of 64x96
+
+
+@pytest.mark.parametrize("name", ["c5", "half", "neck"])
+def test_a_branch_fed_with_what_there_isnt(name):
+    backbone = create_model("fcn", backbone="mobilenet_v2_0_25").backbone
+    with pytest.raises(MXNetSegError, match=f"a branch is fed with {name}; there are c1, c2, .*image"):
+        Segmentor(backbone, Branch(FCNHead(80, 5), (name,)))
+
+
+def test_a_backbone_is_told_which_levels_are_used():
+    backbone = create_model("fcn", backbone="mobilenet_v2_0_25").backbone
+    told = []
+    backbone.keep = told.append
+    Segmentor(
+        backbone,
+        Branch(FCNHead(80, 5), ("neck", "image")),
+        [Branch(FCNHead(24, 5), ("c3",))],
+        neck=Branch(FCNHead(80, 5), ("half_c4",)),
+    )
+    assert told == [{"c3", "c4"}]
 
 
 def test_heads_of_odd_width_train():

@@ -4,7 +4,7 @@ from typing import Callable, Dict, List, NamedTuple, Tuple
 
 from ...config.schema import DataConfig
 from ...errors import MXNetSegError
-from ..spec import get_spec
+from ..catalog import get_spec
 from . import camvid, coco, context, nyuv2, outdoor, people, sun, voc
 from .bench import Bench
 

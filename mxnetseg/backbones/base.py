@@ -1,0 +1,66 @@
+"""What every backbone is, and what heads, segmentors and the optimizer may ask of it."""
+
+from typing import Collection, Optional, Sequence, Tuple
+
+from mxnet.gluon import HybridBlock
+
+from ..config.schema import LayerDecayConfig
+from ..errors import MXNetSegError
+
+__all__ = ["LEVELS", "Backbone"]
+
+LEVELS = ("c1", "c2", "c3", "c4")
+
+
+class Backbone(HybridBlock):
+    """Turns images (N, 3, H, W) into four feature maps (c1, c2, c3, c4), finest first.
+
+    A family overrides what is different about it; the defaults here are right for stages that shrink the image step
+    by step.
+
+    Parameters
+    ----------
+    channels : four ints
+        Of c1..c4.
+
+    Attributes
+    ----------
+    channels : four ints
+    align_corners : bool
+        How the heads of models published on it resize.
+    isotropic : bool
+        Whether all levels have one size, as in a plain transformer.
+    """
+
+    align_corners = False
+    isotropic = False
+
+    def __init__(self, channels: Sequence[int]):
+        super().__init__()
+        self.channels: Tuple[int, ...] = tuple(channels)
+
+    def keep(self, levels: Collection[str]) -> None:
+        """Learn which of c1..c4 heads are fed with; layers that only the others need may be left out."""
+
+    def tap(self, depths: Sequence[int], *, of: int) -> None:
+        """Take c1..c4 behind these blocks, counted in a network of `of` blocks.
+
+        Only for isotropic backbones, where it is a choice; the levels of all others are the ends of their stages.
+        """
+
+    def layer_of(self, name: str, config: LayerDecayConfig) -> Optional[int]:
+        """The layer, 0 to `config.layers`, that a parameter counts to for learning rates that fall towards the input.
+
+        `name` is the parameter's structural name below the backbone, "stages.0.1.main.weight". None: it learns at the
+        full rate, like the heads.
+
+        Raises
+        ------
+        MXNetSegError
+            This family has no published way of counting.
+        """
+        known = sorted(kind.__name__ for kind in Backbone.__subclasses__() if kind.layer_of is not Backbone.layer_of)
+        raise MXNetSegError(
+            f"optimizer.layer_decay knows the layers of {' and '.join(known)}, not those of {type(self).__name__}; "
+            "write optimizer.rules instead"
+        )

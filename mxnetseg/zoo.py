@@ -1,0 +1,158 @@
+"""The zoo as a whole: which models and backbones there are, and networks by name."""
+
+import inspect
+from typing import Any, Dict, Iterable, List, Optional, Sequence
+
+from . import backbones, models  # noqa: F401  (they fill the tables)
+from .config import ModelConfig, load_recipe
+from .data import num_classes_of
+from .errors import MXNetSegError
+from .models import Segmentor
+from .names import lookup, near
+from .nn.norm import NORMS, norm_scope
+from .registry import BACKBONES, MODELS
+
+__all__ = ["create_model", "list_backbones", "list_models", "recipe_arguments"]
+
+
+def list_models() -> List[str]:
+    """Names that `create_model` takes."""
+    return sorted(MODELS)
+
+
+def list_backbones() -> List[str]:
+    """Names that `create_model(backbone=...)` takes."""
+    return sorted(BACKBONES)
+
+
+def create_model(
+    name: Optional[str] = None,
+    backbone: Optional[str] = None,
+    num_classes: Optional[int] = None,
+    aux: Optional[bool] = None,
+    output_stride: Optional[int] = None,
+    norm: Optional[str] = None,
+    config: Optional[str] = None,
+    backbone_options: Optional[Dict[str, Any]] = None,
+    reparameterized: bool = False,
+    **options: Any,
+) -> Segmentor:
+    """Build a segmentation network.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_models()`; case, '-' and '_' do not matter.
+    backbone : str
+        One of `list_backbones()`; the model's usual one when left out.
+    num_classes : int
+        When left out, what the recipe's data set says, or 150 (ADE20K) where the backbone's published
+        models are for that, else 19 (Cityscapes).
+    aux : bool
+        Build the auxiliary heads; the model's usual choice when left out.
+    output_stride : int
+        8, 16 or 32: input size over size of the last feature map; the model's usual one, where the backbone
+        has it, when left out.
+    norm : str
+        "bn" (when left out), "syncbn" or "gn".
+    config : str
+        A recipe (YAML file) to take the above from; arguments given as well win.
+    backbone_options : dict
+        Further keyword arguments of the backbone, e.g. `{"drop_path_rate": 0.1}`.
+    reparameterized : bool
+        Build what `net.reparameterize()` makes of the network.
+    **options
+        Further keyword arguments of the model's builder.
+
+    Returns
+    -------
+    Segmentor
+        Not initialized; all shapes known. `net.spec` holds the arguments that build it again.
+
+    Raises
+    ------
+    MXNetSegError
+        A name is unknown (near ones are listed) or an argument can't be used with this model.
+    """
+    if config is not None:
+        given = {
+            "name": name,
+            "backbone": backbone,
+            "num_classes": num_classes,
+            "aux": aux,
+            "output_stride": output_stride,
+            "norm": norm,
+            "backbone_options": backbone_options,
+            "reparameterized": reparameterized or None,
+        }
+        return _from_recipe(config, {k: v for k, v in given.items() if v is not None}, options)
+    if name is None:
+        raise MXNetSegError("create_model needs a model name or config=FILE; mxnetseg.list_models() has the names")
+    entry = lookup("model", name, MODELS)
+    backbone_entry = lookup("backbone", backbone or entry.backbone, BACKBONES)
+    if entry.backbones and backbone_entry.name not in entry.backbones:
+        possible = " or ".join(entry.backbones)
+        raise MXNetSegError(f"{entry.name} can't be built on {backbone_entry.name}; its backbone is {possible}")
+    num_classes = backbone_entry.num_classes if num_classes is None else num_classes
+    aux = entry.aux if aux is None else bool(aux)
+    if not isinstance(num_classes, int) or not 1 <= num_classes <= 255:
+        raise MXNetSegError(f"num_classes={num_classes!r}: must be an integer from 1 to 255 (class maps are uint8)")
+    strides = backbone_entry.output_strides
+    if output_stride is None:
+        output_stride = entry.output_stride if entry.output_stride in strides else strides[-1]
+    if output_stride not in strides:
+        possible = f"take one of {', '.join(map(str, strides))}" if strides[1:] else f"it is always {strides[0]}"
+        raise MXNetSegError(f"output stride {output_stride} is not possible with {backbone_entry.name}; {possible}")
+    backbone_options = dict(backbone_options or {})
+    _check_options(f"backbone {backbone_entry.name}", backbone_options, backbone_entry.options)
+    own = list(inspect.signature(create_model).parameters)[:-1]
+    _check_options(f"model {entry.name}", options, entry.options, beside=own)
+    norm_name = next(n for n in NORMS if NORMS[n] is lookup("norm", norm or "bn", NORMS))
+    with norm_scope(norm_name):
+        features = backbone_entry.build(*([output_stride] if strides[1:] else []), **backbone_options)
+        net: Segmentor = entry.build(features, num_classes, aux, **options)
+    net.spec = {
+        "name": entry.name,
+        "backbone": backbone_entry.name,
+        "num_classes": num_classes,
+        "aux": aux,
+        "output_stride": output_stride,
+        "norm": norm_name,
+        **({"backbone_options": backbone_options} if backbone_options else {}),
+        **options,
+    }
+    if reparameterized:
+        net.reparameterize()
+    net.complete_shapes()
+    return net
+
+
+def _check_options(title: str, given: Iterable[str], known: Sequence[str], beside: Iterable[str] = ()) -> None:
+    """Raise MXNetSegError where one of `given` is not `known`; `beside` are names that it may be meant for, too."""
+    for name in given:
+        if name not in known:
+            close = near(name, [*known, *beside])
+            hint = f"did you mean {', '.join(close)}?" if close else f"it takes {', '.join(known) or 'none'}"
+            raise MXNetSegError(f"{title} has no option {name!r}; {hint}")
+
+
+def recipe_arguments(model: ModelConfig) -> Dict[str, Any]:
+    """The model part of a recipe as arguments of `create_model`."""
+    return {
+        "name": model.name,
+        "backbone": model.backbone,
+        "num_classes": model.num_classes,
+        "aux": model.aux,
+        "output_stride": model.output_stride,
+        "norm": model.norm,
+        "backbone_options": model.backbone_options,
+        **model.options,
+    }
+
+
+def _from_recipe(path: str, given: Dict[str, Any], options: Dict[str, Any]) -> Segmentor:
+    recipe = load_recipe(path)
+    arguments = {**recipe_arguments(recipe.model), **given, **options}
+    if arguments["num_classes"] is None:
+        arguments["num_classes"] = num_classes_of(recipe.data)
+    return create_model(**arguments)
