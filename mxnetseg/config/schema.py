@@ -7,6 +7,7 @@ toolkit that needs it. Unknown keys are errors.
 from typing import Any, Dict, List, Literal, Optional, Tuple, Union
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from typing_extensions import Annotated
 
 __all__ = [
     "Recipe",
@@ -29,6 +30,8 @@ IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
 Size = Union[int, Tuple[int, int]]
+# optimizers compute 1 - beta in float32, where numbers just below 1 are 6e-8 apart
+Beta = Annotated[float, Field(ge=0, le=0.999999)]
 
 
 class _Part(BaseModel):
@@ -200,8 +203,14 @@ class OptimizerConfig(_Part):
     name: str = Field("sgd", description="sgd, nag, adam or adamw")
     lr: float = Field(0.01, ge=0, description="learning rate that the schedule and the rules start from")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd and nag")
-    betas: Tuple[float, float] = Field((0.9, 0.999), description="adam and adamw")
-    epsilon: float = Field(1e-8, gt=0, description="adam and adamw")
+    momentum_lr: Literal["inside", "outside"] = Field(
+        "inside",
+        description="sgd and nag. inside: the momentum sums gradients times the rate of their step, as MXNet's does, "
+        "so a rate that falls takes a few steps to act; outside: it sums gradients, and the present rate multiplies "
+        "the sum, as PyTorch's does. Both are the same while the rate does not change",
+    )
+    betas: Tuple[Beta, Beta] = Field((0.9, 0.999), description="adam and adamw, which follow PyTorch's rules")
+    epsilon: float = Field(1e-8, gt=0, description="adam and adamw: added to the root of the corrected second moment")
     weight_decay: float = Field(
         1e-4, ge=0, description="in the gradient, but of adamw: subtracted from the weight, times the learning rate"
     )

@@ -8,49 +8,72 @@ import contextlib
 import itertools
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import threading
 import traceback
 from collections import deque
-from multiprocessing.connection import Client, Connection, Listener
-from typing import Any, Callable, Iterable, Iterator, List
+from multiprocessing.connection import Connection, Pipe
+from typing import IO, Any, Callable, Deque, Iterable, Iterator, List, NamedTuple, Tuple
 
 from ..errors import MXNetSegError
 
 __all__ = ["WorkerPool", "in_order"]
 
+# A thread waits for the end of stdin, which is that of the parent: then the worker ends, whatever it is doing.
+# It comes before all imports, which can take long.
+SCRIPT = """
+import os, threading
+threading.Thread(target=lambda: os.read(0, 1) or os._exit(0), daemon=True).start()
+from mxnetseg.data.workers import work
+work({channel})
+"""
+
+
+class _Worker(NamedTuple):
+    process: subprocess.Popen
+    channel: Connection
+    said: bytearray  # the end of what it wrote to stderr
+    relay: threading.Thread  # passes that on
+
 
 class WorkerPool:
     """Run `load(task)` in `workers` processes; `result()` gives the answers in the order of `submit`.
 
-    `load` must pickle; `load.name(task)` names a task in errors.
+    `load` must pickle; `load.name(task)` names a task in errors. Tasks are handed over while workers are busy, so
+    they should be small, or the answers.
+
+    Raises
+    ------
+    MXNetSegError
+        A worker can't be started, or died while it started: the message says how, and the last that it said.
     """
 
     def __init__(self, load: Callable[[Any], Any], workers: int):
         self._load = load
-        self._order: deque = deque()
-        self._processes: List[subprocess.Popen] = []
-        self._pipes: List[Connection] = []
-        key = os.urandom(16)
-        with Listener(family="AF_UNIX", authkey=key) as listener:
-            for _ in range(workers):
-                self._processes.append(_start(listener.address, key))
-            for _ in self._processes:
-                self._pipes.append(listener.accept())
-        # pipes and processes pair up by what the worker says first
-        by_pid = {pipe.recv(): pipe for pipe in self._pipes}
-        self._pipes = [by_pid[process.pid] for process in self._processes]
+        self._order: Deque[Tuple[_Worker, Any]] = deque()
+        self._workers: List[_Worker] = []
         job = pickle.dumps(load)
-        for pipe in self._pipes:
-            pipe.send_bytes(job)
-        self._turn = itertools.cycle(range(workers))
+        try:
+            for _ in range(workers):
+                self._workers.append(_start())
+            for worker in self._workers:
+                with contextlib.suppress(OSError):  # it died, which the next loop finds
+                    worker.channel.send_bytes(job)
+            for worker in self._workers:
+                self._hear(worker, "while it started")
+        except BaseException:
+            self.close()
+            raise
+        self._turn = itertools.cycle(self._workers)
 
     def submit(self, task: Any) -> None:
         """Hand a task to the next worker in turn."""
         worker = next(self._turn)
         self._order.append((worker, task))
         with contextlib.suppress(OSError):  # the worker died; `result` says so when its turn comes
-            self._pipes[worker].send(task)
+            worker.channel.send(task)
 
     def result(self) -> Any:
         """The answer to the oldest task.
@@ -61,34 +84,35 @@ class WorkerPool:
             `load` raised it, or the worker died; the message names the task.
         """
         worker, task = self._order.popleft()
-        try:
-            kind, value = self._pipes[worker].recv()
-        except (EOFError, OSError):
-            code = self._processes[worker].wait()
-            how = f"signal {-code}" if code < 0 else f"exit status {code}"
-            self.close()
-            raise MXNetSegError(
-                f"the data worker died ({how}) on sample {self._load.name(task)}; "
-                "when the machine is out of memory, lower train.workers"
-            ) from None
+        sample = f"sample {self._load.name(task)}"
+        kind, value = self._hear(worker, f"on {sample}")
         if kind == "value":
             return value
         self.close()
         if kind == "user":
-            raise MXNetSegError(f"sample {self._load.name(task)}: {value}")
-        raise RuntimeError(f"the data worker failed on sample {self._load.name(task)}:\n{value}")
+            raise MXNetSegError(f"{sample}: {value}")
+        raise RuntimeError(f"the data worker failed on {sample}:\n{value}")
 
     def close(self) -> None:
-        """End all workers; safe to call twice."""
-        for pipe in self._pipes:
-            pipe.close()
-        for process in self._processes:
-            process.terminate()
-        for process in self._processes:
-            process.wait()
+        """End all workers, whatever they are doing; safe to call twice."""
+        for worker in self._workers:
+            worker.process.kill()  # they have nothing to finish
+        for worker in self._workers:
+            worker.process.wait()
+            worker.channel.close()
+            worker.process.stdin.close()
 
-    def __del__(self):
+    def __del__(self) -> None:
         self.close()
+
+    def _hear(self, worker: _Worker, when: str) -> Any:
+        """The next that a worker has to say."""
+        try:
+            return worker.channel.recv()
+        except (EOFError, OSError):
+            death = _death(worker)
+        self.close()
+        raise MXNetSegError(f"the data worker died {when}: {death}")
 
 
 def in_order(load: Callable[[Any], Any], tasks: Iterable, workers: int) -> Iterator:
@@ -110,39 +134,70 @@ def in_order(load: Callable[[Any], Any], tasks: Iterable, workers: int) -> Itera
         pool.close()
 
 
-def _start(address: str, key: bytes) -> subprocess.Popen:
+def _start() -> _Worker:
     package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     path = os.pathsep.join(p for p in (package_parent, os.environ.get("PYTHONPATH")) if p)
-    # one thread each: the workers run beside the training
-    environment = dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS="1")
-    process = subprocess.Popen(
-        [sys.executable, "-c", f"from mxnetseg.data.workers import work; work({address!r})"],
-        stdin=subprocess.PIPE,
-        env=environment,
-        start_new_session=True,  # Ctrl-C is for the parent, which ends its workers itself
-    )
-    process.stdin.write(key)
-    process.stdin.close()
-    return process
+    try:
+        ours, theirs = Pipe()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-c", SCRIPT.format(channel=theirs.fileno())],
+                stdin=subprocess.PIPE,  # nothing is written to it: its end says that we are gone
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                # one thread each: the workers run beside the training
+                env=dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS="1"),
+                start_new_session=True,  # Ctrl-C is for the parent, which ends its workers itself
+            )
+    except OSError as err:
+        raise MXNetSegError(f"no data worker can be started: {err}; lower train.workers, 0 is without any") from err
+    said = bytearray()
+    relay = threading.Thread(target=_relay, args=(process.stderr, said), daemon=True)
+    relay.start()
+    return _Worker(process, ours, said, relay)
 
 
-def work(address: str) -> None:
-    """What a worker does until its parent closes the pipe (or dies, which closes it too)."""
-    key = sys.stdin.buffer.read()
-    with Client(address, family="AF_UNIX", authkey=key) as pipe:
-        try:
-            pipe.send(os.getpid())
-            load = pickle.loads(pipe.recv_bytes())
-            import cv2
-
-            cv2.setNumThreads(0)
-            while True:
-                pipe.send(_answer(load, pipe.recv()))
-        except (EOFError, OSError):
-            return
+def _relay(stream: IO[bytes], said: bytearray) -> None:
+    """Pass on what a worker writes to stderr, and keep the end of it."""
+    with stream:
+        while True:
+            chunk = os.read(stream.fileno(), 1 << 16)
+            if not chunk:
+                return
+            said += chunk
+            del said[:-4000]
+            with contextlib.suppress(OSError):  # our own may be closed
+                os.write(2, chunk)
 
 
-def _answer(load, task):
+def _death(worker: _Worker, lines: int = 10) -> str:
+    """How a worker ended, and the last lines that it wrote to stderr."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        worker.process.wait(10)
+    worker.process.kill()  # one that has closed its channel, and hangs
+    code = worker.process.wait()
+    worker.relay.join(1)
+    text = f"signal {-code}" if code < 0 else f"exit status {code}"
+    if code == -signal.SIGKILL:
+        text += "; when the machine is out of memory, lower train.workers"
+    last = worker.said.decode(errors="replace").strip().splitlines()[-lines:]
+    return "\n    ".join([text, *last])
+
+
+def work(channel: int) -> None:
+    """What a worker does until its parent closes the channel (or dies, which closes it too)."""
+    os.set_inheritable(channel, False)
+    with Connection(channel) as pipe, contextlib.suppress(EOFError, ConnectionError):
+        load = pickle.loads(pipe.recv_bytes())
+        import cv2
+
+        cv2.setNumThreads(0)
+        pipe.send("ready")
+        while True:
+            pipe.send(_answer(load, pipe.recv()))
+
+
+def _answer(load: Callable[[Any], Any], task: Any) -> Tuple[str, Any]:
     try:
         return "value", load(task)
     except MXNetSegError as err:

@@ -1,10 +1,12 @@
 """Optimizers, per-parameter multipliers, clipping, and states as plain arrays."""
 
+import math
 import re
 from collections import Counter
-from typing import Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Type
 
 import mxnet as mx
+import numpy as np
 from mxnet import gluon, nd
 
 from ..config.schema import OptimizerConfig, ParamRule
@@ -12,7 +14,7 @@ from ..errors import MXNetSegError
 from ..names import lookup, near
 from .layers import layer_factor
 
-__all__ = ["NAG", "AdamW", "Group", "Optimizer"]
+__all__ = ["NAG", "Adam", "AdamW", "Group", "Optimizer", "PlainMomentum"]
 
 
 class NAG(mx.optimizer.NAG):
@@ -31,32 +33,97 @@ class NAG(mx.optimizer.NAG):
         return 0.0  # it is in the gradient
 
 
-class AdamW(mx.optimizer.Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter, 2019): w <- (1 - lr * decay) * w, then Adam."""
+class PlainMomentum(mx.optimizer.Optimizer):
+    """SGD as PyTorch's, v <- mu * v + g, w <- w - lr * v, or with `nesterov` w <- w - lr * (g + mu * v).
 
-    def update(self, index, weight, grad, state):
+    The decay is in the gradient. v holds no learning rate, so a rate that changes acts at once; MXNet's
+    m <- mu * m - lr * g keeps every gradient at the rate of its own step.
+    """
+
+    def __init__(self, momentum: float, nesterov: bool, **kwargs: float):
+        super().__init__(**kwargs)
+        self.momentum = momentum
+        self.nesterov = nesterov
+
+    def create_state(self, index: int, weight: nd.NDArray) -> Optional[nd.NDArray]:
+        return nd.zeros_like(weight) if self.momentum else None
+
+    def update(self, index: int, weight: nd.NDArray, grad: nd.NDArray, state: Optional[nd.NDArray]) -> None:
+        self._update_count(index)
+        decay = self._get_wd(index)
+        if decay:
+            grad = grad + decay * weight
+        if state is None:
+            step = grad
+        else:
+            state *= self.momentum
+            state += grad
+            step = grad + self.momentum * state if self.nesterov else state
+        weight -= self._get_lr(index) * step
+
+
+class Adam(mx.optimizer.Adam):
+    """Adam as PyTorch's: w <- w - lr / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + epsilon).
+
+    The decay is in the gradient. MXNet's own rule adds epsilon to sqrt(v), which with a beta2 of 0.999 counts 32
+    times as much at the first step. Here its kernel gets a rate and an epsilon that make up for that.
+    """
+
+    def __init__(self, **kwargs: float):
+        super().__init__(lazy_update=False, **kwargs)
+        # the kernel's 1 - beta is a difference of float32 numbers, for 0.999 1e-5 off: both moments grow by
+        # constant factors, which are taken out again below
+        self._factor1, self._factor2 = ((1 - float(np.float32(beta))) / (1 - beta) for beta in (self.beta1, self.beta2))
+
+    def update(self, index: int, weight: nd.NDArray, grad: nd.NDArray, state: Tuple[nd.NDArray, nd.NDArray]) -> None:
+        self._update_count(index)
+        steps = self._index_update_count[index]
+        scale1 = self._factor1 * (1 - self.beta1**steps)
+        scale2 = math.sqrt(self._factor2 * (1 - self.beta2**steps))
+        nd.adam_update(
+            weight,
+            grad,
+            *state,
+            out=weight,
+            lr=self._get_lr(index) * scale2 / scale1,
+            wd=self._get_wd(index),
+            beta1=self.beta1,
+            beta2=self.beta2,
+            epsilon=self.epsilon * scale2,
+            lazy_update=False,
+        )
+
+
+class AdamW(Adam):
+    """AdamW as PyTorch's: w <- (1 - lr * decay) * w, then Adam without decay (Loshchilov & Hutter, 2019)."""
+
+    def update(self, index: int, weight: nd.NDArray, grad: nd.NDArray, state: Tuple[nd.NDArray, nd.NDArray]) -> None:
         decay = super()._get_wd(index) * self._get_lr(index)
         if decay:
             weight *= 1 - decay
         super().update(index, weight, grad, state)
 
-    def _get_wd(self, index):
+    def _get_wd(self, index: int) -> float:
         return 0.0  # Adam's own decay would go through the moments
 
 
-def _sgd(c):
-    return mx.optimizer.SGD(learning_rate=c.lr, momentum=c.momentum, wd=c.weight_decay)
+def _momentum(c: OptimizerConfig, kind: Type[mx.optimizer.Optimizer], nesterov: bool) -> mx.optimizer.Optimizer:
+    if c.momentum_lr == "outside":
+        return PlainMomentum(c.momentum, nesterov, learning_rate=c.lr, wd=c.weight_decay)
+    return kind(momentum=c.momentum, learning_rate=c.lr, wd=c.weight_decay)
 
 
-def _nag(c):
-    return NAG(learning_rate=c.lr, momentum=c.momentum, wd=c.weight_decay)
+def _adam(c: OptimizerConfig, kind: Type[Adam]) -> Adam:
+    beta1, beta2 = c.betas
+    return kind(learning_rate=c.lr, beta1=beta1, beta2=beta2, epsilon=c.epsilon, wd=c.weight_decay)
 
 
-def _adam(c, kind=mx.optimizer.Adam):
-    return kind(c.lr, beta1=c.betas[0], beta2=c.betas[1], epsilon=c.epsilon, wd=c.weight_decay, lazy_update=False)
-
-
-OPTIMIZERS = {"sgd": _sgd, "nag": _nag, "adam": _adam, "adamw": lambda c: _adam(c, AdamW)}
+OPTIMIZERS: Dict[str, Callable[[OptimizerConfig], mx.optimizer.Optimizer]] = {
+    "sgd": lambda c: _momentum(c, mx.optimizer.SGD, nesterov=False),
+    "nag": lambda c: _momentum(c, NAG, nesterov=True),
+    "adam": lambda c: _adam(c, Adam),
+    "adamw": lambda c: _adam(c, AdamW),
+}
 
 
 class Group(NamedTuple):
@@ -80,10 +147,21 @@ class Optimizer:
     net : Segmentor
         Initialized on its contexts.
     config : OptimizerConfig
+
+    Raises
+    ------
+    MXNetSegError
+        No parameter is to be trained, or a rule matches none.
     """
 
     def __init__(self, net, config: OptimizerConfig):
         self._parameters = {k: p for k, p in net._collect_params_with_prefix().items() if p.grad_req != "null"}
+        if not self._parameters:
+            raise MXNetSegError(
+                f"{net.spec['name']} has no parameter to train: grad_req of all is 'null'. Let some learn, e.g. "
+                "net.head.collect_params().setattr('grad_req', 'write'), or freeze parts by optimizer.rules with "
+                "lr_mult: 0 instead"
+            )
         _apply_rules(self._parameters, config.rules)
         if config.layer_decay is not None:
             for name, parameter in self._parameters.items():
@@ -93,7 +171,7 @@ class Optimizer:
         self._optimizer = lookup("optimizer", config.name, OPTIMIZERS)(config)
         gpu = contexts[0].device_type == "gpu"
         self._trainer = gluon.Trainer(
-            gluon.ParameterDict() if not self._parameters else _as_dict(self._parameters),
+            _as_dict(self._parameters),
             self._optimizer,
             kvstore=None if len(contexts) == 1 else ("device" if gpu else "local"),
             update_on_kvstore=None if len(contexts) == 1 else False,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mxnetseg.config import dump_recipe, find_recipe, load_recipe, override_recipe, recipe_for
+from mxnetseg.config import OptimizerConfig, dump_recipe, find_recipe, load_recipe, override_recipe, recipe_for
 from mxnetseg.errors import MXNetSegError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -42,6 +42,15 @@ def test_every_model_has_a_recipe_of_its_name():
     for name in list_models():
         assert find_recipe(name) == CONFIGS / f"{name}.yaml"
         assert recipe_for(name).model.name == name
+
+
+def test_momentum_is_as_the_originals_had_it():
+    """Settings of the toolkit of 2022: MXNet's SGD; SETR's authors: PyTorch's. A run from before the key: MXNet's."""
+    recipes = {path.stem: load_recipe(path).optimizer for path in RECIPES}
+    places = {name: part.momentum_lr for name, part in recipes.items() if part.name == "sgd"}
+    assert {name for name, place in places.items() if place == "outside"} == {"setr_naive", "setr_pup", "setr_mla"}
+    assert places["pretty-surf-1"] == "inside" and len(places) > 30
+    assert OptimizerConfig.model_validate({"name": "sgd", "momentum": 0.9}).momentum_lr == "inside"
 
 
 def test_a_recipe_builds_its_network():
@@ -98,6 +107,8 @@ def test_a_list_of_losses_replaces_one_and_its_first_is_overridden(tmp_path):
         ("optimizer: {learning: 1}\n", "unknown key optimizer.learning; known here: name, lr"),
         ("data: {augment: {crops: 1}}\n", "unknown key data.augment.crops; did you mean data.augment.crop?"),
         ("optimizer: {rules: [{match: a, lr_mul: 2}]}\n", "lr_mul; did you mean optimizer.rules.0.lr_mult?"),
+        ("optimizer: {betas: [0.9, 1]}\n", "optimizer.betas.1: input should be less than or equal to 0.999999"),
+        ("optimizer: {momentum_lr: between}\n", "momentum_lr: input should be 'inside' or 'outside'"),
         ("optimizer: {lr: fast}\n", "optimizer.lr: input should be a valid number.*got 'fast'"),
         ("train: {epochs: 1, iterations: 2}\n", "train.epochs or train.iterations, one of the two"),
         ("train: {epochs: 0}\n", "train.epochs: input should be greater than 0"),

@@ -1,7 +1,6 @@
 """Loading: the same samples whatever the number of workers, seekable, and honest about what fails."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +19,6 @@ from mxnetseg.data import (
     open_dataset,
 )
 from mxnetseg.data.sampling import Draw, class_chances, sample_rng
-from mxnetseg.data.workers import WorkerPool
 from mxnetseg.errors import MXNetSegError
 
 
@@ -85,46 +83,6 @@ def test_evaluation_sees_everything_once_in_order(data):
         samples = list(EvalLoader(dataset, workers))
         assert [s.name for s in samples] == dataset.names
         np.testing.assert_array_equal(samples[2].image, dataset.load(2).image)
-
-
-class Die:
-    """A task for a worker: kills its own process at task 3."""
-
-    def name(self, task):
-        return f"train/number{task}"
-
-    def __call__(self, task):
-        if task == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return task * 10
-
-
-def test_a_worker_that_dies_names_the_sample_and_leaves_no_process():
-    pool = WorkerPool(Die(), 2)
-    for task in range(5):
-        pool.submit(task)
-    assert [pool.result() for _ in range(3)] == [0, 10, 20]
-    with pytest.raises(MXNetSegError, match=r"worker died \(signal 9\) on sample train/number3"):
-        pool.result()
-    assert all(process.poll() is not None for process in pool._processes)
-
-
-def test_workers_end_with_their_parent():
-    script = (
-        "import os, tests.data.test_loader as t\n"
-        "pool = t.WorkerPool(t.Die(), 2)\n"
-        "print(*[p.pid for p in pool._processes], flush=True)\n"
-        "os.kill(os.getpid(), 9)\n"
-    )
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    done = subprocess.run([sys.executable, "-c", script], cwd=root, stdout=subprocess.PIPE, timeout=60)
-    for pid in map(int, done.stdout.split()):
-        for _ in range(100):
-            if not os.path.exists(f"/proc/{pid}") or b"(zombie)" in Path(f"/proc/{pid}/status").read_bytes():
-                break
-            __import__("time").sleep(0.1)
-        else:
-            pytest.fail(f"worker {pid} lives on")
 
 
 def test_loading_never_imports_mxnet():

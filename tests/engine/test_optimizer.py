@@ -8,6 +8,7 @@ from mxnet import autograd, gluon
 from mxnetseg.config import OptimizerConfig, ParamRule
 from mxnetseg.engine.optimizer import Optimizer
 from mxnetseg.errors import MXNetSegError
+from tests.goldens import optimizers as torch_runs
 
 LRS = [0.1, 0.05, 0.2, 0.1, 0.15, 0.05]
 DECAY = 0.01
@@ -16,11 +17,11 @@ DECAY = 0.01
 class Net(gluon.HybridBlock):
     """Two vectors; the gradient of its output is the input."""
 
-    def __init__(self, contexts):
+    def __init__(self, contexts, size=4, weight=0.5, bias=-1.0):
         super().__init__()
         with self.name_scope():
-            self.weight = self.params.get("weight", shape=(4,), init=mx.init.Constant(0.5))
-            self.bias = self.params.get("bias", shape=(4,), init=mx.init.Constant(-1.0))
+            self.weight = self.params.get("weight", shape=(size,), init=mx.init.Constant(weight))
+            self.bias = self.params.get("bias", shape=(size,), init=mx.init.Constant(bias))
         self.spec = {"name": "net"}
         self.initialize(ctx=contexts)
 
@@ -33,16 +34,30 @@ STEPS = range(len(LRS))
 GRADIENTS = np.random.RandomState(0).standard_normal((len(LRS), 4)).astype("float32")
 
 
+def take_step(net, optimizer, contexts, gradient, lr):
+    with autograd.record():
+        # each context contributes its share of the gradient
+        losses = [net(mx.nd.array(gradient / len(contexts), ctx=c)) for c in contexts]
+    autograd.backward(losses)
+    optimizer.step(lr)
+
+
 def run(config, contexts=(CPU,), steps=STEPS, net=None, optimizer=None):
     net = net or Net(list(contexts))
     optimizer = optimizer or Optimizer(net, config)
     for step in steps:
-        with autograd.record():
-            # each context contributes its share of the gradient
-            losses = [net(mx.nd.array(GRADIENTS[step] / len(contexts), ctx=c)) for c in contexts]
-        autograd.backward(losses)
-        optimizer.step(LRS[step])
+        take_step(net, optimizer, contexts, GRADIENTS[step], LRS[step])
     return net, optimizer
+
+
+def taken_up(net, optimizer, config, contexts, steps, fresh):
+    """A network and an optimizer that go on where others are after `steps` steps, by way of what a file holds."""
+    state = {key: array.copy() for key, array in optimizer.state().items()}
+    for key in ("weight", "bias"):
+        getattr(fresh, key).set_data(getattr(net, key).data(contexts[0]))
+    again = Optimizer(fresh, config)
+    again.load_state(state, steps)
+    return fresh, again
 
 
 def reference(name, decay=DECAY, factor=1.0, start=0.5, lr_mult=1.0, clip=None):
@@ -64,8 +79,7 @@ def reference(name, decay=DECAY, factor=1.0, start=0.5, lr_mult=1.0, clip=None):
             w = w + 0.9 * m - lr * g
         else:
             m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
-            rate = lr * np.sqrt(1 - 0.99**t) / (1 - 0.9**t)
-            w = w - rate * m / (np.sqrt(v) + 1e-8)
+            w = w - lr / (1 - 0.9**t) * m / (np.sqrt(v / (1 - 0.99**t)) + 1e-8)
     return w
 
 
@@ -89,6 +103,63 @@ def test_multipliers_by_name(name):
     np.testing.assert_allclose(net.weight.data().asnumpy(), reference(name), rtol=2e-5, atol=1e-6)
     expected = reference(name, decay=0, factor=2, start=-1.0, lr_mult=10)
     np.testing.assert_allclose(net.bias.data().asnumpy(), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("contexts", [1, 2])
+@pytest.mark.parametrize("name", ["sgd", "nag", "adam", "adamw"])
+def test_equals_pytorch_over_200_steps(name, contexts):
+    """Gradients of 1e-8 to 1e2, warm-up and a rate that falls, multipliers; stopped and taken up in the middle."""
+    contexts = [mx.cpu(i) for i in range(contexts)]
+    rules = [
+        {"match": key, "lr_mult": torch_runs.LR_MULT[key], "decay_mult": torch_runs.DECAY_MULT[key]}
+        for key in torch_runs.START
+    ]
+    config = OptimizerConfig(
+        name=name,
+        momentum=torch_runs.MOMENTUM,
+        momentum_lr="outside",
+        betas=torch_runs.BETAS,
+        epsilon=torch_runs.EPSILON,
+        weight_decay=torch_runs.DECAY,
+        rules=rules,
+    )
+    size = len(torch_runs.SCALES)
+    net = Net(contexts, size, **torch_runs.START)
+    optimizer = Optimizer(net, config)
+    kept = {key: [] for key in torch_runs.START}
+    for step, (lr, gradient) in enumerate(zip(torch_runs.rates(), torch_runs.gradients()), 1):
+        take_step(net, optimizer, contexts, gradient, lr)
+        if step in torch_runs.SEEN:
+            for key, arrays in kept.items():
+                arrays.append(getattr(net, key).data(contexts[-1]).asnumpy())
+        if step == 77:
+            net, optimizer = taken_up(net, optimizer, config, contexts, step, Net(contexts, size))
+    theirs = np.load(torch_runs.FILE)
+    for key, arrays in kept.items():
+        expected = theirs[f"{name}:{key}"]
+        error = np.abs(np.stack(arrays) - expected) / np.abs(expected).max(0)  # weights may come close to 0
+        assert error.max() < 1.5e-6, key
+
+
+@pytest.mark.parametrize("name", ["sgd", "nag"])
+def test_momentum_with_a_constant_rate_is_the_same_with_the_rate_inside_and_outside(name):
+    results = []
+    for place in ("inside", "outside"):
+        net = Net([CPU])
+        optimizer = Optimizer(net, config(name, momentum_lr=place))
+        for gradient in GRADIENTS:
+            take_step(net, optimizer, [CPU], gradient, 0.1)
+        results.append(net.weight.data().asnumpy())
+    np.testing.assert_allclose(*results, rtol=1e-5)
+    falling = [run(config(name, momentum_lr=place))[0].weight.data().asnumpy() for place in ("inside", "outside")]
+    assert np.abs(falling[0] - falling[1]).max() > 1e-3
+
+
+def test_no_momentum_needs_no_state():
+    net, optimizer = run(config("sgd", momentum=0, momentum_lr="outside"))
+    inside, _ = run(config("sgd", momentum=0))
+    np.testing.assert_allclose(net.weight.data().asnumpy(), inside.weight.data().asnumpy(), rtol=1e-5)
+    assert optimizer.state() == {}
 
 
 @pytest.mark.parametrize("ratio", [4 / 16, 4 / 8, 8 / 8])
@@ -126,12 +197,7 @@ def test_states_go_on_bit_for_bit(name, contexts):
     contexts = [mx.cpu(i) for i in range(contexts)]
     whole, _ = run(config(name), contexts)
     net, optimizer = run(config(name), contexts, range(3))
-    state = {key: array.copy() for key, array in optimizer.state().items()}
-    other = Net(contexts)
-    for key in ("weight", "bias"):
-        getattr(other, key).set_data(getattr(net, key).data(contexts[0]))
-    fresh = Optimizer(other, config(name))
-    fresh.load_state(state, 3)
+    other, fresh = taken_up(net, optimizer, config(name), contexts, 3, Net(contexts))
     run(config(name), contexts, range(3, len(LRS)), other, fresh)
     for context in contexts:
         np.testing.assert_array_equal(other.weight.data(context).asnumpy(), whole.weight.data(context).asnumpy())
@@ -145,6 +211,9 @@ def test_mistakes():
         Optimizer(net, OptimizerConfig(rules=[{"match": "wieght"}]))
     with pytest.raises(MXNetSegError, match="no regular expression"):
         Optimizer(net, OptimizerConfig(rules=[{"match": "("}]))
+    net.collect_params().setattr("grad_req", "null")
+    with pytest.raises(MXNetSegError, match="net has no parameter to train.*setattr"):
+        Optimizer(net, OptimizerConfig())
 
 
 def test_groups_tell_rates_decays_and_counts():
