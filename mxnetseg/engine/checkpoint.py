@@ -23,7 +23,7 @@ from ..saving import write_file
 from .arrays import pack, unpack
 from .record import Record, of_json
 
-__all__ = ["Checkpoint", "load_matching", "load_weights", "not_finite", "read", "weights", "write"]
+__all__ = ["Checkpoint", "assign", "load_matching", "load_weights", "not_finite", "read", "weights", "write"]
 
 log = logging.getLogger(__name__)
 
@@ -150,6 +150,20 @@ def load_weights(
         net.initialize(mx.init.Zero(), ctx=list(contexts))
     for name, parameter in ours.items():
         parameter.set_data(nd.array(arrays[name], dtype=arrays[name].dtype))
+
+
+def assign(target: nd.NDArray, arrays: Mapping[str, np.ndarray], name: str, whose: str) -> None:
+    """Copy an array of a state into another.
+
+    Raises
+    ------
+    MXNetSegError
+        It is missing, or has another shape.
+    """
+    if name not in arrays or arrays[name].shape != target.shape:
+        found = f"has shape {arrays[name].shape} instead of {target.shape}" if name in arrays else "is missing"
+        raise MXNetSegError(f"the state does not fit its recipe: {whose} {name} {found}; {AGAIN}")
+    target[:] = arrays[name]
 
 
 def load_matching(net: Any, path: Union[str, Path]) -> Tuple[int, int]:

@@ -1,8 +1,9 @@
 """An exponential moving average of a network's weights."""
 
 import contextlib
-from typing import Dict
+from typing import Dict, Mapping
 
+import numpy as np
 from mxnet import nd
 
 from . import checkpoint
@@ -32,10 +33,10 @@ class WeightAverage:
             average *= keep
             average += (1 - keep) * weight
 
-    def load(self, arrays: Dict[str, nd.NDArray], updates: int) -> None:
+    def load(self, arrays: Mapping[str, np.ndarray], updates: int) -> None:
         """Take up an average where it was after `updates` updates."""
         for name, average in self.arrays.items():
-            average[:] = arrays[name]
+            checkpoint.assign(average, arrays, name, "the average's")
         self.updates = updates
 
     @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Type
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Type
 
 import mxnet as mx
 import numpy as np
@@ -12,6 +12,7 @@ from mxnet import gluon, nd
 from ..config.schema import OptimizerConfig, ParamRule
 from ..errors import MXNetSegError
 from ..names import lookup, near
+from .checkpoint import assign
 from .layers import layer_factor
 
 __all__ = ["NAG", "Adam", "AdamW", "Group", "Optimizer", "PlainMomentum"]
@@ -224,15 +225,21 @@ class Optimizer:
                 arrays[f"{self._names[index]}:{number}"] = array
         return arrays
 
-    def load_state(self, arrays: Dict[str, nd.NDArray], updates: int) -> None:
-        """Take `state()` back, after `updates` steps had been made."""
+    def load_state(self, arrays: Mapping[str, np.ndarray], updates: int) -> None:
+        """Take `state()` back, after `updates` steps had been made.
+
+        Raises
+        ------
+        MXNetSegError
+            An array is missing or has another shape.
+        """
         for context, updater in zip(self._contexts, self._updaters()):
             for index, name in enumerate(self._names):
                 weight = self._parameters[name].data(context)
                 updater.states[index] = self._optimizer.create_state_multi_precision(index, weight)
                 updater.states_synced[index] = True
                 for number, array in enumerate(_flatten(updater.states[index])):
-                    array[:] = arrays[f"{name}:{number}"]
+                    assign(array, arrays, f"{name}:{number}", "the optimizer's")
             counts = self._optimizer._all_index_update_counts.setdefault(context.device_id, {})
             counts.update(dict.fromkeys(range(len(self._names)), updates) if updates else {})
         self._optimizer.num_update = updates
