@@ -194,7 +194,8 @@ def _converted(config: Optional[str], source: Path) -> Path:
         return target
     fresh = CONVERTED / f".{stem}.new.params"
     try:
-        convert.convert_checkpoint(config, str(source), str(fresh), overwrite=True)
+        fresh.unlink(missing_ok=True)  # of a process that was killed here
+        convert.convert_checkpoint(config, str(source), str(fresh))
         write_json(origin, now)
         with explained(target):
             fresh.replace(target)

@@ -11,6 +11,7 @@ from ..context import check_contexts
 from ..data import Dataset, EvalLoader
 from ..errors import MXNetSegError
 from ..metrics import ConfusionMatrix, Scores
+from ..network import as_network
 from .inference import Preprocess, predict_image
 
 __all__ = ["predict_dataset", "evaluate"]
@@ -53,6 +54,7 @@ def evaluate(
 def predict_dataset(net, dataset: Dataset, preprocess: Preprocess, config: EvalConfig, contexts, workers: int = 0):
     """Yield (sample, (H, W) uint8 class map) in order; the contexts work side by side."""
     check_contexts(contexts)
+    net = as_network(net)
     pending = deque()
     for number, sample in enumerate(EvalLoader(dataset, workers)):
         context = contexts[number % len(contexts)]
