@@ -1,17 +1,19 @@
 """What must be settled before MXNet is imported: environment variables that it reads once, and AMX (amx.py).
 
-Only what is not set already is set, but for the one thread that each of several CPU contexts must have;
-MXNETSEG_STARTUP=0 leaves the environment alone, again but for several CPU contexts; MXNETSEG_AMX=0 leaves AMX alone.
+Only what is not set already is set, but for the one thread that each of several CPU contexts must have, and for
+numbers of threads that would end the process; MXNETSEG_STARTUP=0 leaves the environment alone, but for several CPU
+contexts; MXNETSEG_AMX=0 leaves AMX alone.
 """
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Optional
 
 from . import amx
 
-__all__ = ["cores", "prepare", "prepare_contexts", "synchronisation_problem", "threads_problem"]
+__all__ = ["cores", "prepare", "prepare_contexts", "synchronisation_problem", "threads", "threads_problem"]
 
 # MXNet's CPU contexts share a few scratch buffers and one random generator. An operator that waits for its
 # siblings on the other contexts (SyncBatchNorm) deadlocks when it holds one that a sibling is queued for, so
@@ -23,8 +25,12 @@ def prepare() -> None:
     """Set what is not set; does nothing after MXNet was imported."""
     if "mxnet" in sys.modules or os.environ.get("MXNETSEG_STARTUP") == "0":
         return
-    # MXNet would take half of the processors for hyper-threads, whether they are or not
-    os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
+    said = os.environ.get("OMP_NUM_THREADS")
+    if said and _granted() is None:
+        warnings.warn(f"OMP_NUM_THREADS={said!r} is no number of threads; taking all {cores()} cores", stacklevel=2)
+    # MXNet would take half of the processors for hyper-threads, whether they are or not. Anything but one number,
+    # OpenMP's lists among it, ends the process when MXNet is imported
+    os.environ["OMP_NUM_THREADS"] = str(threads())
     # waiting threads that spin slow everything down on a machine that is shared
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # above 8 uses of one tensor MXNet may sum gradients in place, wrongly for operators loaded from libraries
@@ -46,7 +52,7 @@ def threads_problem() -> Optional[str]:
     Matrix products of two contexts that enter MXNet's OpenBLAS at once, with more than one thread each,
     wait for ever.
     """
-    if os.environ.get("OMP_NUM_THREADS") == "1":
+    if _granted() == 1:
         return None
     return (
         "several CPU contexts need one thread each: set OMP_NUM_THREADS=1 before MXNet is imported "
@@ -56,13 +62,18 @@ def threads_problem() -> Optional[str]:
 
 def synchronisation_problem() -> Optional[str]:
     """Why operators on several CPU contexts can't wait for one another, or None."""
-    if all(int(os.environ.get(name, 0)) >= value for name, value in SYNCHRONISATION.items()):
+    if all((_number(os.environ.get(name, "")) or 0) >= value for name, value in SYNCHRONISATION.items()):
         return None
     wanted = " ".join(f"{name}={value}" for name, value in SYNCHRONISATION.items())
     return (
         "SyncBN on several CPU contexts would wait for ever: set the environment variables "
         f"{wanted} before MXNet is imported (train.py does)"
     )
+
+
+def threads() -> int:
+    """Threads that an operator may use: the first number of OMP_NUM_THREADS; all cores where that says none."""
+    return _granted() or cores()
 
 
 def cores() -> int:
@@ -75,7 +86,22 @@ def cores() -> int:
     return max(1, min(len(physical), _quota()))
 
 
-def _core_of(cpu: int):
+def _granted() -> Optional[int]:
+    """The first number of OMP_NUM_THREADS, which may be a list ("4,2": 4 threads, with 2 each for loops within loops).
+
+    None when it is not set, or not valid.
+    """
+    numbers = [_number(part) for part in os.environ.get("OMP_NUM_THREADS", "").split(",")]
+    return numbers[0] if all(numbers) else None
+
+
+def _number(text: str) -> Optional[int]:
+    """A whole number above 0, or None."""
+    text = text.strip()
+    return (int(text) or None) if text.isdecimal() else None
+
+
+def _core_of(cpu: int) -> object:
     topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
     try:
         return (topology / "physical_package_id").read_text(), (topology / "core_id").read_text()

@@ -179,11 +179,11 @@ def main():
     import numpy as np
     from tabulate import tabulate
 
-    from mxnetseg import ops
+    from mxnetseg import ops, startup
     from mxnetseg.ops.deform_unfold import composed
 
     ops.load()
-    threads = int(os.environ.get("OMP_NUM_THREADS", 1))
+    threads = startup.threads()
     functions = {"operator": ops.deform_attention, "MXNet": composed.deform_attention}
     contenders = {name: MXNet(function, args.compiled) for name, function in functions.items()}
     python = args.torch_python or (sys.executable if importlib.util.find_spec("torch") else None)

@@ -12,7 +12,6 @@ operator, then as MXNetSeg does without it.
 
 import argparse
 import importlib.util
-import os
 import statistics
 import sys
 import tempfile
@@ -216,10 +215,10 @@ def main():
     import numpy as np
     from tabulate import tabulate
 
-    from mxnetseg import ops
+    from mxnetseg import ops, startup
 
     ops.load()
-    threads = int(os.environ.get("OMP_NUM_THREADS", 1))
+    threads = startup.threads()
     print(f"{threads} threads, medians of {args.rounds} interleaved rounds\n")
     if args.steps:
         contenders = {"operator": Step(True), "without": Step(False)}

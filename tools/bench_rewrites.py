@@ -8,7 +8,6 @@ forms take turns, and medians are printed as a Markdown table. Each form's logit
 
 import argparse
 import contextlib
-import os
 import statistics
 import sys
 import time
@@ -24,7 +23,7 @@ import numpy as np  # noqa: E402
 from tabulate import tabulate  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from mxnetseg import ops  # noqa: E402
+from mxnetseg import ops, startup  # noqa: E402
 from mxnetseg.deploy import optimize  # noqa: E402
 from tools.bench.networks import NETWORKS, build  # noqa: E402
 
@@ -86,7 +85,7 @@ def main():
     ops.load()
     with tqdm(total=len(args.models) * (args.rounds + 1), unit="round", dynamic_ncols=True) as bar:
         rows = [row(name, args.size, args.rounds, bar.update) for name in args.models]
-    print(f"{os.environ['OMP_NUM_THREADS']} threads, {args.size}x{args.size}, medians of {args.rounds} rounds\n")
+    print(f"{startup.threads()} threads, {args.size}x{args.size}, medians of {args.rounds} rounds\n")
     headers = ["network", *(f"{form}, ms" for form in FORMS), *(f"{form} / none" for form in list(FORMS)[1:])]
     print(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True))
 

@@ -1,12 +1,12 @@
 """An exponential moving average of a network's weights."""
 
 import contextlib
-from typing import Dict, Mapping
+from typing import Any, Dict, Iterator, Mapping
 
 import numpy as np
 from mxnet import nd
 
-from . import checkpoint
+from .checkpoint import assign
 
 __all__ = ["WeightAverage"]
 
@@ -18,38 +18,54 @@ class WeightAverage:
     are soon forgotten. It is kept on the network's first context.
     """
 
-    def __init__(self, net, decay: float):
+    def __init__(self, net: Any, decay: float):
         self._net = net
         self._decay = decay
         self.updates = 0
-        self.arrays: Dict[str, nd.NDArray] = {name: a.copy() for name, a in checkpoint.weights(net).items()}
+        nd.waitall()  # for the statistics, see `update`
+        self.arrays: Dict[str, nd.NDArray] = {
+            name: parameter.list_data()[0].copy() for name, parameter in net._collect_params_with_prefix().items()
+        }
 
     def update(self) -> None:
-        """Take the network's present weights in."""
+        """Take the network's present weights in: those that it has when all that was asked of the engine is done.
+
+        Nothing is waited for here. The engine keeps the order, also of running statistics: a static graph's
+        backward pass writes them, but says that it reads them. So what writes them (a product with 1, which changes
+        nothing) comes after that pass; one more keeps the next pass off until the average has read them.
+        """
         keep = min(self._decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        for name, weight in checkpoint.weights(self._net).items():
-            average = self.arrays[name]
+        for name, parameter in self._net._collect_params_with_prefix().items():
+            weight, average = parameter.list_data()[0], self.arrays[name]
+            unlearned = parameter.grad_req == "null"
+            if unlearned:
+                weight *= 1
             average *= keep
             average += (1 - keep) * weight
+            if unlearned:
+                weight *= 1
 
     def load(self, arrays: Mapping[str, np.ndarray], updates: int) -> None:
         """Take up an average where it was after `updates` updates."""
         for name, average in self.arrays.items():
-            checkpoint.assign(average, arrays, name, "the average's")
+            assign(average, arrays, name, "the average's")
         self.updates = updates
 
     @contextlib.contextmanager
-    def in_place(self):
-        """Within this context the network has the averaged weights, on all its contexts; then its own again."""
-        parameters = self._net._collect_params_with_prefix()
-        # each context has statistics of its own
-        own = {name: [array.copy() for array in p.list_data()] for name, p in parameters.items()}
-        try:
-            for name, parameter in parameters.items():
-                parameter.set_data(self.arrays[name])
+    def in_place(self) -> Iterator[None]:
+        """Within this context the network has the averaged weights, on all its contexts; then its own again.
+
+        They come back one by one, so that what goes wrong with one, or meanwhile, does not keep the others.
+        """
+        nd.waitall()  # for the statistics, see `update`
+        with contextlib.ExitStack() as restore:
+            for name, parameter in self._net._collect_params_with_prefix().items():
+                for array in parameter.list_data():  # each context has statistics of its own
+                    restore.callback(_put, array, array.copy())
+                    _put(array, self.arrays[name])
             yield
-        finally:
-            for name, parameter in parameters.items():
-                for array, before in zip(parameter.list_data(), own[name]):
-                    array[:] = before
+
+
+def _put(array: nd.NDArray, value: nd.NDArray) -> None:
+    array[:] = value

@@ -1,14 +1,17 @@
 """Score a network on a labelled split."""
 
+import contextlib
 from collections import deque
-from typing import Callable, Optional, Sequence
+from typing import Any, Callable, Deque, Iterator, Optional, Sequence, Tuple
 
 import mxnet as mx
+import numpy as np
+from mxnet import nd
 from tqdm import tqdm
 
 from ..config.schema import EvalConfig
 from ..context import check_contexts
-from ..data import Dataset, EvalLoader
+from ..data import Dataset, EvalLoader, Sample
 from ..errors import MXNetSegError
 from ..metrics import ConfusionMatrix, Scores
 from ..network import as_network
@@ -18,7 +21,7 @@ __all__ = ["predict_dataset", "evaluate"]
 
 
 def evaluate(
-    net,
+    net: Any,
     dataset: Dataset,
     preprocess: Preprocess,
     config: EvalConfig,
@@ -40,22 +43,30 @@ def evaluate(
         raise MXNetSegError(f"split {dataset.split!r} has no labels to score against; predict it with --mode test")
     confusion = ConfusionMatrix(dataset.num_classes)
     bar = tqdm(total=len(dataset), desc=f"{dataset.split}", unit="img", disable=not progress, leave=False)
-    with bar:
-        for sample, prediction in predict_dataset(net, dataset, preprocess, config, contexts, workers):
+    maps = predict_dataset(net, dataset, preprocess, config, contexts, workers)
+    with bar, contextlib.closing(maps):  # whatever ends the loop ends the workers
+        for number, (sample, prediction) in enumerate(maps, 1):
             confusion.update(sample.label, prediction)
             bar.update()
             if stop():
                 return None
-            if bar.n % 10 == 0:
+            if progress and number % 10 == 0:
                 bar.set_postfix(mIoU=f"{confusion.scores(dataset.classes).miou:.4f}")
     return confusion.scores(dataset.classes)
 
 
-def predict_dataset(net, dataset: Dataset, preprocess: Preprocess, config: EvalConfig, contexts, workers: int = 0):
+def predict_dataset(
+    net: Any,
+    dataset: Dataset,
+    preprocess: Preprocess,
+    config: EvalConfig,
+    contexts: Sequence[mx.Context],
+    workers: int = 0,
+) -> Iterator[Tuple[Sample, np.ndarray]]:
     """Yield (sample, (H, W) uint8 class map) in order; the contexts work side by side."""
     check_contexts(contexts)
     net = as_network(net)
-    pending = deque()
+    pending: Deque[Tuple[Sample, nd.NDArray]] = deque()
     for number, sample in enumerate(EvalLoader(dataset, workers)):
         context = contexts[number % len(contexts)]
         pending.append((sample, predict_image(net, sample.image, preprocess, config, context)))

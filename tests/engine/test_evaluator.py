@@ -50,6 +50,17 @@ def test_an_unlabelled_split_can_not_be_scored(streets):
         evaluate(small_net(), test, Preprocess(), EvalConfig(), [mx.cpu()], progress=False)
 
 
+@pytest.mark.parametrize("progress, count", [(False, 1), (True, 2)])
+def test_scores_are_computed_for_the_bar_alone_and_at_the_end(streets, monkeypatch, progress, count):
+    """The training split's ten images: the bar shows a score at the tenth."""
+    original, calls = ConfusionMatrix.scores, []
+    monkeypatch.setattr(ConfusionMatrix, "scores", lambda self, classes: calls.append(1) or original(self, classes))
+    train = open_dataset(DataConfig(name="streets", root=str(streets)), "train")
+    assert len(train) == 10
+    assert evaluate(small_net(), train, Preprocess(), EvalConfig(), [mx.cpu()], progress=progress)
+    assert len(calls) == count
+
+
 def test_it_can_be_stopped(val):
     assert evaluate(small_net(), val, Preprocess(), EvalConfig(), [mx.cpu()], progress=False, stop=lambda: True) is None
 

@@ -7,11 +7,10 @@ composed    the same in NumPy and OpenCV, several times slower: where the librar
 """
 
 import ctypes
-import os
 
 import numpy as np
 
-from ...startup import cores
+from ...startup import threads
 from ..library import function, serves
 from . import composed
 from .axis import Axis, resize_axis
@@ -37,9 +36,8 @@ def add_view(total, logits, rows: Axis, columns: Axis, *, align_corners: bool, s
     softmax : bool
         False: the logits themselves are added.
     """
-    threads = int(os.environ.get("OMP_NUM_THREADS") or cores())
     if not serves(cuda=False):
-        composed.add_view(total, logits, rows, columns, align_corners, softmax, threads)
+        composed.add_view(total, logits, rows, columns, align_corners, softmax, threads())
         return
     assert total.dtype == np.float32 and total.flags.c_contiguous and len(total) == len(logits)
     logits = np.ascontiguousarray(logits, np.float32)
@@ -53,7 +51,7 @@ def add_view(total, logits, rows: Axis, columns: Axis, *, align_corners: bool, s
         int(align_corners),
         int(softmax),
         *pointers,
-        threads,
+        threads(),
     )
 
 

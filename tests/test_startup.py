@@ -1,0 +1,57 @@
+"""What the environment may say before MXNet is imported."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mxnetseg import startup
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize(
+    "said, threads",
+    [("3", 3), (" 3 ", 3), ("3,1", 3), ("3, 2,1", 3)]
+    + [(said, None) for said in ("", "0", "-2", "2.5", "all", "3,", ",3", "3,x", "3;1", "²")],
+)
+def test_numbers_of_threads(monkeypatch, said, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert startup.threads() == (threads or startup.cores())
+    assert "OMP_NUM_THREADS=1" in startup.threads_problem()
+
+
+def test_no_number_of_threads(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert startup.threads() == startup.cores() >= 1
+    assert startup.threads_problem()
+
+
+@pytest.mark.parametrize("said", ["1", "1,1", " 1"])
+def test_one_thread_for_each_of_several_contexts(monkeypatch, said):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert startup.threads_problem() is None
+
+
+@pytest.mark.parametrize(
+    "said, fits", [("100000", True), ("99999", False), ("many", False), ("", False), (None, False)]
+)
+def test_room_for_contexts_that_wait(monkeypatch, said, fits):
+    monkeypatch.setenv("MXNET_CPU_PARALLEL_RAND_COPY", "32")
+    if said is None:
+        monkeypatch.delenv("MXNET_CPU_TEMP_COPY", raising=False)
+    else:
+        monkeypatch.setenv("MXNET_CPU_TEMP_COPY", said)
+    assert (startup.synchronisation_problem() is None) == fits
+
+
+@pytest.mark.parametrize("said, seen, warned", [("2,1", "2", False), ("2.5", None, True), ("1", "1", False)])
+def test_mxnet_starts_whatever_is_said(said, seen, warned):
+    script = "import os, mxnetseg, mxnet; print(mxnet.nd.ones(3).sum().asscalar(), os.environ['OMP_NUM_THREADS'])"
+    environment = dict(os.environ, OMP_NUM_THREADS=said)
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["3.0", seen or str(startup.cores())], done.stderr
+    assert ("OMP_NUM_THREADS='2.5' is no number of threads" in done.stderr) == warned
