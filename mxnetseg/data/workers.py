@@ -32,7 +32,7 @@ work({channel})
 
 
 class _Worker(NamedTuple):
-    process: subprocess.Popen
+    process: "subprocess.Popen[bytes]"
     channel: Connection
     said: bytearray  # the end of what it wrote to stderr
     relay: threading.Thread  # passes that on

@@ -102,9 +102,10 @@ def read(path: Union[str, Path]) -> Checkpoint:
 
 def weights(net: Any, context: Optional[mx.Context] = None) -> Dict[str, nd.NDArray]:
     """Every parameter of a network by structural name, from one context (the first when left out)."""
-    context = context or net.collect_params().list_ctx()[0]
+    parameters = net._collect_params_with_prefix()
     nd.waitall()  # a static graph's backward pass writes running statistics behind the engine's back
-    return {name: p.data(context) for name, p in net._collect_params_with_prefix().items()}
+    # a parameter lists its contexts in order, a dictionary of them does not
+    return {name: p.data(context or p.list_ctx()[0]) for name, p in parameters.items()}
 
 
 def not_finite(arrays: Mapping[str, Any]) -> Sequence[str]:

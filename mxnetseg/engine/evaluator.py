@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import deque
-from typing import Any, Callable, Deque, Iterator, Optional, Sequence, Tuple
+from typing import Any, Callable, Deque, Generator, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -62,7 +62,7 @@ def predict_dataset(
     config: EvalConfig,
     contexts: Sequence[mx.Context],
     workers: int = 0,
-) -> Iterator[Tuple[Sample, np.ndarray]]:
+) -> Generator[Tuple[Sample, np.ndarray], None, None]:
     """Yield (sample, (H, W) uint8 class map) in order; the contexts work side by side."""
     check_contexts(contexts)
     net = as_network(net)
