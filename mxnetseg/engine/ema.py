@@ -1,11 +1,12 @@
 """An exponential moving average of a network's weights."""
 
 import contextlib
-from typing import Dict, Mapping
+from typing import Dict, Iterator, Mapping
 
 import numpy as np
 from mxnet import nd
 
+from ..models import Segmentor
 from . import checkpoint
 
 __all__ = ["WeightAverage"]
@@ -18,7 +19,7 @@ class WeightAverage:
     are soon forgotten. It is kept on the network's first context.
     """
 
-    def __init__(self, net, decay: float):
+    def __init__(self, net: Segmentor, decay: float):
         self._net = net
         self._decay = decay
         self.updates = 0
@@ -40,7 +41,7 @@ class WeightAverage:
         self.updates = updates
 
     @contextlib.contextmanager
-    def in_place(self):
+    def in_place(self) -> Iterator[None]:
         """Within this context the network has the averaged weights, on all its contexts; then its own again."""
         parameters = self._net._collect_params_with_prefix()
         # each context has statistics of its own

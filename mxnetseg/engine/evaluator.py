@@ -1,23 +1,26 @@
 """Score a network on a labelled split."""
 
 from collections import deque
-from typing import Callable, Optional, Sequence
+from typing import Callable, Deque, Generator, Optional, Sequence, Tuple
 
 import mxnet as mx
+import numpy as np
+from mxnet import nd
 from tqdm import tqdm
 
 from ..config.schema import EvalConfig
 from ..context import check_contexts
-from ..data import Dataset, EvalLoader
+from ..data import Dataset, EvalLoader, Sample
 from ..errors import MXNetSegError
 from ..metrics import ConfusionMatrix, Scores
+from ..network import Network
 from .inference import Preprocess, predict_image
 
 __all__ = ["predict_dataset", "evaluate"]
 
 
 def evaluate(
-    net,
+    net: Network,
     dataset: Dataset,
     preprocess: Preprocess,
     config: EvalConfig,
@@ -41,6 +44,7 @@ def evaluate(
     bar = tqdm(total=len(dataset), desc=f"{dataset.split}", unit="img", disable=not progress, leave=False)
     with bar:
         for sample, prediction in predict_dataset(net, dataset, preprocess, config, contexts, workers):
+            assert sample.label is not None  # the data set has masks
             confusion.update(sample.label, prediction)
             bar.update()
             if stop():
@@ -50,10 +54,17 @@ def evaluate(
     return confusion.scores(dataset.classes)
 
 
-def predict_dataset(net, dataset: Dataset, preprocess: Preprocess, config: EvalConfig, contexts, workers: int = 0):
+def predict_dataset(
+    net: Network,
+    dataset: Dataset,
+    preprocess: Preprocess,
+    config: EvalConfig,
+    contexts: Sequence[mx.Context],
+    workers: int = 0,
+) -> Generator[Tuple[Sample, np.ndarray], None, None]:
     """Yield (sample, (H, W) uint8 class map) in order; the contexts work side by side."""
     check_contexts(contexts)
-    pending = deque()
+    pending: Deque[Tuple[Sample, nd.NDArray]] = deque()
     for number, sample in enumerate(EvalLoader(dataset, workers)):
         context = contexts[number % len(contexts)]
         pending.append((sample, predict_image(net, sample.image, preprocess, config, context)))

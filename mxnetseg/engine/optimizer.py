@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Type
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Type
 
 import mxnet as mx
 import numpy as np
@@ -11,11 +11,14 @@ from mxnet import gluon, nd
 
 from ..config.schema import OptimizerConfig, ParamRule
 from ..errors import MXNetSegError
+from ..models import Segmentor
 from ..names import lookup, near
 from .checkpoint import assign
 from .layers import layer_factor
 
 __all__ = ["NAG", "Adam", "AdamW", "Group", "Optimizer", "PlainMomentum"]
+
+Parameters = Mapping[str, gluon.Parameter]  # by structural name
 
 
 class NAG(mx.optimizer.NAG):
@@ -24,13 +27,15 @@ class NAG(mx.optimizer.NAG):
     MXNet's kernel writes the weight first and then decays the momentum by the new weight.
     """
 
-    def _update_impl(self, index, weight, grad, state, multi_precision=False):
+    def _update_impl(
+        self, index: int, weight: nd.NDArray, grad: nd.NDArray, state: Any, multi_precision: bool = False
+    ) -> None:
         decay = super()._get_wd(index)
         if decay:
             grad = grad + decay * weight
         super()._update_impl(index, weight, grad, state, multi_precision)
 
-    def _get_wd(self, index):
+    def _get_wd(self, index: int) -> float:
         return 0.0  # it is in the gradient
 
 
@@ -155,7 +160,7 @@ class Optimizer:
         No parameter is to be trained, or a rule matches none.
     """
 
-    def __init__(self, net, config: OptimizerConfig):
+    def __init__(self, net: Segmentor, config: OptimizerConfig):
         self._parameters = {k: p for k, p in net._collect_params_with_prefix().items() if p.grad_req != "null"}
         if not self._parameters:
             raise MXNetSegError(
@@ -200,7 +205,7 @@ class Optimizer:
 
     def groups(self) -> List[Group]:
         """The parameters by learning rate and decay, the lowest rate first."""
-        members: Dict[tuple, List[str]] = {}
+        members: Dict[Tuple[float, float], List[str]] = {}
         for name, parameter in self._parameters.items():
             members.setdefault((parameter.lr_mult, parameter.wd_mult), []).append(name)
         groups = []
@@ -244,20 +249,20 @@ class Optimizer:
             counts.update(dict.fromkeys(range(len(self._names)), updates) if updates else {})
         self._optimizer.num_update = updates
 
-    def _updaters(self):
+    def _updaters(self) -> List[mx.optimizer.Updater]:
         if not self._trainer._kv_initialized:
             self._trainer._init_kvstore()
         return self._trainer._updaters
 
 
-def _as_dict(parameters) -> gluon.ParameterDict:
+def _as_dict(parameters: Parameters) -> gluon.ParameterDict:
     collected = gluon.ParameterDict()
     for parameter in parameters.values():
         collected._params[parameter.name] = parameter
     return collected
 
 
-def _flatten(state) -> List[nd.NDArray]:
+def _flatten(state: Any) -> List[nd.NDArray]:
     if state is None:
         return []
     if isinstance(state, nd.NDArray):
@@ -273,7 +278,7 @@ def _place(name: str) -> str:
     return ".".join(parts[: 3 if parts[1] == "stages" else 2])
 
 
-def _apply_rules(parameters, rules: List[ParamRule]) -> None:
+def _apply_rules(parameters: Parameters, rules: List[ParamRule]) -> None:
     for parameter in parameters.values():
         parameter.lr_mult = parameter.wd_mult = 1.0
     for rule in rules:
@@ -291,6 +296,6 @@ def _apply_rules(parameters, rules: List[ParamRule]) -> None:
             parameter.wd_mult *= rule.decay_mult
 
 
-def _examples(pattern: str, parameters, most: int = 3) -> str:
-    close: Optional[List[str]] = near(re.sub(r"[^\w.]", "", pattern), parameters)
+def _examples(pattern: str, parameters: Parameters, most: int = 3) -> str:
+    close = near(re.sub(r"[^\w.]", "", pattern), parameters)
     return ", ".join((close or list(parameters))[:most]) + ", ..."
