@@ -50,6 +50,8 @@ def _guarded(work, check: bool = True) -> int:
         return _fail(err)
     except (ImportError, OSError) as err:
         message = preflight.explain(err)
+        if message is None and isinstance(err, OSError) and err.filename:
+            message = f"{err.filename}: {err.strerror or err}"
         if message is None:
             raise
         return _fail(message)

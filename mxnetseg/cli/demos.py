@@ -104,17 +104,13 @@ def sample_image() -> Path:
 
 
 def camvid_checkpoint() -> Path:
-    """The newest checkpoint of the checkout's weights/bisenet whose record says CamVid."""
-    from ..engine import checkpoint
-
+    """The newest CamVid checkpoint of the checkout's weights/bisenet."""
     folder = CHECKOUT / "weights" / "bisenet"
     # by the time in the name: git gives all files of a checkout one date. "_best" sorts after the last one
-    for path in sorted(
-        folder.glob("*.params"), key=lambda p: (re.findall(r"\d{8}_\d{6}", p.name), p.name), reverse=True
-    ):
-        if checkpoint.read(path).record.feeding.name == "camvid":
-            return path
-    raise MXNetSegError(f"{folder} holds no checkpoint of CamVid; name CHECKPOINT, or take a whole checkout")
+    found = sorted(folder.glob("*_camvid_*.params"), key=lambda p: (re.findall(r"\d{8}_\d{6}", p.name), p.name))
+    if not found:
+        raise MXNetSegError(f"{folder} holds no checkpoint of CamVid; name CHECKPOINT, or take a whole checkout")
+    return found[-1]
 
 
 def open_predictor(config: Optional[str] = None, checkpoint_file: Optional[str] = None, ctx: Optional[str] = None):
@@ -198,7 +194,8 @@ def _converted(config: Optional[str], source: Path) -> Path:
         return target
     fresh = CONVERTED / f".{stem}.new.params"
     try:
-        convert.convert_checkpoint(config, str(source), str(fresh), overwrite=True)
+        fresh.unlink(missing_ok=True)  # of a process that was killed here
+        convert.convert_checkpoint(config, str(source), str(fresh))
         write_json(origin, now)
         with explained(target):
             fresh.replace(target)

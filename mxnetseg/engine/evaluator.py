@@ -13,7 +13,7 @@ from ..context import check_contexts
 from ..data import Dataset, EvalLoader, Sample
 from ..errors import MXNetSegError
 from ..metrics import ConfusionMatrix, Scores
-from ..network import Network
+from ..network import Network, as_network
 from .inference import Preprocess, predict_image
 
 __all__ = ["predict_dataset", "evaluate"]
@@ -64,6 +64,7 @@ def predict_dataset(
 ) -> Generator[Tuple[Sample, np.ndarray], None, None]:
     """Yield (sample, (H, W) uint8 class map) in order; the contexts work side by side."""
     check_contexts(contexts)
+    net = as_network(net)
     pending: Deque[Tuple[Sample, nd.NDArray]] = deque()
     for number, sample in enumerate(EvalLoader(dataset, workers)):
         context = contexts[number % len(contexts)]

@@ -6,8 +6,6 @@ import os
 import socket
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Optional, Type
 
 from ..errors import MXNetSegError
 from ..saving import explained
@@ -71,7 +69,5 @@ class Lock:
     def __enter__(self) -> "Lock":
         return self
 
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()

@@ -6,8 +6,7 @@ import re
 import time
 import uuid
 from pathlib import Path
-from types import TracebackType
-from typing import Dict, Optional, Tuple, Type
+from typing import Dict, Optional, Tuple
 
 from ..errors import MXNetSegError
 from ..saving import explained, remove_partials
@@ -61,9 +60,7 @@ class RunDir:
     def __enter__(self) -> "RunDir":
         return self
 
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._locks.close()
 
 

@@ -7,8 +7,7 @@ import socket
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Callable, List, Optional, Type
+from typing import Any, Callable, List, Optional
 
 from tqdm import tqdm
 
@@ -63,9 +62,7 @@ class RunLog:
         logger.addHandler(self._file)
         return self
 
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         logger = logging.getLogger("mxnetseg")
         self._bar.close()
         with contextlib.suppress(SaveError):  # what ended the run must not give way to what its log says of it

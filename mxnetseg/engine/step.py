@@ -1,7 +1,6 @@
 """One optimisation step, the same in training and in a dry run; and how batches come to it."""
 
-from types import TracebackType
-from typing import Callable, List, NamedTuple, Optional, Sequence, Type
+from typing import Callable, List, NamedTuple, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
@@ -81,9 +80,7 @@ class Feed:
     def __enter__(self) -> "Feed":
         return self
 
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._loader.close()
 
 

@@ -5,8 +5,8 @@ import os
 import signal
 import threading
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Dict, List, Optional, Type
+from types import FrameType
+from typing import Any, Dict, List, Optional
 
 __all__ = ["Interrupted", "StopSignal"]
 
@@ -45,9 +45,7 @@ class StopSignal:
                     self._before[signum] = signal.signal(signum, self._note)
         return self
 
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for signum, handler in self._before.items():
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)  # None: it was not Python's
 

@@ -87,6 +87,7 @@ class Segmentor(HybridBlock):
             self.aux_heads = nn.HybridSequential()
             self.aux_heads.add(*(branch.head for branch in aux))
         self.spec = {}
+        self.record = None
         self.num_aux = len(aux) + main.extra
         self.align_corners = align_corners
         # One compiled graph per use: inference must not pay for auxiliary heads. The graphs share
@@ -101,6 +102,10 @@ class Segmentor(HybridBlock):
             train_coarse=_Graph(backbone, neck, every, align_corners, to_input=False) if self.num_aux else coarse,
             heads=_Graph(backbone, neck, every, None),
         )
+
+    @property
+    def contexts(self):
+        return self.collect_params().list_ctx()
 
     def forward(self, x):
         if not isinstance(x, NDArray):  # a Symbol: this network is part of a larger graph

@@ -11,7 +11,7 @@ from mxnetseg import create_model
 from mxnetseg.config import DataConfig, EvalConfig
 from mxnetseg.data import open_dataset
 from mxnetseg.engine.evaluator import evaluate
-from mxnetseg.engine.inference import Preprocess, class_map
+from mxnetseg.engine.inference import Preprocess, predict_image
 from mxnetseg.engine.predictions import write_predictions
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.metrics import ConfusionMatrix
@@ -39,7 +39,7 @@ def test_scores_do_not_depend_on_contexts_or_workers(val, contexts, workers):
     net = small_net()
     for index in range(len(val)):
         sample = val.load(index)
-        confusion.update(sample.label, class_map(net, sample.image, Preprocess(), EvalConfig(), mx.cpu()).asnumpy())
+        confusion.update(sample.label, predict_image(net, sample.image, Preprocess(), EvalConfig(), mx.cpu()).asnumpy())
     scores = evaluate(small_net(contexts), val, Preprocess(), EvalConfig(), contexts, workers, progress=False)
     assert scores == confusion.scores(val.classes)
 
@@ -59,7 +59,7 @@ def test_predictions_are_written_and_nothing_is_overwritten(val, tmp_path):
     arguments = (net, val, Preprocess(), EvalConfig(), [mx.cpu()], out)
     assert write_predictions(*arguments, progress=False) == 4
     label = np.asarray(Image.open(out / "label" / "0001.png"))
-    expected = class_map(net, val.load(1).image, Preprocess(), EvalConfig(), mx.cpu()).asnumpy()
+    expected = predict_image(net, val.load(1).image, Preprocess(), EvalConfig(), mx.cpu()).asnumpy()
     np.testing.assert_array_equal(label, expected)
     np.testing.assert_array_equal(np.asarray(Image.open(out / "color" / "0001.png")), colorize(label, val.palette))
     (out / "label" / "0001.png").write_bytes(b"precious")

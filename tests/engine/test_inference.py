@@ -11,7 +11,8 @@ from mxnetseg import create_model
 from mxnetseg.config import EvalConfig
 from mxnetseg.data.transforms import resize
 from mxnetseg.engine import inference
-from mxnetseg.engine.inference import Preprocess, class_map, class_probabilities, windows
+from mxnetseg.engine.inference import Preprocess, class_probabilities, predict_image, windows
+from mxnetseg.network import ForeignNetwork
 from mxnetseg.ops import blend as blend_operator
 
 CPU = mx.cpu()
@@ -25,7 +26,7 @@ def net():
     net = create_model("fcn", "mobilenet_v2_0_25", num_classes=4)
     net.initialize(mx.init.Xavier(magnitude=4))
     factor = 2 / net(PREPROCESS(image()[None], CPU)).asnumpy().std()
-    return lambda x: net(x) * factor  # an untrained network is never sure; this one is
+    return ForeignNetwork(lambda x: net(x) * factor)  # an untrained network is never sure; this one is
 
 
 @pytest.fixture
@@ -138,29 +139,27 @@ def test_everything_at_once(net):
 
 def test_the_shortcut_without_softmax_gives_the_same_classes(net):
     array = image()
-    short = class_map(net, array, PREPROCESS, EvalConfig(), CPU).asnumpy()
+    short = predict_image(net, array, PREPROCESS, EvalConfig(), CPU).asnumpy()
     assert short.dtype == np.uint8 and short.shape == (50, 70)
     assert (short == got(net, array).argmax(0)).mean() > 0.999
 
 
 def test_large_logits_do_not_overflow(net):
-    class Loud:
-        def __call__(self, x):
-            return net(x) * 1e5
-
-    out = class_probabilities(Loud(), image(), PREPROCESS, EvalConfig(scales=[0.5, 1.0], flip=True), CPU).asnumpy()
+    loud = ForeignNetwork(lambda x: net(x) * 1e5)
+    out = class_probabilities(loud, image(), PREPROCESS, EvalConfig(scales=[0.5, 1.0], flip=True), CPU).asnumpy()
     assert np.isfinite(out).all()
 
 
 def test_the_base_is_the_long_side_at_scale_one(net):
     sizes = []
 
-    def spy(x):
+    def seen(x):
         sizes.append(x.shape[2:])
         return net(x)
 
-    class_map(spy, image(), Preprocess(base=140), EvalConfig(scales=[1.0, 0.5]), CPU)
-    class_map(spy, image(), Preprocess(base=140), EvalConfig(base=35), CPU)
+    spy = ForeignNetwork(seen)
+    predict_image(spy, image(), Preprocess(base=140), EvalConfig(scales=[1.0, 0.5]), CPU)
+    predict_image(spy, image(), Preprocess(base=140), EvalConfig(base=35), CPU)
     assert sizes == [(100, 140), (50, 70), (25, 35)]
 
 
@@ -168,21 +167,22 @@ def test_fit_and_multiple_give_the_originals_sizes(net):
     """AlignResize: keep the ratio within (long, short), then each side up to a multiple; scales multiply the sides."""
     seen = []
 
-    def spy(x):
+    def see(x):
         seen.append(x.asnumpy())
         return net(x)
 
+    spy = ForeignNetwork(see)
     array = image()  # 50 x 70
-    class_map(spy, array, Preprocess(fit=(200, 60)), EvalConfig(multiple=32, scales=[1.0, 1.3]), CPU)
+    predict_image(spy, array, Preprocess(fit=(200, 60)), EvalConfig(multiple=32, scales=[1.0, 1.3]), CPU)
     assert [x.shape[2:] for x in seen] == [(64, 96), (96, 128)]  # 60x84 and 78x109 before
     expected = PREPROCESS(resize(resize(array, 60, 84), 64, 96)[None], CPU).asnumpy()
     np.testing.assert_array_equal(seen[0], expected)
     seen.clear()
-    class_map(spy, array, Preprocess(base=140), EvalConfig(fit=(70, 20), crop=16, stride=8), CPU)
+    predict_image(spy, array, Preprocess(base=140), EvalConfig(fit=(70, 20), crop=16, stride=8), CPU)
     assert {x.shape[2:] for x in seen} == {(16, 16)} and len(seen) == 2 * 3  # 20x28
     assert got(net, array, fit=(200, 60), multiple=32).shape == (4, 50, 70)
     seen.clear()
-    class_map(spy, array[:48, :64], PREPROCESS, EvalConfig(multiple=16), CPU)
+    predict_image(spy, array[:48, :64], PREPROCESS, EvalConfig(multiple=16), CPU)
     assert seen[0].shape[2:] == (48, 64)
 
 
@@ -205,18 +205,13 @@ def test_logits_averaged_and_resized_before_the_softmax(net, blend):
 
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_logits_are_resized_as_the_network_does(net, blend, align_corners):
-    class Net:
-        def __init__(self):
-            self.align_corners = align_corners
-
-        def __call__(self, x):
-            return net(x)
-
     array = image()
     logits = net(PREPROCESS(resize(array, 40, 56)[None], CPU))
     logits = nd.contrib.BilinearResize2D(logits, height=50, width=70, align_corners=align_corners)
     np.testing.assert_allclose(
-        got(Net(), array, base=56, average="logits"), nd.softmax(logits, axis=1)[0].asnumpy(), atol=1e-6
+        got(ForeignNetwork(net, align_corners), array, base=56, average="logits"),
+        nd.softmax(logits, axis=1)[0].asnumpy(),
+        atol=1e-6,
     )
 
 
@@ -227,20 +222,12 @@ def test_a_network_gives_its_logits_at_their_own_resolution(model, average):
     net.initialize(mx.init.Xavier(magnitude=4))
     factor = 2 / net(PREPROCESS(image()[None], CPU)).asnumpy().std()
 
-    class Full:  # all that any callable has
-        align_corners = net.align_corners
-
-        def __call__(self, x):
-            return net(x) * factor
-
-    class Coarse(Full):
-        def coarse_logits(self, x):
-            return net.coarse_logits(x) * factor
-
+    full_size = ForeignNetwork(lambda x: net(x) * factor, net.align_corners)
+    own_size = ForeignNetwork(lambda x: net.coarse_logits(x) * factor, net.align_corners)
     config = dict(crop=[33, 40], stride=30, scales=[0.7, 1.3], flip=True, batch_size=4, average=average)
-    full = got(Full(), image(), **config)
+    full = got(full_size, image(), **config)
     assert full.std() > 0.01
-    np.testing.assert_allclose(got(Coarse(), image(), **config), full, atol=1e-5)
+    np.testing.assert_allclose(got(own_size, image(), **config), full, atol=1e-5)
 
 
 @pytest.mark.parametrize("average, views", [("probabilities", 0), ("logits", 2)])
@@ -249,9 +236,10 @@ def test_memory_is_that_of_the_results_and_one_window(no_library, average, views
     config = dict(crop=120, stride=120, scales=[6.0], flip=True, average=average)
     logits = nd.zeros((1, 4, 120, 120))
     result, window, scaled = 4 * 4 * 100 * 150, 4 * 4 * 120 * 120, 3 * 600 * 900
-    got(lambda x: logits, image(), **config)
+    constant = ForeignNetwork(lambda x: logits)
+    got(constant, image(), **config)
     tracemalloc.start()
-    got(lambda x: logits, image(100, 150), **config)
+    got(constant, image(100, 150), **config)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < scaled + (2 + views) * result + 4 * window < 36 * result
