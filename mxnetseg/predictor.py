@@ -90,7 +90,8 @@ class Predictor:
             # all are queued before the first is waited for, so reading overlaps with computing
             maps = [self._queue(one) for one in image]
             return [one.asnumpy() for one in maps]
-        return self._queue(image).asnumpy()
+        class_map: np.ndarray = self._queue(image).asnumpy()
+        return class_map
 
     def _queue(self, image: Picture) -> mx.nd.NDArray:
         return predict_image(self.net, as_image(image), self.preprocess, self.config, self.context)

@@ -147,7 +147,7 @@ class Dataset:
         values = read_mask(path, self.spec.mask_key)
         if values.min() < 0 or values.max() >= self._to_class.size:
             raise MXNetSegError(f"{path}: label values from {values.min()} to {values.max()}; {self.remedy()}")
-        label = self._to_class[values]
+        label: np.ndarray = self._to_class[values]
         if label.min() < 0:
             wrong, counts = np.unique(values[label < 0], return_counts=True)
             listed = ", ".join(f"{v} ({n} pixels)" for v, n in list(zip(wrong, counts))[:8])

@@ -91,7 +91,8 @@ def class_chances(pixels: np.ndarray, config: RareClassConfig) -> np.ndarray:
         raise MXNetSegError(f"data.rare_class: no image shows a class on {config.min_pixels} pixels; lower min_pixels")
     exponents = np.where(shown, (1 - shares) / config.temperature, -np.inf)
     weights = np.exp(exponents - exponents.max())
-    return weights / weights.sum()
+    chances: np.ndarray = weights / weights.sum()
+    return chances
 
 
 @lru_cache(maxsize=4)

@@ -38,7 +38,8 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     if image.shape[:2] == (height, width):
         return image
     method = cv2.INTER_LINEAR if image.ndim == 3 else cv2.INTER_NEAREST
-    return cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=method)
+    resized: np.ndarray = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=method)
+    return resized
 
 
 def resize_long(image: np.ndarray, base: int) -> np.ndarray:
@@ -69,7 +70,9 @@ def pad(array: np.ndarray, height: int, width: int, value: Union[int, Sequence[i
     grow = max(height - array.shape[0], 0), max(width - array.shape[1], 0)
     if grow == (0, 0):
         return array
-    return cv2.copyMakeBorder(np.ascontiguousarray(array), 0, grow[0], 0, grow[1], cv2.BORDER_CONSTANT, value=value)
+    array = np.ascontiguousarray(array)
+    padded: np.ndarray = cv2.copyMakeBorder(array, 0, grow[0], 0, grow[1], cv2.BORDER_CONSTANT, value=value)
+    return padded
 
 
 def distort(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -131,11 +134,12 @@ def photometric_distortion(image: np.ndarray, rng: np.random.Generator) -> np.nd
 
 def blur(image: np.ndarray, rng: np.random.Generator, sigma: Tuple[float, float] = (0.1, 2.0)) -> np.ndarray:
     """Gaussian blur with a standard deviation of `sigma[0]` to `sigma[1]` pixels."""
-    return cv2.GaussianBlur(np.ascontiguousarray(image), (0, 0), rng.uniform(*sigma))
+    blurred: np.ndarray = cv2.GaussianBlur(np.ascontiguousarray(image), (0, 0), rng.uniform(*sigma))
+    return blurred
 
 
 def _to_uint8(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return _cut(np.rint(values))
 
 
 def _cut(values: np.ndarray) -> np.ndarray:

@@ -224,6 +224,7 @@ def activation_bytes(net: Segmentor, shape: Tuple[int, int, int, int]) -> int:
     output = graph(mx.sym.var("data"))
     internals = (mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output).get_internals()
     inputs = set(internals.list_inputs())
+    shapes: List[Tuple[int, ...]]
     _, shapes, _ = internals.infer_shape(data=shape)
     return 4 * sum(math.prod(s) for name, s in zip(internals.list_outputs(), shapes) if name not in inputs)
 

@@ -252,7 +252,8 @@ class Optimizer:
     def _updaters(self) -> List[mx.optimizer.Updater]:
         if not self._trainer._kv_initialized:
             self._trainer._init_kvstore()
-        return self._trainer._updaters
+        updaters: List[mx.optimizer.Updater] = self._trainer._updaters
+        return updaters
 
 
 def _as_dict(parameters: Parameters) -> gluon.ParameterDict:

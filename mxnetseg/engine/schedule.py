@@ -10,7 +10,7 @@ __all__ = ["Schedule"]
 
 
 def _poly(config: ScheduleConfig, lr: float, share: float) -> float:
-    return config.end_lr + (lr - config.end_lr) * (1 - share) ** config.power
+    return config.end_lr + (lr - config.end_lr) * math.pow(1 - share, config.power)
 
 
 def _cosine(config: ScheduleConfig, lr: float, share: float) -> float:
