@@ -115,7 +115,8 @@ class Dataset:
         """
         if self.mask_paths is None:
             raise MXNetSegError(
-                f"split {self.split!r} of data set {self.spec.name} was opened without its masks; open it with them"
+                f"split {self.split!r} of data set {self.spec.name} was opened without its masks; "
+                "open it with labelled=True"
             )
         return self.mask_paths
 

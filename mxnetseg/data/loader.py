@@ -33,15 +33,15 @@ class _Load:
         self.transform = transform
         self.seed = seed
 
-    def name(self, task: Draw) -> str:
-        return f"{self.dataset.split}/{self.dataset.names[task.index]}"
+    def name(self, draw: Draw) -> str:
+        return f"{self.dataset.split}/{self.dataset.names[draw.index]}"
 
-    def __call__(self, task: Draw) -> Sample:
-        sample = self.dataset.load(task.index)
+    def __call__(self, draw: Draw) -> Sample:
+        sample = self.dataset.load(draw.index)
         if self.transform is None:
             return sample
         assert sample.label is not None  # TrainLoader has seen to it
-        image, label = self.transform(sample.image, sample.label, sample_rng(self.seed, task))
+        image, label = self.transform(sample.image, sample.label, sample_rng(self.seed, draw))
         return Sample(image, label, sample.name)
 
 
