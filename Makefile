@@ -13,7 +13,7 @@ help:
 	@echo "make demo      draw a small data set, train, evaluate and predict on it (about 5 minutes)"
 	@echo "make test      lint and tests"
 	@echo "make test-all  the tests that take longer as well"
-	@echo "make lint      check formatting, style and which room imports which;  make format  mend them"
+	@echo "make lint      check formatting, style, types and which room imports which;  make format  mend them"
 	@echo "make clean     remove the virtual environment"
 
 demo: $(VENV)/.ready
@@ -28,6 +28,7 @@ test-all: lint
 lint: $(VENV)/.ready-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
 format: $(VENV)/.ready-dev

@@ -15,6 +15,8 @@ from .engine import checkpoint
 from .engine.checkpoint import Checkpoint
 from .engine.record import Feeding, NetworkSpec, Record
 from .errors import MXNetSegError
+from .models import Segmentor
+from .network import Network
 from .opening import open_network
 from .versions import versions
 from .zoo import create_model, recipe_arguments
@@ -89,13 +91,14 @@ def convert_checkpoint(
         record = record.model_copy(update={"backbone": net.spec["backbone"]})
         log.info("%s holds a backbone alone: set model.init=%s in a recipe to start from it", source, path)
     else:
+        assert isinstance(net, Segmentor)  # without a dtype nothing is optimized
         arrays = checkpoint.weights(net)
         record = record.model_copy(update={"model": NetworkSpec(**net.spec), **_facts(net, recipe, data)})
     checkpoint.write(path, arrays, record)
     return path
 
 
-def _facts(net: Any, recipe: Optional[Recipe], data: Optional[str]) -> Dict[str, Any]:
+def _facts(net: Network, recipe: Optional[Recipe], data: Optional[str]) -> Dict[str, Any]:
     """How the network is fed, where that is known."""
     recipe = recipe or Recipe.model_validate({"data": {"name": data}} if data else {})
     if not data and recipe.data.name == "folder" and not recipe.data.classes:

@@ -1,11 +1,13 @@
 """Look a name up without caring about case, and say what is near when it is not there."""
 
 import difflib
-from typing import Any, Iterable, List, Mapping
+from typing import Iterable, List, Mapping, TypeVar
 
 from .errors import MXNetSegError
 
 __all__ = ["lookup", "near", "same"]
+
+Entry = TypeVar("Entry")
 
 
 def near(name: str, names: Iterable[str]) -> List[str]:
@@ -19,7 +21,7 @@ def same(one: str, other: str) -> bool:
     return _key(one) == _key(other)
 
 
-def lookup(kind: str, name: str, table: Mapping[str, Any]) -> Any:
+def lookup(kind: str, name: str, table: Mapping[str, Entry]) -> Entry:
     """The entry of `table` under `name`; case, '-' and '_' do not matter.
 
     Raises

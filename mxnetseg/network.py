@@ -44,14 +44,14 @@ class ForeignNetwork:
     """Anything else that maps (N, 3, H, W) to logits, such as a HybridBlock; `align_corners`: as `Network`'s."""
 
     def __init__(self, forward: Callable[[Any], Any], align_corners: bool = False):
-        self.block = forward
+        self.block: Any = forward
         self.spec: Dict[str, Any] = {}
         self.record = None
         self.align_corners = align_corners
 
     @property
     def contexts(self) -> List[Any]:
-        return list(self.block.collect_params().list_ctx())  # type: ignore[attr-defined]
+        return list(self.block.collect_params().list_ctx())
 
     def __call__(self, x: Any) -> Any:
         return self.block(x)

@@ -10,6 +10,7 @@ from .engine import checkpoint
 from .engine.checkpoint import Checkpoint
 from .engine.record import Record
 from .errors import MXNetSegError
+from .models import Segmentor
 from .network import Network
 from .zoo import create_model
 
@@ -69,7 +70,7 @@ def open_network(
     return optimize(net, dtype, calibration, size)
 
 
-def _of_record(found: Checkpoint, contexts: Sequence[mx.Context]) -> Any:
+def _of_record(found: Checkpoint, contexts: Sequence[mx.Context]) -> Segmentor:
     assert found.record.model
     try:
         net = create_model(**found.record.model.arguments())
@@ -84,7 +85,7 @@ def _of_record(found: Checkpoint, contexts: Sequence[mx.Context]) -> Any:
     return net
 
 
-def _of_foreign(found: Checkpoint, given: Dict[str, Any], contexts: Sequence[mx.Context]) -> Any:
+def _of_foreign(found: Checkpoint, given: Dict[str, Any], contexts: Sequence[mx.Context]) -> Segmentor:
     if found.record.backbone or "name" not in given:
         alone = f"; it holds {found.record.backbone} alone, for model.init" if found.record.backbone else ""
         raise MXNetSegError(

@@ -1,7 +1,7 @@
 """From images to class maps, in one call."""
 
 from pathlib import Path
-from typing import List, Optional, Union
+from typing import Any, Iterable, List, Optional, Tuple, TypeVar, Union, overload
 
 import mxnet as mx
 import numpy as np
@@ -14,10 +14,13 @@ from .engine.checkpoint import Checkpoint
 from .engine.inference import Preprocess, predict_image
 from .engine.record import Record
 from .errors import MXNetSegError
-from .network import as_network
+from .network import Network, as_network
 from .opening import open_network
 
 __all__ = ["Predictor"]
+
+Picture = Union[np.ndarray, str, Path]
+Some = TypeVar("Some", bound=Picture)
 
 
 class Predictor:
@@ -45,11 +48,11 @@ class Predictor:
 
     def __init__(
         self,
-        net,
+        net: Union[Network, str, Path, Checkpoint],
         ctx: Optional[mx.Context] = None,
         config: Optional[EvalConfig] = None,
         dtype: Optional[str] = None,
-        calibration=None,
+        calibration: Optional[Iterable[Any]] = None,
     ):
         if isinstance(net, (str, Path, Checkpoint)):
             net = open_network(net, ctx or parse_contexts(None)[0], dtype, calibration=calibration)
@@ -59,14 +62,20 @@ class Predictor:
             net = optimize(net, dtype, calibration)
         self.net = as_network(net)
         self.context = self.net.contexts[0]
-        record = self.net.record or Record()
+        record: Record = self.net.record or Record()
         self.preprocess = Preprocess.of(record.feeding)
         self.config = config or (record.recipe.eval if record.recipe else EvalConfig())
         count = self.net.spec.get("num_classes", 255)
         self.classes: List[str] = record.feeding.classes or [f"class {i}" for i in range(count)]
         self.palette = np.array(record.feeding.palette or default_palette(count), np.uint8)
 
-    def __call__(self, image: Union[np.ndarray, str, Path, list, tuple]):
+    @overload
+    def __call__(self, image: Picture) -> np.ndarray: ...
+
+    @overload
+    def __call__(self, image: Union[List[Some], Tuple[Some, ...]]) -> List[np.ndarray]: ...
+
+    def __call__(self, image: Union[Picture, List[Some], Tuple[Some, ...]]) -> Union[np.ndarray, List[np.ndarray]]:
         """Class map (H, W) uint8 of an image, at the image's own size.
 
         `image` is an RGB array (H, W, 3) uint8, the path of an image file, or a list of these, of any
@@ -81,13 +90,14 @@ class Predictor:
             # all are queued before the first is waited for, so reading overlaps with computing
             maps = [self._queue(one) for one in image]
             return [one.asnumpy() for one in maps]
-        return self._queue(image).asnumpy()
+        class_map: np.ndarray = self._queue(image).asnumpy()
+        return class_map
 
-    def _queue(self, image) -> mx.nd.NDArray:
+    def _queue(self, image: Picture) -> mx.nd.NDArray:
         return predict_image(self.net, as_image(image), self.preprocess, self.config, self.context)
 
 
-def as_image(image) -> np.ndarray:
+def as_image(image: Picture) -> np.ndarray:
     """An array as it is, once checked; a path read."""
     if isinstance(image, (str, Path)):
         return read_image(image)

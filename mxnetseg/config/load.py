@@ -1,14 +1,15 @@
 """Read recipes: YAML with `_base_` files below it and `key=value` overrides above it."""
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple, Type, Union
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from ..errors import MXNetSegError
 from ..names import near
-from .schema import LossConfig, Recipe
+from .schema import Recipe, first_and_also
 
 __all__ = ["dump_recipe", "find_recipe", "load_recipe", "override_recipe", "recipe_for", "recorded_recipe"]
 
@@ -21,7 +22,7 @@ EXCLUSIVE = [
 ]
 
 
-def load_recipe(path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in `path`, over its `_base_` files, under `overrides` ("optimizer.lr=0.02").
 
     A bare name ("pretty-surf-1") is that of a file below configs/, see `find_recipe`.
@@ -121,7 +122,7 @@ class _Loader(yaml.SafeLoader):
     """Safe YAML in which a key given twice is an error instead of the last one winning."""
 
 
-def _mapping(loader, node):
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> Dict[Any, Any]:
     keys = [loader.construct_object(key) for key, _ in node.value]
     for key in keys:
         if keys.count(key) > 1:
@@ -173,7 +174,7 @@ def _merge(low: Dict[str, Any], high: Dict[str, Any], prefix: str = "") -> Dict[
                     if section + "." == prefix and name != key and name not in high:
                         merged.pop(name, None)
         if prefix + str(key) == "loss" and isinstance(value, dict):
-            merged[key] = LossConfig.from_list(merged.get(key))  # loss.aux_weight=1 over a list changes the first
+            merged[key] = first_and_also(merged.get(key))  # loss.aux_weight=1 over a list changes the first
         if isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = _merge(merged[key], value, f"{prefix}{key}.")
         else:
@@ -190,9 +191,11 @@ def _apply(content: Dict[str, Any], overrides: Sequence[str]) -> Dict[str, Any]:
             value = yaml.safe_load(text) if text else None
         except yaml.YAMLError as err:
             raise MXNetSegError(f"--set {override!r}: the value is not valid YAML: {err}") from err
-        for part in reversed(key.strip().split(".")):
-            value = {part: value}
-        content = _merge(content, value)
+        *sections, last = key.strip().split(".")
+        change: Dict[str, Any] = {last: value}
+        for section in reversed(sections):
+            change = {section: change}
+        content = _merge(content, change)
     return content
 
 
@@ -206,7 +209,7 @@ def _validate(content: Dict[str, Any], source: str) -> Recipe:
         ) from None
 
 
-def _explain(problem: Dict[str, Any], content: Dict[str, Any]) -> str:
+def _explain(problem: ErrorDetails, content: Dict[str, Any]) -> str:
     location = [part for part in problem["loc"] if not str(part).startswith(("function-", "constrained-"))]
     dotted = ".".join(str(part) for part in location)
     if problem["type"] == "extra_forbidden":
@@ -224,15 +227,16 @@ def _explain(problem: Dict[str, Any], content: Dict[str, Any]) -> str:
 
 def _keys_at(location: Sequence[Any]) -> List[str]:
     """Keys that the schema knows below a place."""
-    model: Optional[type] = Recipe
+    model: Type[BaseModel] = Recipe
     for part in location:
         if isinstance(part, int):
             continue
         annotation = model.model_fields[part].annotation
         candidates = [annotation, *getattr(annotation, "__args__", ())]
-        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
-        if model is None:
+        below = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+        if below is None:
             return []
+        model = below
     return list(model.model_fields)
 
 

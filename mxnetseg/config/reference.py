@@ -5,6 +5,7 @@ from typing import Any, List, Literal, Optional, Tuple, Type, Union
 
 import yaml
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from .schema import Recipe
 
@@ -79,7 +80,7 @@ def _type(annotation: Any) -> str:
     return {str: "text", bool: "true or false", int: "integer", float: "number"}.get(annotation, str(annotation))
 
 
-def _default(field) -> str:
+def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "must be given"
     value = field.get_default(call_default_factory=True)
@@ -91,7 +92,7 @@ def _default(field) -> str:
     return f"`{text}`"
 
 
-def _limits(field) -> str:
+def _limits(field: FieldInfo) -> str:
     """The limits of a number, in front of its meaning."""
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
     found = [

@@ -83,7 +83,7 @@ class AugmentConfig(_Part):
     )
 
     @model_validator(mode="after")
-    def _one_distortion(self):
+    def _one_distortion(self) -> "AugmentConfig":
         if self.photometric and self.photometric_distortion:
             raise ValueError("give data.augment.photometric or data.augment.photometric_distortion, one of the two")
         return self
@@ -138,7 +138,7 @@ class DataConfig(_Part):
     label_map: Optional[Dict[int, int]] = Field(None, description="folder: value in the mask -> class index")
 
     @model_validator(mode="after")
-    def _one_size(self):
+    def _one_size(self) -> "DataConfig":
         if self.base is not None and self.fit is not None:
             raise ValueError("give data.base or data.fit, one of the two")
         return self
@@ -165,6 +165,13 @@ class LossTerm(_Part):
     smooth: float = Field(1.0, gt=0, description="dice: added to numerator and denominator")
 
 
+def first_and_also(value: Any) -> Any:
+    """[{first}, {second}, ...] -> {first, also: [{second}, ...]}; anything else as it is."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return dict(value[0], also=[*value[0].get("also", []), *value[1:]])
+    return value
+
+
 class LossConfig(LossTerm):
     """The main criterion, and `also` those that are added to it. A list stands for the first and the others."""
 
@@ -173,11 +180,8 @@ class LossConfig(LossTerm):
 
     @model_validator(mode="before")
     @classmethod
-    def from_list(cls, value):
-        """[{first}, {second}, ...] -> {first, also: [{second}, ...]}; anything else as it is."""
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            return dict(value[0], also=[*value[0].get("also", []), *value[1:]])
-        return value
+    def _from_list(cls, value: Any) -> Any:
+        return first_and_also(value)
 
 
 class ParamRule(_Part):
@@ -265,7 +269,7 @@ class TrainConfig(_Part):
     )
 
     @model_validator(mode="after")
-    def _one_length(self):
+    def _one_length(self) -> "TrainConfig":
         if (self.epochs is None) == (self.iterations is None):
             raise ValueError("give train.epochs or train.iterations, one of the two")
         return self
@@ -299,7 +303,7 @@ class EvalConfig(_Part):
     batch_size: int = Field(1, ge=1, description="windows of one forward pass")
 
     @model_validator(mode="after")
-    def _one_size(self):
+    def _one_size(self) -> "EvalConfig":
         if self.base is not None and self.fit is not None:
             raise ValueError("give eval.base or eval.fit, one of the two")
         return self

@@ -6,12 +6,15 @@ import io
 import logging
 import shutil
 from pathlib import Path
-from typing import Callable
+from typing import TYPE_CHECKING, Callable, Union
 
 import numpy as np
 
 from ..errors import MXNetSegError
 from ..saving import SaveError, write_file
+
+if TYPE_CHECKING:
+    from .dataset import Dataset
 
 __all__ = ["Cache", "announce"]
 
@@ -26,10 +29,10 @@ class Cache:
     Any number of processes may share it: a file appears whole or not at all, and whoever makes it makes the same.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: Union[str, Path]):
         self.folder = Path(folder).expanduser().absolute()
 
-    def file(self, path, facts: str = "") -> Path:
+    def file(self, path: Union[str, Path], facts: str = "") -> Path:
         """Where the array of source `path` belongs; `facts`: what else it depends on.
 
         Raises
@@ -46,7 +49,7 @@ class Cache:
         name = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:40]
         return self.folder / name[:2] / f"{name}.npy"
 
-    def get(self, path, make: Callable[[], np.ndarray], facts: str = "") -> np.ndarray:
+    def get(self, path: Union[str, Path], make: Callable[[], np.ndarray], facts: str = "") -> np.ndarray:
         """The array of source `path`, mapped and read-only; the first time it is what `make()` gives.
 
         Raises
@@ -79,7 +82,7 @@ class Cache:
             raise MXNetSegError(f"data.cache: {what}; name another folder, or leave data.cache out") from err
 
 
-def announce(cache: Cache, *datasets) -> None:
+def announce(cache: Cache, *datasets: "Dataset") -> None:
     """Say how much the arrays of `datasets` will take, judged by the first of each.
 
     Raises
@@ -92,7 +95,7 @@ def announce(cache: Cache, *datasets) -> None:
         sample = dataset.load(0)
         size = sum(array.nbytes + 128 for array in sample[:2] if array is not None)  # 128: the header
         needed += size * len(dataset)
-        missing += size * sum(not file.exists() for file in map(dataset.cached_file, range(len(dataset))))
+        missing += size * sum(not cache.file(path).exists() for path in dataset.image_paths)
     try:
         cache.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(cache.folder).free

@@ -32,16 +32,16 @@ def num_classes_of(data: DataConfig) -> int:
 
 
 def _folder_spec(data: DataConfig) -> DatasetSpec:
-    for key in ("images", "masks", "classes"):
-        if not getattr(data, key):
-            raise MXNetSegError(
-                f"data.name is folder, but data.{key} is not given; a folder needs data.images and data.masks "
-                "(folders below data.root, for example images/{split}) and data.classes (names in label order)"
-            )
+    if not (data.images and data.masks and data.classes):
+        key = next(key for key in ("images", "masks", "classes") if not getattr(data, key))
+        raise MXNetSegError(
+            f"data.name is folder, but data.{key} is not given; a folder needs data.images and data.masks "
+            "(folders below data.root, for example images/{split}) and data.classes (names in label order)"
+        )
     classes = tuple(data.classes)
     if len(classes) > 255:
         raise MXNetSegError(f"data.classes has {len(classes)} names; at most 255 fit (255 means unlabelled)")
-    palette = [tuple(colour) for colour in data.palette] if data.palette else default_palette(len(classes))
+    palette = data.palette or default_palette(len(classes))
     if len(palette) != len(classes):
         raise MXNetSegError(f"data.palette has {len(palette)} colours, data.classes {len(classes)} names")
     wrong = {k: v for k, v in (data.label_map or {}).items() if not 0 <= v < len(classes)}

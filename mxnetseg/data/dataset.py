@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Callable, Collection, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from .spec import IMAGES, DatasetSpec
 __all__ = ["IGNORE", "Dataset", "Sample", "open_dataset", "root_of"]
 
 IGNORE = 255
+Files = Dict[str, Path]  # by the name that image and mask share
 
 
 class Sample(NamedTuple):
@@ -100,9 +101,24 @@ class Dataset:
         Raises
         ------
         MXNetSegError
-            As `load`.
+            As `load` and `masks`.
         """
-        return self._kept(self._label, self.mask_paths[index], self._facts() if self.cache else "")
+        return self._kept(self._label, self.masks()[index], self._facts() if self.cache else "")
+
+    def masks(self) -> List[Path]:
+        """`mask_paths`, where there have to be some.
+
+        Raises
+        ------
+        MXNetSegError
+            The data set was opened without them.
+        """
+        if self.mask_paths is None:
+            raise MXNetSegError(
+                f"split {self.split!r} of data set {self.spec.name} was opened without its masks; "
+                "open it with labelled=True"
+            )
+        return self.mask_paths
 
     def digest(self) -> str:
         """SHA-256 of its files' names and sizes, in hexadecimal: tells another set of files, wherever it lies.
@@ -121,22 +137,18 @@ class Dataset:
             digest.update(repr((name, facts)).encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
-    def cached_file(self, index: int) -> Path:
-        """Where `cache` keeps, or would keep, the image of sample `index`."""
-        return self.cache.file(self.image_paths[index])
-
-    def _kept(self, read, path, facts: str = "") -> np.ndarray:
+    def _kept(self, read: Callable[[Path], np.ndarray], path: Path, facts: str = "") -> np.ndarray:
         return self.cache.get(path, lambda: read(path), facts) if self.cache else read(path)
 
     def _facts(self) -> str:
         """What a label depends on besides its file."""
         return f"{self.spec.mask_key} {hashlib.sha256(self._to_class.tobytes()).hexdigest()}"
 
-    def _label(self, path) -> np.ndarray:
+    def _label(self, path: Path) -> np.ndarray:
         values = read_mask(path, self.spec.mask_key)
         if values.min() < 0 or values.max() >= self._to_class.size:
             raise MXNetSegError(f"{path}: label values from {values.min()} to {values.max()}; {self.remedy()}")
-        label = self._to_class[values]
+        label: np.ndarray = self._to_class[values]
         if label.min() < 0:
             wrong, counts = np.unique(values[label < 0], return_counts=True)
             listed = ", ".join(f"{v} ({n} pixels)" for v, n in list(zip(wrong, counts))[:8])
@@ -220,9 +232,9 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True, unpaired: 
     if not labelled:
         return Dataset(spec, split, names, [images[name] for name in names], None)
     problems = _partner_problems(images, masks, image_dir, mask_dir, spec)
-    if problems and unpaired is None:
-        raise MXNetSegError(problems[0])
     if problems:
+        if unpaired is None:
+            raise MXNetSegError(problems[0])
         unpaired += problems
         names = [name for name in names if name in masks]
     return Dataset(spec, split, names, [images[name] for name in names], [masks[name] for name in names])
@@ -231,22 +243,23 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True, unpaired: 
 def _joined(split: str, parts: List[Dataset]) -> Dataset:
     """Several splits as one."""
     first = parts[0]
-    for part in parts[1:] if first.mask_paths else ():
+    labelled = [(part, part.mask_paths[0]) for part in parts if part.mask_paths]
+    for part, mask in labelled[1:]:
         # files may lie anywhere, but one entry says how masks are read
         if _meaning(part.spec) != _meaning(first.spec):
             raise MXNetSegError(
                 f"data set {first.spec.name}: the masks of {first.split!r} and {part.split!r} are of different kinds "
-                f"({first.mask_paths[0]} and {part.mask_paths[0]}), so {split!r} can't be opened as one"
+                f"({labelled[0][1]} and {mask}), so {split!r} can't be opened as one"
             )
     images = [path for part in parts for path in part.image_paths]
     twice = next((path for path, count in Counter(images).items() if count > 1), None)
     if twice:
         raise MXNetSegError(f"data set {first.spec.name}: {twice} is in more than one split of {split!r}; name it once")
-    masks = None if first.mask_paths is None else [path for part in parts for path in part.mask_paths]
+    masks = None if first.mask_paths is None else [path for part in parts for path in part.mask_paths or ()]
     return Dataset(first.spec, split, [name for part in parts for name in part.names], images, masks)
 
 
-def _meaning(spec: DatasetSpec):
+def _meaning(spec: DatasetSpec) -> Tuple[Dict[int, int], Set[int], str]:
     return spec.raw_values(), set(spec.ignore), spec.mask_key
 
 
@@ -291,7 +304,7 @@ def _literal(text: str) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in text)
 
 
-def _by_stem(folder: Path, suffix: str, endings) -> Dict[str, Path]:
+def _by_stem(folder: Path, suffix: str, endings: Collection[str]) -> Dict[str, Path]:
     """Relative stem without `suffix` -> file."""
     found: Dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
@@ -305,7 +318,9 @@ def _by_stem(folder: Path, suffix: str, endings) -> Dict[str, Path]:
     return found
 
 
-def _listed(path: Path, images, masks, spec: DatasetSpec, image_dir: Path, mask_dir: Path, labelled: bool):
+def _listed(
+    path: Path, images: Files, masks: Files, spec: DatasetSpec, image_dir: Path, mask_dir: Path, labelled: bool
+) -> Tuple[Files, Files]:
     """The images and masks that a list names, in its order, by the image's name."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -354,7 +369,7 @@ def _named(entry: str, files: Dict[str, Path], *suffixes: str) -> Optional[str]:
     return None
 
 
-def _partner_problems(images, masks, image_dir, mask_dir, spec) -> List[str]:
+def _partner_problems(images: Files, masks: Files, image_dir: Path, mask_dir: Path, spec: DatasetSpec) -> List[str]:
     problems = []
     alone = [name for name in images if name not in masks]
     if alone:
@@ -394,7 +409,7 @@ def _near_split(spec: DatasetSpec, split: str) -> str:
     return f" (its splits are {', '.join(spec.splits)}; did you mean {close[0]}?)"
 
 
-def _ranges(values) -> str:
+def _ranges(values: Iterable[int]) -> str:
     """1, 2, 3, 7 -> "1-3, 7"."""
     parts: List[List[int]] = []
     for value in sorted(values):
@@ -409,6 +424,6 @@ def _size(array: np.ndarray) -> str:
     return f"{array.shape[1]}x{array.shape[0]}"
 
 
-def _some(paths, most: int = 3) -> str:
-    paths = [str(p) for p in paths]
-    return ", ".join(paths[:most]) + (f" and {len(paths) - most} more" if len(paths) > most else "")
+def _some(paths: Iterable[object], most: int = 3) -> str:
+    texts = [str(p) for p in paths]
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")

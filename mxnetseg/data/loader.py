@@ -2,16 +2,19 @@
 
 import time
 from collections import deque
-from typing import Iterator, List, NamedTuple, Optional
+from typing import Callable, Deque, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from ..errors import MXNetSegError
 from .dataset import Dataset, Sample
-from .sampling import SampleStream, sample_rng
+from .sampling import Draw, SampleStream, sample_rng
 from .workers import WorkerPool
 
 __all__ = ["Batch", "EvalLoader", "TrainLoader"]
+
+# image and label -> the same kinds, changed; see `TrainTransform`
+Transform = Callable[[np.ndarray, np.ndarray, np.random.Generator], Tuple[np.ndarray, np.ndarray]]
 
 
 class Batch(NamedTuple):
@@ -25,18 +28,19 @@ class Batch(NamedTuple):
 class _Load:
     """Task of a worker: read, augment, hand back. Holds no MXNet object, so it pickles anywhere."""
 
-    def __init__(self, dataset: Dataset, transform=None, seed: int = 0):
+    def __init__(self, dataset: Dataset, transform: Optional[Transform] = None, seed: int = 0):
         self.dataset = dataset
         self.transform = transform
         self.seed = seed
 
-    def name(self, draw) -> str:
-        return f"{self.dataset.split}/{self.dataset.names[getattr(draw, 'index', draw)]}"
+    def name(self, draw: Draw) -> str:
+        return f"{self.dataset.split}/{self.dataset.names[draw.index]}"
 
-    def __call__(self, draw) -> Sample:
-        if self.transform is None:
-            return self.dataset.load(draw)
+    def __call__(self, draw: Draw) -> Sample:
         sample = self.dataset.load(draw.index)
+        if self.transform is None:
+            return sample
+        assert sample.label is not None  # TrainLoader has seen to it
         image, label = self.transform(sample.image, sample.label, sample_rng(self.seed, draw))
         return Sample(image, label, sample.name)
 
@@ -44,12 +48,12 @@ class _Load:
 class _Ahead:
     """Results of `load(task)` in the order of `tasks`, at most `depth` of them ahead."""
 
-    def __init__(self, load: _Load, tasks: Iterator, workers: int, depth: int):
+    def __init__(self, load: _Load, tasks: Iterator[Draw], workers: int, depth: int):
         self._load = load
         self._tasks = tasks
         self._depth = depth
-        self._pending: deque = deque()
-        self._pool: Optional[WorkerPool] = WorkerPool(load, workers) if workers else None
+        self._pending: Deque[Draw] = deque()
+        self._pool = WorkerPool(load, workers) if workers else None
 
     def next(self) -> Sample:
         if self._pool is None:
@@ -83,16 +87,18 @@ class TrainLoader:
     Raises
     ------
     MXNetSegError
-        While iterating: a file that can't be read, or a worker that died; the sample is named.
+        The data set was opened without its masks. While iterating: a file that can't be read, or a worker that died;
+        the sample is named.
     """
 
-    def __init__(self, dataset: Dataset, transform, stream: SampleStream, workers: int = 0, start: int = 0):
+    def __init__(self, dataset: Dataset, transform: Transform, stream: SampleStream, workers: int = 0, start: int = 0):
+        dataset.masks()  # must be there
         self.waited = 0.0
         self._size = stream.batch_size
         depth = max(2 * workers, 2 * stream.batch_size)
         self._ahead = _Ahead(_Load(dataset, transform, stream.seed), _draws(stream, start), workers, depth)
 
-    def __iter__(self):
+    def __iter__(self) -> "TrainLoader":
         return self
 
     def __next__(self) -> Batch:
@@ -104,9 +110,8 @@ class TrainLoader:
                 f"images of one batch differ in size ({sorted(shapes)}); "
                 "set data.augment.crop, or train.batch_size to 1"
             )
-        batch = Batch(
-            np.stack([s.image for s in samples]), np.stack([s.label for s in samples]), [s.name for s in samples]
-        )
+        images, labels, names = zip(*samples)
+        batch = Batch(np.stack(images), np.stack(labels), list(names))
         self.waited += time.perf_counter() - begin
         return batch
 
@@ -114,10 +119,10 @@ class TrainLoader:
         """End the workers."""
         self._ahead.close()
 
-    def __enter__(self):
+    def __enter__(self) -> "TrainLoader":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -126,7 +131,7 @@ class EvalLoader:
 
     def __init__(self, dataset: Dataset, workers: int = 0):
         self._length = len(dataset)
-        self._ahead = _Ahead(_Load(dataset), iter(range(len(dataset))), workers, 2 * workers)
+        self._ahead = _Ahead(_Load(dataset), (Draw(0, i) for i in range(len(dataset))), workers, 2 * workers)
 
     def __len__(self) -> int:
         return self._length
@@ -139,7 +144,7 @@ class EvalLoader:
             self._ahead.close()
 
 
-def _draws(stream: SampleStream, start: int):
+def _draws(stream: SampleStream, start: int) -> Iterator[Draw]:
     number = start
     while True:
         yield from stream.batch(number)

@@ -1,18 +1,21 @@
 """Which sample comes when: endless, shuffled, seekable streams."""
 
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import List, NamedTuple
+from typing import List
 
 import numpy as np
 from tqdm import tqdm
 
 from ..config.schema import RareClassConfig
 from ..errors import MXNetSegError
+from .dataset import Dataset
 
 __all__ = ["Draw", "RareClassStream", "SampleStream", "class_chances", "count_pixels", "sample_rng"]
 
 
-class Draw(NamedTuple):
+@dataclass(frozen=True)
+class Draw:
     """Sample `index` of the data set, as it looks in `epoch` (any number that tells its occurrences apart)."""
 
     epoch: int
@@ -67,7 +70,7 @@ class RareClassStream(SampleStream):
         return Draw(position, int(images[rng.integers(len(images))]))
 
 
-def count_pixels(dataset, progress: bool = True) -> np.ndarray:
+def count_pixels(dataset: Dataset, progress: bool = True) -> np.ndarray:
     """Labelled pixels of every class in every image, (images, classes) int64; reads every label once."""
     numbers = tqdm(range(len(dataset)), desc="classes", unit="img", disable=not progress, leave=False)
     counts = [np.bincount(dataset.label(i).ravel(), minlength=256)[: dataset.num_classes] for i in numbers]
@@ -88,7 +91,8 @@ def class_chances(pixels: np.ndarray, config: RareClassConfig) -> np.ndarray:
         raise MXNetSegError(f"data.rare_class: no image shows a class on {config.min_pixels} pixels; lower min_pixels")
     exponents = np.where(shown, (1 - shares) / config.temperature, -np.inf)
     weights = np.exp(exponents - exponents.max())
-    return weights / weights.sum()
+    chances: np.ndarray = weights / weights.sum()
+    return chances
 
 
 @lru_cache(maxsize=4)

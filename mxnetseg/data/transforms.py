@@ -1,6 +1,6 @@
 """Joint transforms of image and label on OpenCV and NumPy, and what the network is fed."""
 
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 
-def normalize(images: np.ndarray, mean, std) -> np.ndarray:
+def normalize(images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
     """(N, H, W, 3) uint8 -> (N, 3, H, W) float32, (image - mean) / std per channel."""
     scale = 1.0 / np.asarray(std, np.float32)
     shift = -np.asarray(mean, np.float32) * scale
@@ -38,7 +38,8 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     if image.shape[:2] == (height, width):
         return image
     method = cv2.INTER_LINEAR if image.ndim == 3 else cv2.INTER_NEAREST
-    return cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=method)
+    resized: np.ndarray = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=method)
+    return resized
 
 
 def resize_long(image: np.ndarray, base: int) -> np.ndarray:
@@ -64,12 +65,14 @@ def scaled_size(
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
-def pad(array: np.ndarray, height: int, width: int, value) -> np.ndarray:
+def pad(array: np.ndarray, height: int, width: int, value: Union[int, Sequence[int]]) -> np.ndarray:
     """Grow to at least (height, width) at the bottom and the right, filled with `value`."""
     grow = max(height - array.shape[0], 0), max(width - array.shape[1], 0)
     if grow == (0, 0):
         return array
-    return cv2.copyMakeBorder(np.ascontiguousarray(array), 0, grow[0], 0, grow[1], cv2.BORDER_CONSTANT, value=value)
+    array = np.ascontiguousarray(array)
+    padded: np.ndarray = cv2.copyMakeBorder(array, 0, grow[0], 0, grow[1], cv2.BORDER_CONSTANT, value=value)
+    return padded
 
 
 def distort(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -104,7 +107,7 @@ def photometric_distortion(image: np.ndarray, rng: np.random.Generator) -> np.nd
     """
     levels = np.arange(256, dtype=np.float32)
 
-    def once(low: float, high: float) -> Optional[float]:
+    def once(low: float, high: float) -> Optional[np.float32]:
         return np.float32(rng.uniform(low, high)) if rng.random() < 0.5 else None
 
     brightness = once(-32, 32)
@@ -131,11 +134,12 @@ def photometric_distortion(image: np.ndarray, rng: np.random.Generator) -> np.nd
 
 def blur(image: np.ndarray, rng: np.random.Generator, sigma: Tuple[float, float] = (0.1, 2.0)) -> np.ndarray:
     """Gaussian blur with a standard deviation of `sigma[0]` to `sigma[1]` pixels."""
-    return cv2.GaussianBlur(np.ascontiguousarray(image), (0, 0), rng.uniform(*sigma))
+    blurred: np.ndarray = cv2.GaussianBlur(np.ascontiguousarray(image), (0, 0), rng.uniform(*sigma))
+    return blurred
 
 
 def _to_uint8(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return _cut(np.rint(values))
 
 
 def _cut(values: np.ndarray) -> np.ndarray:
@@ -156,15 +160,16 @@ class TrainTransform:
         self.augment = data.augment
         self.mean_colour = tuple(round(m) for m in data.mean)
         crop = data.augment.crop
-        self.crop: Tuple[int, int] = (crop, crop) if isinstance(crop, int) else crop
+        self.crop: Optional[Tuple[int, int]] = (crop, crop) if isinstance(crop, int) else crop
 
-    def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator):
+    def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
         """(H, W, 3) uint8 and (H, W) uint8 -> the same kinds, at the crop's size."""
         augment = self.augment
-        height, width = scaled_size(*image.shape[:2], rng.uniform(*augment.scale), self.base, self.fit)
+        height, width = image.shape[:2]
+        height, width = scaled_size(height, width, rng.uniform(*augment.scale), self.base, self.fit)
         image, label = resize(image, height, width), resize(label, height, width)
         if self.crop:
-            image, label = self._random_crop(image, label, rng)
+            image, label = self._random_crop(image, label, self.crop, rng)
         if rng.random() < augment.flip:
             image, label = image[:, ::-1], label[:, ::-1]
         if augment.photometric:
@@ -177,24 +182,27 @@ class TrainTransform:
             image, label = pad(image, *self.crop, self.mean_colour), pad(label, *self.crop, IGNORE)
         return np.ascontiguousarray(image), np.ascontiguousarray(label)
 
-    def _random_crop(self, image, label, rng):
-        window = self._window(label, rng)
+    def _random_crop(
+        self, image: np.ndarray, label: np.ndarray, crop: Tuple[int, int], rng: np.random.Generator
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        window = _window(label, crop, rng)
         if self.augment.cat_max_ratio < 1:
             for _ in range(TRIES):
                 if _is_mixed(label[window], self.augment.cat_max_ratio):
                     break
-                window = self._window(label, rng)
+                window = _window(label, crop, rng)
         return image[window], label[window]
-
-    def _window(self, label, rng) -> Tuple[slice, slice]:
-        """A place for the crop, as much of it as there is."""
-        height, width = (min(crop, side) for crop, side in zip(self.crop, label.shape))
-        top = int(rng.integers(label.shape[0] - height + 1))
-        left = int(rng.integers(label.shape[1] - width + 1))
-        return slice(top, top + height), slice(left, left + width)
 
 
 TRIES = 10
+
+
+def _window(label: np.ndarray, crop: Tuple[int, int], rng: np.random.Generator) -> Tuple[slice, slice]:
+    """A place for the crop, as much of it as there is."""
+    height, width = (min(size, side) for size, side in zip(crop, label.shape))
+    top = int(rng.integers(label.shape[0] - height + 1))
+    left = int(rng.integers(label.shape[1] - width + 1))
+    return slice(top, top + height), slice(left, left + width)
 
 
 def _is_mixed(label: np.ndarray, most: float) -> bool:

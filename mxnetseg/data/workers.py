@@ -15,11 +15,14 @@ import threading
 import traceback
 from collections import deque
 from multiprocessing.connection import Connection, Pipe
-from typing import IO, Any, Callable, Deque, Iterable, Iterator, List, NamedTuple, Tuple
+from typing import IO, Any, Deque, Generator, Generic, Iterable, List, NamedTuple, Protocol, Tuple, TypeVar
 
 from ..errors import MXNetSegError
 
-__all__ = ["WorkerPool", "in_order"]
+__all__ = ["Job", "WorkerPool", "in_order"]
+
+Task = TypeVar("Task", contravariant=True)
+Answer = TypeVar("Answer", covariant=True)
 
 # A thread waits for the end of stdin, which is that of the parent: then the worker ends, whatever it is doing.
 # It comes before all imports, which can take long.
@@ -31,6 +34,14 @@ work({channel})
 """
 
 
+class Job(Protocol[Task, Answer]):
+    """What workers do: it must pickle, and has a name for every task, for errors."""
+
+    def name(self, task: Task, /) -> str: ...
+
+    def __call__(self, task: Task, /) -> Answer: ...
+
+
 class _Worker(NamedTuple):
     process: "subprocess.Popen[bytes]"
     channel: Connection
@@ -38,11 +49,10 @@ class _Worker(NamedTuple):
     relay: threading.Thread  # passes that on
 
 
-class WorkerPool:
+class WorkerPool(Generic[Task, Answer]):
     """Run `load(task)` in `workers` processes; `result()` gives the answers in the order of `submit`.
 
-    `load` must pickle; `load.name(task)` names a task in errors. Tasks are handed over while workers are busy, so
-    they should be small, or the answers.
+    Tasks are handed over while workers are busy, so they should be small, or the answers.
 
     Raises
     ------
@@ -50,9 +60,9 @@ class WorkerPool:
         A worker can't be started, or died while it started: the message says how, and the last that it said.
     """
 
-    def __init__(self, load: Callable[[Any], Any], workers: int):
+    def __init__(self, load: Job[Task, Answer], workers: int):
         self._load = load
-        self._order: Deque[Tuple[_Worker, Any]] = deque()
+        self._order: Deque[Tuple[_Worker, Task]] = deque()
         self._workers: List[_Worker] = []
         job = pickle.dumps(load)
         try:
@@ -68,14 +78,14 @@ class WorkerPool:
             raise
         self._turn = itertools.cycle(self._workers)
 
-    def submit(self, task: Any) -> None:
+    def submit(self, task: Task) -> None:
         """Hand a task to the next worker in turn."""
         worker = next(self._turn)
         self._order.append((worker, task))
         with contextlib.suppress(OSError):  # the worker died; `result` says so when its turn comes
             worker.channel.send(task)
 
-    def result(self) -> Any:
+    def result(self) -> Answer:
         """The answer to the oldest task.
 
         Raises
@@ -87,7 +97,8 @@ class WorkerPool:
         sample = f"sample {self._load.name(task)}"
         kind, value = self._hear(worker, f"on {sample}")
         if kind == "value":
-            return value
+            answer: Answer = value
+            return answer
         self.close()
         if kind == "user":
             raise MXNetSegError(f"{sample}: {value}")
@@ -100,6 +111,7 @@ class WorkerPool:
         for worker in self._workers:
             worker.process.wait()
             worker.channel.close()
+            assert worker.process.stdin is not None  # it was started with one
             worker.process.stdin.close()
 
     def __del__(self) -> None:
@@ -115,7 +127,7 @@ class WorkerPool:
         raise MXNetSegError(f"the data worker died {when}: {death}")
 
 
-def in_order(load: Callable[[Any], Any], tasks: Iterable, workers: int) -> Iterator:
+def in_order(load: Job[Task, Answer], tasks: Iterable[Task], workers: int) -> Generator[Answer, None, None]:
     """`load` of every task, in the order of the tasks; 0 workers: in this process."""
     if workers < 1:
         yield from map(load, tasks)
@@ -197,7 +209,7 @@ def work(channel: int) -> None:
             pipe.send(_answer(load, pipe.recv()))
 
 
-def _answer(load: Callable[[Any], Any], task: Any) -> Tuple[str, Any]:
+def _answer(load: Job[Any, Any], task: Any) -> Tuple[str, Any]:
     try:
         return "value", load(task)
     except MXNetSegError as err:

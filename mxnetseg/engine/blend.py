@@ -5,13 +5,28 @@ no time is there an array of the classes at a view's size. `HostBlend` leaves th
 matrix products on the array's context.
 """
 
+from typing import Protocol
+
 import mxnet as mx
 import numpy as np
 from mxnet import nd
+from typing_extensions import Self
 
 from ..ops.blend import Axis, add_view, resize_axis
 
-__all__ = ["DeviceBlend", "HostBlend"]
+__all__ = ["Blend", "DeviceBlend", "HostBlend"]
+
+
+class Blend(Protocol):
+    """What both are."""
+
+    def empty(self) -> Self: ...
+
+    def add(self, logits: nd.NDArray, rows: Axis, columns: Axis, softmax: bool = False) -> None: ...
+
+    def add_softmax(self, other: Self, weight: float) -> None: ...
+
+    def result(self) -> nd.NDArray: ...
 
 
 class HostBlend:
@@ -23,7 +38,8 @@ class HostBlend:
         self.total = np.zeros((classes, height, width), np.float32)
 
     def empty(self) -> "HostBlend":
-        return HostBlend(*self.total.shape, self.context, self.align_corners)
+        classes, height, width = self.total.shape
+        return HostBlend(classes, height, width, self.context, self.align_corners)
 
     def add(self, logits: nd.NDArray, rows: Axis, columns: Axis, softmax: bool = False) -> None:
         """Add a window, its logits (C, h, w) or the softmax of these.
@@ -50,7 +66,8 @@ class DeviceBlend:
         self.total = nd.zeros((classes, height, width), ctx=context)
 
     def empty(self) -> "DeviceBlend":
-        return DeviceBlend(*self.total.shape, self.total.context, self.align_corners)
+        classes, height, width = self.total.shape
+        return DeviceBlend(classes, height, width, self.total.context, self.align_corners)
 
     def add(self, logits: nd.NDArray, rows: Axis, columns: Axis, softmax: bool = False) -> None:
         """As `HostBlend.add`."""

@@ -1,13 +1,14 @@
 """The network of a recipe."""
 
 import logging
-from typing import Any, Optional, Sequence
+from typing import Optional, Sequence
 
 import mxnet as mx
 import numpy as np
 
 from ..config import Recipe
 from ..errors import MXNetSegError
+from ..models import Segmentor
 from ..zoo import create_model, recipe_arguments
 from . import checkpoint
 
@@ -16,7 +17,7 @@ __all__ = ["build_network", "create_network"]
 log = logging.getLogger(__name__)
 
 
-def create_network(recipe: Recipe, num_classes: int) -> Any:
+def create_network(recipe: Recipe, num_classes: int) -> Segmentor:
     """The recipe's network for a data set with so many classes, without values.
 
     Raises
@@ -38,7 +39,7 @@ def build_network(
     num_classes: int,
     contexts: Sequence[mx.Context],
     initializer: Optional[mx.init.Initializer] = None,
-) -> Any:
+) -> Segmentor:
     """The recipe's network on its contexts, with its initial weights (seeded by train.seed).
 
     `initializer` is of everything that no file gives; the layers' own, else Xavier's for ReLU, when left out.

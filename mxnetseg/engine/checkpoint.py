@@ -19,6 +19,7 @@ import numpy as np
 from mxnet import nd
 
 from ..errors import MXNetSegError
+from ..models import Segmentor
 from ..saving import write_file
 from .arrays import pack, unpack
 from .record import Record, of_json
@@ -100,7 +101,7 @@ def read(path: Union[str, Path]) -> Checkpoint:
     return Checkpoint(Path(path), named, record, digest)
 
 
-def weights(net: Any, context: Optional[mx.Context] = None) -> Dict[str, nd.NDArray]:
+def weights(net: Segmentor, context: Optional[mx.Context] = None) -> Dict[str, nd.NDArray]:
     """Every parameter of a network by structural name, from one context (the first when left out)."""
     parameters = net._collect_params_with_prefix()
     nd.waitall()  # a static graph's backward pass writes running statistics behind the engine's back
@@ -119,7 +120,7 @@ def not_finite(arrays: Mapping[str, Any]) -> Sequence[str]:
 
 
 def load_weights(
-    net: Any, arrays: Mapping[str, np.ndarray], source: str, contexts: Optional[Sequence[mx.Context]] = None
+    net: Segmentor, arrays: Mapping[str, np.ndarray], source: str, contexts: Optional[Sequence[mx.Context]] = None
 ) -> None:
     """Load arrays by structural name, all or nothing; on `contexts`, when given, the network is made ready first.
 
@@ -167,7 +168,7 @@ def assign(target: nd.NDArray, arrays: Mapping[str, np.ndarray], name: str, whos
     target[:] = arrays[name]
 
 
-def load_matching(net: Any, path: Union[str, Path]) -> Tuple[int, int]:
+def load_matching(net: Segmentor, path: Union[str, Path]) -> Tuple[int, int]:
     """Load the parameters whose name and shape match; returns how many matched, of how many."""
     arrays = read(path).weights
     ours = net._collect_params_with_prefix()

@@ -3,7 +3,7 @@
 import math
 import time
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -11,9 +11,10 @@ from mxnet import nd
 from tabulate import tabulate
 
 from ..config import Recipe
-from ..data import Dataset, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
+from ..data import Dataset, DatasetSpec, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
 from ..errors import MXNetSegError
 from ..losses import build_loss
+from ..models import Segmentor
 from .build import build_network
 from .ema import WeightAverage
 from .inference import Preprocess
@@ -55,7 +56,7 @@ class StandIn(Dataset):
     Every class comes up, and a part of every label is to ignore.
     """
 
-    def __init__(self, spec, split: str, size: Tuple[int, int], count: int = 8):
+    def __init__(self, spec: DatasetSpec, split: str, size: Tuple[int, int], count: int = 8):
         names = [f"stand-in {i}" for i in range(count)]
         super().__init__(spec, split, names, [Path(name) for name in names], [Path(name) for name in names])
         self._size = size
@@ -174,10 +175,18 @@ def _without_init(recipe: Recipe, missing: List[str]) -> Recipe:
     return recipe.model_copy(update={"model": recipe.model.model_copy(update={"init": "random"})})
 
 
-def _step(recipe: Recipe, spec, net, optimizer, schedule, context, crop: int) -> Tuple[float, float]:
+def _step(
+    recipe: Recipe,
+    spec: DatasetSpec,
+    net: Segmentor,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    context: mx.Context,
+    crop: int,
+) -> Tuple[float, float]:
     """Loss and seconds of one training step on made-up data, by way of everything a run uses."""
     data = recipe.data
-    small = {"augment": data.augment.model_copy(update={"crop": (crop, crop)})}
+    small: Dict[str, object] = {"augment": data.augment.model_copy(update={"crop": (crop, crop)})}
     if data.fit:  # the same rules at a smaller size
         small["fit"] = (4 * crop, 2 * crop)
     if data.base:
@@ -206,7 +215,7 @@ def _step(recipe: Recipe, spec, net, optimizer, schedule, context, crop: int) ->
     return value, time.perf_counter() - begin
 
 
-def activation_bytes(net, shape: Tuple[int, int, int, int]) -> int:
+def activation_bytes(net: Segmentor, shape: Tuple[int, int, int, int]) -> int:
     """Bytes of everything that the training graph computes of a batch (N, 3, H, W), from shapes alone.
 
     An upper bound of what has to be kept for the backward pass: some of it is computed in place.
@@ -215,11 +224,12 @@ def activation_bytes(net, shape: Tuple[int, int, int, int]) -> int:
     output = graph(mx.sym.var("data"))
     internals = (mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output).get_internals()
     inputs = set(internals.list_inputs())
+    shapes: List[Tuple[int, ...]]
     _, shapes, _ = internals.infer_shape(data=shape)
     return 4 * sum(math.prod(s) for name, s in zip(internals.list_outputs(), shapes) if name not in inputs)
 
 
-def _memory(recipe: Recipe, net, optimizer: Optimizer, contexts: int) -> List[str]:
+def _memory(recipe: Recipe, net: Segmentor, optimizer: Optimizer, contexts: int) -> List[str]:
     learned = sum(group.numbers for group in optimizer.groups())
     states = {"sgd": 1 if recipe.optimizer.momentum else 0, "nag": 1}.get(recipe.optimizer.name.lower(), 2)
     average = bool(recipe.train.ema)

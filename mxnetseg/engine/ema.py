@@ -1,11 +1,12 @@
 """An exponential moving average of a network's weights."""
 
 import contextlib
-from typing import Any, Dict, Iterator, Mapping
+from typing import Dict, Iterator, Mapping
 
 import numpy as np
 from mxnet import nd
 
+from ..models import Segmentor
 from .checkpoint import assign
 
 __all__ = ["WeightAverage"]
@@ -18,7 +19,7 @@ class WeightAverage:
     are soon forgotten. It is kept on the network's first context.
     """
 
-    def __init__(self, net: Any, decay: float):
+    def __init__(self, net: Segmentor, decay: float):
         self._net = net
         self._decay = decay
         self.updates = 0

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import deque
-from typing import Any, Callable, Deque, Generator, Optional, Sequence, Tuple
+from typing import Callable, Deque, Generator, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -14,14 +14,14 @@ from ..context import check_contexts
 from ..data import Dataset, EvalLoader, Sample
 from ..errors import MXNetSegError
 from ..metrics import ConfusionMatrix, Scores
-from ..network import as_network
+from ..network import Network, as_network
 from .inference import Preprocess, predict_image
 
 __all__ = ["predict_dataset", "evaluate"]
 
 
 def evaluate(
-    net: Any,
+    net: Network,
     dataset: Dataset,
     preprocess: Preprocess,
     config: EvalConfig,
@@ -46,6 +46,7 @@ def evaluate(
     maps = predict_dataset(net, dataset, preprocess, config, contexts, workers)
     with bar, contextlib.closing(maps):  # whatever ends the loop ends the workers
         for number, (sample, prediction) in enumerate(maps, 1):
+            assert sample.label is not None  # the data set has masks
             confusion.update(sample.label, prediction)
             bar.update()
             if stop():
@@ -56,7 +57,7 @@ def evaluate(
 
 
 def predict_dataset(
-    net: Any,
+    net: Network,
     dataset: Dataset,
     preprocess: Preprocess,
     config: EvalConfig,

@@ -2,17 +2,17 @@
 
 import itertools
 import math
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
 import numpy as np
 from mxnet import nd
 
-from ..config.schema import IMAGENET_MEAN, IMAGENET_STD, DataConfig, EvalConfig
+from ..config.schema import IMAGENET_MEAN, IMAGENET_STD, DataConfig, EvalConfig, Size
 from ..data.transforms import normalize, resize, scaled_size
 from ..network import Network
 from ..ops.blend import resize_axis
-from .blend import DeviceBlend, HostBlend
+from .blend import Blend, DeviceBlend, HostBlend
 from .record import Feeding
 
 __all__ = ["Preprocess", "class_probabilities", "predict_image", "windows"]
@@ -23,7 +23,11 @@ class Preprocess:
     is given: the long side (base), or the sides to stay within (fit)."""
 
     def __init__(
-        self, mean=IMAGENET_MEAN, std=IMAGENET_STD, base: Optional[int] = None, fit: Optional[Sequence[int]] = None
+        self,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        base: Optional[int] = None,
+        fit: Optional[Sequence[int]] = None,
     ):
         self.mean = tuple(mean)
         self.std = tuple(std)
@@ -61,12 +65,14 @@ def class_probabilities(
 
     Memory: one array of that size (with `average` logits one more per view), and one batch of windows.
     """
-    total = None
+    height, width = image.shape[:2]
+    total: Optional[Blend] = None
     for scale in config.scales:
         scaled = resize(image, *_size(image, preprocess, config, scale))
         if config.multiple:
             scaled = resize(scaled, *(-(-side // config.multiple) * config.multiple for side in scaled.shape[:2]))
-        total = _add_scale(total, net, scaled, image.shape[:2], preprocess, config, context)
+        total = _add_scale(total, net, scaled, (height, width), preprocess, config, context)
+    assert total is not None  # there is one scale at least
     return total.result()
 
 
@@ -78,10 +84,20 @@ def windows(size: int, window: int, stride: int) -> List[int]:
     return [min(i * stride, size - window) for i in range(count)]
 
 
-def _add_scale(total, net, scaled: np.ndarray, size: Tuple[int, int], preprocess, config, context):
+def _add_scale(
+    total: Optional[Blend],
+    net: Network,
+    scaled: np.ndarray,
+    size: Tuple[int, int],
+    preprocess: Preprocess,
+    config: EvalConfig,
+    context: mx.Context,
+) -> Blend:
     """Add the probabilities of a scaled image, resized to `size`, to a blend; None: make that. Returns it."""
     on_cpu = context.device_type == "cpu"
-    forward = net.coarse_logits if on_cpu else net  # what resizes them on a CPU is faster than MXNet
+    # what resizes logits on a CPU is faster than MXNet
+    forward: Callable[[nd.NDArray], nd.NDArray] = net.coarse_logits if on_cpu else net
+    make: Callable[[int, int, int, mx.Context, bool], Blend] = HostBlend if on_cpu else DeviceBlend
     align_corners = net.align_corners  # logits are resized as the network resizes its own
     logits_first = config.average == "logits"
     share = 1 / (len(config.scales) * (2 if config.flip else 1))
@@ -89,16 +105,16 @@ def _add_scale(total, net, scaled: np.ndarray, size: Tuple[int, int], preprocess
     if not logits_first:
         rows = rows.times(share)
 
-    high, wide, tops, lefts = _grid(*scaled.shape[:2], config)
+    high, wide, tops, lefts = _grid(scaled, config)
     places = list(itertools.product((False, True) if config.flip else (False,), tops, lefts))
-    sums = {}  # of logits, by view
+    sums: Dict[bool, Blend] = {}  # of logits, by view
     for first in range(0, len(places), config.batch_size):
         part = places[first : first + config.batch_size]
         views = [scaled[:, ::-1] if mirrored else scaled for mirrored, _, _ in part]
         cut = np.stack([view[top : top + high, left : left + wide] for view, (_, top, left) in zip(views, part)])
         for logits, (mirrored, top, left) in zip(forward(preprocess(cut, context)), part):
             if total is None:
-                total = (HostBlend if on_cpu else DeviceBlend)(logits.shape[0], *size, context, align_corners)
+                total = make(logits.shape[0], *size, context, align_corners)
             window_rows = rows.window(top, high, tops)
             window_columns = (columns.mirrored() if mirrored else columns).window(left, wide, lefts)
             if window_rows is None or window_columns is None:
@@ -107,26 +123,30 @@ def _add_scale(total, net, scaled: np.ndarray, size: Tuple[int, int], preprocess
                 sums.setdefault(mirrored, total.empty()).add(logits, window_rows, window_columns)
             else:
                 total.add(logits, window_rows, window_columns, softmax=True)
-    for logits in sums.values():
-        total.add_softmax(logits, share)
+    assert total is not None  # there is one window at least
+    for view in sums.values():
+        total.add_softmax(view, share)
     return total
 
 
-def _grid(height: int, width: int, config) -> Tuple[int, int, List[int], List[int]]:
+def _grid(image: np.ndarray, config: EvalConfig) -> Tuple[int, int, List[int], List[int]]:
     """Height and width of the windows, and the first rows and columns of them."""
+    height, width = image.shape[:2]
     if not config.crop:
         return height, width, [0], [0]
     crop = _pair(config.crop)
     # a window never exceeds the image: networks take any size, so nothing has to be padded
     high, wide = min(crop[0], height), min(crop[1], width)
-    stride = _pair(config.stride) if config.stride else tuple(math.ceil(2 * c / 3) for c in crop)
+    stride = _pair(config.stride) if config.stride else (math.ceil(2 * crop[0] / 3), math.ceil(2 * crop[1] / 3))
     return high, wide, windows(height, high, stride[0]), windows(width, wide, stride[1])
 
 
-def _size(image, preprocess, config, scale: float) -> Tuple[int, int]:
-    given = config if config.base or config.fit else preprocess
-    return scaled_size(*image.shape[:2], scale, given.base, given.fit)
+def _size(image: np.ndarray, preprocess: Preprocess, config: EvalConfig, scale: float) -> Tuple[int, int]:
+    height, width = image.shape[:2]
+    if config.base or config.fit:
+        return scaled_size(height, width, scale, config.base, config.fit)
+    return scaled_size(height, width, scale, preprocess.base, preprocess.fit)
 
 
-def _pair(size) -> Sequence[int]:
-    return (size, size) if isinstance(size, int) else tuple(size)
+def _pair(size: Size) -> Tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size

@@ -11,11 +11,14 @@ from mxnet import gluon, nd
 
 from ..config.schema import OptimizerConfig, ParamRule
 from ..errors import MXNetSegError
+from ..models import Segmentor
 from ..names import lookup, near
 from .checkpoint import assign
 from .layers import layer_factor
 
 __all__ = ["NAG", "Adam", "AdamW", "Group", "Optimizer", "PlainMomentum"]
+
+Parameters = Mapping[str, gluon.Parameter]  # by structural name
 
 
 class NAG(mx.optimizer.NAG):
@@ -25,12 +28,7 @@ class NAG(mx.optimizer.NAG):
     """
 
     def _update_impl(
-        self,
-        index: int,
-        weight: nd.NDArray,
-        grad: nd.NDArray,
-        state: Optional[nd.NDArray],
-        multi_precision: bool = False,
+        self, index: int, weight: nd.NDArray, grad: nd.NDArray, state: Any, multi_precision: bool = False
     ) -> None:
         decay = super()._get_wd(index)
         if decay:
@@ -162,7 +160,7 @@ class Optimizer:
         No parameter is to be trained, or a rule matches none.
     """
 
-    def __init__(self, net: Any, config: OptimizerConfig):
+    def __init__(self, net: Segmentor, config: OptimizerConfig):
         self._parameters = {k: p for k, p in net._collect_params_with_prefix().items() if p.grad_req != "null"}
         if not self._parameters:
             raise MXNetSegError(
@@ -254,10 +252,11 @@ class Optimizer:
     def _updaters(self) -> List[mx.optimizer.Updater]:
         if not self._trainer._kv_initialized:
             self._trainer._init_kvstore()
-        return self._trainer._updaters
+        updaters: List[mx.optimizer.Updater] = self._trainer._updaters
+        return updaters
 
 
-def _as_dict(parameters: Dict[str, gluon.Parameter]) -> gluon.ParameterDict:
+def _as_dict(parameters: Parameters) -> gluon.ParameterDict:
     collected = gluon.ParameterDict()
     for parameter in parameters.values():
         collected._params[parameter.name] = parameter
@@ -280,7 +279,7 @@ def _place(name: str) -> str:
     return ".".join(parts[: 3 if parts[1] == "stages" else 2])
 
 
-def _apply_rules(parameters: Dict[str, gluon.Parameter], rules: List[ParamRule]) -> None:
+def _apply_rules(parameters: Parameters, rules: List[ParamRule]) -> None:
     for parameter in parameters.values():
         parameter.lr_mult = parameter.wd_mult = 1.0
     for rule in rules:
@@ -298,6 +297,6 @@ def _apply_rules(parameters: Dict[str, gluon.Parameter], rules: List[ParamRule])
             parameter.wd_mult *= rule.decay_mult
 
 
-def _examples(pattern: str, parameters: Dict[str, gluon.Parameter], most: int = 3) -> str:
-    close: Optional[List[str]] = near(re.sub(r"[^\w.]", "", pattern), parameters)
+def _examples(pattern: str, parameters: Parameters, most: int = 3) -> str:
+    close = near(re.sub(r"[^\w.]", "", pattern), parameters)
     return ", ".join((close or list(parameters))[:most]) + ", ..."

@@ -1,7 +1,7 @@
 """Predict a whole split and write what was predicted."""
 
 from pathlib import Path
-from typing import Sequence
+from typing import Iterable, Sequence
 
 import mxnet as mx
 import numpy as np
@@ -10,6 +10,7 @@ from tqdm import tqdm
 from ..config.schema import EvalConfig
 from ..data import Dataset
 from ..errors import MXNetSegError
+from ..network import Network
 from ..visual import colorize, save_png
 from .evaluator import predict_dataset
 from .inference import Preprocess
@@ -18,7 +19,7 @@ __all__ = ["check_free", "write_predictions"]
 
 
 def write_predictions(
-    net,
+    net: Network,
     dataset: Dataset,
     preprocess: Preprocess,
     config: EvalConfig,
@@ -48,13 +49,13 @@ def write_predictions(
         for sample, prediction in predict_dataset(net, dataset, preprocess, config, contexts, workers):
             save_png(out / "color" / f"{sample.name}.png", colorize(prediction, dataset.palette))
             save_png(out / "label" / f"{sample.name}.png", prediction)
-            if label_ids:
+            if values is not None:
                 save_png(out / "label_ids" / f"{sample.name}.png", values[prediction])
             bar.update()
     return len(dataset)
 
 
-def check_free(paths, overwrite: bool) -> None:
+def check_free(paths: Iterable[Path], overwrite: bool) -> None:
     """Refuse to write over files, unless told to."""
     taken = [] if overwrite else [path for path in paths if path.exists()]
     if taken:

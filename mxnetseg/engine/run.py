@@ -13,6 +13,7 @@ from ..config import Recipe
 from ..data import Dataset
 from ..errors import MXNetSegError
 from ..metrics import Scores
+from ..models import Segmentor
 from ..versions import versions
 from . import checkpoint
 from .ema import WeightAverage
@@ -45,7 +46,7 @@ class Run:
     record: Record  # of its weights, but for what changes
     lengths: Lengths
     schedule: Schedule
-    net: Any
+    net: Segmentor
     optimizer: Optimizer
     average: Optional[WeightAverage]
     step: TrainStep

@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from tqdm import tqdm
 
@@ -117,7 +117,7 @@ class RunLog:
         self._draw()
         self._recent = time.perf_counter(), self._recent[1], self._images  # validation is no training time
 
-    def _write(self, row: dict) -> None:
+    def _write(self, row: Dict[str, Any]) -> None:
         self._csv.write(row)
         self._tell_wandb(lambda run: run.log({k: v for k, v in row.items() if k != "iteration"}, step=row["iteration"]))
 

@@ -1,6 +1,7 @@
 """The learning rate as a pure function of the iteration."""
 
 import math
+from typing import Callable, Dict
 
 from ..config.schema import ScheduleConfig
 from ..names import lookup
@@ -8,27 +9,28 @@ from ..names import lookup
 __all__ = ["Schedule"]
 
 
-def _poly(config, lr, share):
-    return config.end_lr + (lr - config.end_lr) * (1 - share) ** config.power
+def _poly(config: ScheduleConfig, lr: float, share: float) -> float:
+    return config.end_lr + (lr - config.end_lr) * math.pow(1 - share, config.power)
 
 
-def _cosine(config, lr, share):
+def _cosine(config: ScheduleConfig, lr: float, share: float) -> float:
     return config.end_lr + (lr - config.end_lr) * (1 + math.cos(math.pi * share)) / 2
 
 
-def _linear(config, lr, share):
+def _linear(config: ScheduleConfig, lr: float, share: float) -> float:
     return config.end_lr + (lr - config.end_lr) * (1 - share)
 
 
-def _step(config, lr, share):
+def _step(config: ScheduleConfig, lr: float, share: float) -> float:
     return lr * config.factor ** sum(share >= step for step in config.steps)
 
 
-def _constant(config, lr, share):
+def _constant(config: ScheduleConfig, lr: float, share: float) -> float:
     return lr
 
 
-SHAPES = {"poly": _poly, "cosine": _cosine, "linear": _linear, "step": _step, "constant": _constant}
+Shape = Callable[[ScheduleConfig, float, float], float]
+SHAPES: Dict[str, Shape] = {"poly": _poly, "cosine": _cosine, "linear": _linear, "step": _step, "constant": _constant}
 
 
 class Schedule:

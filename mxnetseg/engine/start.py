@@ -5,6 +5,7 @@ import logging
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import mxnet as mx
+from mxnet.gluon import HybridBlock
 
 from ..config import Recipe, dump_recipe, override_recipe
 from ..context import check_contexts
@@ -21,6 +22,7 @@ from ..data import (
 )
 from ..errors import MXNetSegError
 from ..losses import build_loss
+from ..models import Segmentor
 from ..nn.norm import check_synchronisation
 from ..saving import write_file
 from . import checkpoint
@@ -220,7 +222,7 @@ def _checked_data(place: RunDir, data: Dict[str, str], changed_data: bool) -> Di
 
 def _learners(
     recipe: Recipe, num_classes: int, contexts: List[mx.Context], before: Optional[Checkpoint]
-) -> Tuple[Any, Optimizer, Optional[WeightAverage]]:
+) -> Tuple[Segmentor, Optimizer, Optional[WeightAverage]]:
     """Network, optimizer and average, as they are at the start or were in a state."""
     ema = recipe.train.ema
     if before is None:
@@ -237,7 +239,7 @@ def _learners(
     return net, optimizer, average
 
 
-def _hybridize(net: Any, criterion: Any, recipe: Recipe, contexts: List[mx.Context]) -> None:
+def _hybridize(net: Segmentor, criterion: HybridBlock, recipe: Recipe, contexts: List[mx.Context]) -> None:
     synchronised = _synchronised(recipe, contexts)
     flags: Dict[str, Any] = {}
     if recipe.train.static or synchronised:

@@ -1,14 +1,16 @@
 """One optimisation step, the same in training and in a dry run; and how batches come to it."""
 
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence
+from typing import Callable, List, NamedTuple, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
 from mxnet import autograd, nd
+from mxnet.gluon import HybridBlock
 
 from ..data import Batch, TrainLoader
 from ..errors import MXNetSegError
 from ..losses import total_loss
+from ..models import Segmentor
 from .ema import WeightAverage
 from .inference import Preprocess
 from .optimizer import Optimizer
@@ -34,7 +36,7 @@ class Feed:
     def __init__(
         self,
         loader: TrainLoader,
-        criterion: Any,
+        criterion: HybridBlock,
         preprocess: Preprocess,
         contexts: Sequence[mx.Context],
         accumulate: int = 1,
@@ -100,8 +102,8 @@ class TrainStep:
 
     def __init__(
         self,
-        net: Any,
-        criterion: Any,
+        net: Segmentor,
+        criterion: HybridBlock,
         optimizer: Optimizer,
         aux_weight: float,
         accumulate: int = 1,

@@ -126,6 +126,7 @@ def _loop(run: Run) -> Result:
         run.save()  # the last thing that is written: whoever is stopped before has something left to do
         if not run.complete:
             iteration, total = run.state.iteration, run.lengths.total
+            assert stop.signum is not None  # nothing else ends a run early
             raise Interrupted(
                 stop.signum, run.place.folder, f"stopped and saved after iteration {iteration} of {total}"
             )

@@ -1,8 +1,9 @@
 """Backbone, neck, heads, resize: the part that all models share, written once."""
 
 from types import SimpleNamespace
-from typing import NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+import mxnet as mx
 from mxnet import autograd, nd
 from mxnet.gluon import HybridBlock, nn
 from mxnet.ndarray import NDArray
@@ -86,8 +87,8 @@ class Segmentor(HybridBlock):
             self.head = main.head
             self.aux_heads = nn.HybridSequential()
             self.aux_heads.add(*(branch.head for branch in aux))
-        self.spec = {}
-        self.record = None
+        self.spec: Dict[str, Any] = {}
+        self.record: Any = None  # a Record, which is no business of this room
         self.num_aux = len(aux) + main.extra
         self.align_corners = align_corners
         # One compiled graph per use: inference must not pay for auxiliary heads. The graphs share
@@ -104,7 +105,7 @@ class Segmentor(HybridBlock):
         )
 
     @property
-    def contexts(self):
+    def contexts(self) -> List[mx.Context]:
         return self.collect_params().list_ctx()
 
     def forward(self, x):
@@ -154,7 +155,7 @@ class Segmentor(HybridBlock):
         self.spec["reparameterized"] = True
         return self
 
-    def hybridize(self, active=True, **kwargs):
+    def hybridize(self, active: bool = True, **kwargs: Any) -> None:
         super().hybridize(active, **kwargs)
         for graph in vars(self._graphs).values():
             graph.hybridize(active, **kwargs)

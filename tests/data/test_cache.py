@@ -71,9 +71,10 @@ def test_other_classes_are_other_labels(own_folder, tmp_path):
 def test_a_damaged_file_is_made_anew(dataset, tmp_path, caplog):
     dataset.cache = Cache(tmp_path / "cache")
     whole = np.array(dataset.load(0).image)
-    for content in (b"", b"\x93NUMPY", dataset.cached_file(0).read_bytes()[:-1]):
-        dataset.cached_file(0).unlink()
-        dataset.cached_file(0).write_bytes(content)
+    kept = dataset.cache.file(dataset.image_paths[0])
+    for content in (b"", b"\x93NUMPY", kept.read_bytes()[:-1]):
+        kept.unlink()
+        kept.write_bytes(content)
         np.testing.assert_array_equal(dataset.load(0).image, whole)
     assert len(caplog.records) == 3 and "is damaged and made anew" in caplog.text
 

@@ -85,6 +85,14 @@ def test_evaluation_sees_everything_once_in_order(data):
         np.testing.assert_array_equal(samples[2].image, dataset.load(2).image)
 
 
+def test_training_needs_masks(data):
+    dataset = open_dataset(data, "train", labelled=False)
+    with pytest.raises(MXNetSegError, match="'train' of data set streets was opened without its masks"):
+        TrainLoader(dataset, TrainTransform(data), SampleStream(len(dataset), 4, 0))
+    with pytest.raises(MXNetSegError, match="without its masks"):
+        count_pixels(dataset, progress=False)
+
+
 def test_loading_never_imports_mxnet():
     script = (
         "import sys, mxnetseg.data, mxnetseg.metrics, mxnetseg.config, mxnetseg.visual; print('mxnet' in sys.modules)"
