@@ -175,13 +175,9 @@ class Optimizer:
         self._config = config
         contexts = next(iter(self._parameters.values())).list_ctx()
         self._optimizer = lookup("optimizer", config.name, OPTIMIZERS)(config)
-        gpu = contexts[0].device_type == "gpu"
-        self._trainer = gluon.Trainer(
-            _as_dict(self._parameters),
-            self._optimizer,
-            kvstore=None if len(contexts) == 1 else ("device" if gpu else "local"),
-            update_on_kvstore=None if len(contexts) == 1 else False,
-        )
+        several = {"kvstore": "device" if contexts[0].device_type == "gpu" else "local", "update_on_kvstore": False}
+        store = several if contexts[1:] else {"kvstore": None}
+        self._trainer = gluon.Trainer(_as_dict(self._parameters), self._optimizer, **store)
         # the trainer sorts its parameters itself; states are saved under structural names
         by_identity = {id(p): name for name, p in self._parameters.items()}
         self._names: List[str] = [by_identity[id(p)] for p in self._trainer._params]

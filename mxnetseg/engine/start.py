@@ -85,6 +85,7 @@ def open_run(
     criterion.initialize(ctx=contexts)
     _hybridize(net, criterion, recipe, contexts)
     stream = sample_stream(recipe, sets[0], progress)
+    schedule = Schedule(recipe.schedule, recipe.optimizer.lr, lengths.total)
 
     if resumed:
         place = resumed[0]
@@ -112,7 +113,7 @@ def open_run(
             run=place.facts.model_copy(update={"weights_dir": "", "data": {}}),
         ),
         lengths=lengths,
-        schedule=Schedule(recipe.schedule, recipe.optimizer.lr, lengths.total),
+        schedule=schedule,
         net=net,
         optimizer=optimizer,
         average=average,
