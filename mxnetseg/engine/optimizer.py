@@ -175,7 +175,10 @@ class Optimizer:
         self._config = config
         contexts = next(iter(self._parameters.values())).list_ctx()
         self._optimizer = lookup("optimizer", config.name, OPTIMIZERS)(config)
-        several = {"kvstore": "device" if contexts[0].device_type == "gpu" else "local", "update_on_kvstore": False}
+        several: Dict[str, Any] = {
+            "kvstore": "device" if contexts[0].device_type == "gpu" else "local",
+            "update_on_kvstore": False,
+        }
         store = several if contexts[1:] else {"kvstore": None}
         self._trainer = gluon.Trainer(_as_dict(self._parameters), self._optimizer, **store)
         # the trainer sorts its parameters itself; states are saved under structural names
