@@ -1,8 +1,5 @@
 """Shared fixtures. Nothing here, nor in any test, needs a network or a GPU."""
 
-import contextlib
-import ctypes
-import gc
 import logging
 import os
 
@@ -15,6 +12,8 @@ import pytest
 
 from mxnetseg.data.streets import draw_streets
 from mxnetseg.visual import save_png
+
+pytest_plugins = ["tests.memory"]
 
 RECIPE = """
 model: {name: bisenet, backbone: mobilenet_v2_0_25, options: {width: 16, spatial_width: 8}}
@@ -74,11 +73,3 @@ def caplog(caplog, monkeypatch):
     """The toolkit's log as well: the command line, which other tests call, keeps it from the root logger."""
     monkeypatch.setattr(logging.getLogger("mxnetseg"), "propagate", True)
     return caplog
-
-
-def pytest_runtest_teardown(item, nextitem):
-    """Networks refer to themselves in circles, and glibc keeps what they leave: it would add up to gigabytes."""
-    if nextitem is None or nextitem.function is not item.function:
-        gc.collect()
-        with contextlib.suppress(OSError, AttributeError):  # not glibc
-            ctypes.CDLL("libc.so.6").malloc_trim(0)

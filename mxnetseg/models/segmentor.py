@@ -163,7 +163,7 @@ class Segmentor(HybridBlock):
     def cast(self, dtype):
         super().cast(dtype)
         for graph in vars(self._graphs).values():
-            graph.cast(dtype)
+            graph._clear_cached_op()  # the parameters are the network's; once per graph takes the memory of all copies
 
     def export(self, path, epoch=0, remove_amp_cast=True):
         """As `HybridBlock.export`: the inference graph; call the hybridized network once before."""
