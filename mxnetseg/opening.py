@@ -18,8 +18,8 @@ __all__ = ["load", "open_network"]
 
 
 def load(path: Union[str, Path], ctx: Union[mx.Context, Sequence[mx.Context], None] = None) -> Network:
-    """The network of a checkpoint on a context or several, cpu() when left out; as `open_network`."""
-    return open_network(path, ctx)
+    """The network of a checkpoint on a context or several, cpu() when left out; as `open_network`, not hybridized."""
+    return open_network(path, ctx, hybridize=False)
 
 
 def open_network(
@@ -31,8 +31,9 @@ def open_network(
     record: Optional[Record] = None,
     calibration: Optional[Iterable[Any]] = None,
     size: Tuple[int, int] = (512, 512),
+    hybridize: bool = True,
 ) -> Network:
-    """A network with its record, hybridized.
+    """A network with its record.
 
     Parameters
     ----------
@@ -62,7 +63,8 @@ def open_network(
         net = _of_record(found, contexts) if found.record.model else _of_foreign(found, given, contexts)
         record = found.record if found.record.model else record
     net.record = record or Record()
-    net.hybridize(static_alloc=True)
+    if hybridize:
+        net.hybridize(static_alloc=True)
     if dtype is None:
         return net
     from .deploy import optimize
