@@ -1,26 +1,33 @@
-"""What a network is to those who use it: a `Segmentor`, an optimized network, or any other by way of `as_network`."""
+"""What a network is to those who only use it, whatever it was made by."""
 
-from typing import Any, Callable, Dict, List, Protocol, runtime_checkable
+from typing import Any, Dict, List, Protocol, runtime_checkable
+
+import mxnet as mx
+from mxnet import nd
+from mxnet.gluon import Block
 
 from .errors import MXNetSegError
+from .turn import in_turn
 
-__all__ = ["ForeignNetwork", "Network", "as_network"]
+__all__ = ["ForeignNetwork", "GluonNetwork", "Network", "as_network", "check_input", "contexts_of"]
+
+MOST_CLASSES = 256  # that uint8 tells apart
 
 
 @runtime_checkable
 class Network(Protocol):
-    """From images x (N, 3, H, W), float32 and normalized, to classes.
+    """A network to infer with: x (N, 3, H, W) float32 -> logits (N, num_classes, H, W), at any size.
 
     Attributes
     ----------
     spec : dict
-        The arguments of `mxnetseg.create_model` that build it again; empty for a foreign network.
-    record : engine.record.Record or None
-        Of the checkpoint it was opened from.
+        The arguments of `mxnetseg.create_model` that build it again; empty for what that can't build.
+    record
+        What its checkpoint says of it; None for a network that comes from none.
     align_corners : bool
-        How its logits are resized to the size of x.
+        How coarse logits are resized to the size of x.
     contexts : list of mxnet.Context
-        Where it has its parameters.
+        Where it can be called: those that hold its parameters.
     """
 
     spec: Dict[str, Any]
@@ -28,50 +35,115 @@ class Network(Protocol):
     align_corners: bool
 
     @property
-    def contexts(self) -> List[Any]: ...
+    def contexts(self) -> List[mx.Context]: ...
 
-    def __call__(self, x: Any) -> Any:
-        """Logits (N, num_classes, H, W)."""
+    def __call__(self, x: Any) -> Any: ...
 
     def coarse_logits(self, x: Any) -> Any:
-        """Logits (N, num_classes, h, w) before the last resize."""
+        """Logits (N, num_classes, h, w) before they are resized to the size of x."""
 
-    def class_map(self, x: Any) -> Any:
+    def class_map(self, x: nd.NDArray) -> nd.NDArray:
         """(N, H, W) uint8: the class of the greatest logit of every pixel."""
 
 
-class ForeignNetwork:
-    """Anything else that maps (N, 3, H, W) to logits, such as a HybridBlock; `align_corners`: as `Network`'s."""
+@runtime_checkable
+class GluonNetwork(Network, Protocol):
+    """A network that can be traced: called with a Symbol, it gives one, whose inputs are its parameters."""
 
-    def __init__(self, forward: Callable[[Any], Any], align_corners: bool = False):
-        self.block: Any = forward
+    def collect_params(self) -> Any: ...
+
+
+class ForeignNetwork:
+    """A Gluon block that was not made here, or any function, as a network.
+
+    Parameters
+    ----------
+    block : HybridBlock or callable
+        Maps (N, 3, H, W) to logits (N, num_classes, H, W).
+    align_corners : bool
+        Logits of another size are resized so.
+    """
+
+    def __init__(self, block: Any, align_corners: bool = False):
+        self.block = block
         self.spec: Dict[str, Any] = {}
-        self.record = None
+        self.record: Any = None
         self.align_corners = align_corners
 
     @property
-    def contexts(self) -> List[Any]:
-        return list(self.block.collect_params().list_ctx())
+    def contexts(self) -> List[mx.Context]:
+        return contexts_of(self.block) if isinstance(self.block, Block) else [mx.cpu()]
 
+    @in_turn
     def __call__(self, x: Any) -> Any:
         return self.block(x)
 
-    coarse_logits = __call__
+    def coarse_logits(self, x: Any) -> Any:
+        """The logits: who knows how many of the block's last operators resize them."""
+        return self(x)
 
-    def class_map(self, x: Any) -> Any:
-        return self(x).argmax(axis=1).astype("uint8")
+    @in_turn
+    def class_map(self, x: nd.NDArray) -> nd.NDArray:
+        """(N, H, W) uint8: the class of the greatest logit of every pixel.
+
+        Raises
+        ------
+        MXNetSegError
+            More than 256 classes.
+        """
+        logits = self(x)
+        if logits.shape[1] > MOST_CLASSES:
+            raise MXNetSegError(
+                f"{logits.shape[1]} classes do not fit a uint8 class map, at most {MOST_CLASSES} do; "
+                "take the argmax of the network's logits instead"
+            )
+        return nd.argmax(logits, axis=1).astype("uint8")
+
+    def collect_params(self) -> Any:
+        return self.block.collect_params()
+
+    def __repr__(self) -> str:
+        return f"ForeignNetwork({getattr(self.block, 'name', self.block)})"
 
 
 def as_network(net: Any) -> Network:
-    """A network as it is; anything else that can be called, in a ForeignNetwork.
+    """`net` itself where it is a network, and a plain HybridBlock or another function wrapped.
 
     Raises
     ------
     MXNetSegError
-        It can't be called.
+        It is neither, or a network without values.
     """
     if isinstance(net, Network):
         return net
-    if not callable(net):
-        raise MXNetSegError(f"a network is wanted, or the path of a checkpoint, not a {type(net).__name__}")
-    return ForeignNetwork(net)
+    if callable(net):
+        return ForeignNetwork(net)
+    raise MXNetSegError(
+        "a network is what mxnetseg.create_model, mxnetseg.load or mxnetseg.deploy.optimize gives, or a HybridBlock "
+        f"that maps (N, 3, H, W) to logits (N, num_classes, H, W); this is a {type(net).__name__}"
+    )
+
+
+def contexts_of(block: Block) -> List[mx.Context]:
+    """The contexts that hold the parameters of `block`; cpu(0) where it has none.
+
+    Raises
+    ------
+    MXNetSegError
+        A parameter has no values.
+    """
+    contexts = [mx.cpu()]
+    for name, parameter in block.collect_params().items():
+        try:
+            contexts = parameter.list_ctx()
+        except RuntimeError as err:
+            raise MXNetSegError(
+                f"parameter {name} has no values yet; initialize the network or load its weights"
+            ) from err
+    return contexts
+
+
+def check_input(x: nd.NDArray) -> None:
+    """Raise MXNetSegError unless x is a batch (N, 3, H, W) that is not empty."""
+    if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
+        raise MXNetSegError(f"the network takes a batch of RGB images, (N, 3, H, W); got shape {x.shape}")

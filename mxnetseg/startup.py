@@ -35,6 +35,8 @@ def prepare() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # above 8 uses of one tensor MXNet may sum gradients in place, wrongly for operators loaded from libraries
     os.environ.setdefault("MXNET_EXEC_INPLACE_GRAD_SUM_CAP", "100000")
+    # oneDNN's primitives of every size that comes along would be kept for ever (per kind of operator, 20 kB each)
+    os.environ.setdefault("MXNET_MKLDNN_CACHE_NUM", "1000")
     amx.prepare()
 
 

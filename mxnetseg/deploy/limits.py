@@ -2,16 +2,17 @@
 
 from typing import Dict, Optional
 
+from ..network import Network
+
 __all__ = ["LIMITS", "describe", "problem"]
 
 # dtype -> model or backbone -> reason
 LIMITS: Dict[str, Dict[str, str]] = {"float32": {}, "bfloat16": {}, "int8": {}}
 
 
-def problem(net, dtype: str) -> Optional[str]:
+def problem(net: Network, dtype: str) -> Optional[str]:
     """Why `net` can't be had in `dtype`, or None."""
-    spec = getattr(net, "spec", {})
-    for name in (spec.get("name"), spec.get("backbone")):
+    for name in (net.spec.get("name"), net.spec.get("backbone")):
         if name in LIMITS[dtype]:
             return f"{name} can't be had in {dtype}: {LIMITS[dtype][name]}"
     return None

@@ -1,13 +1,15 @@
 """From a network to its fastest form on a CPU."""
 
-from typing import Any, Dict, Iterable, Optional, Tuple
+from typing import Any, Dict, Iterable, Optional, Tuple, Union
 
 import mxnet as mx
 from mxnet import nd
 from mxnet.gluon import HybridBlock
 
 from ..engine.inference import Preprocess
+from ..engine.record import Record
 from ..errors import MXNetSegError
+from ..network import GluonNetwork, as_network
 from ..nn import inference_graph
 from .bfloat16 import to_bfloat16
 from .calibration import calibration_batches
@@ -29,7 +31,7 @@ BACKEND = "MKLDNN"  # MXNet's name for oneDNN
 
 
 def optimize(
-    net: HybridBlock,
+    net: Union[GluonNetwork, HybridBlock],
     dtype: str = "float32",
     calibration: Optional[Iterable[Any]] = None,
     size: Tuple[int, int] = (512, 512),
@@ -60,8 +62,8 @@ def optimize(
     Raises
     ------
     MXNetSegError
-        An unknown dtype, a size that is none, no calibration images, a network without values or on a GPU, or a model
-        that can't be had in this dtype (`mxnetseg.deploy.LIMITS` lists them).
+        An unknown dtype, a size that is none, no calibration images, a network without values, on a GPU or optimized
+        before, or a model that can't be had in this dtype (`mxnetseg.deploy.LIMITS` lists them).
     """
     if dtype not in DTYPES:
         raise MXNetSegError(f"dtype={dtype!r}: must be one of {', '.join(DTYPES)}")
@@ -69,15 +71,17 @@ def optimize(
         raise MXNetSegError("int8 needs calibration images: optimize(net, 'int8', calibration=images)")
     if len(size) != 2 or min(size) < 1:
         raise MXNetSegError(f"size={size!r}: must be the height and width of an image in pixels, e.g. (512, 512)")
-    reason = problem(net, dtype)
+    network = as_network(net)
+    if not isinstance(network, GluonNetwork):
+        raise MXNetSegError(f"{network!r} can't be traced; optimize the network that it was made of")
+    reason = problem(network, dtype)
     if reason:
         raise MXNetSegError(reason)
-    arrays = _arrays(net)
+    arrays = _arrays(network)
     networks = {id(array) for array in arrays.values()}
-    contexts = next(iter(net.collect_params().values())).list_ctx()
-    graph = _graph(net, arrays, size)
+    graph = _graph(network, arrays, size)
     if dtype == "int8":
-        batches = calibration_batches(calibration, Preprocess.of_record(getattr(net, "record", {})))
+        batches = calibration_batches(calibration, Preprocess.of((network.record or Record()).feeding))
         symbol, arrays = to_int8(graph.symbol(), arrays, batches)
     else:
         if dtype == "bfloat16":
@@ -90,13 +94,13 @@ def optimize(
     weights = {name: arrays[name] for name in symbol.list_inputs() if name != "data"}
     # what the network may go on to change
     weights = {name: array.copy() if id(array) in networks else array for name, array in weights.items()}
-    return DeployedNetwork(symbol, weights, dtype, net, contexts)
+    return DeployedNetwork(symbol, weights, dtype, network)
 
 
-def _graph(net, arrays, size) -> Graph:
+def _graph(network: GluonNetwork, arrays: Dict[str, nd.NDArray], size: Tuple[int, int]) -> Graph:
     with inference_graph() as constants:
-        # a Segmentor's last resize is left to those who use the logits
-        graph = Graph(getattr(net, "coarse_logits", net)(mx.sym.var("data")))
+        # the last resize is left to those who use the logits
+        graph = Graph(network.coarse_logits(mx.sym.var("data")))
     arrays.update(constants)
     fold_norms(graph, arrays)
     pad_channels(graph, arrays)
@@ -106,21 +110,15 @@ def _graph(net, arrays, size) -> Graph:
     return graph
 
 
-def _arrays(net) -> Dict[str, nd.NDArray]:
+def _arrays(network: GluonNetwork) -> Dict[str, nd.NDArray]:
     """The network's parameters on the CPU, by name."""
-    arrays = {}
-    for name, parameter in net.collect_params().items():
-        try:
-            contexts = parameter.list_ctx()
-        except RuntimeError as err:
-            raise MXNetSegError(
-                f"parameter {name} has no values yet; initialize the network or load its weights"
-            ) from err
-        elsewhere = [context for context in contexts if context.device_type != "cpu"]
-        if elsewhere:
-            raise MXNetSegError(
-                f"networks are optimized for CPUs, this one is on {elsewhere[0]}: say --ctx cpu, or "
-                "net.collect_params().reset_ctx(mxnet.cpu())"
-            )
-        arrays[name] = parameter.data(contexts[0]).astype("float32", copy=False)
-    return arrays
+    elsewhere = [context for context in network.contexts if context.device_type != "cpu"]
+    if elsewhere:
+        raise MXNetSegError(
+            f"networks are optimized for CPUs, this one is on {elsewhere[0]}: say --ctx cpu, or "
+            "net.collect_params().reset_ctx(mxnet.cpu())"
+        )
+    return {
+        name: parameter.data(network.contexts[0]).astype("float32", copy=False)
+        for name, parameter in network.collect_params().items()
+    }

@@ -10,8 +10,10 @@ from mxnet.ndarray import NDArray
 
 from ..backbones import LEVELS, Backbone
 from ..errors import MXNetSegError
+from ..network import check_input, contexts_of
 from ..nn import LinearSum, halve, resize_like, reuse
 from ..ops import upsample_argmax
+from ..turn import in_turn
 
 __all__ = ["HALF_LEVELS", "LEVELS", "Branch", "Segmentor"]
 
@@ -38,7 +40,7 @@ class Segmentor(HybridBlock):
 
     Calling it with x (N, 3, H, W) gives logits (N, num_classes, H, W), at the size of x whatever
     that is; while recording (`mxnet.autograd.record`) and if it has auxiliary heads, the tuple
-    (logits, *aux_logits), all at the size of x.
+    (logits, *aux_logits), all at the size of x. Several threads may call it, and its other methods; they take turns.
 
     Parameters
     ----------
@@ -60,6 +62,8 @@ class Segmentor(HybridBlock):
     ----------
     spec : dict
         The arguments of `mxnetseg.create_model` that build this network again.
+    record
+        What the checkpoint says that it was loaded from; None for a network that comes from none.
     num_aux : int
     align_corners : bool
     """
@@ -106,7 +110,8 @@ class Segmentor(HybridBlock):
 
     @property
     def contexts(self) -> List[mx.Context]:
-        return self.collect_params().list_ctx()
+        """The contexts that hold the parameters; MXNetSegError for a network without values."""
+        return contexts_of(self)
 
     def forward(self, x):
         if not isinstance(x, NDArray):  # a Symbol: this network is part of a larger graph
@@ -126,6 +131,7 @@ class Segmentor(HybridBlock):
         graph = self._graphs.train_coarse if autograd.is_recording() else self._graphs.coarse
         return graph(x)
 
+    @in_turn
     def class_map(self, x) -> NDArray:
         """(N, H, W) uint8: the class of the greatest logit of every pixel, without logits at full resolution."""
         check_input(x)
@@ -139,10 +145,13 @@ class Segmentor(HybridBlock):
         outputs = self._graphs.heads(x)
         return tuple(outputs) if isinstance(outputs, (list, tuple)) else (outputs,)
 
+    @in_turn
     def complete_shapes(self) -> None:
         """Find out every parameter's shape, so that `initialize` allocates at once."""
         self._graphs.heads.infer_shape(nd.zeros((1, 3, 64, 64)))
+        self._forget_traces()
 
+    @in_turn
     def reparameterize(self) -> "Segmentor":
         """Fold sums of linear branches and their norms into single convolutions, for deployment; returns the network.
 
@@ -150,28 +159,36 @@ class Segmentor(HybridBlock):
         network without such branches stays as it is.
         """
         self.apply(lambda block: block.fold() if isinstance(block, LinearSum) else None)
-        for graph in vars(self._graphs).values():
-            graph.hybridize(graph._active)  # forgets the graph compiled before
+        self._forget_traces()
         self.spec["reparameterized"] = True
         return self
 
+    @in_turn
     def hybridize(self, active: bool = True, **kwargs: Any) -> None:
         super().hybridize(active, **kwargs)
         for graph in vars(self._graphs).values():
             graph.hybridize(active, **kwargs)
 
+    @in_turn
     def cast(self, dtype):
         super().cast(dtype)
         for graph in vars(self._graphs).values():
             graph._clear_cached_op()  # the parameters are the network's; once per graph takes the memory of all copies
 
+    @in_turn
     def export(self, path, epoch=0, remove_amp_cast=True):
         """As `HybridBlock.export`: the inference graph; call the hybridized network once before."""
         return self._graphs.logits.export(path, epoch, remove_amp_cast)
 
+    @in_turn
     def optimize_for(self, x, *args, **kwargs):
         """As `HybridBlock.optimize_for`, for the inference graph."""
         return self._graphs.logits.optimize_for(x, *args, **kwargs)
+
+    def _forget_traces(self) -> None:
+        """Have everything traced anew when it is called next, hybridized as it is."""
+        for block in (self, *vars(self._graphs).values()):
+            block.apply(lambda one: one._clear_cached_op())
 
 
 class _Graph(HybridBlock):
@@ -190,6 +207,10 @@ class _Graph(HybridBlock):
         self._to_input = to_input
         self.heads = nn.HybridSequential()
         self.heads.add(*(branch.head for branch in branches))
+
+    @in_turn
+    def __call__(self, x):
+        return super().__call__(x)
 
     def hybrid_forward(self, F, x):
         features = dict(zip(LEVELS, self.backbone(x)), image=x)
@@ -216,8 +237,3 @@ class _Graph(HybridBlock):
 def _inputs(branches: Sequence[Branch], neck: Optional[Branch]) -> Set[str]:
     """The names of all that the branches and the neck are fed with."""
     return {name for branch in (*branches, *([neck] if neck else [])) for name in branch.inputs}
-
-
-def check_input(x: NDArray) -> None:
-    if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
-        raise MXNetSegError(f"the network takes a batch of RGB images, (N, 3, H, W); got shape {x.shape}")

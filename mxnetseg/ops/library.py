@@ -3,19 +3,18 @@
 import ctypes
 import logging
 import os
-import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Optional
 
 from ..errors import MXNetSegError
+from ..turn import in_turn
 from .build import Library, build, find
 
 __all__ = ["Status", "available", "function", "load", "serves", "status"]
 
 log = logging.getLogger(__name__)
 
-_lock = threading.Lock()
 _loaded: Optional[Library] = None
 _problem: Optional[str] = None  # why it was not loaded, once that was tried
 _warned_of_gpu = False
@@ -36,6 +35,7 @@ class Status:
     problem: Optional[str] = None
 
 
+@in_turn  # nothing may be traced or queued while MXNet gets more operators
 def load() -> None:
     """Load the library, building it if it is not built; raises MXNetSegError where that fails.
 
@@ -43,16 +43,15 @@ def load() -> None:
     environment leaves the library alone.
     """
     global _loaded, _problem
-    with _lock:
-        if _loaded is not None:
+    if _loaded is not None:
+        return
+    if _problem is None:
+        try:
+            _loaded = _load()
             return
-        if _problem is None:
-            try:
-                _loaded = _load()
-                return
-            except MXNetSegError as err:
-                _problem = str(err)
-        raise MXNetSegError(_problem)
+        except MXNetSegError as err:
+            _problem = str(err)
+    raise MXNetSegError(_problem)
 
 
 def available(quiet: bool = False) -> bool:
