@@ -100,6 +100,9 @@ class ForeignNetwork:
         return nd.argmax(logits, axis=1).astype("uint8")
 
     def collect_params(self) -> Any:
+        """As the block's; MXNetSegError for a function, which has none."""
+        if not isinstance(self.block, Block):
+            raise MXNetSegError(f"{self!r} has no parameters to optimize: it is a function; take a HybridBlock")
         return self.block.collect_params()
 
     def __repr__(self) -> str:

@@ -34,15 +34,15 @@ def in_turn(function: Function) -> Function:
     def call(*args: Any, **kwargs: Any) -> Any:
         if getattr(_this, "turn", False):
             return function(*args, **kwargs)
-        if _infers(args) and threading.current_thread() is not threading.main_thread():
+        if _infers(*args, *kwargs.values()) and threading.current_thread() is not threading.main_thread():
             return _lasting.submit(_run, function, args, kwargs).result()
         return _run(function, args, kwargs)
 
     return cast(Function, call)
 
 
-def _infers(args: Any) -> bool:
-    return any(isinstance(one, NDArray) for one in args) and not (autograd.is_recording() or autograd.is_training())
+def _infers(*inputs: Any) -> bool:
+    return any(isinstance(one, NDArray) for one in inputs) and not (autograd.is_recording() or autograd.is_training())
 
 
 def _run(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:

@@ -1,6 +1,9 @@
 """What every network of the zoo promises: sizes, auxiliary outputs, compiled or not, gradients, rebuilding."""
 
+import copy
 import json
+import pickle
+import time
 
 import mxnet as mx
 import numpy as np
@@ -15,6 +18,8 @@ from mxnetseg.errors import MXNetSegError
 from mxnetseg.heads import FCNHead
 from mxnetseg.models import Branch, Segmentor
 from mxnetseg.nn import norm
+
+from ..threads import together
 
 SMALL = {  # options that make a model small; its backbone where it has its own
     "acfnet": dict(width=16),
@@ -316,3 +321,123 @@ def test_heads_of_odd_width_train():
         for parameter in net.collect_params().values():
             if parameter.grad_req != "null":
                 assert np.isfinite(parameter.grad().asnumpy()).all()
+
+
+@pytest.mark.parametrize(
+    "flags", [None, {}, dict(static_alloc=True), dict(static_alloc=True, static_shape=True)], ids=str
+)
+@pytest.mark.parametrize("name", ["bisenet", "swiftnet_pr"])
+def test_threads_that_are_the_first_to_call_it_all_at_once(name, flags):
+    def infer(net, use, size):
+        out = getattr(net, use)(batch(*size))
+        return (out[0] if use == "head_logits" else out).asnumpy()
+
+    def record(net, use, size):
+        with autograd.record(train_mode=False):
+            return net(batch(*size))[0].asnumpy()
+
+    def trace(net, use, size):
+        return np.array(net(mx.sym.var("data")).list_arguments())
+
+    uses = [(infer, use) for use in ("__call__", "class_map", "coarse_logits", "head_logits")]
+    calls = [
+        (how, use, SIZES[i % 3]) for i, (how, use) in enumerate([*uses, (record, ""), (trace, ""), *uses, uses[0]] * 2)
+    ]
+    net, alone = build(name, aux=True), build(name, aux=True)
+    for key, parameter in alone._collect_params_with_prefix().items():
+        parameter.set_data(net._collect_params_with_prefix()[key].data())
+    for one in (net, alone):
+        if flags is not None:
+            one.hybridize(**flags)
+    results = together([lambda call=call: call[0](net, *call[1:]) for call in calls])
+    for call, result in zip(calls, results):
+        if call[0] is trace:
+            assert len(result) == len(trace(alone, *call[1:]))
+        else:
+            np.testing.assert_array_equal(result, call[0](alone, *call[1:]), err_msg=str(call))
+
+
+@pytest.mark.parametrize("hybridized", [False, True])
+def test_one_thread_at_a_time_is_inside_even_of_networks_that_share_blocks(hybridized):
+    """Operators that write the same arrays, queued by two threads at once, may wait for each other for ever."""
+    inside, most = [], []
+
+    class Slow(mx.gluon.HybridBlock):
+        def hybrid_forward(self, F, c4):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.02)
+            inside.pop()
+            return F.mean(c4, axis=1, keepdims=True)
+
+    backbone = create_model("fcn", backbone="mobilenet_v2_0_25").backbone
+    nets = [Segmentor(backbone, Branch(Slow())) for _ in range(2)]
+    nets[0].complete_shapes()
+    nets[0].initialize()
+    if hybridized:
+        for net in nets:
+            net.hybridize()
+    most.clear()
+    uses = [use for net in nets for use in (net, net.class_map, net.coarse_logits, net.head_logits)]
+    together([lambda use=use: use(batch(64, 64)) for use in uses])
+    assert len(most) == (6 if hybridized else 8)  # calls and class maps of a network need two graphs, heads a third
+    assert max(most) == 1
+
+
+def test_contexts_and_record():
+    net = create_model("fcn", backbone="mobilenet_v2_0_25")
+    assert net.record is None
+    with pytest.raises(MXNetSegError, match="has no values yet; initialize the network or load its weights"):
+        net.contexts  # noqa: B018
+    net.initialize(ctx=[mx.cpu(0), mx.cpu(1)])
+    assert net.contexts == [mx.cpu(0), mx.cpu(1)]
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))], ids=["copy", "pickle"])
+def test_a_network_that_was_not_hybridized_can_be_copied(copied):
+    net = build("bisenet")
+    other = copied(net)
+    x = batch(64, 64)
+    expected = net(x).asnumpy()
+    np.testing.assert_array_equal(other(x).asnumpy(), expected)
+    for parameter in net.collect_params().values():
+        parameter.set_data(parameter.data() * 2)
+    np.testing.assert_array_equal(other(x).asnumpy(), expected)
+
+
+def flags_of(net):
+    return [(block._active, dict(block._flags), block._backend) for block in (net, *vars(net._graphs).values())]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        dict(active=False),
+        dict(static_alloc=True),
+        dict(static_alloc=True, static_shape=True, inline_limit=5, forward_bulk_size=7, backward_bulk_size=9),
+    ],
+    ids=str,
+)
+def test_what_has_a_network_traced_anew_leaves_it_hybridized_as_it_was(flags):
+    net = build("ffnet")
+    net.hybridize(**flags)
+    before = flags_of(net)
+    net(batch(64, 64))
+    net.reparameterize()
+    net.cast("float64")
+    net.complete_shapes()
+    assert flags_of(net) == before
+    assert net(batch(64, 64).astype("float64")).dtype == np.float64
+
+
+@pytest.mark.parametrize("part", ["the network", "its head"])
+def test_a_reparameterized_network_has_no_trace_of_its_branches(part):
+    net, x = build("ffnet"), batch(64, 64)
+    (net.head if part == "its head" else net).hybridize()
+    net(x)
+    net.reparameterize()
+    for parameter in net.collect_params().values():
+        parameter.set_data(mx.nd.random.uniform(0.1, 0.3, parameter.shape))
+    got = net(x).asnumpy()
+    net.hybridize(False)
+    np.testing.assert_allclose(got, net(x).asnumpy(), rtol=1e-4)
