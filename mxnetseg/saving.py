@@ -26,7 +26,7 @@ _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM)
 
 
 class SaveError(MXNetSegError, OSError):
-    """A file could not be written; what was there before is as it was."""
+    """A file could not be written, or not be read to go on with it; what was there before is as it was."""
 
 
 def write_file(path: Union[str, Path], *chunks: Any, sync: bool = True) -> None:
@@ -96,22 +96,22 @@ def remove_partials(folder: Path, names: str) -> None:
     Only for files that nobody else writes now.
     """
     pattern = re.compile(rf"\.({names})\.[^/]*\.partial")
-    for name in os.listdir(folder) if folder.is_dir() else ():
+    for name in _names(folder):
         if pattern.fullmatch(name):
             with contextlib.suppress(OSError):
                 os.unlink(folder / name)
 
 
 @contextlib.contextmanager
-def explained(path: Union[str, Path]) -> Iterator[None]:
-    """Within it an OSError becomes a SaveError that names `path` and the remedy."""
+def explained(path: Union[str, Path], what: str = "written") -> Iterator[None]:
+    """Within it an OSError becomes a SaveError: `path` can't be `what`, and the remedy."""
     try:
         yield
     except SaveError:
         raise
     except OSError as err:
         remedy = _REMEDIES.get(err.errno or 0, "check the disk and the folder")
-        error = SaveError(f"{path} can't be written ({err.strerror or err}); {remedy}")
+        error = SaveError(f"{path} can't be {what} ({err.strerror or err}); {remedy}")
         error.errno = err.errno
         raise error from err
 
@@ -129,7 +129,7 @@ def _remove_dead_partials(path: Path) -> None:
 def _names(folder: Path) -> Iterable[str]:
     try:
         return os.listdir(folder)
-    except PermissionError:  # files can be made in a folder that can't be listed
+    except OSError:  # files can be made in a folder that can't be listed
         return []
 
 

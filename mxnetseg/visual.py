@@ -1,13 +1,14 @@
 """Pictures: coloured class maps, overlays with a legend, side-by-side panels, training curves."""
 
+import contextlib
 import csv
 import io
-from typing import List, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 
-from .saving import write_file
+from .saving import explained, write_file
 
 __all__ = ["OPACITY", "colorize", "legend", "overlay", "pair", "panel", "plot_curves", "save_png", "with_legend"]
 
@@ -128,13 +129,13 @@ def plot_curves(csv_path, png_path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with open(csv_path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    with explained(csv_path, "read"), open(csv_path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(line for line in file if line.endswith("\n")))  # a last one may be cut off
     figure = Figure(figsize=(11, 3.4), dpi=110, constrained_layout=True)
     FigureCanvasAgg(figure)
     plots = (("loss", "training loss", "C0"), ("lr", "learning rate", "C2"), ("val_miou", "validation mIoU", "C1"))
     for axes, (column, title, colour) in zip(figure.subplots(1, 3), plots):
-        points = [(int(row["iteration"]), float(row[column])) for row in rows if row.get(column)]
+        points = list(_points(rows, column))
         if points:
             marker = "o" if len(points) < 60 and column == "val_miou" else None
             axes.plot(*zip(*points), color=colour, linewidth=1.4, marker=marker, markersize=3)
@@ -149,6 +150,12 @@ def plot_curves(csv_path, png_path) -> None:
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     write_file(png_path, picture.getbuffer())
+
+
+def _points(rows: Iterable[Dict[str, str]], column: str) -> Iterator[Tuple[int, float]]:
+    for row in rows:
+        with contextlib.suppress(KeyError, TypeError, ValueError):  # nothing there, or no number
+            yield int(row["iteration"]), float(row[column])
 
 
 def _text(canvas: np.ndarray, text: str, place, scale: float) -> None:

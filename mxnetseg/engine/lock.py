@@ -56,6 +56,8 @@ class Lock:
                 os.close(handle)
                 raise Locked(f"{what} is in use by {holder}; wait for its end, or stop it") from None
             except BaseException:
+                if not os.fstat(handle).st_size:  # made just now: a file system without locks must not fill with them
+                    self._path.unlink()
                 os.close(handle)
                 raise
             os.close(handle)  # its holder has removed it just now: try the next

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List
 
-from ..saving import append_line, sync_file, write_file
+from ..saving import append_line, explained, sync_file, write_file
 from .state import CsvMark
 
 __all__ = ["MetricsCsv"]
@@ -53,7 +53,7 @@ def _read(path: Path) -> List[Dict[str, str]]:
     """The whole rows of a file; a last one that was cut off is left out."""
     if not path.exists():
         return []
-    with open(path, newline="", encoding="utf-8", errors="replace") as file:
+    with explained(path, "read"), open(path, newline="", encoding="utf-8", errors="replace") as file:
         lines = [line for line in file if line.endswith("\n")]
     return [row for row in csv.DictReader(lines) if (row.get("iteration") or "").isdigit() and None not in row.values()]
 

@@ -1,6 +1,7 @@
 """Where a run keeps its files: names, folders, and the locks that keep others out."""
 
 import contextlib
+import errno
 import logging
 import re
 import time
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 RUNS = Path("runs")
 STATE = "state.ckpt"
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
 
 class RunDir:
@@ -40,9 +42,6 @@ class RunDir:
         self.state = folder / STATE
         self._weights = weights
         self._locks = locks
-        # who was killed here has left them
-        remove_partials(folder, ".*")
-        remove_partials(weights, rf"{re.escape(facts.name)}(_best|_ema|_iter\d+)?\.params")
 
     def checkpoint(self, suffix: str = "") -> Path:
         """The file of the last weights; of others with a suffix: "_best", "_ema", "_iter1000"."""
@@ -80,6 +79,7 @@ def new_run(folder: Optional[str], weights_dir: str, model: str, title: str, dat
             locks.enter_context(_lock(Path(folder)))
             if (Path(folder) / STATE).exists():
                 raise MXNetSegError(f"{folder} holds a run already; go on with it by --resume {folder}")
+        _remove_dead(weights)
         stamp, number = f"{title}_{time.strftime('%Y%m%d_%H%M%S')}", 1
         while True:
             name = stamp if number == 1 else f"{stamp}_{number}"
@@ -90,10 +90,10 @@ def new_run(folder: Optional[str], weights_dir: str, model: str, title: str, dat
                     if (RUNS / name).exists() or any(weights.glob(f"{name}*.params")):
                         continue
                     if folder is None:
-                        with explained(RUNS / name):
-                            (RUNS / name).mkdir(parents=True)
+                        if not _made(RUNS / name):
+                            continue
                         claim.enter_context(_lock(RUNS / name))
-                except (Locked, FileExistsError):
+                except Locked:
                     continue
                 locks.push(claim.pop_all())
             facts = RunFacts(name=name, id=uuid.uuid4().hex, weights_dir=str(Path(weights_dir).absolute()), data=data)
@@ -154,17 +154,46 @@ def _state_of(folder: str) -> Path:
 
 
 def _lock(folder: Path) -> Lock:
-    return Lock(folder / ".lock", f"the run in {folder}")
+    lock = Lock(folder / ".lock", f"the run in {folder}")
+    remove_partials(folder, ".*")  # who was killed here has left them
+    return lock
 
 
 def _name_lock(weights: Path, name: str) -> Lock:
-    return Lock(weights / f".{name}.lock", f"the run {name}")
+    lock = Lock(weights / f".{name}.lock", f"the run {name}")
+    remove_partials(weights, rf"{re.escape(name)}(_best|_ema|_iter\d+)?\.params")
+    return lock
+
+
+def _remove_dead(weights: Path) -> None:
+    """Remove what killed runs have left in a folder: of one that had saved nothing, nobody will take up the name."""
+    for path in weights.glob(".*.lock"):
+        with contextlib.suppress(MXNetSegError):  # it lives, or is somebody else's
+            _name_lock(weights, path.name[1 : -len(".lock")]).release()
+
+
+def _made(folder: Path) -> bool:
+    """Make a folder; False where there is one."""
+    with explained(folder):
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            return False
+    return True
 
 
 def _is_of(facts: RunFacts, path: Path) -> bool:
-    """Whether a file is a checkpoint of this run."""
+    """Whether a file is a checkpoint of this run.
+
+    Raises
+    ------
+    MXNetSegError
+        The disk can't tell now.
+    """
     try:
         found = checkpoint.read(path).record.run
-    except MXNetSegError:
+    except MXNetSegError as err:
+        if isinstance(err.__cause__, OSError) and err.__cause__.errno not in NOT_THERE:
+            raise
         return False
     return found is not None and found.id == facts.id

@@ -65,14 +65,16 @@ class RunLog:
     def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         logger = logging.getLogger("mxnetseg")
         self._bar.close()
-        with contextlib.suppress(SaveError):  # what ended the run must not give way to what its log says of it
-            if error is not None:
-                log.warning("ended: %s", str(error) or type(error).__name__)
-                self._draw()
-        logger.removeHandler(self._file)
-        logger.setLevel(self._level)
-        self._file.close()
-        self._tell_wandb(lambda run: run.finish(exit_code=0 if error is None else 1))
+        try:
+            with contextlib.suppress(SaveError):  # what ended the run must not give way to what its log says of it
+                if error is not None:
+                    log.warning("ended: %s", str(error) or type(error).__name__)
+                    self._draw()
+        finally:
+            logger.removeHandler(self._file)
+            logger.setLevel(self._level)
+            self._file.close()
+            self._tell_wandb(lambda run: run.finish(exit_code=0 if error is None else 1))
 
     def sum_up(self) -> None:
         """To be called at the end of the loop.
