@@ -202,7 +202,8 @@ def converter(monkeypatch, small):
         calls.append((config, source))
         if "broken" in source:
             raise MXNetSegError(f"{source}: damaged")
-        checkpoint.write(target, checkpoint.weights(net), {"model": net.spec, "data": {"classes": list("abcdefghij")}})
+        record = Record(model=NetworkSpec(**net.spec), feeding=Feeding(classes=list("abcdefghij")))
+        checkpoint.write(target, checkpoint.weights(net), record)
         return Path(target)
 
     monkeypatch.setattr(mxnetseg.convert, "convert_checkpoint", convert_checkpoint, raising=False)
