@@ -192,6 +192,8 @@ def _converted(config: Optional[str], source: Path) -> Path:
     if target.exists() and _recorded(origin) == now:
         print(f"{source} was converted already: {target}", file=sys.stderr)
         return target
+    with explained(CONVERTED):
+        CONVERTED.mkdir(parents=True, exist_ok=True)
     fresh = CONVERTED / f".{stem}.new.params"
     try:
         fresh.unlink(missing_ok=True)  # of a process that was killed here
