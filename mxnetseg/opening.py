@@ -79,8 +79,9 @@ def _of_record(found: Checkpoint, contexts: Sequence[mx.Context]) -> Segmentor:
     except MXNetSegError as err:
         raise MXNetSegError(f"checkpoint {found.path}: {err}") from err
     except Exception as err:  # a builder fails in as many ways as there are wrong values
+        what = (str(err).splitlines() or [""])[0]
         raise MXNetSegError(
-            f"checkpoint {found.path}: the network of its record can't be built ({type(err).__name__}: {err}); take "
+            f"checkpoint {found.path}: the network of its record can't be built ({type(err).__name__}: {what}); take "
             "another checkpoint"
         ) from err
     checkpoint.load_weights(net, found.weights, f"checkpoint {found.path}", contexts)

@@ -19,6 +19,8 @@ _REMEDIES = {
     errno.EROFS: "make the file system writable, or name another folder",
     errno.EACCES: "check the permissions of the folder",
     errno.EPERM: "check the permissions of the folder",
+    errno.EEXIST: "a part of its path is a file; name another folder",
+    errno.EISDIR: "a folder is in its place; move it away",
     errno.ENOTDIR: "a part of its path is a file; name another folder",
 }
 # what file systems that can't sync a folder answer

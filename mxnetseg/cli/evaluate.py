@@ -54,7 +54,7 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--other-classes",
         action="store_true",
-        help="score although the data set's class names are not those of the checkpoint: class i is class i",
+        help="go on although the data set's class names are not those of the checkpoint: class i is class i",
     )
     add_quiet(parser)
 

@@ -116,7 +116,7 @@ def _size(option: str, values: Optional[List[int]]):
 def find_checkpoint(name: str, model: Optional[str] = None, option: str = "--checkpoint") -> Path:
     """A file, or the name of one below weights/ or weights/<model>/; `option` is how messages name it."""
     path = Path(name)
-    if path.is_file():
+    if path.is_file() or (path.exists() and path.parent != Path(".")):  # reading it says what it is instead
         return path
     known = sorted(Path("weights").glob("*/*.params")) + sorted(Path("weights").glob("*.params"))
     matches = [file for file in known if file.name == path.name] if path.parent == Path(".") else []

@@ -1,5 +1,6 @@
 """mxnetseg train"""
 
+import shlex
 import sys
 
 from ..errors import MXNetSegError
@@ -86,7 +87,9 @@ def run(args) -> int:
                 changed_data=args.changed_data,
             )
         except Interrupted as stop:
-            again = [f"--resume {stop.run_dir}"] + ([f"--ctx {' '.join(args.ctx)}"] if args.ctx else [])
+            again = [f"--resume {shlex.quote(str(stop.run_dir))}"] + (
+                [f"--ctx {' '.join(args.ctx)}"] if args.ctx else []
+            )
             again += [f"--wandb {args.wandb}"] if args.wandb else []
             again += ["--no-val"] if args.no_val else []
             print(f"{stop}; go on with: python train.py {' '.join(again)}", file=sys.stderr)
@@ -103,8 +106,9 @@ def _tell(result) -> None:
     if result.average_path:
         print(f"ema    {result.average_path}")
     print(f"last   {result.last_path}\nrun    {result.run_dir}  (log.txt, metrics.csv, curves.png)")
-    root = f" --root {result.recipe.data.root}" if result.recipe.data.root else ""
-    print(f"next   python eval.py --checkpoint {result.best_path or result.last_path}{root} --mode val --ms")
+    root = f" --root {shlex.quote(result.recipe.data.root)}" if result.recipe.data.root else ""
+    path = shlex.quote(str(result.best_path or result.last_path))
+    print(f"next   python eval.py --checkpoint {path}{root} --mode val --ms")
 
 
 def _dry_run(args, recipe, contexts) -> int:

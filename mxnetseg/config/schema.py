@@ -6,7 +6,7 @@ toolkit that needs it. Unknown keys are errors.
 
 from typing import Any, Dict, List, Literal, Optional, Tuple, Union
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 from typing_extensions import Annotated
 
 __all__ = [
@@ -29,7 +29,10 @@ __all__ = [
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
-Size = Union[int, Tuple[int, int]]
+# bounds far beyond use, so that a slip of the finger is told before memory runs out
+Side = Annotated[int, Field(ge=1, le=100_000)]
+Scale = Annotated[float, Field(gt=0, le=100)]
+Size = Union[Side, Tuple[Side, Side]]
 # optimizers compute 1 - beta in float32, where numbers just below 1 are 6e-8 apart
 Beta = Annotated[float, Field(ge=0, le=0.999999)]
 
@@ -63,7 +66,7 @@ class ModelConfig(_Part):
 
 
 class AugmentConfig(_Part):
-    scale: Tuple[float, float] = Field((0.5, 2.0), description="range of the random scale, relative to the base size")
+    scale: Tuple[Scale, Scale] = Field((0.5, 2.0), description="range of the random scale, relative to the base size")
     crop: Optional[Size] = Field(480, description="crop in pixels, one number or [height, width]; null: whole images")
     cat_max_ratio: float = Field(
         1.0,
@@ -88,6 +91,13 @@ class AugmentConfig(_Part):
             raise ValueError("give data.augment.photometric or data.augment.photometric_distortion, one of the two")
         return self
 
+    @model_validator(mode="after")
+    def _ranges(self) -> "AugmentConfig":
+        for name, (low, high) in (("scale", self.scale), ("blur_sigma", self.blur_sigma)):
+            if low > high:
+                raise ValueError(f"data.augment.{name} is a range, the lower end first: [{high}, {low}]")
+        return self
+
 
 class RareClassConfig(_Part):
     temperature: float = Field(
@@ -103,16 +113,18 @@ class DataConfig(_Part):
     root: Optional[str] = Field(None, description="folder of the data; datasets/<name> when left out")
     train_split: str = Field("train", description="split that is trained on; train+val: both together")
     val_split: str = Field("val", description="split that is validated on")
-    base: Optional[int] = Field(
-        None, ge=1, description="images are first resized to this long side in pixels; null: as they are"
+    base: Optional[Side] = Field(
+        None, description="images are first resized to this long side in pixels; null: as they are"
     )
-    fit: Optional[Tuple[PositiveInt, PositiveInt]] = Field(
+    fit: Optional[Tuple[Side, Side]] = Field(
         None,
         description="instead of base: [long, short], images are resized, keeping their ratio, to the largest within "
         "these sides; augment.scale multiplies both, as mmsegmentation's ratio_range does",
     )
     mean: Tuple[float, float, float] = Field(IMAGENET_MEAN, description="per RGB channel, on 0..255")
-    std: Tuple[float, float, float] = Field(IMAGENET_STD, description="per RGB channel, on 0..255")
+    std: Tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(
+        IMAGENET_STD, description="per RGB channel, on 0..255"
+    )
     augment: AugmentConfig = AugmentConfig()
     rare_class: Optional[RareClassConfig] = Field(
         None,
@@ -205,7 +217,7 @@ class LayerDecayConfig(_Part):
 
 class OptimizerConfig(_Part):
     name: str = Field("sgd", description="sgd, nag, adam or adamw")
-    lr: float = Field(0.01, ge=0, description="learning rate that the schedule and the rules start from")
+    lr: float = Field(0.01, ge=0, le=1e6, description="learning rate that the schedule and the rules start from")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd and nag")
     momentum_lr: Literal["inside", "outside"] = Field(
         "inside",
@@ -244,8 +256,8 @@ class ScheduleConfig(_Part):
 
 class TrainConfig(_Part):
     epochs: Optional[float] = Field(None, gt=0, description="length in passes over the training split")
-    iterations: Optional[int] = Field(None, gt=0, description="length in optimizer steps; this or epochs")
-    batch_size: int = Field(8, ge=1, description="images of one forward pass, over all contexts together")
+    iterations: Optional[int] = Field(None, gt=0, le=10**9, description="length in optimizer steps; this or epochs")
+    batch_size: int = Field(8, ge=1, le=100_000, description="images of one forward pass, over all contexts together")
     accumulate: int = Field(1, ge=1, description="batches summed into one optimizer step")
     workers: int = Field(2, ge=0, description="processes that read and augment; 0: none")
     seed: int = Field(0, ge=0, description="of initial weights, sampling, augmentation and dropout")
@@ -280,16 +292,15 @@ class EvalConfig(_Part):
         None, description="sliding window in pixels, one number or [height, width]; null: whole image"
     )
     stride: Optional[Size] = Field(None, description="step of the window; two thirds of it when left out")
-    base: Optional[int] = Field(None, ge=1, description="long side that images are resized to; data.base when left out")
-    fit: Optional[Tuple[PositiveInt, PositiveInt]] = Field(
+    base: Optional[Side] = Field(None, description="long side that images are resized to; data.base when left out")
+    fit: Optional[Tuple[Side, Side]] = Field(
         None, description="instead of base: [long, short] to fit within; data.fit when left out"
     )
-    multiple: Optional[int] = Field(
+    multiple: Optional[Side] = Field(
         None,
-        ge=1,
         description="then each side is stretched up to a multiple of this, as AlignResize and ResizeToMultiple do",
     )
-    scales: List[PositiveFloat] = Field(
+    scales: List[Scale] = Field(
         default_factory=lambda: [1.0],
         min_length=1,
         description="scales to average over; 1: the size that base or fit gives",
@@ -300,7 +311,7 @@ class EvalConfig(_Part):
         description="what is averaged over windows and resized to the image; logits, as in mmsegmentation. Scales and "
         "mirror images are always averaged as probabilities",
     )
-    batch_size: int = Field(1, ge=1, description="windows of one forward pass")
+    batch_size: int = Field(1, ge=1, le=100_000, description="windows of one forward pass")
 
     @model_validator(mode="after")
     def _one_size(self) -> "EvalConfig":

@@ -63,6 +63,8 @@ def unpack(content: Union[bytes, memoryview], source: str) -> Dict[str, np.ndarr
     reader = _Reader(memoryview(content).cast("B"), source)
     entries = reader.arrays()
     names = reader.names(len(entries))
+    if bytes(reader.view[reader.at : reader.at + 2]) == b'{"':
+        reader.fail("cut off (the record behind its arrays is not whole)")
     if reader.left:
         reader.fail(f"{reader.left} bytes are left over behind its names")
     return {name: _array(reader, entry) for name, entry in zip(names, entries)}

@@ -49,7 +49,8 @@ class Lock:
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if self._path.exists() and os.path.samestat(os.fstat(handle), os.stat(self._path)):
+                self._handle = handle
+                if self.held():
                     return handle
             except BlockingIOError:
                 holder = os.read(handle, 200).decode(errors="replace") or "another process"
@@ -65,8 +66,16 @@ class Lock:
     def release(self) -> None:
         """Give the lock back; the file goes first, so that nobody waits for one that is gone."""
         with contextlib.suppress(OSError):
-            self._path.unlink()
+            if self.held():
+                self._path.unlink()
         os.close(self._handle)
+
+    def held(self) -> bool:
+        """Whether the file is still this lock's: its folder may have been removed, and made anew by another."""
+        try:
+            return os.path.samestat(os.fstat(self._handle), os.stat(self._path))
+        except OSError:
+            return False
 
     def __enter__(self) -> "Lock":
         return self

@@ -1,7 +1,9 @@
 """metrics.csv: a row per ten iterations and one per validation, the same whether the run was resumed or not."""
 
+import contextlib
 import csv
 import io
+import logging
 import time
 from pathlib import Path
 from typing import Any, Dict, List
@@ -10,6 +12,8 @@ from ..saving import append_line, explained, sync_file, write_file
 from .state import CsvMark
 
 __all__ = ["MetricsCsv"]
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("iteration", "epoch", "lr", "loss", "seconds", "wait", "val_pa", "val_macc", "val_miou")
 
@@ -38,24 +42,37 @@ class MetricsCsv:
         SaveError
         """
         row["seconds"] = round(self._offset + time.perf_counter() - self._begin, 2)
-        head = "" if self.path.exists() else _line(dict(zip(COLUMNS, COLUMNS))) + "\r\n"
-        append_line(self.path, f"{head}{_line(row)}\r")
-        self._rows += 1
+        if self.path.exists():
+            append_line(self.path, f"{_line(row)}\r")
+            self._rows += 1
+        else:  # at the start, or because somebody has removed it
+            append_line(self.path, f"{_line(dict(zip(COLUMNS, COLUMNS)))}\r\n{_line(row)}\r")
+            self._rows = 1
 
     def mark(self, losses: List[float]) -> CsvMark:
         """Where the file stands, once that is on the disk; `losses` are those of the row to come."""
+        if not self.path.exists():
+            self._rows = 0
         if self._rows:
             sync_file(self.path)
         return CsvMark(rows=self._rows, losses=list(losses))
 
 
 def _read(path: Path) -> List[Dict[str, str]]:
-    """The whole rows of a file; a last one that was cut off is left out."""
+    """The whole rows of a file; a last one that was cut off is left out, and what is no row of a run."""
     if not path.exists():
         return []
     with explained(path, "read"), open(path, newline="", encoding="utf-8", errors="replace") as file:
         lines = [line for line in file if line.endswith("\n")]
-    return [row for row in csv.DictReader(lines) if (row.get("iteration") or "").isdigit() and None not in row.values()]
+    rows = []
+    with contextlib.suppress(csv.Error):  # a field that is far too long
+        for row in csv.DictReader(lines):
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                int(row["iteration"]), float(row["seconds"] or 0)
+                rows.append(row)
+    if len(rows) < len(lines) - 1:
+        log.warning("%s: %d of its %d lines are no rows of a run", path, len(lines) - 1 - len(rows), len(lines) - 1)
+    return rows
 
 
 def _line(row: Dict[str, Any]) -> str:

@@ -2,11 +2,11 @@
 
 from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, ValidationError
 from typing_extensions import Annotated
 
 from ..config import DataConfig, Recipe, recorded_recipe
-from ..config.schema import IMAGENET_MEAN, IMAGENET_STD
+from ..config.schema import IMAGENET_MEAN, IMAGENET_STD, Side
 from ..data import DatasetSpec
 from ..errors import MXNetSegError
 from .state import Count, RunState, Scored
@@ -36,6 +36,7 @@ class NetworkSpec(_Part):
     norm: str = "bn"
     backbone_options: Dict[str, Any] = Field(default_factory=dict)
     reparameterized: bool = False
+    config: None = None  # of `create_model`: a file here is no part of a record
 
     def arguments(self) -> Dict[str, Any]:
         return self.model_dump(exclude_unset=True)
@@ -49,8 +50,8 @@ class Feeding(_Part):
     palette: Optional[List[Tuple[Byte, Byte, Byte]]] = None
     mean: Tuple[float, float, float] = IMAGENET_MEAN
     std: Tuple[PositiveFloat, PositiveFloat, PositiveFloat] = IMAGENET_STD
-    base: Optional[PositiveInt] = None
-    fit: Optional[Tuple[PositiveInt, PositiveInt]] = None
+    base: Optional[Side] = None
+    fit: Optional[Tuple[Side, Side]] = None
 
     @classmethod
     def of(cls, data: DataConfig, spec: DatasetSpec) -> "Feeding":
@@ -103,8 +104,19 @@ class Record(_Part):
     versions: Dict[str, str] = Field(default_factory=dict)
 
     def dump(self) -> bytes:
-        """JSON, as `of_json` reads it."""
-        return self.model_dump_json(exclude_none=True).encode()
+        """JSON, as `of_json` reads it.
+
+        Raises
+        ------
+        MXNetSegError
+            A text in it is no Unicode.
+        """
+        try:
+            return self.model_dump_json(exclude_none=True).encode()
+        except ValueError as err:  # halves of characters, as in file names that are no UTF-8
+            raise MXNetSegError(
+                f"the record can't be written as text ({err}); name folders and files in UTF-8"
+            ) from err
 
 
 def of_json(content: Any, source: str) -> Record:
@@ -117,7 +129,9 @@ def of_json(content: Any, source: str) -> Record:
     """
     number = content.get("format", 1) if isinstance(content, dict) else 1
     if isinstance(number, int) and number > FORMAT:
-        raise MXNetSegError(f"{source}: has a record of format {number}, this version reads up to {FORMAT}; update it")
+        raise MXNetSegError(
+            f"{source}: has a record of format {str(number)[:20]}, this version reads up to {FORMAT}; update it"
+        )
     try:
         return Record.model_validate(_of_format_1(content) if number == 1 else content)
     except ValidationError as err:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import shlex
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional
 
@@ -138,10 +139,12 @@ class Run:
         if self.average:
             arrays.update({f"ema:{name}": array for name, array in self._weights("average").items()})
         record = self._record("weights", kind="training", run=self.place.facts, state=now)
+        self.place.check()
         checkpoint.write(self.place.state, arrays, record)
         self.saved = now
 
     def _write(self, suffix: str, of: str) -> None:
+        self.place.check()
         checkpoint.write(self.place.checkpoint(suffix), self._weights(of), self._record(of))
 
     def _record(self, of: str, **more: Any) -> Record:
@@ -170,7 +173,9 @@ class Run:
 
     def _diverged(self, what: str) -> MXNetSegError:
         if self.saved is not None:
-            kept = f"the state of iteration {self.saved.iteration} is kept: --resume {self.place.folder}"
+            kept = (
+                f"the state of iteration {self.saved.iteration} is kept: --resume {shlex.quote(str(self.place.folder))}"
+            )
         else:
             kept = "nothing was saved before"
         advice = "A lower optimizer.lr, a longer schedule.warmup or optimizer.clip_norm may help"

@@ -7,10 +7,11 @@ import re
 import time
 import uuid
 from pathlib import Path
-from typing import Dict, Optional, Tuple
+from typing import Dict, Optional, Sequence, Tuple
 
 from ..errors import MXNetSegError
-from ..saving import explained, remove_partials
+from ..names import same
+from ..saving import SaveError, explained, remove_partials
 from . import checkpoint
 from .checkpoint import Checkpoint
 from .lock import Lock, Locked
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 RUNS = Path("runs")
 STATE = "state.ckpt"
+OWN = r"state\.ckpt|recipe\.yaml|metrics\.csv|curves\.png"  # what a run writes whole into its folder
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
 
@@ -36,12 +38,15 @@ class RunDir:
         The state file, whether it is there or not.
     """
 
-    def __init__(self, folder: Path, weights: Path, facts: RunFacts, locks: contextlib.ExitStack):
+    def __init__(
+        self, folder: Path, weights: Path, facts: RunFacts, locks: Sequence[Lock], release: contextlib.ExitStack
+    ):
         self.folder = folder
         self.facts = facts
         self.state = folder / STATE
         self._weights = weights
         self._locks = locks
+        self._release = release
 
     def checkpoint(self, suffix: str = "") -> Path:
         """The file of the last weights; of others with a suffix: "_best", "_ema", "_iter1000"."""
@@ -60,7 +65,21 @@ class RunDir:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._locks.close()
+        self._release.close()
+
+    def check(self) -> None:
+        """To be called before anything is written.
+
+        Raises
+        ------
+        SaveError
+            A folder was removed, and perhaps made anew by somebody else.
+        """
+        for folder, lock in zip((self.folder, self._weights), self._locks):
+            if not lock.held():
+                raise SaveError(
+                    f"{folder} was removed or replaced while the run used it, and is not written to any more"
+                )
 
 
 def new_run(folder: Optional[str], weights_dir: str, model: str, title: str, data: Dict[str, str]) -> RunDir:
@@ -75,8 +94,9 @@ def new_run(folder: Optional[str], weights_dir: str, model: str, title: str, dat
     """
     weights = Path(weights_dir) / model
     with contextlib.ExitStack() as locks:
+        own: Optional[Lock] = None
         if folder is not None:
-            locks.enter_context(_lock(Path(folder)))
+            own = locks.enter_context(_lock(Path(folder)))
             if (Path(folder) / STATE).exists():
                 raise MXNetSegError(f"{folder} holds a run already; go on with it by --resume {folder}")
         _remove_dead(weights)
@@ -86,18 +106,19 @@ def new_run(folder: Optional[str], weights_dir: str, model: str, title: str, dat
             number += 1
             with contextlib.ExitStack() as claim:
                 try:
-                    claim.enter_context(_name_lock(weights, name))
+                    named = claim.enter_context(_name_lock(weights, name))
                     if (RUNS / name).exists() or any(weights.glob(f"{name}*.params")):
                         continue
                     if folder is None:
                         if not _made(RUNS / name):
                             continue
-                        claim.enter_context(_lock(RUNS / name))
+                        own = claim.enter_context(_lock(RUNS / name))
                 except Locked:
                     continue
                 locks.push(claim.pop_all())
-            facts = RunFacts(name=name, id=uuid.uuid4().hex, weights_dir=str(Path(weights_dir).absolute()), data=data)
-            return RunDir(Path(folder or RUNS / name), weights, facts, locks.pop_all())
+            assert own
+            facts = RunFacts(name=name, id=uuid.uuid4().hex, weights_dir=_hint(Path(weights_dir)), data=data)
+            return RunDir(Path(folder or RUNS / name), weights, facts, (own, named), locks.pop_all())
 
 
 def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkpoint]:
@@ -109,25 +130,32 @@ def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkp
     Raises
     ------
     MXNetSegError
-        There is no run in the folder, its state is damaged, or another process is at it.
+        There is no run in the folder, its state is damaged, another process is at it, or its checkpoints would
+        overwrite another run's.
     """
     _state_of(folder)  # before a lock makes the folder
     with contextlib.ExitStack() as locks:
-        locks.enter_context(_lock(Path(folder)))
+        own = locks.enter_context(_lock(Path(folder)))
         state = read_state(folder)
         facts, model = state.record.run, state.record.model
         assert facts and model  # read_state has seen to it
-        weights = Path(weights_dir or "weights") / model.name
-        recorded = Path(facts.weights_dir) / model.name / f"{facts.name}.params"
-        if weights_dir is None and facts.id and facts.weights_dir and not _is_of(facts, weights / recorded.name):
-            if _is_of(facts, recorded):
-                weights = recorded.parent
-            else:
-                log.warning("this run's checkpoints are not in %s any more; they go to %s", recorded.parent, weights)
-        locks.enter_context(_name_lock(weights, facts.name))
-        place = Path(weights_dir or weights.parent).absolute()
-        facts = facts.model_copy(update={"weights_dir": str(place), "id": facts.id or uuid.uuid4().hex})
-        return RunDir(Path(folder), weights, facts, locks.pop_all()), state
+        weights, recorded = Path(weights_dir or "weights") / model.name, Path(facts.weights_dir) / model.name
+        file = f"{facts.name}.params"
+        owner = _owner(weights / file)
+        if facts.id and owner != facts.id:
+            if weights_dir is None and facts.weights_dir and _owner(recorded / file) == facts.id:
+                weights = recorded
+            elif owner is not None:
+                raise MXNetSegError(
+                    f"{weights / file} is not of the run in {folder}, which would overwrite it; name another folder "
+                    "for this run's checkpoints with --weights-dir"
+                )
+            elif weights_dir is None:
+                log.warning("this run's checkpoints are not in %s any more; they go to %s", recorded, weights)
+        named = locks.enter_context(_name_lock(weights, facts.name))
+        place = _hint(Path(weights_dir or weights.parent))
+        facts = facts.model_copy(update={"weights_dir": place, "id": facts.id or uuid.uuid4().hex})
+        return RunDir(Path(folder), weights, facts, (own, named), locks.pop_all()), state
 
 
 def read_state(folder: str) -> Checkpoint:
@@ -143,11 +171,17 @@ def read_state(folder: str) -> Checkpoint:
     record: Record = state.record
     if record.kind != "training" or not (record.state and record.run and record.model and record.recipe):
         raise MXNetSegError(f"--resume {folder}: {path} is no training state")
+    if not same(record.model.name, record.recipe.model.name):
+        raise MXNetSegError(
+            f"--resume {folder}: {path} is of {record.model.name}, but its recipe of {record.recipe.model.name}"
+        )
     return state
 
 
 def _state_of(folder: str) -> Path:
     path = Path(folder) / STATE
+    if Path(folder).is_file():
+        raise MXNetSegError(f"--resume {folder}: is a file; name its folder, {Path(folder).parent}")
     if not path.exists():
         raise MXNetSegError(f"--resume {folder}: no {STATE} in there; name the folder of a run (runs/...)")
     return path
@@ -155,7 +189,7 @@ def _state_of(folder: str) -> Path:
 
 def _lock(folder: Path) -> Lock:
     lock = Lock(folder / ".lock", f"the run in {folder}")
-    remove_partials(folder, ".*")  # who was killed here has left them
+    remove_partials(folder, OWN)  # who was killed here has left them
     return lock
 
 
@@ -163,6 +197,12 @@ def _name_lock(weights: Path, name: str) -> Lock:
     lock = Lock(weights / f".{name}.lock", f"the run {name}")
     remove_partials(weights, rf"{re.escape(name)}(_best|_ema|_iter\d+)?\.params")
     return lock
+
+
+def _hint(folder: Path) -> str:
+    """An absolute path for a record; empty where its name is no text."""
+    place = str(folder.absolute())
+    return "" if any("\ud800" <= letter <= "\udfff" for letter in place) else place
 
 
 def _remove_dead(weights: Path) -> None:
@@ -182,8 +222,8 @@ def _made(folder: Path) -> bool:
     return True
 
 
-def _is_of(facts: RunFacts, path: Path) -> bool:
-    """Whether a file is a checkpoint of this run.
+def _owner(path: Path) -> Optional[str]:
+    """The id of the run whose checkpoint a file is, empty where there is none; None: no file, or a damaged one.
 
     Raises
     ------
@@ -191,9 +231,9 @@ def _is_of(facts: RunFacts, path: Path) -> bool:
         The disk can't tell now.
     """
     try:
-        found = checkpoint.read(path).record.run
+        run = checkpoint.read(path).record.run
     except MXNetSegError as err:
         if isinstance(err.__cause__, OSError) and err.__cause__.errno not in NOT_THERE:
             raise
-        return False
-    return found is not None and found.id == facts.id
+        return None
+    return run.id if run else ""

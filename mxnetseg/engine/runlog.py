@@ -38,6 +38,7 @@ class RunLog:
     ):
         self._folder = place.folder
         self._lengths = lengths
+        self._place = place
         self._csv = MetricsCsv(place.folder / "metrics.csv", state.csv, state.iteration)
         self._losses: List[float] = list(state.csv.losses)
         self._trained = self._waited = 0.0  # seconds
@@ -68,7 +69,8 @@ class RunLog:
         try:
             with contextlib.suppress(SaveError):  # what ended the run must not give way to what its log says of it
                 if error is not None:
-                    log.warning("ended: %s", str(error) or type(error).__name__)
+                    text = str(error) or type(error).__name__  # for the file: the caller tells it, too
+                    self._file.handle(log.makeRecord(log.name, logging.WARNING, "", 0, "ended: %s", (text,), None))
                     self._draw()
         finally:
             logger.removeHandler(self._file)
@@ -120,6 +122,7 @@ class RunLog:
         self._recent = time.perf_counter(), self._recent[1], self._images  # validation is no training time
 
     def _write(self, row: Dict[str, Any]) -> None:
+        self._place.check()
         self._csv.write(row)
         self._tell_wandb(lambda run: run.log({k: v for k, v in row.items() if k != "iteration"}, step=row["iteration"]))
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import mxnet as mx
@@ -34,7 +35,7 @@ from .lengths import Lengths
 from .optimizer import Optimizer
 from .record import Feeding, NetworkSpec, Record
 from .run import Run, patience_is_over
-from .rundir import RunDir, new_run
+from .rundir import STATE, RunDir, new_run
 from .runlog import RunLog
 from .schedule import Schedule
 from .state import RunState
@@ -87,10 +88,15 @@ def open_run(
     stream = sample_stream(recipe, sets[0], progress)
     schedule = Schedule(recipe.schedule, recipe.optimizer.lr, lengths.total)
 
+    feeding = Feeding.of(recipe.data, sets[0].spec)
+    record = Record(model=NetworkSpec(**net.spec), feeding=feeding, recipe=recipe, iterations=lengths.total)
+    record.dump()  # it must be possible before a folder is made
+
     if resumed:
         place = resumed[0]
         place.note_data(data)
     else:
+        _check_free(run_dir, recipe)
         title = f"{net.spec['name']}_{net.spec['backbone']}_{sets[0].spec.name}"
         place = stack.enter_context(new_run(run_dir, weights_dir or "weights", net.spec["name"], title, data))
     write_file(place.folder / "recipe.yaml", dump_recipe(recipe).encode())
@@ -105,13 +111,7 @@ def open_run(
         place=place,
         state=state,
         saved=state.model_copy(deep=True) if resumed else None,
-        record=Record(
-            model=NetworkSpec(**net.spec),
-            feeding=Feeding.of(recipe.data, sets[0].spec),
-            recipe=recipe,
-            iterations=lengths.total,
-            run=place.facts.model_copy(update={"weights_dir": "", "data": {}}),
-        ),
+        record=record.model_copy(update={"run": place.facts.model_copy(update={"weights_dir": "", "data": {}})}),
         lengths=lengths,
         schedule=schedule,
         net=net,
@@ -135,7 +135,13 @@ def continued(recipe: Optional[Recipe], changes: Sequence[str], state: Checkpoin
         It differs in what must not differ.
     """
     recorded = state.record.recipe
-    assert recorded
+    assert recorded and state.record.run
+    cache = recorded.data.cache
+    if recipe is None and cache and not Path(cache).is_dir() and not any(c.startswith("data.cache") for c in changes):
+        log.warning("data.cache %s is not there any more and left out; --set data.cache=DIR names one", cache)
+        changes = [*changes, "data.cache="]
+    if not state.record.run.id and recorded.optimizer.name.lower() in ("adam", "adamw"):
+        log.warning("version 0.1.0 began this run, with another epsilon in Adam; it goes on by PyTorch's rule")
     recipe = override_recipe(recipe or recorded, changes) if changes else recipe or recorded
     now, then = _flat(recipe.model_dump(mode="json")), _flat(recorded.model_dump(mode="json"))
     changed = sorted(k for k in {**now, **then} if now.get(k) != then.get(k) and k not in FREE)
@@ -146,6 +152,23 @@ def continued(recipe: Optional[Recipe], changes: Sequence[str], state: Checkpoin
             "--set model.init=CHECKPOINT"
         )
     return recipe
+
+
+def _check_free(run_dir: Optional[str], recipe: Recipe) -> None:
+    """Refuse a folder that holds files which are called like a run's, but were not left by this one's first try."""
+    folder = Path(run_dir or "")
+    there = [name for name in ("recipe.yaml", "log.txt", "metrics.csv", "curves.png") if (folder / name).exists()]
+    if run_dir is None or not there or (folder / STATE).exists():  # of a state, `new_run` says more
+        return
+    try:
+        same = (folder / "recipe.yaml").read_bytes() == dump_recipe(recipe).encode()
+    except OSError:
+        same = False
+    if not same:
+        raise MXNetSegError(
+            f"--run-dir {run_dir}: holds {', '.join(there)}, not of a run of this recipe, which would be overwritten; "
+            "name another folder"
+        )
 
 
 def sample_stream(recipe: Recipe, dataset: Dataset, progress: bool = False) -> SampleStream:

@@ -13,7 +13,7 @@ Count = Annotated[int, Field(ge=0, le=10**12)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, validate_assignment=True)
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 
 class Scored(_Part):

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Sequence
@@ -104,7 +105,9 @@ def train(
             folder = run.place.folder
             return _loop(run)
     except SaveError as err:
-        go_on = f"--resume {folder}" if (folder / STATE).exists() else "the same command: nothing was saved before"
+        if not (folder / STATE).exists():
+            raise SaveError(f"{err}. Nothing was saved before: then start again") from err
+        go_on = f"--resume {shlex.quote(str(folder))}"
         raise SaveError(f"{err}. All files written before are whole; then go on with {go_on}") from err
 
 
@@ -122,8 +125,10 @@ def _loop(run: Run) -> Result:
                 run.keep()
             if run.due(run.lengths.save_every) and not run.over:
                 run.save()
-        run.log.sum_up()
-        run.save()  # the last thing that is written: whoever is stopped before has something left to do
+        try:
+            run.log.sum_up()
+        finally:
+            run.save()  # the last thing that is written: whoever is stopped before has something left to do
         if not run.complete:
             iteration, total = run.state.iteration, run.lengths.total
             assert stop.signum is not None  # nothing else ends a run early
