@@ -199,7 +199,8 @@ def _content(path: Union[str, Path]) -> bytes:
 
 def _split(content: memoryview, source: str) -> Tuple[memoryview, Record, str]:
     """The arrays' bytes, the record, and the file's digest."""
-    if (content[:4] == b"PK\3\4" and _holds(content, b"data.pkl")) or content[:1] == b"\x80":
+    torch = source.endswith((".pth", ".pt", ".tar")) or b"data.pkl" in bytes(content[:200])  # a zip's first file
+    if (content[:4] == b"PK\3\4" and torch) or content[:1] == b"\x80":
         raise MXNetSegError(
             f"{source}: is a file of PyTorch; `mxnetseg convert --config RECIPE --from FILE` makes a checkpoint of it"
         )
@@ -220,10 +221,6 @@ def _split(content: memoryview, source: str) -> Tuple[memoryview, Record, str]:
         what = f"cut off ({len(content)} of {size} bytes are there)" if size > len(content) else "damaged at its end"
         raise MXNetSegError(f"{source}: {what}; {AGAIN}")
     return content, Record(), hashlib.sha256(content).hexdigest()
-
-
-def _holds(content: memoryview, what: bytes) -> bool:
-    return bytes(content).find(what) >= 0
 
 
 class _Parts(NamedTuple):

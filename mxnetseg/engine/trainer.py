@@ -105,9 +105,8 @@ def train(
             folder = run.place.folder
             return _loop(run)
     except SaveError as err:
-        if not (folder / STATE).exists():
-            raise SaveError(f"{err}. Nothing was saved before: then start again") from err
-        go_on = f"--resume {shlex.quote(str(folder))}"
+        there = (folder / STATE).exists()
+        go_on = f"--resume {shlex.quote(str(folder))}" if there else "the same command: nothing was saved before"
         raise SaveError(f"{err}. All files written before are whole; then go on with {go_on}") from err
 
 
