@@ -1,7 +1,5 @@
 """The optimized network equals the plain one, at any size, from any thread; the plain one stays as it is."""
 
-import threading
-
 import mxnet as mx
 import numpy as np
 import pytest
@@ -12,7 +10,9 @@ from mxnetseg import create_model, list_models
 from mxnetseg.deploy import optimize
 from mxnetseg.deploy.graph import Graph
 from mxnetseg.errors import MXNetSegError
+from mxnetseg.network import GluonNetwork, Network, as_network
 
+from ..threads import together
 from .networks import SIZES, build, images, relative_error
 
 TOLERANCE = 1e-4  # float32
@@ -110,24 +110,23 @@ def test_later_training_does_not_change_it():
     np.testing.assert_array_equal(fast(x).asnumpy(), before)
 
 
-def test_several_threads_with_sizes_of_their_own():
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_threads_with_sizes_of_their_own_that_are_the_first_to_call_it_all_at_once(dtype):
     net = build("setr_naive", backbone="dgmn2_tiny")  # an operator of our own
-    fast = optimize(net)
-    sizes = [(64, 64), (48, 80), (40, 33), (32, 32)]
-    inputs = [images(*size, seed=i) for i, size in enumerate(sizes)]
-    expected = [net(x) for x in inputs]
-    worst = [None] * len(inputs)
+    fast, alone = optimize(net, dtype), optimize(net, dtype)
+    inputs = [images(*size, seed=i) for i, size in enumerate([(64, 64), (48, 80), (40, 33), (32, 32)])]
+    calls = [(use, x) for use in ("__call__", "class_map", "coarse_logits") for x in inputs]
+    results = together([lambda use=use, x=x: getattr(fast, use)(x).asnumpy() for use, x in calls])
+    for (use, x), result in zip(calls, results):
+        np.testing.assert_array_equal(result, getattr(alone, use)(x).asnumpy())
 
-    def work(i):
-        outs = [fast(inputs[(i + turn) % 2 * 2 + i % 2]) for turn in range(3)]  # between two sizes
-        worst[i] = max(relative_error(out, expected[(i + turn) % 2 * 2 + i % 2]) for turn, out in enumerate(outs))
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(len(inputs))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert max(worst) < TOLERANCE
+def test_optimizing_in_several_threads_at_once():
+    net = build("ffnet")  # branches that fold
+    x = images(64, 64)
+    expected = optimize(net)(x).asnumpy()
+    for result in together([lambda: optimize(net)(x).asnumpy(), lambda: net(x).asnumpy()] * 3)[::2]:
+        np.testing.assert_array_equal(result, expected)
 
 
 def test_inside_record_it_infers_and_records_nothing():
@@ -166,3 +165,28 @@ def test_mistakes():
         optimize(create_model("fcn", backbone="mobilenet_v2_0_25"))
     with pytest.raises(MXNetSegError, match=r"\(N, 3, H, W\)"):
         optimize(net)(mx.nd.zeros((3, 64, 64)))
+    with pytest.raises(MXNetSegError, match=r"DeployedNetwork\(fcn on resnet18, float32\) can't be traced"):
+        optimize(optimize(net))
+    with pytest.raises(MXNetSegError, match="has no parameters to optimize: it is a function"):
+        optimize(net.coarse_logits)
+    with pytest.raises(MXNetSegError, match="this is a str"):
+        optimize("fcn")
+
+
+def test_it_has_what_the_network_has_it_was_made_of():
+    net = build.__wrapped__("fcn")
+    net.record = object()
+    fast = optimize(net)
+    assert isinstance(fast, Network) and not isinstance(fast, GluonNetwork)
+    assert (fast.spec, fast.record, fast.align_corners, fast.contexts) == (net.spec, net.record, True, [mx.cpu()])
+
+
+def test_a_foreign_block():
+    block = mx.gluon.nn.HybridSequential()
+    block.add(mx.gluon.nn.Conv2D(4, 3, padding=1, in_channels=3), mx.gluon.nn.BatchNorm(in_channels=4))
+    block.initialize()
+    fast = optimize(block)
+    assert (fast.spec, fast.record, fast.align_corners, fast.contexts) == ({}, None, False, [mx.cpu()])
+    x = images(33, 40)
+    assert relative_error(fast(x), block(x)) < TOLERANCE
+    np.testing.assert_array_equal(fast.class_map(x).asnumpy(), as_network(block).class_map(x).asnumpy())

@@ -1,13 +1,22 @@
-"""Predictor: arrays, paths, lists; networks and checkpoints."""
+"""Predictor: arrays, paths, lists; networks and checkpoints; sizes and threads that come and go."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import mxnet as mx
 import numpy as np
 import pytest
 
 import mxnetseg
+from mxnetseg.config.schema import EvalConfig
 from mxnetseg.engine import checkpoint
 from mxnetseg.engine.record import Feeding, NetworkSpec, Record
 from mxnetseg.visual import save_png
+
+from ..threads import together
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def image(height, width, seed=0):
@@ -70,3 +79,106 @@ def test_a_checkpoint_brings_everything_along(net, tmp_path):
 def test_mistakes(net, wrong, message):
     with pytest.raises(mxnetseg.MXNetSegError, match=message):
         mxnetseg.Predictor(net)(wrong)
+
+
+@pytest.mark.parametrize("hybridized", [False, True])
+@pytest.mark.parametrize("config", [None, EvalConfig(scales=[1.0, 0.5], flip=True)], ids=["whole", "scales"])
+def test_threads_that_are_the_first_to_use_it_all_at_once(hybridized, config):
+    def predictor():
+        mx.random.seed(0)
+        np.random.seed(0)
+        net = mxnetseg.create_model("bisenet", "mobilenet_v2_0_25", num_classes=4)
+        net.initialize(mx.init.Xavier(magnitude=4))
+        if hybridized:
+            net.hybridize(static_alloc=True)
+        return mxnetseg.Predictor(net, config=config)
+
+    images = [image(*size, seed) for seed, size in enumerate([(64, 64), (48, 80), (40, 33)])]
+    expected = [predictor()(one) for one in images]
+    predict = predictor()
+    for turn in together([lambda: [predict(one) for one in images], lambda: predict(images)] * 4):
+        for got, wanted in zip(turn, expected):
+            np.testing.assert_array_equal(got, wanted)
+
+
+# prints how many MB more the process has after many sizes than after the first 50, then after 40 more threads
+GROWTH = """
+import ctypes
+import gc
+import sys
+
+import numpy as np
+
+import mxnetseg
+from mxnet import autograd, nd
+from tests.memory import memory
+from tests.threads import together
+
+kind, count, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+
+
+def megabytes():
+    nd.waitall()
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    return memory("VmRSS") >> 20
+
+
+def train(size):
+    with autograd.record():
+        loss = net(nd.zeros((2, 3, *size))).sum()
+    loss.backward()
+    loss.wait_to_read()
+
+
+net = mxnetseg.create_model("bisenet", "mobilenet_v2_0_25", num_classes=19)
+net.initialize()
+if kind in ("hybridized", "training"):
+    net.hybridize(static_alloc=True)
+predict = mxnetseg.Predictor(net, dtype=kind if kind in ("float32", "bfloat16") else None)
+use = train if kind == "training" else lambda size: predict(np.zeros((*size, 3), np.uint8))
+rng = np.random.RandomState(0)
+sizes = [tuple(rng.randint(32, 128, 2)) for _ in range(count)]
+values = []
+for part in (sizes[:50], sizes[50:]):
+    if threads == 1:
+        for size in part:
+            use(size)
+    else:
+        together([lambda first=first: [use(size) for size in part[first::threads]] for first in range(threads)], 1000)
+    values.append(megabytes())
+for size in sizes[:40]:
+    together([lambda: use(size)])
+values.append(megabytes())
+print(values[1] - values[0], values[2] - values[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read from Linux")
+@pytest.mark.parametrize(
+    "kind, count, threads",
+    [
+        ("hybridized", 250, 1),
+        *(
+            pytest.param(kind, 854, threads, marks=pytest.mark.slow)
+            for kind in ("plain", "hybridized", "float32", "bfloat16")
+            for threads in (1, 8)
+        ),
+    ],
+)
+def test_neither_new_sizes_nor_new_threads_keep_memory(kind, count, threads):
+    """Without limits it was 1.5 MB for each new size and 5 MB for each new thread."""
+    sizes, more_threads = _growth(kind, count, threads)
+    assert sizes < 120 and more_threads < 40
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read from Linux")
+def test_new_sizes_keep_no_memory_in_training():
+    assert _growth("training", 600, 1)[0] < 300  # without a limit: 1800
+
+
+def _growth(*arguments):
+    command = [sys.executable, "-c", GROWTH, *map(str, arguments)]
+    done = subprocess.run(command, cwd=str(ROOT), stdout=subprocess.PIPE, timeout=1000, check=True)
+    return [int(number) for number in done.stdout.split()[-2:]]
