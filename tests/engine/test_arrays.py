@@ -191,7 +191,6 @@ def dims(*shape, ndim=None, magic=0xF993FAC9):
 MALFORMED = {
     "empty": (b"", "not a parameter file, but empty"),
     "text": (b"some text", "not a parameter file of MXNet"),
-    "reserved": (struct.pack("<QQQ", 0x112, 1, 0), "not a parameter file of MXNet"),
     "no arrays": (listing(names=(), count=0), "holds no named parameters"),
     "no names": (listing(DENSE, ON_CPU, DATA, names=()), "holds no named parameters"),
     "24 million arrays": (listing(DENSE, ON_CPU, DATA, count=24_000_000), "it claims to hold 24000000 arrays"),
