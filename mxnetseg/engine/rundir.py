@@ -109,7 +109,8 @@ def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkp
     Raises
     ------
     MXNetSegError
-        There is no run in the folder, its state is damaged, or another process is at it.
+        There is no run in the folder, its state is damaged, another process is at it, or its checkpoints would
+        overwrite another run's.
     """
     _state_of(folder)  # before a lock makes the folder
     with contextlib.ExitStack() as locks:
@@ -117,13 +118,19 @@ def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkp
         state = read_state(folder)
         facts, model = state.record.run, state.record.model
         assert facts and model  # read_state has seen to it
-        weights = Path(weights_dir or "weights") / model.name
-        recorded = Path(facts.weights_dir) / model.name / f"{facts.name}.params"
-        if weights_dir is None and facts.id and facts.weights_dir and not _is_of(facts, weights / recorded.name):
-            if _is_of(facts, recorded):
-                weights = recorded.parent
-            else:
-                log.warning("this run's checkpoints are not in %s any more; they go to %s", recorded.parent, weights)
+        weights, recorded = Path(weights_dir or "weights") / model.name, Path(facts.weights_dir) / model.name
+        file = f"{facts.name}.params"
+        owner = _owner(weights / file)
+        if facts.id and owner != facts.id:
+            if weights_dir is None and facts.weights_dir and _owner(recorded / file) == facts.id:
+                weights = recorded
+            elif owner is not None:
+                raise MXNetSegError(
+                    f"{weights / file} is not of the run in {folder}, which would overwrite it; name another folder "
+                    "for this run's checkpoints with --weights-dir"
+                )
+            elif weights_dir is None:
+                log.warning("this run's checkpoints are not in %s any more; they go to %s", recorded, weights)
         locks.enter_context(_name_lock(weights, facts.name))
         place = Path(weights_dir or weights.parent).absolute()
         facts = facts.model_copy(update={"weights_dir": str(place), "id": facts.id or uuid.uuid4().hex})
@@ -182,8 +189,8 @@ def _made(folder: Path) -> bool:
     return True
 
 
-def _is_of(facts: RunFacts, path: Path) -> bool:
-    """Whether a file is a checkpoint of this run.
+def _owner(path: Path) -> Optional[str]:
+    """The id of the run whose checkpoint a file is, empty where there is none; None: no file, or a damaged one.
 
     Raises
     ------
@@ -191,9 +198,9 @@ def _is_of(facts: RunFacts, path: Path) -> bool:
         The disk can't tell now.
     """
     try:
-        found = checkpoint.read(path).record.run
+        run = checkpoint.read(path).record.run
     except MXNetSegError as err:
         if isinstance(err.__cause__, OSError) and err.__cause__.errno not in NOT_THERE:
             raise
-        return False
-    return found is not None and found.id == facts.id
+        return None
+    return run.id if run else ""
