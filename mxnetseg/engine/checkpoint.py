@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,10 @@ LIST = (0x112).to_bytes(8, "little")  # the first word of every .params file
 MARK = b"MXSEG\0\0\2"
 MARK_1 = b"MXNETSEG"  # of format 1: no digest behind the record, but a checksum of the arrays in it
 AGAIN = "get it again, or take an earlier one"
+
+# far above any record's
+LONGEST, MOST_VALUES, DEEPEST = 1 << 20, 1 << 14, 32
+NO_TEXT = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of characters
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,7 @@ def load_weights(
     if contexts:
         net.initialize(mx.init.Zero(), ctx=list(contexts))
     for name, parameter in ours.items():
-        parameter.set_data(nd.array(arrays[name], dtype=arrays[name].dtype))
+        parameter.set_data(nd.array(arrays[name], dtype=parameter.dtype))
 
 
 def assign(target: nd.NDArray, arrays: Mapping[str, np.ndarray], name: str, whose: str) -> None:
@@ -179,7 +184,7 @@ def load_matching(net: Segmentor, path: Union[str, Path]) -> Tuple[int, int]:
     if spoilt:
         raise MXNetSegError(f"model.init: {path} holds NaN or infinity in {_some(spoilt)}; take another checkpoint")
     for name in matching:
-        ours[name].set_data(nd.array(arrays[name], dtype=arrays[name].dtype))
+        ours[name].set_data(nd.array(arrays[name], dtype=ours[name].dtype))
     return len(matching), len(ours)
 
 
@@ -188,8 +193,8 @@ def _content(path: Union[str, Path]) -> bytes:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would block, a device never ends
             raise MXNetSegError(f"checkpoint {path}: can't be read (it is no ordinary file); name the file itself")
         return Path(path).read_bytes()
-    except OSError as err:
-        raise MXNetSegError(f"checkpoint {path}: can't be read ({err.strerror or err})") from err
+    except (OSError, ValueError) as err:  # ValueError: a NUL in the path
+        raise MXNetSegError(f"checkpoint {path}: can't be read ({getattr(err, 'strerror', None) or err})") from err
 
 
 def _split(content: memoryview, source: str) -> Tuple[memoryview, Record, str]:
@@ -232,10 +237,29 @@ def _behind(content: memoryview, footer: int, source: str) -> _Parts:
 
 
 def _parsed(text: memoryview, source: str) -> Any:
+    content = bytes(text)
     try:
-        return json.loads(bytes(text))
+        if len(content) > LONGEST or sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
+            raise ValueError("too large")  # for its size, JSON can take a hundred times the memory
+        record = json.loads(content)
+        if not _sound(record):
+            raise ValueError("not sound")
+        return record
     except (ValueError, RecursionError) as err:
         raise MXNetSegError(f"{source}: damaged (its record can't be read); {AGAIN}") from err
+
+
+def _sound(value: Any, deepest: int = DEEPEST) -> bool:
+    """Whether JSON holds nothing that later, far from here, can't be copied, printed, saved or be a path."""
+    if isinstance(value, str):
+        return not NO_TEXT.search(value)
+    if isinstance(value, int):
+        return abs(value) < 1 << 63
+    if isinstance(value, dict):
+        return deepest > 0 and all(_sound(key) and _sound(part, deepest - 1) for key, part in value.items())
+    if isinstance(value, list):
+        return deepest > 0 and all(_sound(part, deepest - 1) for part in value)
+    return True
 
 
 def _some(names: Sequence[str], most: int = 4) -> str:

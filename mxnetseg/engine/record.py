@@ -36,6 +36,7 @@ class NetworkSpec(_Part):
     norm: str = "bn"
     backbone_options: Dict[str, Any] = Field(default_factory=dict)
     reparameterized: bool = False
+    config: None = None  # of `create_model`: a file here is no part of a record
 
     def arguments(self) -> Dict[str, Any]:
         return self.model_dump(exclude_unset=True)
