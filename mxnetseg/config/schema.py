@@ -63,7 +63,9 @@ class ModelConfig(_Part):
 
 
 class AugmentConfig(_Part):
-    scale: Tuple[float, float] = Field((0.5, 2.0), description="range of the random scale, relative to the base size")
+    scale: Tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.5, 2.0), description="range of the random scale, relative to the base size"
+    )
     crop: Optional[Size] = Field(480, description="crop in pixels, one number or [height, width]; null: whole images")
     cat_max_ratio: float = Field(
         1.0,
@@ -86,6 +88,13 @@ class AugmentConfig(_Part):
     def _one_distortion(self) -> "AugmentConfig":
         if self.photometric and self.photometric_distortion:
             raise ValueError("give data.augment.photometric or data.augment.photometric_distortion, one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _ranges(self) -> "AugmentConfig":
+        for name, (low, high) in (("scale", self.scale), ("blur_sigma", self.blur_sigma)):
+            if low > high:
+                raise ValueError(f"data.augment.{name} is a range, the lower end first: [{high}, {low}]")
         return self
 
 
@@ -112,7 +121,9 @@ class DataConfig(_Part):
         "these sides; augment.scale multiplies both, as mmsegmentation's ratio_range does",
     )
     mean: Tuple[float, float, float] = Field(IMAGENET_MEAN, description="per RGB channel, on 0..255")
-    std: Tuple[float, float, float] = Field(IMAGENET_STD, description="per RGB channel, on 0..255")
+    std: Tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(
+        IMAGENET_STD, description="per RGB channel, on 0..255"
+    )
     augment: AugmentConfig = AugmentConfig()
     rare_class: Optional[RareClassConfig] = Field(
         None,

@@ -31,7 +31,16 @@ def create_network(recipe: Recipe, num_classes: int) -> Segmentor:
             f"model.num_classes is {model.num_classes}, but data set {recipe.data.name} has {num_classes} classes; "
             "leave model.num_classes out"
         )
-    return create_model(**{**recipe_arguments(model), "num_classes": num_classes})
+    try:
+        return create_model(**{**recipe_arguments(model), "num_classes": num_classes})
+    except MXNetSegError:
+        raise
+    except Exception as err:  # a builder fails in as many ways as there are wrong values
+        what = str(err).splitlines()[0] if str(err) else ""
+        raise MXNetSegError(
+            f"model {model.name} can't be built from the recipe ({type(err).__name__}: {what}); check model.options "
+            "and model.backbone_options"
+        ) from err
 
 
 def build_network(
@@ -45,8 +54,9 @@ def build_network(
     `initializer` is of everything that no file gives; the layers' own, else Xavier's for ReLU, when left out.
     """
     net = create_network(recipe, num_classes)
-    np.random.seed(recipe.train.seed)  # Gluon draws initial weights from both generators
-    mx.random.seed(recipe.train.seed)
+    seed = recipe.train.seed % 2**31  # neither generator takes more
+    np.random.seed(seed)  # Gluon draws initial weights from both
+    mx.random.seed(seed)
     if initializer:
         for parameter in net.collect_params().values():
             parameter.initialize(initializer, ctx=list(contexts))
