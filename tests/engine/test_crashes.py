@@ -28,7 +28,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from mxnetseg import cli, registry
+from mxnetseg import cli, registry, visual
 from mxnetseg.config import Recipe, load_recipe
 from mxnetseg.engine import checkpoint, runlog
 from mxnetseg.engine.rundir import STATE
@@ -333,6 +333,16 @@ def test_every_operation_fails(whole: Whole, nothing: Path, error: int) -> None:
         if not failed(whole, number, failing(error), error):
             break
     assert number > 150
+
+
+def test_curves_are_drawn_from_a_table_that_is_cut_off_anywhere(whole: Whole, nothing: Path, tmp_path: Path) -> None:
+    for _ in each(whole, nothing, [0]):
+        begin(whole.recipe, whole.case)
+    content = (whole.case / "run" / "metrics.csv").read_bytes()
+    for length in range(len(content) + 1):
+        (tmp_path / "metrics.csv").write_bytes(content[:length])
+        visual.plot_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")
+        assert (tmp_path / "curves.png").read_bytes() == b"curves"
 
 
 @pytest.mark.slow
