@@ -55,8 +55,15 @@ def batch(height, width, n=1):
     return mx.nd.array(np.random.RandomState(1).standard_normal((n, 3, height, width)))
 
 
-@pytest.mark.parametrize("name", list_models())
-@pytest.mark.parametrize("static", [False, True])
+def models_with(usual, other):
+    """Every model with the usual setting, and with the other one: a few of them by default, all in the slow tests."""
+    few = ("bisenet", "setr_mla", "upernet")
+    for name in list_models():
+        yield name, usual
+        yield pytest.param(name, other, marks=[] if name in few else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize("name, static", models_with(True, False))
 def test_any_size_changing_from_call_to_call_and_equal_to_imperative(name, static):
     net = build(name, aux=True)
     expected = {size: net(batch(*size)).asnumpy() for size in set(SIZES)}
@@ -67,8 +74,7 @@ def test_any_size_changing_from_call_to_call_and_equal_to_imperative(name, stati
         np.testing.assert_allclose(out.asnumpy(), expected[size], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", list_models())
-@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize("name, static", models_with(False, True))
 def test_training_with_sizes_that_change(name, static):
     net = build(name, aux=True)
     net.hybridize(static_alloc=static, static_shape=static)
@@ -82,8 +88,7 @@ def test_training_with_sizes_that_change(name, static):
         assert np.isfinite(loss.asscalar())
 
 
-@pytest.mark.parametrize("name", list_models())
-@pytest.mark.parametrize("norm", ["bn", "gn"])
+@pytest.mark.parametrize("name, norm", models_with("bn", "gn"))
 def test_every_parameter_gets_a_gradient_a_step_lowers_the_loss_and_files_keep_it(name, norm, tmp_path):
     net = build(name, aux=True, norm=norm)
     for parameter in net.collect_params().values():
