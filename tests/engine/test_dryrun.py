@@ -50,6 +50,7 @@ LARGE = (
     "setr_mla",
     "setr_naive",
     "setr_pup",
+    "fpn_moganet_large_80k_ade20k",
     "upernet_ffnet_4_512_160k_ade20k",
     "upernet_moganet_large_512x512_160k_ade20k",
 )
