@@ -8,9 +8,10 @@ import sys
 import pytest
 
 LIMIT = 3 << 30  # of any process that tests run in, or start, unless marked slow
-KEPT = 1 << 30  # beyond this much, what tests leave is collected after every one
+GROWTH = 256 << 20  # what the cases of one test may leave before it is collected
 
 passed = False
+collected = 0  # what was in memory after the last collection
 
 
 def memory(field):
@@ -47,9 +48,11 @@ def pytest_runtest_teardown(item):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item, nextitem):
     """Networks refer to themselves in circles, and glibc keeps what they leave: it would add up to gigabytes."""
+    global collected
     result = yield
-    if nextitem is None or nextitem.function is not item.function or memory("VmRSS") > KEPT:
+    if nextitem is None or nextitem.function is not item.function or memory("VmRSS") > collected + GROWTH:
         gc.collect()
         with contextlib.suppress(OSError, AttributeError):  # not glibc
             ctypes.CDLL("libc.so.6").malloc_trim(0)
+        collected = memory("VmRSS")
     return result
