@@ -23,10 +23,10 @@ def main() -> None:
     from mxnetseg.context import parse_contexts
     from mxnetseg.data import open_dataset
     from mxnetseg.data.streets import draw_streets
-    from mxnetseg.engine.checkpoint import load_network
     from mxnetseg.engine.evaluator import evaluate
     from mxnetseg.engine.inference import Preprocess
     from mxnetseg.engine.trainer import train
+    from mxnetseg.opening import open_network
 
     show_log(quiet=False)
     begin = time.time()
@@ -39,10 +39,9 @@ def main() -> None:
 
     print("3/4 scoring the best checkpoint, at one scale, then multi-scale and mirrored")
     contexts = parse_contexts(["cpu"])
-    net = load_network(result.best_path, contexts)
-    net.hybridize(static_alloc=True)
+    net = open_network(result.best_path, contexts)
     scenes = open_dataset(recipe.data, recipe.data.val_split)
-    preprocess = Preprocess(recipe.data.mean, recipe.data.std, recipe.data.base, recipe.data.fit)
+    preprocess = Preprocess.of(recipe.data)
     single = evaluate(net, scenes, preprocess, recipe.eval, contexts)
     config = recipe.eval.model_copy(update={"scales": list(MULTI_SCALES), "flip": True})
     multi = evaluate(net, scenes, preprocess, config, contexts)

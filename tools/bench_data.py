@@ -77,7 +77,7 @@ def processor_time(recipe, dataset, images: int) -> float:
 
 def step_time(recipe, dataset, steps: int = 4) -> float:
     """Milliseconds of processor time that a training step takes per image, all threads together."""
-    from mxnetseg.engine.trainer import build_network
+    from mxnetseg.engine.build import build_network
     from mxnetseg.losses import build_loss, total_loss
 
     context = mx.cpu()
