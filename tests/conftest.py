@@ -10,7 +10,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # several CPU contexts need it
 import numpy as np
 import pytest
 
+from mxnetseg import visual
 from mxnetseg.data.streets import draw_streets
+from mxnetseg.saving import write_file
 from mxnetseg.visual import save_png
 
 pytest_plugins = ["tests.memory"]
@@ -66,6 +68,12 @@ def own_folder(tmp_path):
 def in_a_folder_of_its_own(tmp_path, monkeypatch):
     """Whatever a test writes to runs/ or weights/ lands in its temporary folder."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def no_drawing(monkeypatch):
+    """Curves take longer to draw than such small networks to train."""
+    monkeypatch.setattr(visual, "plot_curves", lambda table, picture: write_file(picture, table.read_bytes()))
 
 
 @pytest.fixture

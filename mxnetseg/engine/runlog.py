@@ -40,6 +40,7 @@ class RunLog:
         self._lengths = lengths
         self._place = place
         self._csv = MetricsCsv(place.folder / "metrics.csv", state.csv, state.iteration)
+        self._undrawn = True
         self._losses: List[float] = list(state.csv.losses)
         self._trained = self._waited = 0.0  # seconds
         self._images = 0
@@ -124,6 +125,7 @@ class RunLog:
     def _write(self, row: Dict[str, Any]) -> None:
         self._place.check()
         self._csv.write(row)
+        self._undrawn = True
         self._tell_wandb(lambda run: run.log({k: v for k, v in row.items() if k != "iteration"}, step=row["iteration"]))
 
     def _tell_wandb(self, say: Callable[[Any], object]) -> None:
@@ -137,8 +139,9 @@ class RunLog:
     def _draw(self) -> None:
         from ..visual import plot_curves
 
-        if self._csv.path.exists():
+        if self._undrawn and self._csv.path.exists():
             plot_curves(self._csv.path, self._folder / "curves.png")
+            self._undrawn = False
 
 
 class _LogFile(logging.FileHandler):
