@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 from ..errors import MXNetSegError
@@ -96,11 +97,11 @@ def _show(args) -> int:
 
     data = _config(args)
     spec = get_spec(data)
-    raw = {}
+    raw = defaultdict(list)
     for value, index in spec.raw_values().items():
-        raw.setdefault(index, []).append(str(value))
+        raw[index].append(str(value))
     rows = [
-        [index, name, ", ".join(raw.get(index, ["-"])), "#{:02x}{:02x}{:02x}".format(*colour)]
+        [index, name, ", ".join(raw[index]) or "-", "#{:02x}{:02x}{:02x}".format(*colour)]
         for index, (name, colour) in enumerate(zip(spec.classes, spec.palette))
     ]
     print(f"{spec.name}: {spec.title}")
@@ -138,7 +139,6 @@ def _check(args) -> int:
     for problem in report["problems"]:
         print(f"error: {problem}", file=sys.stderr)
     if args.json:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         write_json(Path(args.json), report)
     print(f"{len(report['problems'])} problems" if report["problems"] else "all can be read, no problems")
     return 1 if report["problems"] else 0
@@ -153,22 +153,15 @@ def _print_split(split: str, found: dict) -> None:
     if not found["labelled"]:
         print("  no public labels\n")
         return
-    most = max([row["share"] for row in found["classes"].values()] + [found["ignored"]["share"], 1e-9])
     rows = [[name, row["share"], row["images"]] for name, row in found["classes"].items()]
     rows.append(["(ignored)", found["ignored"]["share"], ""])
+    most = max(1e-9, *(share for _, share, _ in rows))
     table = [
         [name, f"{100 * share:.2f}" if share or not images else "-", images, "#" * round(20 * share / most)]
         for name, share, images in rows
     ]
-    print(
-        tabulate(
-            table,
-            headers=["class", "pixels %", "images", ""],
-            disable_numparse=True,
-            colalign=("left", "right", "right", "left"),
-        ),
-        "\n",
-    )
+    headers, align = ["class", "pixels %", "images", ""], ("left", "right", "right", "left")
+    print(tabulate(table, headers=headers, disable_numparse=True, colalign=align), "\n")
 
 
 def _browse(args) -> int:
@@ -191,8 +184,7 @@ def _draw(args) -> int:
 
     if os.path.isdir(args.root) and os.listdir(args.root):
         raise MXNetSegError(f"{args.root} is not empty; name a new folder")
-    draw_streets(
-        args.root, {"train": args.train, "val": args.val}, tuple(args.size), args.seed, progress=not args.quiet
-    )
+    scenes = {"train": args.train, "val": args.val}
+    draw_streets(args.root, scenes, tuple(args.size), args.seed, progress=not args.quiet)
     print(f"{args.train} + {args.val} scenes in {args.root}")
     return 0
