@@ -46,20 +46,10 @@ def load_pickle(file, find: Callable[[str, str], Any], persistent: Callable[[Any
     Dict entries whose key is no string are dropped: state dicts have none, and keys of the file's choice
     (deep tuples, numbers that collide) could crash or stall the hashing.
 
-    Parameters
-    ----------
-    file : binary file
-    find : callable
-        (module, name) -> Function, Inert or another object that stands for the global; raises Refused.
-    persistent : callable
-        persistent id -> object; raises Refused.
-    most : int
-        Bytes after which the pickle counts as damaged.
+    `find` makes an object that stands for a global of (module, name): a Function, an Inert, another; `persistent` makes
+    one of a persistent id. Both may raise Refused. After `most` bytes the pickle counts as damaged.
 
-    Raises
-    ------
-    Refused
-        Damaged, truncated, too large, or beyond what a checkpoint needs.
+    Raises Refused for what is damaged, truncated, too large, or beyond what a checkpoint needs.
     """
     machine = _Machine(find, persistent)
     try:

@@ -43,17 +43,8 @@ LEAST_ARRAY = 20 + 9  # bytes: the shortest header, and a name
 def unpack(content: Union[bytes, memoryview], source: str) -> Dict[str, np.ndarray]:
     """Arrays of a .params file by name, in its order.
 
-    Parameters
-    ----------
-    content : bytes or memoryview
-        The file, without anything behind its arrays.
-    source : str
-        What to call it in messages, as in "checkpoint x.params".
-
-    Returns
-    -------
-    dict of str to numpy.ndarray
-        Read-only views into `content`, often not aligned. bfloat16, which NumPy lacks, comes as float32, a copy.
+    They are read-only views into `content`, often not aligned; bfloat16, which NumPy lacks, comes as float32, a copy.
+    `content` is the file without anything behind its arrays, `source` what messages call it: "checkpoint x.params".
 
     Raises
     ------
@@ -100,7 +91,6 @@ def pack(arrays: Mapping[str, np.ndarray]) -> List[Union[bytes, memoryview]]:
 
 
 class _Entry(NamedTuple):
-    place: str
     shape: Tuple[int, ...]
     dtype: np.dtype
     start: int  # of its elements, in bytes
@@ -164,7 +154,7 @@ class _Reader:
         if not 0 <= type_number < len(TYPES):
             self.fail(f"its element type {type_number} is none of MXNet's")
         dtype = TYPES[type_number]
-        entry = _Entry(self.place, shape, dtype, self.skip(math.prod(shape) * dtype.itemsize))
+        entry = _Entry(shape, dtype, self.skip(math.prod(shape) * dtype.itemsize))
         if dtype.kind == "b" and _view(self.view, entry, np.dtype(np.uint8)).max(initial=0) > 1:
             self.fail("its booleans are other than 0 and 1")
         return entry
