@@ -5,7 +5,7 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional
 
 from ..errors import MXNetSegError
 from ..saving import explained, write_json
@@ -148,7 +148,7 @@ def _converted(config: Optional[str], source: Path) -> Path:
     """The .params file that a PyTorch file becomes, converted unless that was done already."""
     if config is None:
         raise MXNetSegError(f"CHECKPOINT {source}: a PyTorch file does not tell its network; name its recipe as CONFIG")
-    from .. import convert
+    from .. import conversion
 
     stem = source.name[: -len(next(ending for ending in PTH if source.name.lower().endswith(ending)))]
     target, fresh = CONVERTED / f"{stem}.params", CONVERTED / f".{stem}.new.params"
@@ -156,14 +156,14 @@ def _converted(config: Optional[str], source: Path) -> Path:
     origin, now = CONVERTED / f".{stem}.origin.json", _origin(config, source)
     if target.exists() and not origin.exists():
         raise MXNetSegError(f"{target}: is in the way of {source}, converted; move it, or name it as CHECKPOINT")
-    if target.exists() and _recorded(origin) == now:
+    if target.exists() and _read(origin) == now:
         print(f"{source} was converted already: {target}", file=sys.stderr)
         return target
     with explained(target):
         CONVERTED.mkdir(parents=True, exist_ok=True)
         fresh.unlink(missing_ok=True)  # of a process that was killed here
     try:
-        convert.convert_checkpoint(config, str(source), str(fresh))
+        conversion.convert_checkpoint(config, str(source), str(fresh))
         write_json(origin, now)
         with explained(target):
             fresh.replace(target)
@@ -180,8 +180,8 @@ def _origin(config: str, source: Path) -> Dict[str, Any]:
     return facts
 
 
-def _recorded(origin: Path) -> Tuple:
+def _read(origin: Path) -> Any:
     try:
         return json.loads(origin.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ()
+        return None

@@ -50,17 +50,17 @@ class Zip:
             self.zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, ValueError) as err:
             raise Refused(f"is a truncated or damaged zip archive; {AGAIN}") from err
-        self.members = {member.filename: member for member in self.zip.infolist()}
+        members = self.zip.infolist()
+        self.members = {member.filename: member for member in members}
         # members that overlap would let a small file ask for much memory
-        if sum(member.file_size for member in self.zip.infolist()) > os.fstat(file.fileno()).st_size:
-            if any(member.compress_type for member in self.zip.infolist()):
+        if sum(member.file_size for member in members) > os.fstat(file.fileno()).st_size:
+            if any(member.compress_type for member in members):
                 raise Refused("is compressed, which torch.save never does; unpack it, and zip it without compression")
             raise Refused(f"is a zip archive whose members overlap; {AGAIN}")
-        if not any(member.CRC for member in self.zip.infolist()):  # torch.serialization.set_crc32_options(False)
-            for member in self.zip.infolist():
+        if not any(member.CRC for member in members):  # torch.serialization.set_crc32_options(False)
+            for member in members:
                 member.CRC = None  # zipfile: nothing to compare with
-        roots = [name[: -len("data.pkl")] for name in self.members if name.endswith("/data.pkl")]
-        roots = [root for root in roots if root.count("/") == 1]
+        roots = [name[: -len("data.pkl")] for name in self.members if name.partition("/")[2] == "data.pkl"]
         if len(roots) != 1:
             raise Refused(
                 "is a zip archive, but none that torch.save wrote (no data.pkl in it); if the checkpoint lies inside, "
@@ -101,10 +101,8 @@ class Zip:
     def check(self, storage: Storage) -> None:
         found = self.member(f"data/{storage.key}").file_size
         if found != storage.size:
-            raise Refused(
-                f"storage {printable(storage.key)} has {found} bytes where {printable(storage.size)} are expected; "
-                f"{AGAIN}"
-            )
+            sizes = f"{found} bytes where {printable(storage.size)} are expected"
+            raise Refused(f"storage {printable(storage.key)} has {sizes}; {AGAIN}")
 
     def storage_bytes(self, storage: Storage) -> Tuple[bytes, bool]:
         """The bytes of a storage, and whether those of elements must be swapped."""

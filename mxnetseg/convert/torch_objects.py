@@ -110,8 +110,9 @@ class Tensor:
 def find_global(module: str, name: str) -> Any:
     """What stands for a global of the pickle."""
     known = (_OTHER_NAMES.get(module, module.replace("numpy._core.", "numpy.core.")), name)
-    if known in _FUNCTIONS or known in _CLASSES:
-        return Function(f"{module}.{name}", {**_FUNCTIONS, **_CLASSES}[known], is_class=known in _CLASSES)
+    call = _FUNCTIONS.get(known) or _CLASSES.get(known)
+    if call:
+        return Function(f"{module}.{name}", call, is_class=known in _CLASSES)
     if known in _INERT or (module == "numpy.dtypes" and name.endswith("DType") and len(name) < 32):
         return Inert(f"{module}.{name}")
     if name in _STORAGES and module in ("torch", "torch.cuda", "torch.storage"):

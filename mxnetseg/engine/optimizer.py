@@ -77,18 +77,9 @@ class Adam(mx.optimizer.Adam):
         steps = self._index_update_count[index]
         scale1 = self._factor1 * (1 - self.beta1**steps)
         scale2 = math.sqrt(self._factor2 * (1 - self.beta2**steps))
-        nd.adam_update(
-            weight,
-            grad,
-            *state,
-            out=weight,
-            lr=self._get_lr(index) * scale2 / scale1,
-            wd=self._get_wd(index),
-            beta1=self.beta1,
-            beta2=self.beta2,
-            epsilon=self.epsilon * scale2,
-            lazy_update=False,
-        )
+        rates = dict(lr=self._get_lr(index) * scale2 / scale1, wd=self._get_wd(index), epsilon=self.epsilon * scale2)
+        betas = dict(beta1=self.beta1, beta2=self.beta2)
+        nd.adam_update(weight, grad, *state, out=weight, **rates, **betas, lazy_update=False)
 
 
 class AdamW(Adam):
