@@ -1,6 +1,6 @@
 """mxnetseg config"""
 
-from .options import add_changes
+from . import options
 
 HELP = "Show every key of a recipe, or a recipe with everything it inherits."
 
@@ -8,7 +8,7 @@ HELP = "Show every key of a recipe, or a recipe with everything it inherits."
 def add_arguments(parser) -> None:
     what = "show this recipe (a file, or a name below configs/) as it is after its bases and --set; else all keys"
     parser.add_argument("recipe", nargs="?", metavar="FILE", help=what)
-    add_changes(parser, "change keys of the recipe")
+    options.add(parser, "--set")
 
 
 def run(args) -> int:

@@ -1,6 +1,6 @@
 """mxnetseg convert"""
 
-from .options import add_output_stride, add_quiet, show_log
+from . import options
 
 HELP = "Turn a checkpoint of another toolkit (.pth, or .params of MXNetSeg 2022 or GluonCV) into one of ours."
 
@@ -13,18 +13,17 @@ def add_arguments(parser) -> None:
     parser.add_argument("--model", metavar="NAME", help="instead of --config: model, e.g. upernet")
     parser.add_argument("--backbone", metavar="NAME", help="backbone, e.g. moganet_small")
     parser.add_argument("--num-classes", type=int, metavar="N", help="read off the checkpoint when left out")
-    add_output_stride(parser)
+    options.add(parser, "--output-stride")
     what = "data set that gives class names and colours, e.g. ade20k; as in --config"
     parser.add_argument("--data", metavar="NAME", help=what)
     parser.add_argument("--ema", action="store_true", help="take the moving averages of the weights that the file has")
-    parser.add_argument("--overwrite", action="store_true", help="write over a file that is there already")
-    add_quiet(parser)
+    options.add(parser, "--overwrite", "--quiet")
 
 
 def run(args) -> int:
     from ..conversion import convert_checkpoint
 
-    show_log(args.quiet)
+    options.show_log(args.quiet)
     names = ("ema", "overwrite", "model", "backbone", "num_classes", "output_stride", "data")
     given = {name: getattr(args, name) for name in names}
     path = convert_checkpoint(args.config, args.source, args.target, **given)

@@ -7,8 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from ..errors import MXNetSegError
-from ..saving import write_json
-from .options import add_quiet
+from . import options
 
 HELP = "List, show, prepare, check, browse and draw data sets."
 
@@ -25,14 +24,13 @@ def add_arguments(parser) -> None:
     prepare.add_argument("--from", dest="source", required=True, metavar="DIR", help="folder of the unpacked downloads")
     prepare.add_argument("--to", dest="target", metavar="DIR", help="folder to make; datasets/<name> when left out")
     _add_workers(prepare)
-    add_quiet(prepare)
+    options.add(prepare, "--quiet")
 
     check = actions.add_parser("check", help="read every image and mask, and say what is wrong")
     _add_source(check)
     check.add_argument("--split", nargs="+", metavar="NAME", help="the official splits that are there when left out")
-    check.add_argument("--json", metavar="FILE", help="write what was found to this file")
     _add_workers(check)
-    add_quiet(check)
+    options.add(check, "--json", "--quiet")
 
     browse = actions.add_parser("browse", help="draw samples as they are and as training sees them")
     _add_source(browse)
@@ -47,7 +45,7 @@ def add_arguments(parser) -> None:
     draw.add_argument("--val", type=int, default=60, metavar="N", help="validation scenes (60)")
     draw.add_argument("--size", type=int, nargs=2, default=(128, 192), metavar=("H", "W"), help="in pixels (128 192)")
     draw.add_argument("--seed", type=int, default=0, help="other seeds give other scenes (0)")
-    add_quiet(draw)
+    options.add(draw, "--quiet")
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
@@ -138,8 +136,7 @@ def _check(args) -> int:
         print(f"note: {note}")
     for problem in report["problems"]:
         print(f"error: {problem}", file=sys.stderr)
-    if args.json:
-        write_json(Path(args.json), report)
+    options.write_json(args, report)
     print(f"{len(report['problems'])} problems" if report["problems"] else "all can be read, no problems")
     return 1 if report["problems"] else 0
 

@@ -10,7 +10,7 @@ HELP = "Score a checkpoint on a labelled split, or write its predictions."
 
 
 def add_arguments(parser) -> None:
-    options.add_checkpoint(parser)
+    options.add(parser, "--checkpoint", required=True)
     parser.add_argument(
         "--mode",
         default="val",
@@ -21,21 +21,21 @@ def add_arguments(parser) -> None:
     parser.add_argument("--data", metavar="NAME", help="data set; the one it was trained on when left out")
     parser.add_argument("--root", metavar="DIR", help="folder of the data set; datasets/<name> when left out")
     parser.add_argument("--split", metavar="NAME", help="another split than --mode says")
-    options.add_context(parser)
+    options.add(parser, "--ctx")
     options.add_inference(parser)
     options.add_dtype(parser)
     options.add_network(parser)
-    options.add_json(parser, "the scores")
+    options.add(parser, "--json", "--overwrite")
     what = "folder for predictions; runs/<checkpoint>_<split>_<time> when left out"
     parser.add_argument("--out", metavar="DIR", help=what)
     what = "write the data set's own label values, too (Cityscapes)"
     parser.add_argument("--label-ids", action="store_true", help=what)
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that read images (1)")
     parser.add_argument("--config", metavar="FILE", help="take data and evaluation settings from this recipe")
-    options.add_changes(parser, "change its keys")
+    options.add(parser, "--set")
     what = "go on although the data set's class names are not those of the checkpoint: class i is class i"
     parser.add_argument("--other-classes", action="store_true", help=what)
-    options.add_quiet(parser)
+    options.add(parser, "--quiet")
 
 
 def run(args) -> int:

@@ -7,13 +7,8 @@ HELP = "Count the parameters and FLOPs of a model, as published tables do."
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument("--model", metavar="NAME", help="model, e.g. fcn")
+    options.add(parser, "--model", "--backbone", "--shape", "--num-classes", "--output-stride")
     parser.add_argument("--config", metavar="FILE", help="the model of this recipe; options given as well win")
-    what = "backbone, e.g. resnet18; the model's usual one when left out"
-    parser.add_argument("--backbone", metavar="NAME", help=what)
-    options.add_shape(parser, "side, or height and width, in pixels (512)")
-    parser.add_argument("--num-classes", type=int, metavar="N", help="the model's usual number when left out")
-    options.add_output_stride(parser)
     heads = parser.add_mutually_exclusive_group()
     heads.add_argument(
         "--aux",
@@ -32,7 +27,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--all", action="store_true", help=what)
     parser.add_argument("--layers", action="store_true", help="show a table of all layers")
     parser.add_argument("--depth", type=int, metavar="N", help="add the table up over N parts of the layers' names")
-    options.add_json(parser, "all numbers and all layers")
+    options.add(parser, "--json", "--overwrite")
 
 
 def run(args) -> int:

@@ -9,10 +9,8 @@ HELP = "List the models of the zoo: usual backbone, parameters, FLOPs, paper."
 
 def add_arguments(parser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="models to list; all when left out")
-    options.add_shape(parser, "image for FLOPs: side, or height and width, in pixels (512)")
+    options.add(parser, "--shape", "--json", "--overwrite", "--quiet")
     parser.add_argument("--backbones", action="store_true", help="list the backbones instead")
-    options.add_json(parser, "the table")
-    options.add_quiet(parser)
 
 
 def run(args) -> int:

@@ -13,24 +13,34 @@ from ..names import near, same
 DTYPES = ("float32", "bfloat16", "int8")  # deploy.DTYPES, which to import takes seconds
 MULTI_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 
+SHARED = {
+    "--backbone": dict(metavar="NAME", help="backbone, e.g. resnet18; the model's usual one when left out"),
+    "--checkpoint": dict(metavar="FILE", help="a .params file; bare names: below weights/"),
+    "--ctx": dict(
+        metavar="C",
+        nargs="+",
+        help="GPU numbers (0 1 2 3), cpu, or cpu:0 cpu:1; the GPUs there are, else the CPU, when left out",
+    ),
+    "--json": dict(metavar="FILE", help="write what is shown to this file, too, with all details"),
+    "--model": dict(metavar="NAME", help="model, e.g. fcn"),
+    "--norm": dict(metavar="NAME", help="bn, syncbn or gn"),
+    "--num-classes": dict(metavar="N", type=int, help="the model's usual number when left out"),
+    "--output-stride": dict(metavar="N", type=int, help="8, 16 or 32; the model's usual one when left out"),
+    "--overwrite": dict(action="store_true", help="write over files that are there already"),
+    "--quiet": dict(action="store_true", help="no progress bars, warnings and results only"),
+    "--set": dict(metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="change keys of the recipe"),
+    "--shape": dict(metavar="N", type=int, nargs="+", default=[512], help="side, or height and width, in pixels (512)"),
+}
 
-def add_checkpoint(parser, required: bool = True) -> None:
-    what = "a .params file; bare names: below weights/"
-    parser.add_argument("--checkpoint", required=required, metavar="FILE", help=what)
 
-
-def add_changes(parser, what: str) -> None:
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=what)
-
-
-def add_json(parser, what: str) -> None:
-    """--json and --overwrite; `check_json` and `write_json` go with them."""
-    parser.add_argument("--json", metavar="FILE", help=f"write {what} to this file, too")
-    parser.add_argument("--overwrite", action="store_true", help="write over files that are there already")
+def add(parser, *names: str, **more) -> None:
+    """Shared options by name; `more` changes what they say."""
+    for name in names:
+        parser.add_argument(name, **{**SHARED[name], **more})
 
 
 def check_json(args) -> None:
-    """A file that is in the way is found before the work."""
+    """Find a file that is in the way of --json before the work."""
     from ..engine.predictions import check_free
 
     check_free([Path(args.json)] if args.json else [], args.overwrite)
@@ -39,11 +49,6 @@ def check_json(args) -> None:
 def write_json(args, content) -> None:
     if args.json:
         saving.write_json(Path(args.json), content)
-
-
-def add_context(parser) -> None:
-    what = "GPU numbers (0 1 2 3), cpu, or cpu:0 cpu:1; the GPUs there are, else the CPU, when left out"
-    parser.add_argument("--ctx", nargs="+", metavar="C", help=what)
 
 
 def add_dtype(parser) -> None:
@@ -63,26 +68,10 @@ def calibration(args, data):
     return calibration_images(data, args.calibration_images)
 
 
-def add_quiet(parser) -> None:
-    parser.add_argument("--quiet", action="store_true", help="no progress bars, warnings and results only")
-
-
-def add_output_stride(parser) -> None:
-    what = "8, 16 or 32; the model's usual one when left out"
-    parser.add_argument("--output-stride", type=int, metavar="N", help=what)
-
-
-def add_shape(parser, what: str) -> None:
-    parser.add_argument("--shape", type=int, nargs="+", default=[512], metavar="N", help=what)
-
-
 def add_network(parser) -> None:
     """What a checkpoint without a record (another toolkit's .params) does not tell."""
     group = parser.add_argument_group("network", "only needed for a checkpoint without a record")
-    group.add_argument("--model", metavar="NAME", help="model, e.g. fcn")
-    group.add_argument("--backbone", metavar="NAME", help="backbone, e.g. resnet18")
-    add_output_stride(group)
-    group.add_argument("--norm", metavar="NAME", help="bn, syncbn or gn")
+    add(group, "--model", "--backbone", "--output-stride", "--norm")
 
 
 def add_inference(parser) -> None:

@@ -12,7 +12,7 @@ KINDS = ("label", "color", "overlay", "panel")
 
 def add_arguments(parser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
-    options.add_checkpoint(parser)
+    options.add(parser, "--checkpoint", required=True)
     parser.add_argument("--out", default="runs/predict", metavar="DIR", help="folder for the results (runs/predict)")
     parser.add_argument(
         "--save",
@@ -24,13 +24,12 @@ def add_arguments(parser) -> None:
         help="label: class indices; color: class colours; overlay: colours on the image, with a legend; "
         "panel: image, prediction and overlay side by side (label overlay)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="write over files that are there already")
-    options.add_context(parser)
+    options.add(parser, "--overwrite", "--ctx")
     options.add_inference(parser)
     options.add_dtype(parser)
     what = "folder of the data set it was trained on, for int8; datasets/<name> when left out"
     parser.add_argument("--root", metavar="DIR", help=what)
-    options.add_quiet(parser)
+    options.add(parser, "--quiet")
 
 
 def run(args) -> int:

@@ -13,9 +13,8 @@ PLAIN = "plain"
 
 
 def add_arguments(parser) -> None:
-    options.add_checkpoint(parser, required=False)
+    options.add(parser, "--checkpoint", "--num-classes")
     parser.add_argument("--config", metavar="FILE", help="the model of this recipe, with random weights")
-    parser.add_argument("--num-classes", type=int, metavar="N", help="the model's usual number when left out")
     options.add_network(parser)
     what = "image sizes, each a side or HEIGHTxWIDTH (512)"
     parser.add_argument("--size", nargs="+", default=["512"], metavar="S", help=what)
@@ -32,8 +31,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="threads per operator; all cores when left out")
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="calls that are timed, of each kind (20)")
     parser.add_argument("--warmup", type=int, default=3, metavar="N", help="calls before that (3)")
-    options.add_json(parser, "the table and every time")
-    options.add_quiet(parser)
+    options.add(parser, "--json", "--overwrite", "--quiet")
 
 
 def run(args) -> int:

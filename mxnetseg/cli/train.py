@@ -14,9 +14,9 @@ def add_arguments(parser) -> None:
     which.add_argument("--model", metavar="NAME", help="take the recipe configs/NAME.yaml: a model, or a published run")
     which.add_argument("--config", metavar="FILE", help="take this recipe: a file, or the name of one below configs/")
     which.add_argument("--resume", metavar="DIR", help="go on with the run in this folder (runs/...)")
-    options.add_changes(parser, "change keys of the recipe, e.g. optimizer.lr=0.02 train.epochs=50")
+    options.add(parser, "--set", help="change keys of the recipe, e.g. optimizer.lr=0.02 train.epochs=50")
     parser.add_argument("--root", metavar="DIR", help="folder of the data set (data.root)")
-    options.add_context(parser)
+    options.add(parser, "--ctx")
     what = "log to this Weights & Biases project; offline without network"
     parser.add_argument("--wandb", metavar="PROJECT", help=what)
     parser.add_argument("--run-dir", metavar="DIR", help="folder for log and curves; runs/<name> when left out")
@@ -34,7 +34,7 @@ def add_arguments(parser) -> None:
         help="train nothing: build everything, print what would happen, take one step on made-up crops of this side "
         "(64); neither data nor initial weights are needed",
     )
-    options.add_quiet(parser)
+    options.add(parser, "--quiet")
 
 
 def run(args) -> int:

@@ -69,31 +69,22 @@ class RunFacts(_Part):
 
 
 class Record(_Part):
-    """Everything but the arrays.
-
-    Attributes
-    ----------
-    kind : "weights" of a network, "training" for a run's state, "converted" from another toolkit
-    model : what builds the network; None in a file of a backbone alone
-    backbone : its name, in a file of a backbone alone
-    scores : of exactly these weights; None where these were not scored
-    state : of a run, in its state file only
-    source, ema : the file that was converted, and whether its moving averages were taken
-    """
+    """Everything but the arrays."""
 
     format: int = FORMAT
+    # of a network, of a run's state, or made from another toolkit's
     kind: Literal["weights", "training", "converted"] = "weights"
-    model: Optional[NetworkSpec] = None
-    backbone: Optional[str] = None
+    model: Optional[NetworkSpec] = None  # what builds the network; None in a file of a backbone alone
+    backbone: Optional[str] = None  # its name, in a file of a backbone alone
     feeding: Feeding = Feeding()
     recipe: Annotated[Optional[Recipe], BeforeValidator(recorded_recipe)] = None
     iteration: Optional[Count] = None
     iterations: Optional[Count] = None
-    scores: Optional[Scored] = None
+    scores: Optional[Scored] = None  # of exactly these weights; None where these were not scored
     run: Optional[RunFacts] = None
-    state: Optional[RunState] = None
-    source: Optional[str] = None
-    ema: bool = False
+    state: Optional[RunState] = None  # of a run, in its state file only
+    source: Optional[str] = None  # the file that was converted
+    ema: bool = False  # whether its moving averages were taken
     versions: Dict[str, str] = Field(default_factory=dict)
 
     def dump(self) -> bytes:
