@@ -155,7 +155,8 @@ def _converted(config: Optional[str], source: Path) -> Path:
     # two files of one name, or one file under two recipes, must not pass for each other
     origin, now = CONVERTED / f".{stem}.origin.json", _origin(config, source)
     if target.exists() and not origin.exists():
-        raise MXNetSegError(f"{target}: is in the way of {source}, converted; move it, or name it as CHECKPOINT")
+        problem = f"is in the way, {source} would be converted to it"
+        raise MXNetSegError(f"{target}: {problem}; move it, or name it as CHECKPOINT")
     if target.exists() and _read(origin) == now:
         print(f"{source} was converted already: {target}", file=sys.stderr)
         return target

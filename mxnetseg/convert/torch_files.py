@@ -37,7 +37,7 @@ class Storages:
         first = self.known.setdefault(key, storage)
         if first is storage:
             self.check(storage)
-        elif first.size != storage.size:
+        elif first.nbytes != storage.nbytes:
             raise Refused(f"storage {printable(key)} has two sizes; {AGAIN}")
         return storage
 
@@ -100,13 +100,13 @@ class Zip:
 
     def check(self, storage: Storage) -> None:
         found = self.member(f"data/{storage.key}").file_size
-        if found != storage.size:
-            sizes = f"{found} bytes where {printable(storage.size)} are expected"
+        if found != storage.nbytes:
+            sizes = f"{found} bytes where {printable(storage.nbytes)} are expected"
             raise Refused(f"storage {printable(storage.key)} has {sizes}; {AGAIN}")
 
     def storage_bytes(self, storage: Storage) -> Tuple[bytes, bool]:
         """The bytes of a storage, and whether those of elements must be swapped."""
-        return self.read(f"data/{storage.key}", storage.size), self.swap
+        return self.read(f"data/{storage.key}", storage.nbytes), self.swap
 
 
 class Legacy:
@@ -140,18 +140,18 @@ class Legacy:
         for key in keys:
             self.file.seek(at)
             count = int.from_bytes(self.file.read(8), "little")
-            if at + 8 + known[key].size > end:
+            if at + 8 + known[key].nbytes > end:
                 raise Refused(f"is truncated: storage {printable(key)} is not all there; {AGAIN}")
             if count != known[key].whole:
                 raise Refused(f"storage {printable(key)} has another size than its tensors expect; {AGAIN}")
             places[key] = at + 8
-            at += 8 + known[key].size
+            at += 8 + known[key].nbytes
         return places
 
     def storage_bytes(self, storage: Storage) -> Tuple[bytes, bool]:
         self.file.seek(self.places[storage.key])
-        content = self.file.read(storage.size)
-        if len(content) != storage.size:
+        content = self.file.read(storage.nbytes)
+        if len(content) != storage.nbytes:
             raise Refused(f"is truncated: storage {printable(storage.key)} is not all there; {AGAIN}")
         return content, False
 
@@ -165,7 +165,7 @@ class Reader:
 
     def __call__(self, name: str, tensor: Tensor) -> np.ndarray:
         if tensor.kind.name in STRANGE or not tensor.plain:
-            what = tensor.kind.name if tensor.plain else "a conjugate or negative view"
+            what = tensor.kind.name if tensor.kind.name in STRANGE else "a conjugate or negative view"
             raise Refused(f"tensor {printable(name)} is {what}, which NumPy has no type for; save it as float32")
         elements = self.elements(tensor.storage, tensor.kind)
         if 0 in tensor.size:

@@ -94,8 +94,8 @@ class Storage:
         self.key, self.kind, self.whole, self.start, self.count = key, kind, whole, start, count
 
     @property
-    def size(self) -> int:
-        """Bytes of the whole."""
+    def nbytes(self) -> int:
+        """Of the whole."""
         return self.whole * self.kind.itemsize
 
 
