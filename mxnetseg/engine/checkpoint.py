@@ -25,7 +25,7 @@ from ..saving import write_file
 from .arrays import pack, unpack
 from .record import Record, of_json
 
-__all__ = ["Checkpoint", "assign", "fit", "load_matching", "load_weights", "not_finite", "read", "weights", "write"]
+__all__ = ["Checkpoint", "assign", "check", "load_matching", "load_weights", "not_finite", "read", "weights", "write"]
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def load_weights(
         Names left over on either side, or shapes that differ.
     """
     ours = net._collect_params_with_prefix()
-    fit(net, ours, arrays, source)
+    check(net, ours, arrays, source)
     spoilt = not_finite(arrays)
     if spoilt:
         log.warning("%s holds values that are not finite (NaN or infinity), in %s", source, _some(spoilt))
@@ -135,7 +135,7 @@ def load_weights(
         parameter.set_data(nd.array(arrays[name], dtype=parameter.dtype))
 
 
-def fit(
+def check(
     net: Segmentor, ours: Mapping[str, Any], arrays: Mapping[str, Any], source: str, theirs: Mapping[str, str] = {}
 ) -> None:
     """Raise MXNetSegError unless `arrays` are those of the parameters `ours`; `theirs`: what the file calls them."""
