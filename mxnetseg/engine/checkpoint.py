@@ -143,7 +143,7 @@ def check(
         "missing in the file": [name for name in ours if name not in arrays],
         "not in the network": [theirs.get(name, name) for name in arrays if name not in ours],
         "other shapes": [
-            f"{theirs.get(name, name)} {tuple(arrays[name].shape)} for {p.shape}"
+            f"{theirs.get(name, name)} {tuple(arrays[name].shape)} for {f'{name} ' if name in theirs else ''}{p.shape}"
             for name, p in ours.items()
             if name in arrays and tuple(arrays[name].shape) != tuple(p.shape)
         ],
