@@ -1,10 +1,11 @@
 """mxnetseg models"""
 
+import sys
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 from ..saving import write_json
-from .options import add_quiet
+from .options import add_import, add_quiet
 
 HELP = "List the models of the zoo: usual backbone, parameters, FLOPs, paper."
 
@@ -17,6 +18,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--backbones", action="store_true", help="list the backbones instead")
     parser.add_argument("--json", metavar="FILE", help="write the table to a file as well")
     parser.add_argument("--overwrite", action="store_true", help="write over a file that is there already")
+    add_import(parser)
     add_quiet(parser)
 
 
@@ -34,11 +36,18 @@ def run(args) -> int:
     return 0
 
 
+def _known(table):
+    """The names of a table whose plugins work; what is wrong with the others is told."""
+    for problem in table.load_all():
+        print(f"warning: {problem}", file=sys.stderr)
+    return [name for name in table.names() if name in table]
+
+
 def _backbones():
     from ..registry import BACKBONES
-    from ..zoo import list_backbones
+    from ..zoo import list_backbones  # noqa: F401  (fills the table)
 
-    entries = [BACKBONES[name] for name in list_backbones()]
+    entries = [BACKBONES[name] for name in _known(BACKBONES)]
     return [
         {
             "backbone": entry.name,
@@ -51,12 +60,10 @@ def _backbones():
 
 
 def _models(args):
-    from ..names import lookup
     from ..registry import MODELS
-    from ..zoo import list_models
+    from ..zoo import list_models  # noqa: F401  (fills the table)
 
-    known = list_models()
-    names = [lookup("model", name, MODELS).name for name in args.names] or known
+    names = [MODELS.find(name).name for name in args.names] or _known(MODELS)
     return zoo(names, args.shape, args.quiet)
 
 

@@ -4,7 +4,7 @@ import shlex
 import sys
 
 from ..errors import MXNetSegError
-from .options import add_context, add_quiet, lasting_output, show_log
+from .options import add_context, add_import, add_quiet, lasting_output, show_log
 
 HELP = "Train a network as a recipe (YAML) says."
 
@@ -48,6 +48,7 @@ def add_arguments(parser) -> None:
         help="train nothing: build everything, print what would happen, take one step on made-up crops of this side "
         "(64); neither data nor initial weights are needed",
     )
+    add_import(parser)
     add_quiet(parser)
 
 
@@ -92,13 +93,18 @@ def run(args) -> int:
             )
             again += [f"--wandb {args.wandb}"] if args.wandb else []
             again += ["--no-val"] if args.no_val else []
+            again += _imports(args)
             print(f"{stop}; go on with: python train.py {' '.join(again)}", file=sys.stderr)
             return 128 + stop.signum
-        _tell(result)
+        _tell(result, args)
     return 0
 
 
-def _tell(result) -> None:
+def _imports(args):
+    return [f"--import {shlex.quote(module)}" for module in args.imports]
+
+
+def _tell(result, args) -> None:
     if result.scores:
         print(result.scores.table())
     if result.best_path:
@@ -108,7 +114,7 @@ def _tell(result) -> None:
     print(f"last   {result.last_path}\nrun    {result.run_dir}  (log.txt, metrics.csv, curves.png)")
     root = f" --root {shlex.quote(result.recipe.data.root)}" if result.recipe.data.root else ""
     path = shlex.quote(str(result.best_path or result.last_path))
-    print(f"next   python eval.py --checkpoint {path}{root} --mode val --ms")
+    print(f"next   python eval.py --checkpoint {path}{root} --mode val --ms", *_imports(args))
 
 
 def _dry_run(args, recipe, contexts) -> int:

@@ -158,6 +158,7 @@ def _data(recipe: Recipe, missing: List[str]) -> Tuple[int, List[str]]:
         *(["photometric"] if augment.photometric else []),
         *(["PhotoMetricDistortion"] if augment.photometric_distortion else []),
         *([f"blur {augment.blur:g}"] if augment.blur else []),
+        *(transform.name for transform in augment.transforms),
         *(["rare classes more often"] if data.rare_class else []),
     ]
     return count, [f"data       {spec.name}: {found}", f"augment    {'; '.join(parts)}"]
