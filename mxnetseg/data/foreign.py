@@ -80,14 +80,14 @@ class ForeignTransform:
     """A callable of others with its random numbers fixed by the sample, and what it gives checked.
 
     Random numbers: a function with a parameter `rng` is given the sample's own generator. For all others Python's,
-    NumPy's and OpenCV's global generators are seeded by the sample for the call, and put back after it; so is an object
-    with the method `set_random_seed`, albumentations' own generator. What draws from none of these differs from run
-    to run.
+    NumPy's and OpenCV's global generators are seeded by the sample for the call (the first two go on as before after
+    it), and so is an object with the method `set_random_seed`, as albumentations' since 1.4.19. What draws from none of
+    these differs from run to run.
     """
 
     def __init__(self, function: Function, title: str, classes: int):
         if not callable(function):
-            raise PluginError(f"{title}: is a {type(function).__name__}, nothing that can be called")
+            raise PluginError(f"{title}: is of type {type(function).__name__}, which can't be called")
         self.function = function
         self.title = title
         self.classes = classes
