@@ -13,7 +13,6 @@ import re
 import sys
 import traceback
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Protocol, Sequence, Tuple, TypeVar
 
@@ -318,6 +317,8 @@ def _points_of(group: str) -> List[_Point]:
 @lru_cache(maxsize=4)
 def _scan(path: Tuple[str, ...]) -> Tuple[Tuple[_Point, ...], Tuple[str, ...]]:
     """Our groups' entry points of all installed packages, and what is wrong with their lists."""
+    from importlib import metadata  # data workers import this module, and never ask
+
     found: Dict[str, Tuple[_Point, ...]] = {}
     problems = []
     for distribution in metadata.distributions(path=list(path)):

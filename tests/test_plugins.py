@@ -1,7 +1,9 @@
 """Plugins: found by name, imported late, told apart from our own things, and named when they are broken or missing."""
 
+import configparser
 import contextlib
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -273,5 +275,24 @@ def test_a_damaged_installation_is_named(monkeypatch):
     package(monkeypatch, "site", "theirs", {"mxnetseg.models": {"theirs": "theirs_a"}})
     next(Path("site").glob("*.dist-info")).joinpath("METADATA").unlink()
     problems = plugins.check_installed()[1]
-    assert len(problems) == 1 and "theirs-1.0.dist-info: ValueError: its METADATA names no package" in problems[0]
+    assert len(problems) == 1 and "the entry points of" in problems[0] and "theirs-1.0.dist-info: " in problems[0]
     assert create_model("fcn", "mobilenet_v2_0_25").spec["name"] == "fcn"
+
+
+@pytest.mark.slow
+def test_pip_installs_the_example_as_these_tests_do(tmp_path, example):
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", "real"]
+    shutil.copytree(EXAMPLE, "copy")  # building leaves files beside it
+    done = subprocess.run([*command, "./copy"], capture_output=True, text=True)
+    if done.returncode and re.search(r"NewConnectionError|No matching distribution|ReadTimeout", done.stderr):
+        pytest.skip(f"pip can't fetch setuptools: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    for name in ("mxnetseg_example/networks.py", "mxnetseg_example/data.py", "mxnetseg_example/losses.py"):
+        assert Path("real", name).read_text() == (example / name).read_text()
+
+    def points(folder):
+        config = configparser.ConfigParser()
+        config.read(next(Path(folder).glob("*.dist-info")) / "entry_points.txt")
+        return {group: dict(config[group]) for group in config.sections()}
+
+    assert points("real") == points(example)

@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import random
+import re
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, TypeVar
 
 import cv2
@@ -73,7 +74,7 @@ def foreign_transforms(data: DataConfig, given: Optional[Function] = None) -> Di
 def name_of(function: Function) -> str:
     """How messages and records call a function or an object: module and name."""
     named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"
+    return re.sub(r"[^\w.<>-]", "_", f"{named.__module__}.{named.__qualname__}")[:300]
 
 
 class ForeignTransform:

@@ -250,7 +250,15 @@ def test_albumentations_itself(tmp_path, streets, version, python):
     """Both ages of its random numbers, beside the NumPy and OpenCV that are here."""
     if sys.version_info < python:
         pytest.skip(f"albumentations {version} needs Python {python[0]}.{python[1]}")
-    others = ["qudida", "scikit-learn<1.4", "scikit-image<0.22", "joblib", "threadpoolctl", "imageio", "lazy_loader"]
+    others = [
+        "qudida",
+        "scikit-learn<1.4",
+        "scikit-image<0.22",
+        "joblib<1.5",
+        "threadpoolctl",
+        "imageio",
+        "lazy_loader",
+    ]
     others += ["networkx<3.2", "tifffile<2023.8", "PyWavelets"] if version < "1.4" else []
     others = others if version < "1.4" else ["albucore==0.0.23", "stringzilla", "simsimd", "eval_type_backport"]
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--only-binary", ":all:"]
