@@ -90,15 +90,17 @@ _PUBLIC = {name: module for module, names in _MODULES.items() for name in names}
 startup.prepare()
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'mxnetseg' has no attribute {name!r}")
-    problem = preflight.python_problem() or preflight.numpy_problem()
-    if problem:
-        raise ImportError(problem)
-    if name not in _PUBLIC:  # a module
-        return importlib.import_module(f"mxnetseg.{name}")
-    return getattr(importlib.import_module(f"mxnetseg.{_PUBLIC[name]}"), name)
+if not TYPE_CHECKING:  # with it, type checkers would accept any name
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module 'mxnetseg' has no attribute {name!r}")
+        problem = preflight.python_problem() or preflight.numpy_problem()
+        if problem:
+            raise ImportError(problem)
+        if name not in _PUBLIC:  # a module
+            return importlib.import_module(f"mxnetseg.{name}")
+        return getattr(importlib.import_module(f"mxnetseg.{_PUBLIC[name]}"), name)
 
 
 def __dir__() -> List[str]:
