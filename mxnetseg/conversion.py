@@ -13,7 +13,7 @@ from .convert.state import PTH, to_ours
 from .data import get_spec
 from .engine import checkpoint
 from .engine.checkpoint import Checkpoint
-from .engine.record import Feeding, NetworkSpec, Record
+from .engine.record import Feeding, NetworkSpec, Record, plugin_facts
 from .errors import MXNetSegError
 from .models import Segmentor
 from .network import Network
@@ -93,7 +93,8 @@ def convert_checkpoint(
     else:
         assert isinstance(net, Segmentor)  # without a dtype nothing is optimized
         arrays = checkpoint.weights(net)
-        record = record.model_copy(update={"model": NetworkSpec(**net.spec), **_facts(net, recipe, data)})
+        about = {"model": NetworkSpec(**net.spec), "plugins": plugin_facts(net.spec), **_facts(net, recipe, data)}
+        record = record.model_copy(update=about)
     checkpoint.write(path, arrays, record)
     return path
 

@@ -12,20 +12,23 @@ import numpy as np
 from mxnet import nd
 from mxnet.gluon import HybridBlock, nn
 
-from .config.schema import LossConfig
+from .config.schema import LossConfig, LossTerm
 from .data import IGNORE
 from .errors import MXNetSegError
-from .names import lookup
 from .nn import resize_like
 from .ops.upsample import serves_logits, upsample_cross_entropy
+from .registry import LOSSES, LossEntry, check_options
 
 __all__ = [
     "CombinedLoss",
+    "Criterion",
     "CrossEntropy",
     "DiceLoss",
     "FocalLoss",
+    "ImageLoss",
     "LovaszSoftmax",
     "OhemCrossEntropy",
+    "PixelLoss",
     "build_loss",
     "total_loss",
 ]
@@ -33,7 +36,7 @@ __all__ = [
 TINY = 1e-12
 
 
-class _Criterion(HybridBlock):
+class Criterion(HybridBlock):
     """(logits (N, C, H, W), labels (N, H, W) float32 with IGNORE, scale (1,)) -> (1,).
 
     `scale` is 1 / `normalizer(all labels of the step)`, times any factor. A criterion that `resizes` takes logits of
@@ -58,7 +61,7 @@ class _Criterion(HybridBlock):
         raise NotImplementedError
 
 
-class _PixelLoss(_Criterion):
+class PixelLoss(Criterion):
     """A weighted sum over pixels; `average` says what the mean is over."""
 
     def __init__(self, num_classes: int, class_weights: Sequence[float] = None, average: str = "valid"):
@@ -73,7 +76,7 @@ class _PixelLoss(_Criterion):
         return max(float(counts @ self._weights.astype(np.float64)), TINY)
 
 
-class CrossEntropy(_PixelLoss):
+class CrossEntropy(PixelLoss):
     """Cross-entropy summed over the valid pixels, times `scale`.
 
     With `scale` = 1 / `normalizer(all labels of the step)` it is the mean over the valid pixels of the
@@ -119,7 +122,7 @@ class CrossEntropy(_PixelLoss):
         return F.sum(loss * F.take(weights, labels)).reshape((1,)) * scale
 
 
-class FocalLoss(_PixelLoss):
+class FocalLoss(PixelLoss):
     """-(1 - p)^gamma log p of the true class's softmax probability p (Lin et al., 2017, for many classes)."""
 
     def __init__(
@@ -136,7 +139,7 @@ class FocalLoss(_PixelLoss):
         return F.sum(loss * F.take(weights, labels)).reshape((1,)) * scale
 
 
-class _ImageLoss(_Criterion):
+class ImageLoss(Criterion):
     """A sum over images."""
 
     def normalizer(self, labels: Sequence[np.ndarray]) -> float:
@@ -145,7 +148,7 @@ class _ImageLoss(_Criterion):
         return float(max(valid, 1))
 
 
-class OhemCrossEntropy(_ImageLoss):
+class OhemCrossEntropy(ImageLoss):
     """Cross-entropy, mean over the hard pixels of an image, mean over the images (Shrivastava et al., 2016).
 
     A pixel is hard when its true class gets a probability below `threshold`, and also when it is among the
@@ -180,7 +183,7 @@ class OhemCrossEntropy(_ImageLoss):
         return F.sum(means).reshape((1,)) * scale
 
 
-class DiceLoss(_Criterion):
+class DiceLoss(Criterion):
     """1 - (2 sum(p t) + s) / (sum(p^2 + t^2) + s) over an image's valid pixels (Milletari et al., V-Net, 2016),
     mean over all classes, weighted where weights are given, mean over all images; 0 for an image without labels."""
 
@@ -203,7 +206,7 @@ class DiceLoss(_Criterion):
         return F.sum(F.broadcast_mul(loss, F.expand_dims(per_class, 0))).reshape((1,)) * scale / self._classes
 
 
-class LovaszSoftmax(_ImageLoss):
+class LovaszSoftmax(ImageLoss):
     """The Lovasz extension of the Jaccard loss, mean over the classes that an image shows, mean over the images
     (Berman et al., 2018). It sorts the pixels of every class: expect it to cost more than the network's last layers.
     """
@@ -254,14 +257,16 @@ class CombinedLoss(HybridBlock):
         return total
 
 
-LOSSES = {
+_OURS = {
     "ce": lambda c, n, **how: CrossEntropy(n, c.class_weights, c.label_smoothing, c.average, **how),
     "ohem": lambda c, n: OhemCrossEntropy(n, c.class_weights, c.label_smoothing, c.threshold, c.min_kept),
     "focal": lambda c, n: FocalLoss(n, c.class_weights, c.gamma, c.average),
     "dice": lambda c, n: DiceLoss(n, c.class_weights, c.smooth),
     "lovasz": lambda c, n: LovaszSoftmax(n, c.class_weights),
 }
-LOSSES["cross_entropy"] = LOSSES["ce"]
+_OURS["cross_entropy"] = _OURS["ce"]
+for _name, _build in _OURS.items():
+    LOSSES.add(_name, LossEntry(_name, _build, (), reads_term=True), __name__)
 
 
 def build_loss(config: LossConfig, num_classes: int, align_corners: Optional[bool] = None) -> HybridBlock:
@@ -273,9 +278,19 @@ def build_loss(config: LossConfig, num_classes: int, align_corners: Optional[boo
     terms = [config, *config.also]
     if len(terms) == 1 and config.weight == 1:
         how = dict(align_corners=align_corners) if config.name.lower() in ("ce", "cross_entropy") else {}
-        return lookup("loss", config.name, LOSSES)(config, num_classes, **how)
-    criteria = [lookup("loss", term.name, LOSSES)(term, num_classes) for term in terms]
-    return CombinedLoss(criteria, [term.weight for term in terms])
+        return _build_term(config, num_classes, **how)
+    return CombinedLoss([_build_term(term, num_classes) for term in terms], [term.weight for term in terms])
+
+
+def _build_term(term: LossTerm, num_classes: int, **how) -> Criterion:
+    entry = LOSSES.find(term.name)
+    check_options(f"loss {entry.name}", term.options, entry.options)
+    if entry.reads_term:
+        return entry.build(term, num_classes, **how)
+    criterion = entry.build(num_classes, term.class_weights, **term.options)
+    if not isinstance(criterion, Criterion):
+        raise TypeError(f"the builder of loss {entry.name} gave a {type(criterion).__name__}, not a Criterion")
+    return criterion
 
 
 def total_loss(criterion, outputs, labels, scale, aux_weight: float):

@@ -12,6 +12,7 @@ from .engine.record import Record
 from .errors import MXNetSegError
 from .models import Segmentor
 from .network import Network
+from .plugins import require
 from .zoo import create_model
 
 __all__ = ["load", "open_network"]
@@ -74,6 +75,7 @@ def open_network(
 
 def _of_record(found: Checkpoint, contexts: Sequence[mx.Context]) -> Segmentor:
     assert found.record.model
+    require((fact for fact in found.record.plugins if fact.kind in ("model", "backbone")), f"checkpoint {found.path}")
     try:
         net = create_model(**found.record.model.arguments())
     except MXNetSegError as err:

@@ -1,12 +1,29 @@
-"""The tables of models and backbones: names, how to build them, and the facts that go with them.
+"""The tables of models, backbones and losses: names, how to build them, and the facts that go with them.
 
-They are filled by the files in `backbones` and `models`; `zoo` looks names up and builds.
+They are filled by the files in `backbones` and `models`, by `losses`, and by plugins; `zoo` and `losses` look names up
+and build.
 """
 
 import inspect
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple, TypeVar
+from typing import Any, Callable, Iterable, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
-__all__ = ["BACKBONES", "MODELS", "BackboneEntry", "ModelEntry", "register_backbone", "register_model"]
+from .errors import MXNetSegError
+from .names import near
+from .plugins import Table, caller
+
+__all__ = [
+    "BACKBONES",
+    "LOSSES",
+    "MODELS",
+    "BackboneEntry",
+    "LossEntry",
+    "ModelEntry",
+    "check_options",
+    "options_of",
+    "register_backbone",
+    "register_loss",
+    "register_model",
+]
 
 Build = TypeVar("Build", bound=Callable[..., Any])
 
@@ -35,8 +52,21 @@ class ModelEntry(NamedTuple):
     backbones: Tuple[str, ...]
 
 
-BACKBONES: Dict[str, BackboneEntry] = {}
-MODELS: Dict[str, ModelEntry] = {}
+class LossEntry(NamedTuple):
+    """What `register_loss` was told; `options` are the names of the builder's own keyword arguments.
+
+    Builders of our own losses read the keys of a `LossTerm` instead, and have none.
+    """
+
+    name: str
+    build: Callable[..., Any]
+    options: Tuple[str, ...]
+    reads_term: bool = False
+
+
+BACKBONES: Table[BackboneEntry] = Table("backbone", "mxnetseg.backbones")
+MODELS: Table[ModelEntry] = Table("model", "mxnetseg.models")
+LOSSES: Table[LossEntry] = Table("loss", "mxnetseg.losses")
 
 
 def register_backbone(
@@ -55,11 +85,15 @@ def register_backbone(
     ------
     TypeError
         The builder takes other arguments than these, or an option without a name or a default.
+    PluginError
+        Another module has registered this name.
     """
+    module = caller()
 
     def add(build: Build) -> Build:
-        options = _options(name, build, ("output_stride",) if len(output_strides) > 1 else ())
-        BACKBONES[name] = BackboneEntry(name, build, options, store_name, num_classes, output_strides)
+        options = options_of(name, build, ("output_stride",) if len(output_strides) > 1 else ())
+        entry = BackboneEntry(name, build, options, store_name, num_classes, output_strides)
+        BACKBONES.add(name, entry, module)
         return build
 
     return add
@@ -82,17 +116,42 @@ def register_model(
     ------
     TypeError
         The builder takes other arguments than these, or an option without a name or a default.
+    PluginError
+        Another module has registered this name.
     """
+    module = caller()
 
     def add(build: Build) -> Build:
-        options = _options(name, build, ("backbone", "num_classes", "aux"))
-        MODELS[name] = ModelEntry(name, build, options, backbone, output_stride, paper, aux, backbones)
+        options = options_of(name, build, ("backbone", "num_classes", "aux"))
+        MODELS.add(name, ModelEntry(name, build, options, backbone, output_stride, paper, aux, backbones), module)
         return build
 
     return add
 
 
-def _options(name: str, build: Callable[..., Any], given: Tuple[str, ...]) -> Tuple[str, ...]:
+def register_loss(name: str) -> Callable[[Build], Build]:
+    """Register `build(num_classes, class_weights, **options) -> losses.Criterion` with its defaults.
+
+    `class_weights` are what a recipe says, a list or None; `options` are `loss.options` of a recipe.
+
+    Raises
+    ------
+    TypeError
+        The builder takes other arguments than these, or an option without a name or a default.
+    PluginError
+        Another module has registered this name.
+    """
+    module = caller()
+
+    def add(build: Build) -> Build:
+        options = options_of(name, build, ("num_classes", "class_weights"))
+        LOSSES.add(name, LossEntry(name, build, options), module)
+        return build
+
+    return add
+
+
+def options_of(name: str, build: Callable[..., Any], given: Tuple[str, ...]) -> Tuple[str, ...]:
     """The names of the builder's arguments behind those that it is always given.
 
     They must all be there to read, so that a misspelt one is found before the builder runs, and a TypeError from
@@ -107,3 +166,12 @@ def _options(name: str, build: Callable[..., Any], given: Tuple[str, ...]) -> Tu
             f"this one takes {signature}"
         )
     return tuple(one.name for one in parameters if one not in required)
+
+
+def check_options(title: str, given: Iterable[str], known: Sequence[str], beside: Iterable[str] = ()) -> None:
+    """Raise MXNetSegError where one of `given` is not `known`; `beside` are names that it may be meant for, too."""
+    for name in given:
+        if name not in known:
+            close = near(name, [*known, *beside])
+            hint = f"did you mean {', '.join(close)}?" if close else f"it takes {', '.join(known) or 'none'}"
+            raise MXNetSegError(f"{title} has no option {name!r}; {hint}")

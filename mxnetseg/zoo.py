@@ -1,28 +1,28 @@
 """The zoo as a whole: which models and backbones there are, and networks by name."""
 
 import inspect
-from typing import Any, Dict, Iterable, List, Optional, Sequence
+from typing import Any, Dict, List, Optional
 
-from . import backbones, models  # noqa: F401  (they fill the tables)
+from .backbones import Backbone
 from .config import ModelConfig, load_recipe
 from .data import num_classes_of
 from .errors import MXNetSegError
 from .models import Segmentor
-from .names import lookup, near
+from .names import lookup
 from .nn.norm import NORMS, norm_scope
-from .registry import BACKBONES, MODELS
+from .registry import BACKBONES, MODELS, check_options
 
 __all__ = ["create_model", "list_backbones", "list_models", "recipe_arguments"]
 
 
 def list_models() -> List[str]:
-    """Names that `create_model` takes."""
-    return sorted(MODELS)
+    """Names that `create_model` takes, those of installed plugins among them."""
+    return MODELS.names()
 
 
 def list_backbones() -> List[str]:
-    """Names that `create_model(backbone=...)` takes."""
-    return sorted(BACKBONES)
+    """Names that `create_model(backbone=...)` takes, those of installed plugins among them."""
+    return BACKBONES.names()
 
 
 def create_model(
@@ -88,8 +88,8 @@ def create_model(
         return _from_recipe(config, {k: v for k, v in given.items() if v is not None}, options)
     if name is None:
         raise MXNetSegError("create_model needs a model name or config=FILE; mxnetseg.list_models() has the names")
-    entry = lookup("model", name, MODELS)
-    backbone_entry = lookup("backbone", backbone or entry.backbone, BACKBONES)
+    entry = MODELS.find(name)
+    backbone_entry = BACKBONES.find(backbone or entry.backbone)
     if entry.backbones and backbone_entry.name not in entry.backbones:
         possible = " or ".join(entry.backbones)
         raise MXNetSegError(f"{entry.name} can't be built on {backbone_entry.name}; its backbone is {possible}")
@@ -104,13 +104,15 @@ def create_model(
         possible = f"take one of {', '.join(map(str, strides))}" if strides[1:] else f"it is always {strides[0]}"
         raise MXNetSegError(f"output stride {output_stride} is not possible with {backbone_entry.name}; {possible}")
     backbone_options = dict(backbone_options or {})
-    _check_options(f"backbone {backbone_entry.name}", backbone_options, backbone_entry.options)
+    check_options(f"backbone {backbone_entry.name}", backbone_options, backbone_entry.options)
     own = list(inspect.signature(create_model).parameters)[:-1]
-    _check_options(f"model {entry.name}", options, entry.options, beside=own)
+    check_options(f"model {entry.name}", options, entry.options, beside=own)
     norm_name = next(n for n in NORMS if NORMS[n] is lookup("norm", norm or "bn", NORMS))
     with norm_scope(norm_name):
         features = backbone_entry.build(*([output_stride] if strides[1:] else []), **backbone_options)
+        _check_kind("backbone", backbone_entry.name, features, Backbone)
         net: Segmentor = entry.build(features, num_classes, aux, **options)
+        _check_kind("model", entry.name, net, Segmentor)
     net.spec = {
         "name": entry.name,
         "backbone": backbone_entry.name,
@@ -127,13 +129,9 @@ def create_model(
     return net
 
 
-def _check_options(title: str, given: Iterable[str], known: Sequence[str], beside: Iterable[str] = ()) -> None:
-    """Raise MXNetSegError where one of `given` is not `known`; `beside` are names that it may be meant for, too."""
-    for name in given:
-        if name not in known:
-            close = near(name, [*known, *beside])
-            hint = f"did you mean {', '.join(close)}?" if close else f"it takes {', '.join(known) or 'none'}"
-            raise MXNetSegError(f"{title} has no option {name!r}; {hint}")
+def _check_kind(kind: str, name: str, built: Any, wanted: type) -> None:
+    if not isinstance(built, wanted):
+        raise TypeError(f"the builder of {kind} {name} gave a {type(built).__name__}, not a {wanted.__name__}")
 
 
 def recipe_arguments(model: ModelConfig) -> Dict[str, Any]:

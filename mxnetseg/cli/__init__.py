@@ -21,7 +21,7 @@ def main(argv=None, program=None) -> int:
 
     def work():
         command, args = _parse(argv, program)
-        return command.run(args)
+        return _run(command.run, args)
 
     # doctor is there to list what is missing
     return _guarded(work, check=argv[:1] != ["doctor"])
@@ -35,7 +35,14 @@ def run_script(program: str, description: str, add_arguments, run, argv=None) ->
     parser = argparse.ArgumentParser(prog=program, description=description)
     add_arguments(parser)
     # intermixed: options may stand between positionals that can be left out
-    return _guarded(lambda: run(parser.parse_intermixed_args(argv)))
+    return _guarded(lambda: _run(run, parser.parse_intermixed_args(argv)))
+
+
+def _run(run, args) -> int:
+    from .. import plugins
+
+    plugins.request(getattr(args, "imports", ()))
+    return run(args)
 
 
 def _guarded(work, check: bool = True) -> int:

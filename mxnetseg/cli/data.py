@@ -14,7 +14,7 @@ HELP = "List, show, prepare, check, browse and draw data sets."
 
 def add_arguments(parser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="the data sets that are known by name")
+    options.add(actions.add_parser("list", help="the data sets that are known by name"), "--import")
 
     show = actions.add_parser("show", help="classes, label values and folders of a data set")
     _add_source(show)
@@ -52,6 +52,7 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="a data set of `data list`")
     parser.add_argument("--config", metavar="FILE", help="the data set of this recipe (your own folders)")
     parser.add_argument("--root", metavar="DIR", help="its folder; datasets/<name> when left out")
+    options.add(parser, "--import")
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
@@ -71,8 +72,12 @@ def _list(args) -> int:
     from ..data.spec import TABLE
 
     rows = []
+    for problem in TABLE.load_all():
+        print(f"warning: {problem}", file=sys.stderr)
     for name in list_datasets():
         spec = TABLE.get(name)
+        if spec is None and name != "folder":
+            continue  # of a broken plugin, which was named
         title, count = (spec.title, spec.num_classes) if spec else ("your own images and masks, see docs/data.md", "")
         rows.append([name, count, title, spec.license if spec else ""])
     print(tabulate(rows, headers=["name", "classes", "", "licence"]))

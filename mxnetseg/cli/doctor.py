@@ -40,6 +40,7 @@ def run(args) -> int:
         rows.append(("and without", ", ".join(n for n in known if not features.is_enabled(n))))
         rows += _gpus(mxnet, features, problems)
         rows.append(("operator library", _operators(problems)))
+        rows += _plugins(problems)
     rows += _cpu()
     width = max(len(key) for key, _ in rows)
     for key, value in rows:
@@ -79,6 +80,14 @@ def _operators(problems):
         return describe(found)
     problems.append(f"the operator library: {found.problem}")
     return "not usable; MXNet's own operators serve instead, many times slower"
+
+
+def _plugins(problems):
+    from .. import plugins, zoo  # noqa: F401  (the zoo fills the tables)
+
+    installed, wrong = plugins.check_installed()
+    problems += [f"a plugin that works: {problem}" for problem in wrong]
+    return [(f"plugin {package}", ", ".join(has)) for package, has in installed.items()]
 
 
 def _cpu():

@@ -35,7 +35,7 @@ def add_arguments(parser) -> None:
     options.add(parser, "--set")
     what = "go on although the data set's class names are not those of the checkpoint: class i is class i"
     parser.add_argument("--other-classes", action="store_true", help=what)
-    options.add(parser, "--quiet")
+    options.add(parser, "--import", "--quiet")
 
 
 def run(args) -> int:
@@ -48,6 +48,7 @@ def run(args) -> int:
     from ..engine.inference import Preprocess
     from ..engine.predictions import write_predictions
     from ..opening import open_network
+    from ..scoring import check_classes
 
     options.show_log(args.quiet)
     path = options.find_checkpoint(args.checkpoint, args.model)
@@ -59,7 +60,8 @@ def run(args) -> int:
     if args.json and args.mode != "val":
         raise MXNetSegError(f"--json holds scores, but --mode {args.mode} only predicts; say --mode val")
     options.check_json(args)
-    _check_classes(args, found, dataset)
+    count = found.record.model and found.record.model.num_classes
+    check_classes(f"checkpoint {path}", count, found.record.feeding.classes, dataset, args.other_classes)
     arguments = options.network_arguments(args, num_classes_of(recipe.data))
     calibration = options.calibration(args, recipe.data)
     net = open_network(found, contexts, args.dtype, arguments=arguments, calibration=calibration)
@@ -91,37 +93,18 @@ def run(args) -> int:
 def _recipe(args, record):
     """The recipe the checkpoint was trained by (or --config), under the options."""
     from ..config import Recipe, load_recipe, override_recipe
-    from ..names import same
+    from ..scoring import other_data, require_data
 
     recipe = load_recipe(args.config) if args.config else record.recipe or Recipe()
     overrides = options.inference_overrides(args)
-    if args.data and not same(args.data, recipe.data.name):
-        # only how images are fed stays what it was in training
-        kept = {key: getattr(recipe.data, key) for key in ("mean", "std", "base", "fit")}
-        recipe = recipe.model_copy(update={"data": type(recipe.data)(name=args.data, **kept)})
-    elif not args.data and not args.config and record.recipe is None:
-        raise MXNetSegError(f"checkpoint {args.checkpoint} does not say what data it was trained on; name --data")
+    if args.data:
+        recipe = recipe.model_copy(update={"data": other_data(recipe.data, args.data)})
+    elif not args.config:
+        if record.recipe is None:
+            raise MXNetSegError(f"checkpoint {args.checkpoint} does not say what data it was trained on; name --data")
+        require_data(record, f"checkpoint {args.checkpoint}")
     if args.root:
         overrides.append(f"data.root={args.root}")
     elif recipe.data.root and not Path(recipe.data.root).is_dir():
         overrides.append("data.root=")  # that was another machine's folder; datasets/<name> may be there
     return override_recipe(recipe, overrides + args.set)
-
-
-def _check_classes(args, found, dataset) -> None:
-    """Index 3 of the network must be index 3 of the labels."""
-    model, trained = found.record.model, found.record.feeding.classes
-    if model and model.num_classes != dataset.num_classes:
-        raise MXNetSegError(
-            f"checkpoint {found.path} predicts {model.num_classes} classes, data set {dataset.spec.name} has "
-            f"{dataset.num_classes}; name the --data it was trained on"
-        )
-    differing = [(i, *pair) for i, pair in enumerate(zip(trained or (), dataset.classes)) if pair[0] != pair[1]]
-    if differing and not args.other_classes:
-        index, ours, theirs = differing[0]
-        more = f", and {len(differing) - 1} more" if differing[1:] else ""
-        raise MXNetSegError(
-            f"checkpoint {found.path} was trained on other classes than data set {dataset.spec.name} has: {index} is "
-            f"{ours!r} there and {theirs!r} here{more}; name the --data it was "
-            "trained on, or say --other-classes if they mean the same"
-        )

@@ -1,5 +1,6 @@
 """mxnetseg models"""
 
+import sys
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from . import options
@@ -9,7 +10,7 @@ HELP = "List the models of the zoo: usual backbone, parameters, FLOPs, paper."
 
 def add_arguments(parser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="models to list; all when left out")
-    options.add(parser, "--shape", "--json", "--overwrite", "--quiet")
+    options.add(parser, "--shape", "--json", "--overwrite", "--import", "--quiet")
     parser.add_argument("--backbones", action="store_true", help="list the backbones instead")
 
 
@@ -23,11 +24,18 @@ def run(args) -> int:
     return 0
 
 
+def _known(table):
+    """The names of a table whose plugins work; what is wrong with the others is told."""
+    for problem in table.load_all():
+        print(f"warning: {problem}", file=sys.stderr)
+    return [name for name in table.names() if name in table]
+
+
 def _backbones():
     from ..registry import BACKBONES
-    from ..zoo import list_backbones
+    from ..zoo import list_backbones  # noqa: F401  (fills the table)
 
-    entries = [BACKBONES[name] for name in list_backbones()]
+    entries = [BACKBONES[name] for name in _known(BACKBONES)]
     return [
         {
             "backbone": entry.name,
@@ -40,10 +48,10 @@ def _backbones():
 
 
 def _models(args):
-    from ..names import lookup
     from ..registry import MODELS
+    from ..zoo import list_models  # noqa: F401  (fills the table)
 
-    names = [lookup("model", name, MODELS).name for name in args.names]
+    names = [MODELS.find(name).name for name in args.names] or _known(MODELS)
     return zoo(names, options.sides("--shape", args.shape), args.quiet)
 
 

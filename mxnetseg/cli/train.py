@@ -34,7 +34,7 @@ def add_arguments(parser) -> None:
         help="train nothing: build everything, print what would happen, take one step on made-up crops of this side "
         "(64); neither data nor initial weights are needed",
     )
-    options.add(parser, "--quiet")
+    options.add(parser, "--import", "--quiet")
 
 
 def run(args) -> int:
@@ -77,13 +77,18 @@ def run(args) -> int:
             again += [f"--ctx {' '.join(args.ctx)}"] if args.ctx else []
             again += [f"--wandb {args.wandb}"] if args.wandb else []
             again += ["--no-val"] if args.no_val else []
+            again += _imports(args)
             print(f"{stop}; go on with: python train.py {' '.join(again)}", file=sys.stderr)
             return 128 + stop.signum
-        _tell(result)
+        _tell(result, args)
     return 0
 
 
-def _tell(result) -> None:
+def _imports(args):
+    return [f"--import {shlex.quote(module)}" for module in args.imports]
+
+
+def _tell(result, args) -> None:
     if result.scores:
         print(result.scores.table())
     if result.best_path:
@@ -93,7 +98,7 @@ def _tell(result) -> None:
     print(f"last   {result.last_path}\nrun    {result.run_dir}  (log.txt, metrics.csv, curves.png)")
     root = f" --root {shlex.quote(result.recipe.data.root)}" if result.recipe.data.root else ""
     path = shlex.quote(str(result.best_path or result.last_path))
-    print(f"next   python eval.py --checkpoint {path}{root} --mode val --ms")
+    print(f"next   python eval.py --checkpoint {path}{root} --mode val --ms", *_imports(args))
 
 
 def _dry_run(args, recipe, contexts) -> int:

@@ -1,6 +1,6 @@
 """Recipes: YAML files validated once into typed objects."""
 
-from .load import dump_recipe, find_recipe, load_recipe, override_recipe, recipe_for, recorded_recipe
+from .load import as_recipe, dump_recipe, find_recipe, load_recipe, override_recipe, recipe_for, recorded_recipe
 from .schema import (
     AugmentConfig,
     DataConfig,
@@ -15,6 +15,7 @@ from .schema import (
     Recipe,
     ScheduleConfig,
     TrainConfig,
+    TransformConfig,
 )
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "Recipe",
     "ScheduleConfig",
     "TrainConfig",
+    "TransformConfig",
+    "as_recipe",
     "dump_recipe",
     "find_recipe",
     "load_recipe",

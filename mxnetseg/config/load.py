@@ -1,7 +1,7 @@
 """Read recipes: YAML with `_base_` files below it and `key=value` overrides above it."""
 
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple, Type, Union
+from typing import Any, Dict, List, Mapping, Sequence, Tuple, Type, Union
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -11,7 +11,15 @@ from ..errors import MXNetSegError
 from ..names import near
 from .schema import Recipe, first_and_also
 
-__all__ = ["dump_recipe", "find_recipe", "load_recipe", "override_recipe", "recipe_for", "recorded_recipe"]
+__all__ = [
+    "as_recipe",
+    "dump_recipe",
+    "find_recipe",
+    "load_recipe",
+    "override_recipe",
+    "recipe_for",
+    "recorded_recipe",
+]
 
 BASE = "_base_"
 # giving one of these replaces the others, whatever a base file says
@@ -37,6 +45,26 @@ def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe
         path = find_recipe(path.as_posix())
     source = f"{path} with {' '.join(overrides)}" if overrides else str(path)
     return _validate(_apply(_read_with_bases(path, ()), overrides), source)
+
+
+def as_recipe(source: Union[Recipe, str, Path, Mapping[str, Any]], overrides: Sequence[str] = ()) -> Recipe:
+    """What Python code names a recipe by: a Recipe, a file, a name below configs/, or its keys as nested mappings.
+
+    `_base_` in a mapping is looked for from the working directory.
+
+    Raises
+    ------
+    MXNetSegError
+        As `load_recipe`, or something else was given.
+    """
+    if isinstance(source, Recipe):
+        return override_recipe(source, overrides) if overrides else source
+    if isinstance(source, Mapping):
+        content = _with_bases(dict(source), Path("recipe"), ())
+        return _validate(_apply(content, overrides), "the recipe")
+    if isinstance(source, (str, Path)):
+        return load_recipe(source, overrides)
+    raise MXNetSegError(f"a recipe is a Recipe, a path, a name or a mapping of its keys, not a {type(source).__name__}")
 
 
 def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
@@ -136,7 +164,10 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 def _read_with_bases(path: Path, above: Tuple[Path, ...]) -> Dict[str, Any]:
     if path.resolve() in above:
         raise MXNetSegError(f"{path}: {BASE} files include each other: {' -> '.join(p.name for p in above)}")
-    content = _read(path)
+    return _with_bases(_read(path), path, above)
+
+
+def _with_bases(content: Dict[str, Any], path: Path, above: Tuple[Path, ...]) -> Dict[str, Any]:
     bases = content.pop(BASE, [])
     merged: Dict[str, Any] = {}
     for base in [bases] if isinstance(bases, str) else bases:

@@ -22,6 +22,7 @@ __all__ = [
     "RareClassConfig",
     "ScheduleConfig",
     "TrainConfig",
+    "TransformConfig",
     "EvalConfig",
 ]
 
@@ -42,7 +43,7 @@ class _Part(BaseModel):
 
 
 class ModelConfig(_Part):
-    name: str = Field("fcn", description="model, one of `list_models()`")
+    name: str = Field("fcn", description="model, one of `list_models()`, plugins' among them")
     backbone: Optional[str] = Field(
         None, description="one of `list_backbones()`; the model's own default when left out"
     )
@@ -65,6 +66,17 @@ class ModelConfig(_Part):
     )
 
 
+class TransformConfig(_Part):
+    """A transform of a plugin."""
+
+    name: str = Field(..., description="as the plugin registers it")
+    options: Dict[str, Any] = Field(default_factory=dict, description="keyword arguments of its builder")
+    before_crop: bool = Field(
+        False,
+        description="sees the whole image, before it is scaled and cropped, and not the crop, before it is padded",
+    )
+
+
 class AugmentConfig(_Part):
     scale: Tuple[Scale, Scale] = Field((0.5, 2.0), description="range of the random scale, relative to the base size")
     crop: Optional[Size] = Field(480, description="crop in pixels, one number or [height, width]; null: whole images")
@@ -84,6 +96,7 @@ class AugmentConfig(_Part):
     blur_sigma: Tuple[PositiveFloat, PositiveFloat] = Field(
         (0.1, 2.0), description="range of its standard deviation in pixels"
     )
+    transforms: List[TransformConfig] = Field(default_factory=list, description="those of plugins, in this order")
 
     @model_validator(mode="after")
     def _one_distortion(self) -> "AugmentConfig":
@@ -161,7 +174,8 @@ class LossTerm(_Part):
 
     name: str = Field(
         "ce",
-        description="ce (cross-entropy), ohem (cross-entropy of hard pixels), focal, dice or lovasz (Lovasz-Softmax)",
+        description="ce (cross-entropy), ohem (cross-entropy of hard pixels), focal, dice, lovasz (Lovasz-Softmax), or "
+        "a plugin's",
     )
     weight: float = Field(1.0, ge=0, description="factor of this criterion in the sum")
     class_weights: Optional[List[NonNegativeFloat]] = Field(None, description="one weight per class; null: all 1")
@@ -175,6 +189,7 @@ class LossTerm(_Part):
     min_kept: int = Field(100_000, ge=1, description="ohem: so many of an image's pixels count as hard at least")
     gamma: float = Field(2.0, ge=0, description="focal: how much less sure pixels weigh more; 0 is cross-entropy")
     smooth: float = Field(1.0, gt=0, description="dice: added to numerator and denominator")
+    options: Dict[str, Any] = Field(default_factory=dict, description="a plugin's: keyword arguments of its builder")
 
 
 def first_and_also(value: Any) -> Any:

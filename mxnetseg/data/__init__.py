@@ -3,9 +3,11 @@
 from .cache import Cache, announce
 from .catalog import get_spec, list_datasets, num_classes_of
 from .dataset import IGNORE, Dataset, Sample, open_dataset
+from .foreign import register_transform
 from .loader import Batch, EvalLoader, TrainLoader
 from .sampling import RareClassStream, SampleStream, count_pixels
 from .spec import DatasetSpec
+from .spec import register as register_dataset
 from .transforms import TrainTransform, normalize
 
 __all__ = [
@@ -27,4 +29,6 @@ __all__ = [
     "normalize",
     "num_classes_of",
     "open_dataset",
+    "register_dataset",
+    "register_transform",
 ]

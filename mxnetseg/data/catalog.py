@@ -4,7 +4,7 @@ from typing import List
 
 from ..config.schema import DataConfig
 from ..errors import MXNetSegError
-from ..names import lookup
+from ..names import same
 from . import tables  # noqa: F401  (fills TABLE)
 from .spec import TABLE, DatasetSpec, default_palette
 
@@ -12,8 +12,8 @@ __all__ = ["get_spec", "list_datasets", "num_classes_of"]
 
 
 def list_datasets() -> List[str]:
-    """Names that `data.name` in a recipe takes."""
-    return sorted([*TABLE, "folder"])
+    """Names that `data.name` in a recipe takes, those of installed plugins among them."""
+    return sorted([*TABLE.names(), "folder"])
 
 
 def get_spec(data: DataConfig) -> DatasetSpec:
@@ -24,7 +24,7 @@ def get_spec(data: DataConfig) -> DatasetSpec:
     MXNetSegError
         An unknown name, or a `folder` that lacks a key.
     """
-    return lookup("data set", data.name, {**TABLE, "folder": None}) or _folder_spec(data)
+    return _folder_spec(data) if same(data.name, "folder") else TABLE.find(data.name)
 
 
 def num_classes_of(data: DataConfig) -> int:

@@ -57,7 +57,11 @@ class _Ahead:
 
     def next(self) -> Sample:
         if self._pool is None:
-            return self._load(next(self._tasks))
+            only = next(self._tasks)
+            try:
+                return self._load(only)
+            except MXNetSegError as err:
+                raise MXNetSegError(f"sample {self._load.name(only)}: {err}") from err
         while len(self._pending) < self._depth:
             task = next(self._tasks, None)
             if task is None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ..plugins import Table, caller
+
 __all__ = ["IMAGES", "TABLE", "DatasetSpec", "default_palette", "register"]
 
 Colour = Tuple[int, int, int]
@@ -116,13 +118,25 @@ class DatasetSpec:
         return template.format(split=names[0] if len(names) == 1 else f"{{{','.join(names)}}}")
 
 
-TABLE: Dict[str, DatasetSpec] = {}
+TABLE: Table[DatasetSpec] = Table("data set", "mxnetseg.datasets", reserved=["folder"])
 
 
 def register(spec: DatasetSpec) -> DatasetSpec:
-    if len(spec.palette) != len(spec.classes):
-        raise ValueError(f"{spec.name}: {len(spec.classes)} classes, {len(spec.palette)} colours")
-    TABLE[spec.name] = spec
+    """Make a data set known by its name.
+
+    Raises
+    ------
+    ValueError
+        Not as many colours as classes, none, more than 255, or a label value that stands for none of the classes.
+    PluginError
+        Another module has registered this name.
+    """
+    classes = len(spec.classes)
+    if len(spec.palette) != classes or not 1 <= classes <= 255:
+        raise ValueError(f"{spec.name}: {classes} classes, {len(spec.palette)} colours; 1 to 255 of both are needed")
+    if any(not 0 <= index < classes for index in spec.raw_values().values()):
+        raise ValueError(f"{spec.name}: label_map points beyond its {classes} classes")
+    TABLE.add(spec.name, spec, caller())
     return spec
 
 

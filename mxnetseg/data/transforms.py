@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 
 from ..config.schema import DataConfig
+from ..errors import MXNetSegError
 from .dataset import IGNORE
+from .foreign import Function, foreign_transforms
 
 __all__ = [
     "TrainTransform",
@@ -151,20 +153,24 @@ class TrainTransform:
 
     Crops larger than the image are padded at the bottom and the right, the image with the mean colour (0 once
     it is normalised, but for the rounding to one of 256 levels) and the label with IGNORE, never with a class.
-    With `crop: null` samples keep their (scaled) size.
+    With `crop: null` samples keep their (scaled) size. Transforms of plugins come first of all, or before the padding;
+    `given`, one that is not in the recipe, last of them.
     """
 
-    def __init__(self, data: DataConfig):
+    def __init__(self, data: DataConfig, given: Optional[Function] = None):
         self.base = data.base
         self.fit = data.fit
         self.augment = data.augment
         self.mean_colour = tuple(round(m) for m in data.mean)
         crop = data.augment.crop
         self.crop: Optional[Tuple[int, int]] = (crop, crop) if isinstance(crop, int) else crop
+        self.foreign = foreign_transforms(data, given)
 
     def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
         """(H, W, 3) uint8 and (H, W) uint8 -> the same kinds, at the crop's size."""
         augment = self.augment
+        for foreign in self.foreign[True]:
+            image, label = foreign(image, label, rng)
         height, width = image.shape[:2]
         height, width = scaled_size(height, width, rng.uniform(*augment.scale), self.base, self.fit)
         image, label = resize(image, height, width), resize(label, height, width)
@@ -178,6 +184,13 @@ class TrainTransform:
             image = photometric_distortion(image, rng)
         if rng.random() < augment.blur:
             image = blur(image, rng, augment.blur_sigma)
+        for foreign in self.foreign[False]:
+            image, label = foreign(image, label, rng)
+            if self.crop and (image.shape[0] > self.crop[0] or image.shape[1] > self.crop[1]):
+                raise MXNetSegError(
+                    f"{foreign.title}: gave {image.shape[0]}x{image.shape[1]} pixels, more than the crop (data.augment."
+                    f"crop), {self.crop[0]}x{self.crop[1]}; with before_crop: true it may give any size"
+                )
         if self.crop:
             image, label = pad(image, *self.crop, self.mean_colour), pad(label, *self.crop, IGNORE)
         return np.ascontiguousarray(image), np.ascontiguousarray(label)

@@ -18,11 +18,19 @@ from multiprocessing.connection import Connection, Pipe
 from typing import IO, Any, Deque, Generator, Generic, Iterable, List, NamedTuple, Protocol, Tuple, TypeVar
 
 from ..errors import MXNetSegError
+from ..plugins import reason
 
 __all__ = ["Job", "WorkerPool", "in_order"]
 
 Task = TypeVar("Task", contravariant=True)
 Answer = TypeVar("Answer", covariant=True)
+
+READY = "ready"
+UNKNOWN = (ImportError, AttributeError, TypeError, pickle.PickleError)  # what unpickling says of a name it can't find
+NOT_TAKEN = (
+    "data workers can't take over the transforms and the data set: {}. What they are given has to be in a module: no "
+    "lambda, nothing of a script or a notebook; or set train.workers to 0"
+)
 
 # A thread waits for the end of stdin, which is that of the parent: then the worker ends, whatever it is doing.
 # It comes before all imports, which can take long.
@@ -64,7 +72,10 @@ class WorkerPool(Generic[Task, Answer]):
         self._load = load
         self._order: Deque[Tuple[_Worker, Task]] = deque()
         self._workers: List[_Worker] = []
-        job = pickle.dumps(load)
+        try:
+            job = pickle.dumps(load)
+        except UNKNOWN as err:
+            raise MXNetSegError(NOT_TAKEN.format(reason(err))) from err
         try:
             for _ in range(workers):
                 self._workers.append(_start())
@@ -72,7 +83,9 @@ class WorkerPool(Generic[Task, Answer]):
                 with contextlib.suppress(OSError):  # it died, which the next loop finds
                     worker.channel.send_bytes(job)
             for worker in self._workers:
-                self._hear(worker, "while it started")
+                said = self._hear(worker, "while it started")
+                if said != READY:
+                    raise MXNetSegError(NOT_TAKEN.format(said))
         except BaseException:
             self.close()
             raise
@@ -148,7 +161,8 @@ def in_order(load: Job[Task, Answer], tasks: Iterable[Task], workers: int) -> Ge
 
 def _start() -> _Worker:
     package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    path = os.pathsep.join(p for p in (package_parent, os.environ.get("PYTHONPATH")) if p)
+    # all that is found here must be there: a plugin's transform is unpickled by its module's name
+    path = os.pathsep.join([package_parent, *(folder or os.getcwd() for folder in sys.path)])
     try:
         ours, theirs = Pipe()
         with theirs:
@@ -200,11 +214,18 @@ def work(channel: int) -> None:
     """What a worker does until its parent closes the channel (or dies, which closes it too)."""
     os.set_inheritable(channel, False)
     with Connection(channel) as pipe, contextlib.suppress(EOFError, ConnectionError):
-        load = pickle.loads(pipe.recv_bytes())
+        content = pipe.recv_bytes()
+        try:
+            load = pickle.loads(content)
+        except UNKNOWN as err:
+            pipe.send(reason(err))
+            return
+        if "mxnet" in sys.modules:
+            os.write(2, b"warning: a plugin imports MXNet into data workers; keep its data sets and transforms apart\n")
         import cv2
 
         cv2.setNumThreads(0)
-        pipe.send("ready")
+        pipe.send(READY)
         while True:
             pipe.send(_answer(load, pipe.recv()))
 

@@ -145,6 +145,7 @@ def _data(recipe: Recipe, missing: List[str]) -> Tuple[int, List[str]]:
         "photometric": augment.photometric,
         "PhotoMetricDistortion": augment.photometric_distortion,
         f"blur {augment.blur:g}": augment.blur,
+        **{transform.name: True for transform in augment.transforms},
         "rare classes more often": data.rare_class,
     }
     parts = [text for text, holds in told.items() if holds]

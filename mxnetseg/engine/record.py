@@ -1,5 +1,6 @@
 """What a checkpoint says of its arrays: docs/checkpoints.md."""
 
+import re
 from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, ValidationError
@@ -9,13 +10,15 @@ from ..config import DataConfig, Recipe, recorded_recipe
 from ..config.schema import IMAGENET_MEAN, IMAGENET_STD, Side
 from ..data import DatasetSpec
 from ..errors import MXNetSegError
+from ..plugins import TABLES
 from .state import Count, RunState, Scored
 
-__all__ = ["FORMAT", "Feeding", "NetworkSpec", "Record", "RunFacts"]
+__all__ = ["FORMAT", "Feeding", "NetworkSpec", "PluginFact", "Record", "RunFacts", "plugin_facts"]
 
 FORMAT = 2
 
 Byte = Annotated[int, Field(ge=0, le=255)]
+Word = Annotated[str, Field(max_length=200, pattern=r"^[\w .+!-]*$")]  # that is fit to be printed
 
 
 class _Part(BaseModel):
@@ -65,7 +68,19 @@ class RunFacts(_Part):
     name: str = Field(..., pattern=r"^\w[\w.+-]*$")  # what its checkpoints are called
     id: str = ""  # tells runs of one name apart; empty in files of format 1
     weights_dir: str = ""  # where its checkpoints were written; a hint, see `rundir`
+    # a training transform that was given in Python: what it is called
+    transform: str = Field("", max_length=300, pattern=r"^[\w.<>-]*$")
     data: Dict[str, str] = Field(default_factory=dict)  # split -> digest of its files' names and sizes
+
+
+class PluginFact(_Part):
+    """Something of a plugin that the network or its run was made with; facts, by which nothing is imported."""
+
+    kind: Word
+    name: Word
+    module: Word = ""
+    distribution: Word = ""  # the installed package, if it was one
+    version: Word = ""
 
 
 class Record(_Part):
@@ -83,6 +98,7 @@ class Record(_Part):
     scores: Optional[Scored] = None  # of exactly these weights; None where these were not scored
     run: Optional[RunFacts] = None
     state: Optional[RunState] = None  # of a run, in its state file only
+    plugins: List[PluginFact] = Field(default_factory=list)  # what of it is not ours
     source: Optional[str] = None  # the file that was converted
     ema: bool = False  # whether its moving averages were taken
     versions: Dict[str, str] = Field(default_factory=dict)
@@ -94,6 +110,22 @@ class Record(_Part):
         except ValueError as err:  # halves of characters, as in file names that are no UTF-8
             problem = f"the record can't be written as text ({err})"
             raise MXNetSegError(f"{problem}; name folders and files in UTF-8") from err
+
+
+def plugin_facts(spec: Mapping[str, Any], recipe: Optional[Recipe] = None) -> List[PluginFact]:
+    """What of a network, and of the recipe that trains it, comes from plugins."""
+    used = [("model", spec["name"]), ("backbone", spec["backbone"])]
+    if recipe is not None:
+        used.append(("data set", recipe.data.name))
+        used += [("loss", term.name) for term in (recipe.loss, *recipe.loss.also)]
+        used += [("transform", transform.name) for transform in recipe.data.augment.transforms]
+    facts = []
+    for kind, name in used:
+        origin = TABLES[kind].origin(name) if kind in TABLES else None
+        if origin is not None:
+            words = {key: re.sub(r"[^\w .+!-]", "_", value)[:200] for key, value in origin._asdict().items()}
+            facts.append(PluginFact(kind=kind, name=name, **words))
+    return facts
 
 
 def of_json(content: Any, source: str) -> Record:

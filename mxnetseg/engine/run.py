@@ -4,7 +4,7 @@ import contextlib
 import logging
 import shlex
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -72,8 +72,8 @@ class Run:
         """Whether something that happens `every` so many iterations, or never, happens now."""
         return every is not None and self.state.iteration % every == 0
 
-    def advance(self) -> None:
-        """Take one step. Raises MXNetSegError where the loss is not finite."""
+    def advance(self) -> Tuple[float, float]:
+        """Take one step; its loss and learning rate. Raises MXNetSegError where the loss is not finite."""
         iteration, total = self.state.iteration, self.lengths.total
         # dropout too is a function of (seed, iteration), so that a resumed run repeats it
         seed = (self.recipe.train.seed * 1_000_003 + iteration) % 2**31
@@ -85,14 +85,15 @@ class Run:
             raise self._diverged(f"{err} at iteration {iteration + 1}; the weights were not updated") from None
         self.state.iteration += 1
         self.log.step(self.state.iteration, lr, loss, self.feed.waited)
+        return loss, lr
 
-    def validate(self, stop: StopSignal) -> None:
-        """Score the averaged weights, if there are, else the trained ones, and keep the best.
+    def validate(self, stop: StopSignal) -> bool:
+        """Score the averaged weights, if there are, else the trained ones, and keep the best; whether that was done.
 
         When a signal comes meanwhile it is left to the continuation.
         """
         if self.val_set is None:
-            return
+            return False
         self.state.unscored = True
         self._weights()  # must be finite
         workers = min(self.recipe.train.workers, 1)
@@ -101,6 +102,7 @@ class Run:
             scores = evaluate(self.net, self.val_set, preprocess, config, self.contexts, workers, self.progress, stop)
         if scores is not None:
             self._take(scores)
+        return scores is not None
 
     def _take(self, scores: Scores) -> None:
         state, of = self.state, "average" if self.average else "weights"

@@ -11,10 +11,12 @@ from mxnet.gluon import HybridBlock
 from .. import data
 from ..config import Recipe, dump_recipe, override_recipe
 from ..context import check_contexts
+from ..data.foreign import Function, name_of
 from ..errors import MXNetSegError
 from ..losses import build_loss
 from ..models import Segmentor
 from ..nn.norm import check_synchronisation
+from ..plugins import require
 from ..saving import write_file
 from . import checkpoint
 from .build import build_network, create_network
@@ -23,7 +25,7 @@ from .ema import WeightAverage
 from .inference import Preprocess
 from .lengths import Lengths
 from .optimizer import Optimizer
-from .record import Feeding, NetworkSpec, Record
+from .record import Feeding, NetworkSpec, Record, plugin_facts
 from .run import Run, patience_is_over
 from .rundir import STATE, RunDir, new_run
 from .runlog import RunLog
@@ -52,15 +54,22 @@ def open_run(
     validate: bool = True,
     progress: bool = True,
     changed_data: bool = False,
+    transform: Optional[Function] = None,
 ) -> Run:
     """A run, new or `resumed`; `stack` closes its folder.
 
     Raises MXNetSegError where something does not fit together; nothing has been written then.
     """
+    before = resumed[1] if resumed else None
+    if before:
+        require(before.record.plugins, f"the run in {before.path.parent}")
     _check_contexts(recipe, contexts)
     sets = _open_sets(recipe, validate)
     lengths = Lengths.of(recipe.train, len(sets[0]))
-    before = resumed[1] if resumed else None
+    named = name_of(transform) if transform else ""
+    if before:
+        _check_transform(before, named)
+    augment = data.TrainTransform(recipe.data, transform)
     state = _state_of(before, recipe, lengths, validate)
     digests = {dataset.split: dataset.digest() for dataset in sets}
     if resumed:
@@ -73,7 +82,10 @@ def open_run(
     schedule = Schedule(recipe.schedule, recipe.optimizer.lr, lengths.total)
 
     feeding = Feeding.of(recipe.data, sets[0].spec)
-    record = Record(model=NetworkSpec(**net.spec), feeding=feeding, recipe=recipe, iterations=lengths.total)
+    facts = plugin_facts(net.spec, recipe)
+    record = Record(
+        model=NetworkSpec(**net.spec), feeding=feeding, recipe=recipe, iterations=lengths.total, plugins=facts
+    )
     record.dump()  # it must be possible before a folder is made
 
     if resumed:
@@ -83,10 +95,10 @@ def open_run(
         _check_free(run_dir, recipe)
         title = f"{net.spec['name']}_{net.spec['backbone']}_{sets[0].spec.name}"
         place = stack.enter_context(new_run(run_dir, weights_dir or "weights", net.spec["name"], title, digests))
+        place.facts = place.facts.model_copy(update={"transform": named})
     write_file(place.folder / "recipe.yaml", dump_recipe(recipe).encode())
     accumulate, workers = recipe.train.accumulate, recipe.train.workers
-    transform = data.TrainTransform(recipe.data)
-    loader = data.TrainLoader(sets[0], transform, stream, workers, state.iteration * accumulate)
+    loader = data.TrainLoader(sets[0], augment, stream, workers, state.iteration * accumulate)
     stack.callback(loader.close)
     return Run(
         recipe=recipe,
@@ -132,6 +144,18 @@ def continued(recipe: Optional[Recipe], changes: Sequence[str], state: Checkpoin
             "--set model.init=CHECKPOINT"
         )
     return recipe
+
+
+def _check_transform(before: Checkpoint, named: str) -> None:
+    """A run goes on with the transform, given in Python, that it began with; what it does can't be compared."""
+    assert before.record.run
+    then = before.record.run.transform
+    if then != named:
+        raise MXNetSegError(
+            f"the run in {before.path.parent} was trained with transform={then or None}, not {named or None}; give "
+            "mxnetseg.train(..., resume=..., transform=...) the same, or start a new run with --set "
+            f"model.init={before.path}"
+        )
 
 
 def _check_free(run_dir: Optional[str], recipe: Recipe) -> None:

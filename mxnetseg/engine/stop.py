@@ -22,18 +22,24 @@ class Interrupted(Exception):
 
 class StopSignal:
     """Within it SIGTERM, SIGHUP (a closed terminal) and SIGINT (Ctrl-C) are noted: it is true, or called gives true,
-    once one has come. A SIGINT after that raises KeyboardInterrupt; schedulers send SIGTERM twice, so that does not.
+    once one has come, or a callback has asked for an end. A SIGINT after that raises KeyboardInterrupt; schedulers send
+    SIGTERM twice, so that does not.
 
     Signals reach the main thread alone; elsewhere nothing is noted.
     """
 
     def __init__(self) -> None:
         self.signum: Optional[int] = None
+        self.reason: Optional[str] = None  # a callback's
         self._before: Dict[int, Any] = {}
         self._terminals: List[int] = []
 
     def __bool__(self) -> bool:
-        return self.signum is not None
+        return self.signum is not None or self.reason is not None
+
+    def ask(self, reason: str) -> None:
+        """As a signal would."""
+        self.reason = reason
 
     __call__ = __bool__
 

@@ -10,9 +10,11 @@ from typing import Optional, Sequence
 import mxnet as mx
 
 from ..config import Recipe
+from ..data.foreign import Function
 from ..errors import MXNetSegError
 from ..metrics import Scores
 from ..saving import SaveError
+from .callbacks import Callbacks, OnStep, OnValidation
 from .run import Run
 from .rundir import STATE, resumed_run
 from .start import continued, open_run
@@ -25,7 +27,24 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Result:
-    """What a finished run leaves: the last scores, the best mIoU, its files, and how many iterations it took."""
+    """What a run leaves.
+
+    Attributes
+    ----------
+    scores : Scores or None
+        Of the last validation; None without one.
+    best : float
+        The best mIoU, 0 to 1; -1 without a validation.
+    run_dir : Path
+        Of log.txt, metrics.csv, curves.png and the state that `resume` takes.
+    last_path, best_path, average_path : Path
+        Checkpoints: the last weights, those with the best mIoU, and the averaged ones; None where there are none.
+    iterations : int
+        Steps taken.
+    recipe : Recipe
+    stopped : str or None
+        Why a callback ended the run before its time; None: it is complete.
+    """
 
     scores: Optional[Scores]
     best: float
@@ -35,6 +54,7 @@ class Result:
     average_path: Optional[Path]
     iterations: int
     recipe: Recipe
+    stopped: Optional[str] = None
 
 
 def train(
@@ -49,6 +69,9 @@ def train(
     validate: bool = True,
     progress: bool = True,
     changed_data: bool = False,
+    transform: Optional[Function] = None,
+    on_step: Optional[OnStep] = None,
+    on_validation: Optional[OnValidation] = None,
 ) -> Result:
     """Train a network as a recipe says.
 
@@ -71,6 +94,10 @@ def train(
     validate, progress : bool
     changed_data : bool
         With `resume`: go on although the images are others than before.
+    transform : callable, optional
+        A training transform that is not in the recipe, see `data.foreign.ForeignTransform`; the same with `resume`.
+    on_step, on_validation : callable, optional
+        Told a `Step` or a `Validation` at the end of its iteration; they may end the run.
 
     Raises
     ------
@@ -101,39 +128,50 @@ def train(
                 validate=validate,
                 progress=progress,
                 changed_data=changed_data,
+                transform=transform,
             )
             folder = run.place.folder
-            return _loop(run)
+            return _loop(run, on_step, on_validation)
     except SaveError as err:
         there = (folder / STATE).exists()
         go_on = f"--resume {shlex.quote(str(folder))}" if there else "the same command: nothing was saved before"
         raise SaveError(f"{err}. All files written before are whole; then go on with {go_on}") from err
 
 
-def _loop(run: Run) -> Result:
+def _loop(run: Run, on_step: Optional[OnStep], on_validation: Optional[OnValidation]) -> Result:
     with StopSignal() as stop, run.log:
+        tell = Callbacks(run, stop, on_step, on_validation)
         name, images = run.place.facts.name, len(run.train_set)
         log.info("%s: %d images, %d iterations on %s", name, images, run.lengths.total, run.contexts)
-        if run.state.unscored:  # the run was stopped while it validated
-            run.validate(stop)
+        if run.state.unscored and run.validate(stop):  # the run was stopped while it validated
+            tell.validation()
         while not (run.over or stop):
-            run.advance()
-            if run.due(run.lengths.val_every) or run.over:
-                run.validate(stop)
+            loss, lr = run.advance()
+            scored = (run.due(run.lengths.val_every) or run.over) and run.validate(stop)
             if run.due(run.lengths.keep_every):
                 run.keep()
             if run.due(run.lengths.save_every) and not run.over:
                 run.save()
+            tell.step(loss, lr)
+            if scored:
+                tell.validation()
         try:
             run.log.sum_up()
         finally:
             run.save()  # the last thing that is written: whoever is stopped before has something left to do
-        if not run.complete:
+        if not run.complete and stop.signum is not None:
             iteration, total = run.state.iteration, run.lengths.total
-            assert stop.signum is not None  # nothing else ends a run early
             raise Interrupted(
                 stop.signum, run.place.folder, f"stopped and saved after iteration {iteration} of {total}"
             )
-    best, average = run.place.there("_best"), run.place.there("_ema")
-    last = run.place.checkpoint()
-    return Result(run.scores, run.state.best, run.place.folder, last, best, average, run.state.iteration, run.recipe)
+    return Result(
+        scores=run.scores,
+        best=run.state.best,
+        run_dir=run.place.folder,
+        last_path=run.place.checkpoint(),
+        best_path=run.place.there("_best"),
+        average_path=run.place.there("_ema"),
+        iterations=run.state.iteration,
+        recipe=run.recipe,
+        stopped=None if run.complete else stop.reason,
+    )

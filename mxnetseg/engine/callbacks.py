@@ -1,0 +1,111 @@
+"""What a run tells those who called it, and how they end it."""
+
+import contextlib
+import logging
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Iterator, Optional, Tuple
+
+from ..metrics import Scores
+from ..models import Segmentor
+from ..plugins import reason
+from .run import Run
+from .stop import StopSignal
+
+__all__ = ["Callbacks", "OnStep", "OnValidation", "Step", "Validation"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Event:
+    iteration: int
+    total: int
+    net: Segmentor
+    run_dir: Path
+    _stop: StopSignal = field(repr=False)
+
+    def stop(self, reason: str = "") -> None:
+        """End the run here: saved, to be resumed; `Result.stopped` is the reason."""
+        self._stop.ask(reason or "a callback")
+
+
+@dataclass(frozen=True)
+class Step(_Event):
+    """An optimisation step was taken.
+
+    Attributes
+    ----------
+    iteration, total : steps taken, of how many
+    net : the network, which must not be changed
+    run_dir : the run's folder
+    loss : mean over the step's images, auxiliary heads included
+    lr : learning rate of the step, before factors of rules and layers
+    """
+
+    loss: float
+    lr: float
+
+
+@dataclass(frozen=True)
+class Validation(_Event):
+    """The validation split was scored.
+
+    Attributes
+    ----------
+    iteration, total, net, run_dir
+        As in `Step`; `net` holds the trained weights, also where an average of them was scored.
+    scores : Scores
+    best : the best mIoU of the run, 0 to 1, this one included
+    """
+
+    scores: Scores
+    best: float
+
+
+OnStep = Callable[[Step], object]
+OnValidation = Callable[[Validation], object]
+
+
+@contextlib.contextmanager
+def saved(run: Run) -> Iterator[None]:
+    """Around calls of others' code: what it raises goes on to whoever called `train`, once the run is saved."""
+    try:
+        yield
+    except Exception as err:
+        run.save()
+        folder = shlex.quote(str(run.place.folder))
+        log.warning(
+            "a callback raised %s after iteration %d; the run is saved, go on with --resume %s",
+            reason(err),
+            run.state.iteration,
+            folder,
+        )
+        raise
+
+
+class Callbacks:
+    """Tells a run's caller of the iteration that is done: all that was due at it has happened and was saved."""
+
+    def __init__(self, run: Run, stop: StopSignal, on_step: Optional[OnStep], on_validation: Optional[OnValidation]):
+        self._run = run
+        self._stop = stop
+        self._on_step = on_step
+        self._on_validation = on_validation
+
+    def step(self, loss: float, lr: float) -> None:
+        if self._on_step:
+            with saved(self._run):
+                self._on_step(Step(*self._facts(), loss=loss, lr=lr))
+
+    def validation(self) -> None:
+        run = self._run
+        if self._on_validation:
+            assert run.scores
+            with saved(run):
+                self._on_validation(Validation(*self._facts(), scores=run.scores, best=run.state.best))
+
+    def _facts(self) -> Tuple[int, int, Segmentor, Path, StopSignal]:
+        run = self._run
+        return run.state.iteration, run.lengths.total, run.net, run.place.folder, self._stop

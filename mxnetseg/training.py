@@ -1,0 +1,100 @@
+"""`mxnetseg.train`: a training run, from Python."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Union
+
+from .config import Recipe, as_recipe
+from .context import Contexts, as_contexts
+
+if TYPE_CHECKING:  # MXNet must not be imported before contexts are prepared for
+    from .data.foreign import Function
+    from .engine.callbacks import OnStep, OnValidation
+    from .engine.trainer import Result
+
+__all__ = ["train"]
+
+
+def train(
+    recipe: Union[Recipe, str, Path, Mapping[str, Any], None] = None,
+    contexts: Contexts = None,
+    *,
+    overrides: Sequence[str] = (),
+    resume: Union[str, Path, None] = None,
+    run_dir: Union[str, Path, None] = None,
+    weights_dir: Union[str, Path, None] = None,
+    validate: bool = True,
+    transform: "Optional[Function]" = None,
+    on_step: "Optional[OnStep]" = None,
+    on_validation: "Optional[OnValidation]" = None,
+    wandb: Optional[str] = None,
+    progress: bool = False,
+    changed_data: bool = False,
+) -> "Result":
+    """Train a network as a recipe says.
+
+    Parameters
+    ----------
+    recipe : Recipe, path, name or mapping
+        A `Recipe`, the path of a YAML file, the name of a recipe below configs/ ("fcn"), or its keys as nested
+        mappings. With `resume` it may be left out: the run's own.
+    contexts : int, str, mxnet.Context or list of these, optional
+        0 or [0, 1] are GPUs, "cpu" is the CPU; the GPUs there are, else the CPU, when left out. Every batch is split
+        over them.
+    overrides : sequence of str
+        Keys to change in the recipe, "optimizer.lr=0.02"; few may change with `resume`.
+    resume : path, optional
+        The folder of a run to go on with.
+    run_dir : path, optional
+        Folder for the log, curves and the state that `resume` takes; runs/<model>_<backbone>_<data>_<time> when left
+        out. It must not hold another run.
+    weights_dir : path, optional
+        Checkpoints go to <weights_dir>/<model>/; weights/, or where the resumed run's are, when left out.
+    validate : bool
+        Score the validation split meanwhile, and keep the best weights.
+    transform : callable, optional
+        f(image=..., mask=...) -> {"image": ..., "mask": ...}, albumentations' for example: the last step of the
+        augmentation, on crops before they are padded. Not part of the recipe, so `resume` wants it again.
+    on_step, on_validation : callable, optional
+        Called with a `Step` (iteration, total, loss, lr, net) and a `Validation` (iteration, total, scores, best, net)
+        at the end of their iteration. `.stop("reason")` of either ends the run.
+    wandb : str, optional
+        Log to this Weights & Biases project.
+    progress : bool
+        Show a progress bar.
+    changed_data : bool
+        With `resume`: go on although the images are others than before.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    MXNetSegError
+        The recipe has a mistake, data are missing or broken, a folder is in use, the loss is not finite, a resume does
+        not fit.
+    SaveError
+        A file could not be written; what was saved before is whole.
+    Interrupted
+        SIGINT (Ctrl-C), SIGTERM or SIGHUP came; everything is saved. Only in the main thread.
+    Exception
+        What a callback raises; the run is saved before, and `resume` goes on with the next iteration.
+    """
+    chosen = as_contexts(contexts)
+    from .engine import trainer
+
+    return trainer.train(
+        None if recipe is None else as_recipe(recipe, () if resume else overrides),
+        chosen,
+        run_dir=None if run_dir is None else str(run_dir),
+        resume=None if resume is None else str(resume),
+        changes=overrides if resume else (),
+        wandb_project=wandb,
+        weights_dir=None if weights_dir is None else str(weights_dir),
+        validate=validate,
+        progress=progress,
+        changed_data=changed_data,
+        transform=transform,
+        on_step=on_step,
+        on_validation=on_validation,
+    )
