@@ -1,6 +1,6 @@
 """mxnetseg convert"""
 
-from .options import add_import, add_quiet, show_log
+from .options import add_quiet, show_log
 
 HELP = "Turn a checkpoint of another toolkit (.pth, or .params of MXNetSeg 2022 or GluonCV) into one of ours."
 
@@ -20,7 +20,6 @@ def add_arguments(parser) -> None:
     )
     parser.add_argument("--ema", action="store_true", help="take the moving averages of the weights that the file has")
     parser.add_argument("--overwrite", action="store_true", help="write over a file that is there already")
-    add_import(parser)
     add_quiet(parser)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..errors import MXNetSegError
 from ..saving import write_json
-from .options import add_import, add_quiet
+from . import add_import
+from .options import add_quiet
 
 HELP = "List, show, prepare, check, browse and draw data sets."
 

@@ -9,7 +9,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from ..errors import MXNetSegError
 from ..saving import explained, write_json
-from .options import add_import, find_checkpoint
+from .options import find_checkpoint
 
 __all__ = [
     "add_network_arguments",
@@ -44,7 +44,6 @@ def add_network_arguments(parser) -> None:
         "in weights/bisenet",
     )
     parser.add_argument("--ctx", metavar="C", help="GPU number or cpu; the first GPU, else the CPU, when left out")
-    add_import(parser)
 
 
 def add_output_arguments(parser, out_help: str) -> None:

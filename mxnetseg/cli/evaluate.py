@@ -8,7 +8,6 @@ from ..saving import write_json
 from .options import (
     add_context,
     add_dtype,
-    add_import,
     add_inference,
     add_network,
     add_quiet,
@@ -57,7 +56,6 @@ def add_arguments(parser) -> None:
         action="store_true",
         help="go on although the data set's class names are not those of the checkpoint: class i is class i",
     )
-    add_import(parser)
     add_quiet(parser)
 
 

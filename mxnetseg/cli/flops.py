@@ -4,7 +4,6 @@ from pathlib import Path
 
 from ..errors import MXNetSegError
 from ..saving import write_json
-from .options import add_import
 
 HELP = "Count the parameters and FLOPs of a model, as published tables do."
 
@@ -43,7 +42,6 @@ def add_arguments(parser) -> None:
     parser.add_argument("--depth", type=int, metavar="N", help="add the table up over N parts of the layers' names")
     parser.add_argument("--json", metavar="FILE", help="write all numbers and all layers to this file")
     parser.add_argument("--overwrite", action="store_true", help="write over a file that is there already")
-    add_import(parser)
 
 
 def run(args) -> int:

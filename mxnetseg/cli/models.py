@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 from ..saving import write_json
-from .options import add_import, add_quiet
+from .options import add_quiet
 
 HELP = "List the models of the zoo: usual backbone, parameters, FLOPs, paper."
 
@@ -18,7 +18,6 @@ def add_arguments(parser) -> None:
     parser.add_argument("--backbones", action="store_true", help="list the backbones instead")
     parser.add_argument("--json", metavar="FILE", help="write the table to a file as well")
     parser.add_argument("--overwrite", action="store_true", help="write over a file that is there already")
-    add_import(parser)
     add_quiet(parser)
 
 

@@ -14,7 +14,6 @@ __all__ = [
     "DTYPES",
     "add_context",
     "add_dtype",
-    "add_import",
     "add_inference",
     "add_network",
     "add_quiet",
@@ -64,18 +63,6 @@ def calibration(args, data):
     from ..deploy import calibration_images
 
     return calibration_images(data, args.calibration_images)
-
-
-def add_import(parser) -> None:
-    parser.add_argument(
-        "--import",
-        dest="imports",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="import a module first (its name, or a .py file), which adds models, data sets, ... (docs/extending.md); "
-        "may be said several times",
-    )
 
 
 def add_quiet(parser) -> None:

@@ -7,7 +7,6 @@ from ..errors import MXNetSegError
 from .options import (
     add_context,
     add_dtype,
-    add_import,
     add_inference,
     add_quiet,
     calibration,
@@ -45,7 +44,6 @@ def add_arguments(parser) -> None:
         metavar="DIR",
         help="folder of the data set it was trained on, for int8; datasets/<name> when left out",
     )
-    add_import(parser)
     add_quiet(parser)
 
 

@@ -8,7 +8,7 @@ from typing import Callable, Dict, List
 
 from ..errors import MXNetSegError
 from ..saving import write_json
-from .options import DTYPES, add_import, add_network, add_quiet, find_checkpoint, network_arguments, show_log
+from .options import DTYPES, add_network, add_quiet, find_checkpoint, network_arguments, show_log
 
 HELP = "Measure how fast a network infers on this machine's CPU."
 PLAIN = "plain"
@@ -37,7 +37,6 @@ def add_arguments(parser) -> None:
     parser.add_argument("--warmup", type=int, default=3, metavar="N", help="calls before that (3)")
     parser.add_argument("--json", metavar="FILE", help="write the table and every time to this file, too")
     parser.add_argument("--overwrite", action="store_true", help="write over a file that is there already")
-    add_import(parser)
     add_quiet(parser)
 
 

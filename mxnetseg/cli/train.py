@@ -4,7 +4,7 @@ import shlex
 import sys
 
 from ..errors import MXNetSegError
-from .options import add_context, add_import, add_quiet, lasting_output, show_log
+from .options import add_context, add_quiet, lasting_output, show_log
 
 HELP = "Train a network as a recipe (YAML) says."
 
@@ -48,7 +48,6 @@ def add_arguments(parser) -> None:
         help="train nothing: build everything, print what would happen, take one step on made-up crops of this side "
         "(64); neither data nor initial weights are needed",
     )
-    add_import(parser)
     add_quiet(parser)
 
 
