@@ -6,9 +6,11 @@ import sys
 
 from .. import __version__, preflight
 
-__all__ = ["main", "run_script"]
+__all__ = ["add_import", "main", "run_script"]
 
 COMMANDS = ("train", "eval", "predict", "speed", "config", "convert", "flops", "models", "data", "ops", "doctor")
+# these look models, data sets and the like up by name; so do some actions of `data`
+PLUGGED = ("train", "eval", "predict", "speed", "convert", "flops", "models")
 
 
 def main(argv=None, program=None) -> int:
@@ -34,6 +36,7 @@ def run_script(program: str, description: str, add_arguments, run, argv=None) ->
     """
     parser = argparse.ArgumentParser(prog=program, description=description)
     add_arguments(parser)
+    add_import(parser)
     # intermixed: options may stand between positionals that can be left out
     return _guarded(lambda: _run(run, parser.parse_intermixed_args(argv)))
 
@@ -43,6 +46,18 @@ def _run(run, args) -> int:
 
     plugins.request(getattr(args, "imports", ()))
     return run(args)
+
+
+def add_import(parser) -> None:
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import a module first (its name, or a .py file), which adds models, data sets, ... (docs/extending.md); "
+        "may be said several times",
+    )
 
 
 def _guarded(work, check: bool = True) -> int:
@@ -73,18 +88,24 @@ def _parse(argv, program):
     if program:  # train.py and eval.py are one command each
         command = _command(argv[0])
         parser = argparse.ArgumentParser(prog=program, description=command.HELP)
-        command.add_arguments(parser)
+        _add_arguments(argv[0], parser)
         return command, parser.parse_args(argv[1:])
     parser = argparse.ArgumentParser(prog="mxnetseg", description="Semantic segmentation on Apache MXNet.")
     parser.add_argument("--version", action="version", version=f"mxnetseg {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         command = _command(name)
-        command.add_arguments(subparsers.add_parser(name, help=command.HELP, description=command.HELP))
+        _add_arguments(name, subparsers.add_parser(name, help=command.HELP, description=command.HELP))
     if argv and not argv[0].startswith("-"):
         argv[0] = lookup("command", argv[0], {command: command for command in COMMANDS})
     args = parser.parse_args(argv)
     return _command(args.command), args
+
+
+def _add_arguments(name: str, parser) -> None:
+    _command(name).add_arguments(parser)
+    if name in PLUGGED:
+        add_import(parser)
 
 
 def _command(name: str):

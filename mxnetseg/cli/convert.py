@@ -17,7 +17,7 @@ def add_arguments(parser) -> None:
     what = "data set that gives class names and colours, e.g. ade20k; as in --config"
     parser.add_argument("--data", metavar="NAME", help=what)
     parser.add_argument("--ema", action="store_true", help="take the moving averages of the weights that the file has")
-    options.add(parser, "--overwrite", "--import", "--quiet")
+    options.add(parser, "--overwrite", "--quiet")
 
 
 def run(args) -> int:

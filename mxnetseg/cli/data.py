@@ -7,14 +7,14 @@ from collections import defaultdict
 from pathlib import Path
 
 from ..errors import MXNetSegError
-from . import options
+from . import add_import, options
 
 HELP = "List, show, prepare, check, browse and draw data sets."
 
 
 def add_arguments(parser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    options.add(actions.add_parser("list", help="the data sets that are known by name"), "--import")
+    add_import(actions.add_parser("list", help="the data sets that are known by name"))
 
     show = actions.add_parser("show", help="classes, label values and folders of a data set")
     _add_source(show)
@@ -52,7 +52,7 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="a data set of `data list`")
     parser.add_argument("--config", metavar="FILE", help="the data set of this recipe (your own folders)")
     parser.add_argument("--root", metavar="DIR", help="its folder; datasets/<name> when left out")
-    options.add(parser, "--import")
+    add_import(parser)
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:

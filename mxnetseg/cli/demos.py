@@ -9,7 +9,6 @@ from typing import Any, Dict, Optional
 
 from ..errors import MXNetSegError
 from ..saving import explained, write_json
-from . import options
 from .options import find_checkpoint
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -27,7 +26,6 @@ def add_network_arguments(parser) -> None:
     )
     parser.add_argument("checkpoint", nargs="?", metavar="CHECKPOINT", help=what)
     parser.add_argument("--ctx", metavar="C", help="GPU number or cpu; the first GPU, else the CPU, when left out")
-    options.add(parser, "--import")
 
 
 def add_output_arguments(parser, out_help: str) -> None:

@@ -83,7 +83,7 @@ def _operators(problems):
 
 
 def _plugins(problems):
-    from .. import plugins, zoo  # noqa: F401  (the zoo fills the tables)
+    from .. import losses, plugins, zoo  # noqa: F401  (they fill the tables)
 
     installed, wrong = plugins.check_installed()
     problems += [f"a plugin that works: {problem}" for problem in wrong]

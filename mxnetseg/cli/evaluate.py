@@ -35,7 +35,7 @@ def add_arguments(parser) -> None:
     options.add(parser, "--set")
     what = "go on although the data set's class names are not those of the checkpoint: class i is class i"
     parser.add_argument("--other-classes", action="store_true", help=what)
-    options.add(parser, "--import", "--quiet")
+    options.add(parser, "--quiet")
 
 
 def run(args) -> int:

@@ -27,7 +27,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--all", action="store_true", help=what)
     parser.add_argument("--layers", action="store_true", help="show a table of all layers")
     parser.add_argument("--depth", type=int, metavar="N", help="add the table up over N parts of the layers' names")
-    options.add(parser, "--json", "--overwrite", "--import")
+    options.add(parser, "--json", "--overwrite")
 
 
 def run(args) -> int:

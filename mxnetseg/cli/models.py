@@ -10,7 +10,7 @@ HELP = "List the models of the zoo: usual backbone, parameters, FLOPs, paper."
 
 def add_arguments(parser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="models to list; all when left out")
-    options.add(parser, "--shape", "--json", "--overwrite", "--import", "--quiet")
+    options.add(parser, "--shape", "--json", "--overwrite", "--quiet")
     parser.add_argument("--backbones", action="store_true", help="list the backbones instead")
 
 

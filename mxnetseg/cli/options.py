@@ -21,14 +21,6 @@ SHARED = {
         nargs="+",
         help="GPU numbers (0 1 2 3), cpu, or cpu:0 cpu:1; the GPUs there are, else the CPU, when left out",
     ),
-    "--import": dict(
-        dest="imports",
-        metavar="MODULE",
-        action="append",
-        default=[],
-        help="import a module first (its name, or a .py file), which adds models, data sets, ... (docs/extending.md); "
-        "may be said several times",
-    ),
     "--json": dict(metavar="FILE", help="write what is shown to this file, too, with all details"),
     "--model": dict(metavar="NAME", help="model, e.g. fcn"),
     "--norm": dict(metavar="NAME", help="bn, syncbn or gn"),

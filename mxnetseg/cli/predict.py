@@ -29,7 +29,7 @@ def add_arguments(parser) -> None:
     options.add_dtype(parser)
     what = "folder of the data set it was trained on, for int8; datasets/<name> when left out"
     parser.add_argument("--root", metavar="DIR", help=what)
-    options.add(parser, "--import", "--quiet")
+    options.add(parser, "--quiet")
 
 
 def run(args) -> int:

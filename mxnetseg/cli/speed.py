@@ -31,7 +31,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="threads per operator; all cores when left out")
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="calls that are timed, of each kind (20)")
     parser.add_argument("--warmup", type=int, default=3, metavar="N", help="calls before that (3)")
-    options.add(parser, "--json", "--overwrite", "--import", "--quiet")
+    options.add(parser, "--json", "--overwrite", "--quiet")
 
 
 def run(args) -> int:

@@ -34,7 +34,7 @@ def add_arguments(parser) -> None:
         help="train nothing: build everything, print what would happen, take one step on made-up crops of this side "
         "(64); neither data nor initial weights are needed",
     )
-    options.add(parser, "--import", "--quiet")
+    options.add(parser, "--quiet")
 
 
 def run(args) -> int:
