@@ -9,7 +9,7 @@ fast = mxnetseg.deploy.optimize(net, "bfloat16")
 
 import importlib
 
-from . import preflight, startup
+from . import compat, preflight, startup
 
 __version__ = "0.1.0"
 
@@ -26,6 +26,7 @@ _PUBLIC = {
 
 __all__ = ["__version__", *_PUBLIC]
 
+compat.install()
 startup.prepare()
 
 
