@@ -9,11 +9,14 @@ Their code asks NumPy for names that it dropped in 1.24 and in 2.0 (`bool`, `PZE
 
 import builtins
 import functools
+import importlib
 import re
 import sys
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType, SimpleNamespace
 from typing import Any, Dict, Optional, Tuple
+
+from . import cuda
 
 __all__ = ["install"]
 
@@ -64,6 +67,8 @@ class _Loader(SourceFileLoader):
         if module.__name__ in WRITERS:
             own["str"] = _written
         vars(module)["__builtins__"] = {**vars(builtins), **own}
+        if module.__name__ == "mxnet.base":  # which loads the library
+            cuda.load(importlib.import_module("mxnet.libinfo").find_lib_path()[0])
         super().exec_module(module)
 
     def get_code(self, fullname: str) -> Optional[CodeType]:

@@ -20,6 +20,21 @@ PACKAGES = {
     "libgfortran.so.3": "libgfortran3",
 }
 
+# libraries of CUDA 11 and cuDNN 8 that MXNet's CUDA builds load
+CUDA = (
+    "libcublas",
+    "libcublasLt",
+    "libcudart",
+    "libcudnn",
+    "libcufft",
+    "libcurand",
+    "libcusolver",
+    "libcusparse",
+    "libnccl",
+    "libnvToolsExt",
+    "libnvrtc",
+)
+
 
 def python_problem(version=None):
     """Why this Python can't run MXNetSeg, or None."""
@@ -58,6 +73,10 @@ def library_problems():
 
 def missing_library(library):
     """The sentence that names a library and the package that brings it."""
+    if library == "libcuda.so.1":
+        return "libcuda.so.1 is missing (MXNet's CUDA build needs it); it comes with NVIDIA's driver (460 or newer)"
+    if library.split(".so")[0] in CUDA:
+        return "%s is missing (MXNet's CUDA build needs it); pip install 'mxnetseg[cu112]'" % library
     package = PACKAGES.get(library)
     remedy = "apt-get install " + package if package else "install the package that brings it"
     return "%s is missing (OpenCV or MXNet needs it); %s" % (library, remedy)
