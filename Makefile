@@ -1,18 +1,19 @@
-# make demo | test | test-all | lint | format | clean
+# make demo | test | test-all | test-matrix | lint | format | clean
 # Every target makes its own virtual environment first; PYTHON=python3.10 chooses the Python.
 
-PYTHON ?= $(shell for p in python3.11 python3.10 python3.9 python3.8 python3 python; do \
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python3 python; do \
 	if $$p mxnetseg/preflight.py >/dev/null 2>&1; then echo $$p; exit; fi; done; echo python3)
 VENV := .venv
 RUN := $(VENV)/bin/python
 export WANDB_MODE ?= offline
 
-.PHONY: help demo test test-all lint format clean
+.PHONY: help demo test test-all test-matrix lint format clean
 
 help:
 	@echo "make demo      draw a small data set, train, evaluate and predict on it (about 5 minutes)"
 	@echo "make test      lint and tests"
 	@echo "make test-all  the tests that take longer as well"
+	@echo "make test-matrix  the tests on every Python there is, with the oldest and the newest NumPy for each (hours)"
 	@echo "make lint      check formatting, style, types and which room imports which;  make format  mend them"
 	@echo "make clean     remove the virtual environment"
 
@@ -24,6 +25,9 @@ test: lint
 
 test-all: lint
 	$(RUN) -m pytest -q -n auto --maxprocesses 4
+
+test-matrix:
+	$(PYTHON) tools/matrix.py
 
 lint: $(VENV)/.ready-dev
 	$(VENV)/bin/ruff format --check .
@@ -42,6 +46,8 @@ $(VENV)/.ready: requirements.txt
 	@$(PYTHON) mxnetseg/preflight.py
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+# by itself where it is not among them: it asks for NumPy < 2, which Python 3.13 can't have
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps mxnet==1.9.1
 	touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt

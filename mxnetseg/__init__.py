@@ -14,7 +14,7 @@ docs/python.md has them all; docs/extending.md: models, data sets, losses and tr
 import importlib
 from typing import TYPE_CHECKING, Any, List
 
-from . import preflight, startup
+from . import compat, preflight, startup
 
 if TYPE_CHECKING:
     from . import convert as convert
@@ -87,6 +87,7 @@ _MODULES = {
 }
 _PUBLIC = {name: module for module, names in _MODULES.items() for name in names}
 
+compat.install()
 startup.prepare()
 
 

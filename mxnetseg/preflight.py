@@ -8,7 +8,8 @@ import ctypes
 import re
 import sys
 
-OLDEST, NEWEST = (3, 8), (3, 11)
+OLDEST, NEWEST = (3, 8), (3, 13)
+OLDEST_NUMPY, NOT_YET_NUMPY = (1, 22), (3, 0)
 
 # shared library -> Debian / Ubuntu package
 PACKAGES = {
@@ -19,6 +20,21 @@ PACKAGES = {
     "libgfortran.so.3": "libgfortran3",
 }
 
+# libraries of CUDA 11 and cuDNN 8 that MXNet's CUDA builds load
+CUDA = (
+    "libcublas",
+    "libcublasLt",
+    "libcudart",
+    "libcudnn",
+    "libcufft",
+    "libcurand",
+    "libcusolver",
+    "libcusparse",
+    "libnccl",
+    "libnvToolsExt",
+    "libnvrtc",
+)
+
 
 def python_problem(version=None):
     """Why this Python can't run MXNetSeg, or None."""
@@ -26,9 +42,8 @@ def python_problem(version=None):
     if OLDEST <= version <= NEWEST:
         return None
     return (
-        "Python %d.%d does not work; MXNetSeg needs Python 3.8, 3.9, 3.10 or 3.11: MXNet 1.9.1 needs NumPy older "
-        "than 1.24, which has no build for newer ones. Install one of them (apt-get install python3.11 "
-        "python3.11-venv, pyenv install 3.11, or conda create -n mxnetseg python=3.11) "
+        "Python %d.%d does not work; MXNetSeg needs Python 3.8 to 3.13. Install one of them "
+        "(apt-get install python3.11 python3.11-venv, pyenv install 3.11, or conda create -n mxnetseg python=3.11) "
         "and name it: make PYTHON=python3.11 ..." % version
     )
 
@@ -58,6 +73,10 @@ def library_problems():
 
 def missing_library(library):
     """The sentence that names a library and the package that brings it."""
+    if library == "libcuda.so.1":
+        return "libcuda.so.1 is missing (MXNet's CUDA build needs it); it comes with NVIDIA's driver (460 or newer)"
+    if library.split(".so")[0] in CUDA:
+        return "%s is missing (MXNet's CUDA build needs it); pip install 'mxnetseg[cu112]'" % library
     package = PACKAGES.get(library)
     remedy = "apt-get install " + package if package else "install the package that brings it"
     return "%s is missing (OpenCV or MXNet needs it); %s" % (library, remedy)
@@ -72,9 +91,9 @@ def numpy_problem():
     except metadata.PackageNotFoundError:
         return "NumPy is not installed; pip install -r requirements.txt"
     numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:2])
-    if numbers >= (1, 24):
-        return "NumPy %s does not work with MXNet 1.9.1; pip install numpy==1.23.5" % version
-    return None
+    if OLDEST_NUMPY <= numbers < NOT_YET_NUMPY:
+        return None
+    return "NumPy %s does not work; MXNetSeg needs 1.22 to 2.x: pip install 'numpy>=1.22,<3'" % version
 
 
 def explain(error):

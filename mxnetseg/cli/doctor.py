@@ -6,7 +6,7 @@ import platform
 import sys
 from pathlib import Path
 
-from .. import __version__, preflight
+from .. import __version__, cuda, preflight
 from ..versions import package_version
 
 HELP = "Say what is installed, what this machine can do, what is missing and the remedy."
@@ -61,14 +61,17 @@ def _import(name: str):
 
 
 def _gpus(mxnet, features, problems):
-    count = mxnet.context.num_gpus()
-    if count:
-        memory = [[part / 2**30 for part in mxnet.context.gpu_memory_info(i)] for i in range(count)]
-        return [(f"gpu {i}", f"{free:.1f} of {total:.1f} GiB free") for i, (free, total) in enumerate(memory)]
     if not features.is_enabled("CUDA"):
         return [("gpus", "none (this MXNet is the CPU build; for CUDA 11.2: pip install -r requirements-cu112.txt)")]
-    problems.append("MXNet is built for CUDA but finds no GPU; check nvidia-smi and the driver (460 or newer)")
-    return [("gpus", "none")]
+    cards = cuda.cards()
+    rows = [(f"card {i}", f"{name}, compute capability {n}.{m}") for i, (name, (n, m)) in enumerate(cards)]
+    problems.extend(filter(None, (cuda.card_problem(*card) for card in cards)))
+    count = mxnet.context.num_gpus()
+    if not count:
+        problems.append("MXNet is built for CUDA but finds no GPU; check nvidia-smi and the driver (460 or newer)")
+        return [*rows, ("gpus", "none")]
+    memory = [[part / 2**30 for part in mxnet.context.gpu_memory_info(i)] for i in range(count)]
+    return [*rows, *((f"gpu {i}", f"{free:.1f} of {total:.1f} GiB free") for i, (free, total) in enumerate(memory))]
 
 
 def _operators(problems):

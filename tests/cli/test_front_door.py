@@ -124,23 +124,27 @@ def test_doctor_names_what_is_missing_and_the_remedy(capsys, monkeypatch):
 
 
 def test_a_wrong_python_is_found_out_first(capsys, monkeypatch):
-    for version in ((3, 7), (3, 12), (3, 13), (2, 7)):
+    for version in ((3, 7), (3, 14), (2, 7)):
         message = preflight.python_problem(version)
         assert f"Python {version[0]}.{version[1]} does not work" in message
-        assert "3.8, 3.9, 3.10 or 3.11" in message and "NumPy older than 1.24" in message
-    assert not any(preflight.python_problem((3, minor)) for minor in (8, 9, 10, 11))
-    problem = preflight.python_problem((3, 12))
+        assert "3.8 to 3.13" in message and "make PYTHON=" in message
+    assert not any(preflight.python_problem((3, minor)) for minor in range(8, 14))
+    problem = preflight.python_problem((3, 7))
     monkeypatch.setattr(preflight, "python_problem", lambda: problem)
     assert main(["train", "--model", "fcn"]) == 2
-    assert "Python 3.12 does not work" in capsys.readouterr().err
+    assert "Python 3.7 does not work" in capsys.readouterr().err
 
 
 def test_numpy_and_libraries(monkeypatch):
     from importlib import metadata
 
     assert preflight.numpy_problem() is None
-    monkeypatch.setattr(metadata, "version", lambda name: "1.26.4")
-    assert "NumPy 1.26.4 does not work" in preflight.numpy_problem()
+    for version in ("1.22.0", "1.26.4", "2.0.0rc1", "2.10.1"):
+        monkeypatch.setattr(metadata, "version", lambda name, version=version: version)
+        assert preflight.numpy_problem() is None
+    for version in ("1.21.6", "3.0.0"):
+        monkeypatch.setattr(metadata, "version", lambda name, version=version: version)
+        assert f"NumPy {version} does not work" in preflight.numpy_problem()
     error = ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
     assert "apt-get install libgl1" in preflight.explain(error)
     assert "pip install" in preflight.explain(ModuleNotFoundError("No module named 'mxnet'", name="mxnet"))

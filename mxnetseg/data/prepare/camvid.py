@@ -81,7 +81,7 @@ def _classes(path) -> np.ndarray:
     unknown = [(value, count) for value, count in zip(values, counts) if value not in known]
     # a few frames have stray pixels of other colours; a whole region of one is another file
     if sum(count for _, count in unknown) > 0.02 * codes.size:
-        value = max(unknown, key=lambda pair: pair[1])[0]
+        value = int(max(unknown, key=lambda pair: pair[1])[0])
         colour = (value >> 16, value >> 8 & 255, value & 255)
         raise MXNetSegError(f"{path}: the colour {colour} is none of CamVid's 32; is it LabeledApproved_full's?")
     classes = np.array([known.get(value, VOID) for value in values], np.uint8)
