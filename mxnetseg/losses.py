@@ -245,6 +245,7 @@ class CombinedLoss(HybridBlock):
             self.criteria.add(*criteria)
 
     def normalizer(self, labels: Sequence[np.ndarray]) -> np.ndarray:
+        """What the labels weigh for each of the criteria."""
         return np.array([one.normalizer(labels) for one in self.criteria._children.values()])
 
     def hybrid_forward(self, F, logits, labels, scale):
@@ -290,7 +291,7 @@ def total_loss(criterion, outputs, labels, scale, aux_weight: float):
 
 
 def _cross_entropy(F, logits, labels, smoothing: float = 0.0):
-    """(N, C, H, W), (N, H, W) -> (N, H, W); of no meaning where the label is IGNORE."""
+    """(N, C, H, W), (N, H, W) -> (N, H, W); meaningless where the label is IGNORE."""
     log_p = F.log_softmax(logits, axis=1)
     target = labels * (labels != IGNORE)  # any class will do where the weight is 0
     loss = -F.pick(log_p, target, axis=1)

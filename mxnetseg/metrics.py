@@ -42,6 +42,7 @@ class Scores:
 
     @property
     def absent(self) -> List[str]:
+        """Classes that the truth never shows; they are left out of both means."""
         return [name for name, iou in zip(self.classes, self.iou) if iou is None]
 
     def table(self) -> str:

@@ -92,6 +92,15 @@ class VideoWriter:
         return self
 
     def write(self, frame: np.ndarray) -> None:
+        """Add a frame, (H, W, 3) uint8 RGB; all must have the size of the first.
+
+        Raises
+        ------
+        MXNetSegError
+            The file can't be written.
+        ValueError
+            The frame has another size.
+        """
         size = (frame.shape[1], frame.shape[0])
         if self._writer is None:
             self._size = size

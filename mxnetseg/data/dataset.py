@@ -65,14 +65,17 @@ class Dataset:
 
     @property
     def classes(self) -> List[str]:
+        """Class names in label order."""
         return list(self.spec.classes)
 
     @property
     def num_classes(self) -> int:
+        """How many classes there are, without what is ignored."""
         return self.spec.num_classes
 
     @property
     def palette(self) -> np.ndarray:
+        """(num_classes, 3) uint8, RGB."""
         return np.array(self.spec.palette, np.uint8)
 
     def load(self, index: int) -> Sample:

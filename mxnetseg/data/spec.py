@@ -71,16 +71,19 @@ class DatasetSpec:
 
     @property
     def num_classes(self) -> int:
+        """How many classes there are, without what is ignored."""
         return len(self.classes)
 
     def image_folder(self, split: str) -> str:
-        """Of a split, below the root."""
+        """A split's folder of images, below the root."""
         return self.images.format(split=self.folders.get(split, split))
 
     def mask_folder(self, split: str) -> str:
+        """A split's folder of masks, below the root."""
         return self.masks.format(split=self.folders.get(split, split))
 
     def list_file(self, split: str) -> str:
+        """The file that lists a split's images, below the root; empty if there is none."""
         return self.lists.format(split=self.folders.get(split, split))
 
     def layouts(self, split: str) -> List["DatasetSpec"]:
@@ -120,6 +123,13 @@ TABLE: Dict[str, DatasetSpec] = {}
 
 
 def register(spec: DatasetSpec) -> DatasetSpec:
+    """Put a data set into the table.
+
+    Raises
+    ------
+    ValueError
+        There isn't one colour for each class.
+    """
     if len(spec.palette) != len(spec.classes):
         raise ValueError(f"{spec.name}: {len(spec.classes)} classes, {len(spec.palette)} colours")
     TABLE[spec.name] = spec

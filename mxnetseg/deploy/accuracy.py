@@ -26,6 +26,7 @@ class Comparison(NamedTuple):
 
     @property
     def lost(self) -> float:
+        """Points of mIoU that the optimized network loses."""
         return 100 * (self.plain.miou - self.optimized.miou)
 
 

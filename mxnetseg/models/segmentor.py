@@ -124,7 +124,7 @@ class Segmentor(HybridBlock):
         return self._graphs.logits(x)
 
     def coarse_logits(self, x):
-        """As calling the network, but for the last resize: for those who resize logits themselves, as they use them."""
+        """The logits before the last resize, for callers that resize them as part of what they do with them."""
         if not isinstance(x, NDArray):
             return self._graphs.coarse(x)
         check_input(x)

@@ -1,4 +1,4 @@
-"""Initial weights that published training recipes rest on."""
+"""The initial weights of published training recipes."""
 
 import math
 
