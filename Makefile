@@ -38,7 +38,7 @@ format: $(VENV)/.ready-dev
 
 # .venv-docs/bin/mkdocs serve shows it while you write
 docs: $(VENV)-docs/.ready
-	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build
 	@echo "site/index.html"
 
 clean:

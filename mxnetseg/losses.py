@@ -80,6 +80,8 @@ class CrossEntropy(_PixelLoss):
     whole step, however the images are spread over contexts and accumulated batches; sums and gradients
     of the parts just add up.
 
+    On a CPU one operator does it all, without logits or probabilities at full resolution.
+
     Parameters
     ----------
     num_classes : int
@@ -91,8 +93,6 @@ class CrossEntropy(_PixelLoss):
         "valid", or "all": the sum over the valid pixels is divided by the number of all pixels.
     align_corners : bool, optional
         Logits come at any size, (N, C, h, w), and are resized so to that of the labels. Left out: they have that size.
-
-    On a CPU one operator does it all, without logits or probabilities at full resolution.
     """
 
     def __init__(

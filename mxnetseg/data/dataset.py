@@ -36,8 +36,10 @@ class Dataset:
     ----------
     spec : DatasetSpec
     split : str
-    names : stems, relative to the split's folder
-    image_paths, mask_paths : parallel to names; mask_paths is None for an unlabelled split
+    names : list of str
+        Stems, relative to the split's folder.
+    image_paths, mask_paths : list of Path
+        Parallel to `names`; `mask_paths` is None for an unlabelled split.
     """
 
     def __init__(
