@@ -112,7 +112,7 @@ class ForeignNetwork:
 
 
 def as_network(net: Any) -> Network:
-    """`net` itself where it is a network, and a plain HybridBlock or another function wrapped.
+    """`net` itself if it is a network; a plain HybridBlock, or another function, wrapped.
 
     Raises
     ------

@@ -55,7 +55,7 @@ class VideoReader:
         self.expected: Optional[int] = count if count > 0 else None
 
     def frames(self, stride: int = 1) -> Iterator[np.ndarray]:
-        """Every `stride`-th frame, from the first on; once only."""
+        """Every `stride`-th frame, beginning with the first. The file is read once only."""
         frame, self._first = self._first, None
         try:
             while frame is not None:

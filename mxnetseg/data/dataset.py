@@ -111,7 +111,7 @@ class Dataset:
         return self._kept(self._label, self.masks()[index], self._facts() if self.cache else "")
 
     def masks(self) -> List[Path]:
-        """`mask_paths`, where there have to be some.
+        """`mask_paths`, for callers that need some.
 
         Raises
         ------
