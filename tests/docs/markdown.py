@@ -11,7 +11,7 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
 )
 # sh: every line a command; console: commands behind "$ " and what they print; text: trees, formats
-LANGUAGES = ("console", "python", "sh", "text", "yaml")
+LANGUAGES = ("console", "python", "sh", "text", "toml", "yaml")
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\S*)$")
 _MARK = re.compile(r"^ *<!-- not (?P<what>checked|run): (?P<why>.+) -->$")
