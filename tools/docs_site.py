@@ -26,7 +26,7 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 def on_config(config):
     """Leave out of the navigation what is not there; refuse names that nothing is said about."""
     there = {path.relative_to(ROOT / "docs").as_posix() for path in ROOT.glob("docs/**/*.md")} | {*OUTSIDE.values()}
-    config.nav = _pruned(config.nav, there)
+    config.nav = pruned(config.nav, there)
     missing = undocumented()
     if missing:
         from mkdocs.exceptions import PluginError
@@ -35,12 +35,12 @@ def on_config(config):
     return config
 
 
-def _pruned(items, there):
+def pruned(items, there):
     kept = []
     for item in items:
         ((title, target),) = item.items()
         if isinstance(target, list):
-            kept.append({title: _pruned(target, there)})
+            kept.append({title: pruned(target, there)})
         elif target in there or target not in MAY_LACK:
             kept.append(item)
     return kept
@@ -86,7 +86,7 @@ def documented() -> List[str]:
 
 def undocumented() -> List[str]:
     """Public names of these modules that have no docstring: those in `__all__`, and the methods of classes there."""
-    return [f"{module}.{name}" for module in documented() for name in _without_docstring(_source(module))]
+    return [f"{module}.{name}" for module in documented() for name in without_docstring(_source(module))]
 
 
 def _source(module: str) -> Path:
@@ -94,7 +94,7 @@ def _source(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def _without_docstring(path: Path) -> Iterator[str]:
+def without_docstring(path: Path) -> Iterator[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     if not ast.get_docstring(tree):
         yield "(the module itself)"

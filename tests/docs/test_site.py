@@ -23,7 +23,7 @@ def test_a_name_without_a_docstring_is_found(tmp_path):
     source.write_text(
         '"""A."""\n__all__ = ["f", "C"]\n\ndef f(): ...\n\ndef g(): ...\n\nclass C:\n    def m(self): ...\n'
     )
-    assert list(docs_site._without_docstring(source)) == ["f", "C", "C.m"]
+    assert list(docs_site.without_docstring(source)) == ["f", "C", "C.m"]
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,12 @@ def test_a_name_without_a_docstring_is_found(tmp_path):
 )
 def test_links_of_the_readme_lead_into_the_site(link, moved):
     assert docs_site.moved(link) == moved
+
+
+def test_pages_that_a_checkout_may_lack_are_left_out_of_the_navigation():
+    items = [{"A": "a.md"}, {"B": [{"Install": "install.md"}, {"C": "none.md"}]}]
+    assert docs_site.pruned(items, {"a.md"}) == [{"A": "a.md"}, {"B": [{"C": "none.md"}]}]
+    assert docs_site.pruned(items, {"a.md", "install.md"}) == items
 
 
 @pytest.fixture(scope="module")

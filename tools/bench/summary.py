@@ -22,11 +22,11 @@ HEADERS = (
 def measured(text: str) -> Dict[str, Dict[str, str]]:
     """Network and size -> images per second of our optimized network by type, and the ratios of the first table."""
     inference = text.split("### Inference\n")[1].split("\n### ")[0]
-    ratios = {row["network, size"]: row for row in _table(inference.split("\n#### ")[0])}
+    ratios = {row["network, size"]: row for row in table(inference.split("\n#### ")[0])}
     found = {}
     for part in inference.split("\n#### ")[1:]:
         title = part.splitlines()[0].strip()
-        speeds = {row["contender"]: row["images/s"] for row in _table(part)}
+        speeds = {row["contender"]: row["images/s"] for row in table(part)}
         found[title] = {
             "float32": speeds.get("MXNetSeg f32 (mxnetseg.deploy)", ""),
             "bfloat16": speeds.get("MXNetSeg bf16 (mxnetseg.deploy)", ""),
@@ -37,7 +37,7 @@ def measured(text: str) -> Dict[str, Dict[str, str]]:
     return found
 
 
-def _table(text: str) -> List[Dict[str, str]]:
+def table(text: str) -> List[Dict[str, str]]:
     """The rows of the first table in `text`."""
     lines = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE).group(0).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
@@ -50,9 +50,9 @@ def summarized(text: str) -> str:
         return text
     rows = [HEADERS, ["---"] * len(HEADERS)]
     rows += [(f"`{title}`", *(row[name] for name in HEADERS[1:])) for title, row in measured(text).items()]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.split(END)[1]}"
+    return f"{before}{BEGIN}\n\n{lines}\n\n{END}{rest.split(END)[1]}"
 
 
 def write(page: Path = PAGE) -> None:
