@@ -1,4 +1,4 @@
-# make demo | test | test-all | test-matrix | lint | format | clean
+# make demo | test | test-all | test-matrix | lint | format | docs | clean
 # Every target makes its own virtual environment first; PYTHON=python3.10 chooses the Python.
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python3 python; do \
@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 export WANDB_MODE ?= offline
 
-.PHONY: help demo test test-all test-matrix lint format clean
+.PHONY: help demo test test-all test-matrix lint format docs clean
 
 help:
 	@echo "make demo      draw a small data set, train, evaluate and predict on it (about 5 minutes)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-all  the tests that take longer as well"
 	@echo "make test-matrix  the tests on every Python there is, with the oldest and the newest NumPy for each (hours)"
 	@echo "make lint      check formatting, style, types and which room imports which;  make format  mend them"
+	@echo "make docs      build the documentation into site/, strictly (Python 3.10 or newer)"
 	@echo "make clean     remove the virtual environment"
 
 demo: $(VENV)/.ready
@@ -39,8 +40,13 @@ format: $(VENV)/.ready-dev
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
+# .venv-docs/bin/mkdocs serve shows it while you write
+docs: $(VENV)-docs/.ready
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build
+	@echo "site/index.html"
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-docs site
 
 $(VENV)/.ready: requirements.txt
 	@$(PYTHON) mxnetseg/preflight.py
@@ -52,4 +58,9 @@ $(VENV)/.ready: requirements.txt
 
 $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+$(VENV)-docs/.ready: docs/requirements.txt
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
 	touch $@

@@ -88,6 +88,7 @@ class Complexity:
 
     @property
     def macs(self) -> int:
+        """Multiply-accumulates: another name for `flops`."""
         return self.flops
 
     def by_depth(self, depth: int) -> List[Row]:

@@ -83,6 +83,8 @@ class CrossEntropy(PixelLoss):
     whole step, however the images are spread over contexts and accumulated batches; sums and gradients
     of the parts just add up.
 
+    On a CPU one operator does it all, without logits or probabilities at full resolution.
+
     Parameters
     ----------
     num_classes : int
@@ -94,8 +96,6 @@ class CrossEntropy(PixelLoss):
         "valid", or "all": the sum over the valid pixels is divided by the number of all pixels.
     align_corners : bool, optional
         Logits come at any size, (N, C, h, w), and are resized so to that of the labels. Left out: they have that size.
-
-    On a CPU one operator does it all, without logits or probabilities at full resolution.
     """
 
     def __init__(
@@ -248,6 +248,7 @@ class CombinedLoss(HybridBlock):
             self.criteria.add(*criteria)
 
     def normalizer(self, labels: Sequence[np.ndarray]) -> np.ndarray:
+        """What the labels weigh for each of the criteria."""
         return np.array([one.normalizer(labels) for one in self.criteria._children.values()])
 
     def hybrid_forward(self, F, logits, labels, scale):
@@ -305,7 +306,7 @@ def total_loss(criterion, outputs, labels, scale, aux_weight: float):
 
 
 def _cross_entropy(F, logits, labels, smoothing: float = 0.0):
-    """(N, C, H, W), (N, H, W) -> (N, H, W); of no meaning where the label is IGNORE."""
+    """(N, C, H, W), (N, H, W) -> (N, H, W); meaningless where the label is IGNORE."""
     log_p = F.log_softmax(logits, axis=1)
     target = labels * (labels != IGNORE)  # any class will do where the weight is 0
     loss = -F.pick(log_p, target, axis=1)

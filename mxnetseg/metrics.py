@@ -19,17 +19,22 @@ EXACT = 1 << 24  # up to this float32 holds every whole number
 class Scores:
     """Scores of a confusion matrix, all from 0 to 1.
 
+    Pixels predicted as a class that the truth never shows still count against their true class and against `pa`.
+
     Attributes
     ----------
-    pa : pixel accuracy, correct over valid pixels (also called aAcc)
-    macc : mean over classes of correct over true pixels
-    miou : mean over classes of intersection over union
-    iou, accuracy : per class; None for a class that the truth does not hold
-    pixels : valid pixels of each class in the truth
-    classes : names
-    absent : names of the classes that the truth does not hold; they are left out of both means
-
-    Pixels predicted as an absent class still count against the true class and against `pa`.
+    pa : float
+        Pixel accuracy, correct over valid pixels (also called aAcc).
+    macc : float
+        Mean over classes of correct over true pixels.
+    miou : float
+        Mean over classes of intersection over union.
+    iou, accuracy : list of float or None
+        Per class; None for a class that the truth never shows.
+    pixels : list of int
+        Valid pixels of each class in the truth.
+    classes : list of str
+        Class names in label order.
     """
 
     pa: float
@@ -42,6 +47,7 @@ class Scores:
 
     @property
     def absent(self) -> List[str]:
+        """Classes that the truth never shows; they are left out of both means."""
         return [name for name, iou in zip(self.classes, self.iou) if iou is None]
 
     def table(self) -> str:

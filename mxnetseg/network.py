@@ -1,4 +1,4 @@
-"""What a network is to those who only use it, whatever it was made by."""
+"""What a network is to code that only uses it, whatever it was made by."""
 
 from typing import Any, Dict, List, Protocol, runtime_checkable
 
@@ -35,7 +35,8 @@ class Network(Protocol):
     align_corners: bool
 
     @property
-    def contexts(self) -> List[mx.Context]: ...
+    def contexts(self) -> List[mx.Context]:
+        """The contexts that hold its parameters."""
 
     def __call__(self, x: Any) -> Any: ...
 
@@ -72,6 +73,7 @@ class ForeignNetwork:
 
     @property
     def contexts(self) -> List[mx.Context]:
+        """Those of the block; cpu(0) for a plain function."""
         return contexts_of(self.block) if isinstance(self.block, Block) else [mx.cpu()]
 
     @in_turn
@@ -79,7 +81,7 @@ class ForeignNetwork:
         return self.block(x)
 
     def coarse_logits(self, x: Any) -> Any:
-        """The logits: who knows how many of the block's last operators resize them."""
+        """The logits; which of the block's last operators resize them isn't known."""
         return self(x)
 
     @in_turn
@@ -110,7 +112,7 @@ class ForeignNetwork:
 
 
 def as_network(net: Any) -> Network:
-    """`net` itself where it is a network, and a plain HybridBlock or another function wrapped.
+    """`net` itself if it is a network; a plain HybridBlock, or another function, wrapped.
 
     Raises
     ------

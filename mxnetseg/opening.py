@@ -19,7 +19,7 @@ __all__ = ["load", "open_network"]
 
 
 def load(path: Union[str, Path], ctx: Union[mx.Context, Sequence[mx.Context], None] = None) -> Network:
-    """The network of a checkpoint on a context or several, cpu() when left out; as `open_network`, not hybridized."""
+    """The network of a checkpoint, on one context or several (cpu() when left out); `open_network`, not hybridized."""
     return open_network(path, ctx, hybridize=False)
 
 

@@ -28,7 +28,7 @@ _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM)
 
 
 class SaveError(MXNetSegError, OSError):
-    """A file could not be written, or not be read to go on with it; what was there before is as it was."""
+    """A file could not be written, or could not be read to be continued; what was there before is untouched."""
 
 
 def write_file(path: Union[str, Path], *chunks: Any, sync: bool = True) -> None:

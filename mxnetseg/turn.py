@@ -24,7 +24,7 @@ _lasting = ThreadPoolExecutor(1, thread_name_prefix="mxnetseg-queue")
 
 
 def in_turn(function: Function) -> Function:
-    """Have a function that traces or queues called by one thread at a time, and never while another such function runs.
+    """For a function that traces or queues: one thread at a time calls it, and never while another such function runs.
 
     Where it infers, from arrays and not in the main thread, the call itself is made by a thread that lasts. Recording
     and training stay where they are, as does everything with Symbols: what MXNet keeps per thread belongs to them.

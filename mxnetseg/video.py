@@ -55,7 +55,7 @@ class VideoReader:
         self.expected: Optional[int] = count if count > 0 else None
 
     def frames(self, stride: int = 1) -> Iterator[np.ndarray]:
-        """Every `stride`-th frame, from the first on; once only."""
+        """Every `stride`-th frame, beginning with the first. The file is read once only."""
         frame, self._first = self._first, None
         try:
             while frame is not None:
@@ -92,6 +92,15 @@ class VideoWriter:
         return self
 
     def write(self, frame: np.ndarray) -> None:
+        """Add a frame, (H, W, 3) uint8 RGB; all must have the size of the first.
+
+        Raises
+        ------
+        MXNetSegError
+            The file can't be written.
+        ValueError
+            The frame has another size.
+        """
         size = (frame.shape[1], frame.shape[0])
         if self._writer is None:
             self._size = size

@@ -42,7 +42,7 @@ def _section(spec):
         about += f" {spec.note[0].upper()}{spec.note[1:]}."
     lines += _wrapped(about)
     for layout in spec.describe():
-        lines += ["", "```", *layout, "```"]
+        lines += ["", "```text", *layout, "```"]
     inside = [f"`{folder}`" for folder in spec.inside]
     if inside:
         lines += ["", *_wrapped(f"Below the root, or below {', '.join(inside)} in it.")]

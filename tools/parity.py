@@ -23,40 +23,42 @@ from tests.models import test_goldens as classic
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = """# Parity
 
-Made by `OMP_NUM_THREADS=2 python -m tools.parity`; the tests hold the same differences to the tolerances given here.
+How near each model is to its original. Made by `OMP_NUM_THREADS=2 python -m tools.parity`; the tests hold the same
+differences to the tolerances given here.
 
 ## Logits of MogaNet, FFNet and DGMN2
 
-The original PyTorch code (mmsegmentation's heads) and ours, given the same weights and the same input, float32,
-inference. Largest difference over the logits, auxiliary logits and features of every stage; allowed are a relative
-L2 of 1e-5 and 1e-4 of the largest value.
+The original PyTorch code (with mmsegmentation's heads) and ours get the same weights and the same input, in float32,
+in inference. The table has the largest difference over the logits, auxiliary logits and features of every stage.
+Allowed are a relative L2 of 1e-5, and 1e-4 of the largest value.
 
 {eval}
 
 ## A step of training
 
-Loss and gradients of every parameter, dropout and drop path off. Gradients: the largest difference of a tensor's
-norm or of eight of its values, relative to the originals in float64 (allowed: 1e-4 in float64, 5e-3 in float32). In
-float32 a value may fall on the other side of a ReLU's kink, which moves gradients more than rounding does: the two
-UPerNets may differ by 1e-2 on one thread (with two they stay below 5e-3); float64 shows that there is nothing else.
+The loss, and the gradient of every parameter, with dropout and drop path off. For gradients it is the largest
+difference of a tensor's norm or of eight of its values, relative to the originals in float64 (allowed: 1e-4 in
+float64, 5e-3 in float32). In float32 a value may fall on the other side of a ReLU's kink, which moves gradients more
+than rounding does: the two UPerNets may differ by 1e-2 on one thread (with two they stay below 5e-3). float64 shows
+that there is nothing else.
 
 {train}
 
-MXNet's running variance is the biased one, PyTorch's is not: after the same step it is smaller by 1 / n of the
-batch's part, n being the values per channel.
+MXNet's running variance is the biased one, PyTorch's is not. After the same step, MXNet's is smaller by 1 / n of the
+batch's share, where n is the number of values per channel.
 
 ## Parameters and FLOPs of the published tables
 
-Counted by the originals' rules ([flops.md](flops.md)) at the originals' sizes. FFNet-seg's two published figures fit
-no single rule (unfused, with and without norms, by mmcv or by torchprofile: none gives both); ours are mmcv's. DGMN2
+Counted by the originals' rules ([flops.md](flops.md)) at the originals' sizes. No single rule gives both of
+FFNet-seg's published figures (unfused, with or without norms, by mmcv or by torchprofile); ours are mmcv's. DGMN2
 published none.
 
 {counts}
 
 ## The classic models
 
-The 2022 MXNetSeg toolkit and ours; largest difference of any output, relative to its standard deviation (allowed:
-2e-4). The toolkit's SETR-PUP clips its logits at 0 before it resizes them; for the comparison so do we.
+The MXNetSeg toolkit of 2022 and ours: the largest difference of any output, relative to its standard deviation
+(allowed: 2e-4). The toolkit's SETR-PUP clips its logits at 0 before it resizes them; for the comparison so do we.
 
 {classic}
 """

@@ -40,7 +40,7 @@ class RelativePosition(HybridBlock):
         by_width = self._logits(F, F.transpose(q, axes=(2, 0, 1, 3)), rel_width)  # (W, N, H, heads * 9)
         by_width = F.transpose(by_width, axes=(1, 2, 0, 3))
         by_height = self._logits(F, F.transpose(q, axes=(1, 0, 2, 3)), rel_height)  # (H, N, W, heads * 9)
-        # the published weights rest on a map that is resized from (W, H) to (H, W) instead of transposed
+        # the published weights were trained with a map that is resized from (W, H) to (H, W), not transposed
         by_height = F.transpose(by_height, axes=(1, 3, 2, 0))  # (N, heads * 9, W, H)
         by_height = resize_like(F, by_height, F.transpose(q, axes=(0, 3, 1, 2)), align_corners=False, may_shrink=True)
         return by_width + F.transpose(by_height, axes=(0, 2, 3, 1))
@@ -49,7 +49,7 @@ class RelativePosition(HybridBlock):
         """Queries (L, N, M, C), ordered along the table's axis -> (L, N, M, heads * 9).
 
         At l, sample s takes row L - 1 - l + s of the table resized to L + 8 rows, although the samples
-        have two dimensions: published weights rest on it.
+        have two dimensions: that is how the published weights were trained.
         """
         rows = F.contrib.arange_like(table, axis=0)
         along = F.contrib.arange_like(q, axis=0)

@@ -57,7 +57,7 @@ class GatedAggregation(HybridBlock):
         contrast = F.broadcast_sub(x, F.mean(x, axis=(2, 3), keepdims=True))
         x = silu(F, x + F.broadcast_mul(contrast, sigma))
         x = self.project_out(silu(F, self.gate(x)) * silu(F, self.value(x)))
-        # the block's own shortcut starts behind its norm: published weights rest on it
+        # the block's own shortcut starts behind its norm, as it did for the published weights
         return x + shortcut
 
 

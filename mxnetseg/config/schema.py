@@ -43,6 +43,8 @@ class _Part(BaseModel):
 
 
 class ModelConfig(_Part):
+    """The network."""
+
     name: str = Field("fcn", description="model, one of `list_models()`, plugins' among them")
     backbone: Optional[str] = Field(
         None, description="one of `list_backbones()`; the model's own default when left out"
@@ -78,6 +80,8 @@ class TransformConfig(_Part):
 
 
 class AugmentConfig(_Part):
+    """What training does to images, in this order: scale, crop, flip, colour, blur."""
+
     scale: Tuple[Scale, Scale] = Field((0.5, 2.0), description="range of the random scale, relative to the base size")
     crop: Optional[Size] = Field(480, description="crop in pixels, one number or [height, width]; null: whole images")
     cat_max_ratio: float = Field(
@@ -113,6 +117,8 @@ class AugmentConfig(_Part):
 
 
 class RareClassConfig(_Part):
+    """How images with rare classes are drawn more often."""
+
     temperature: float = Field(
         0.01,
         gt=0,
@@ -122,6 +128,8 @@ class RareClassConfig(_Part):
 
 
 class DataConfig(_Part):
+    """Where images and labels are, and how they are fed to the network."""
+
     name: str = Field("folder", description="a data set of `mxnetseg data list`")
     root: Optional[str] = Field(None, description="folder of the data; datasets/<name> when left out")
     train_split: str = Field("train", description="split that is trained on; train+val: both together")
@@ -212,6 +220,8 @@ class LossConfig(LossTerm):
 
 
 class ParamRule(_Part):
+    """Multipliers for the parameters whose name matches."""
+
     match: str = Field(..., description="regular expression searched in the structural name, e.g. '^head' or 'bias$'")
     lr_mult: float = Field(1.0, ge=0, description="factor on the learning rate")
     decay_mult: float = Field(1.0, ge=0, description="factor on the weight decay")
@@ -231,6 +241,8 @@ class LayerDecayConfig(_Part):
 
 
 class OptimizerConfig(_Part):
+    """The update rule and its rates."""
+
     name: str = Field("sgd", description="sgd, nag, adam or adamw")
     lr: float = Field(0.01, ge=0, le=1e6, description="learning rate that the schedule and the rules start from")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd and nag")
@@ -255,6 +267,8 @@ class OptimizerConfig(_Part):
 
 
 class ScheduleConfig(_Part):
+    """How the learning rate changes over the run."""
+
     name: str = Field("poly", description="poly, cosine, step, linear or constant")
     power: float = Field(0.9, gt=0, description="poly")
     end_lr: float = Field(0.0, ge=0, description="learning rate at the last iteration (poly, cosine, linear)")
@@ -270,6 +284,8 @@ class ScheduleConfig(_Part):
 
 
 class TrainConfig(_Part):
+    """How long the run is, its batches, and when it validates and saves."""
+
     epochs: Optional[float] = Field(None, gt=0, description="length in passes over the training split")
     iterations: Optional[int] = Field(None, gt=0, le=10**9, description="length in optimizer steps; this or epochs")
     batch_size: int = Field(8, ge=1, le=100_000, description="images of one forward pass, over all contexts together")
@@ -303,6 +319,8 @@ class TrainConfig(_Part):
 
 
 class EvalConfig(_Part):
+    """How images are predicted when the network is validated or used."""
+
     crop: Optional[Size] = Field(
         None, description="sliding window in pixels, one number or [height, width]; null: whole image"
     )

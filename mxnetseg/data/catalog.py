@@ -28,6 +28,7 @@ def get_spec(data: DataConfig) -> DatasetSpec:
 
 
 def num_classes_of(data: DataConfig) -> int:
+    """How many classes the data set of a recipe has."""
     return get_spec(data).num_classes
 
 

@@ -81,9 +81,12 @@ def check(
     Parameters
     ----------
     data : DataConfig
-    splits : names; the official ones when left out, of which all but train and val may be missing
-    workers : processes
-    progress : show a progress bar
+    splits : sequence of str, optional
+        The official ones when left out; all of these but train and val may be missing.
+    workers : int
+        Processes.
+    progress : bool
+        Show a progress bar.
 
     Returns
     -------

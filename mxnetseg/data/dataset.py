@@ -36,8 +36,10 @@ class Dataset:
     ----------
     spec : DatasetSpec
     split : str
-    names : stems, relative to the split's folder
-    image_paths, mask_paths : parallel to names; mask_paths is None for an unlabelled split
+    names : list of str
+        Stems, relative to the split's folder.
+    image_paths, mask_paths : list of Path
+        Parallel to `names`; `mask_paths` is None for an unlabelled split.
     """
 
     def __init__(
@@ -65,14 +67,17 @@ class Dataset:
 
     @property
     def classes(self) -> List[str]:
+        """Class names in label order."""
         return list(self.spec.classes)
 
     @property
     def num_classes(self) -> int:
+        """How many classes there are, without what is ignored."""
         return self.spec.num_classes
 
     @property
     def palette(self) -> np.ndarray:
+        """(num_classes, 3) uint8, RGB."""
         return np.array(self.spec.palette, np.uint8)
 
     def load(self, index: int) -> Sample:
@@ -106,7 +111,7 @@ class Dataset:
         return self._kept(self._label, self.masks()[index], self._facts() if self.cache else "")
 
     def masks(self) -> List[Path]:
-        """`mask_paths`, where there have to be some.
+        """`mask_paths`, for callers that need some.
 
         Raises
         ------

@@ -40,6 +40,7 @@ class SampleStream:
         self.seed = seed
 
     def batch(self, number: int) -> List[Draw]:
+        """The epoch and index of each image of batch `number`, counted from 0."""
         first = number * self.batch_size
         return [self._draw(position) for position in range(first, first + self.batch_size)]
 

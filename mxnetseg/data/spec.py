@@ -18,31 +18,46 @@ class DatasetSpec:
     Parameters
     ----------
     name, title : str
-    classes : names in label order
-    palette : one RGB colour per class
+    classes : tuple of str
+        Names in label order.
+    palette : tuple of (int, int, int)
+        One RGB colour per class.
     images, masks : str
         Folders below the root; "{split}" stands for the split. Files may lie in subfolders.
     image_suffix, mask_suffix : str
         What a stem ends with besides what both share: "a_leftImg8bit.png" and "a_gtFine_labelIds.png".
     mask_ending : str
         The masks' file ending: .png, or .mat, .txt (see `files.read_mask`).
-    mask_key : the variable of .mat masks that holds the labels, "GTcls.Segmentation"
+    mask_key : str
+        The variable of .mat masks that holds the labels, "GTcls.Segmentation".
     lists : str
         File below the root that names the images of a split, "ImageSets/{split}.txt"; empty: all in the folder.
         A line is a name, or those of the image and of the mask.
-    choose : (names, split) -> the names of that split, where a rule decides
-    ignore : label values that mean unlabelled (besides those that `label_map` leaves out)
-    label_map : value in the mask -> class index; None: values are class indices
-    splits : names of the official splits; empty: whatever folder is there
-    folders : split -> what "{split}" stands for, where that is not the split's name
-    by_split : split -> fields that differ for it
-    unlabelled : splits without masks
-    variants : further layouts that are recognised, each the fields that differ from this one
-    inside : folders that archives unpack to; the data may lie in them below the root
-    old_root : folder below dataset/ of the toolkit of 2022
+    choose : callable, optional
+        (names, split) -> the names of that split, if a rule decides.
+    ignore : tuple of int
+        Label values that mean unlabelled (besides those that `label_map` leaves out).
+    label_map : dict, optional
+        Value in the mask -> class index. None: the values are class indices.
+    splits : tuple of str
+        Names of the official splits; empty: whatever folder is there.
+    folders : dict
+        Split -> what "{split}" stands for, if that is not the split's name.
+    by_split : dict
+        Split -> fields that differ for it.
+    unlabelled : tuple of str
+        Splits without masks.
+    variants : tuple of dict
+        Further layouts that are recognised: for each the fields that differ from this one.
+    inside : tuple of str
+        Folders that archives unpack to; the data may lie in them below the root.
+    old_root : str
+        Folder below dataset/ of the toolkit of 2022.
     homepage, license : str
-    download : what to fetch, where that is not obvious
-    note : what a user should know
+    download : str
+        What to fetch, if that is not obvious.
+    note : str
+        What a user should know.
     """
 
     name: str
@@ -73,16 +88,19 @@ class DatasetSpec:
 
     @property
     def num_classes(self) -> int:
+        """How many classes there are, without what is ignored."""
         return len(self.classes)
 
     def image_folder(self, split: str) -> str:
-        """Of a split, below the root."""
+        """A split's folder of images, below the root."""
         return self.images.format(split=self.folders.get(split, split))
 
     def mask_folder(self, split: str) -> str:
+        """A split's folder of masks, below the root."""
         return self.masks.format(split=self.folders.get(split, split))
 
     def list_file(self, split: str) -> str:
+        """The file that lists a split's images, below the root; empty if there is none."""
         return self.lists.format(split=self.folders.get(split, split))
 
     def layouts(self, split: str) -> List["DatasetSpec"]:

@@ -27,10 +27,14 @@ def draw_streets(root, counts: Dict[str, int], size: Tuple[int, int], seed: int 
 
     Parameters
     ----------
-    root : folder
-    counts : scenes per split
-    size : (height, width) in pixels, at least 64 x 64
-    seed : scene i of a split depends on (seed, split, i, size) alone
+    root : str or Path
+        Folder.
+    counts : dict
+        Scenes per split.
+    size : (int, int)
+        (height, width) in pixels, at least 64 x 64.
+    seed : int
+        Scene i of a split depends on (seed, split, i, size) alone.
     """
     from ..config.schema import DataConfig
 

@@ -18,7 +18,7 @@ __all__ = ["Comparison", "agreement", "compare"]
 
 
 class Comparison(NamedTuple):
-    """Two networks on the same labelled images; `lost` are points of mIoU, in percent, that the second has less."""
+    """Two networks on the same labelled images."""
 
     agreement: float
     plain: Scores
@@ -26,6 +26,7 @@ class Comparison(NamedTuple):
 
     @property
     def lost(self) -> float:
+        """Points of mIoU that the optimized network loses."""
         return 100 * (self.plain.miou - self.optimized.miou)
 
 

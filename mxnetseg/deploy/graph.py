@@ -82,7 +82,7 @@ class Graph:
         return Entry(self._variables.setdefault(name, Node(VARIABLE, name)))
 
     def users(self) -> Dict[int, List[Optional[Node]]]:
-        """Who takes each node's outputs, by `id(node)`, as often as they do; None stands for the graph's outputs."""
+        """The users of each node, by `id(node)`, as often as they take an output; None: the graph's own outputs."""
         users: Dict[int, List[Optional[Node]]] = {}
         for node in self.nodes():
             for entry in node.inputs:
@@ -92,7 +92,7 @@ class Graph:
         return users
 
     def symbol(self) -> mx.sym.Symbol:
-        """Operators whose name is taken get another: MXNet's passes go by names."""
+        """Back to a symbol. Operators whose name is taken get another, because MXNet's passes go by names."""
         nodes = self.nodes()
         at = {id(node): index for index, node in enumerate(nodes)}
         taken = set()
@@ -115,7 +115,7 @@ class Graph:
 
 
 class Sizes:
-    """The shapes, for an image of `size`, of what the nodes give that are in the graph now."""
+    """The shapes of what the graph's present nodes give, for an image of `size`."""
 
     def __init__(self, graph: Graph, arrays: Dict[str, nd.NDArray], size: Tuple[int, int]):
         internals = graph.symbol().get_internals()
@@ -134,6 +134,6 @@ class Sizes:
 
 
 def single_user(node: Node, users: Dict[int, List[Optional[Node]]]) -> Optional[Node]:
-    """The only one who takes the node's output, if there is only one and it is taken once."""
+    """The node's sole user, or None; one that takes the output twice counts as two."""
     found = users.get(id(node), [])
     return found[0] if len(found) == 1 else None

@@ -1,4 +1,4 @@
-"""What operators of our own are given comes in MXNet's plain layout, without new memory in every call."""
+"""Our own operators get their inputs in MXNet's plain layout, without new memory in every call."""
 
 from typing import Dict, Tuple
 

@@ -46,7 +46,7 @@ def optimize(
     net : Segmentor, or another HybridBlock that maps (N, 3, H, W) to one output
         With values, on one or several CPU contexts.
     dtype : str
-        "float32": equal to the network but for rounding. "bfloat16": convolutions and linear layers with numbers of 8
+        "float32": equal to the network except for rounding. "bfloat16": convolutions and linear layers with 8
         significant bits. "int8": the same with 8-bit integers; their ranges are those on the calibration images.
     calibration : iterable, for int8 only
         RGB images (H, W, 3) uint8, which are normalized as the checkpoint's record says (ImageNet's mean and std

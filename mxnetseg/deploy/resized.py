@@ -47,7 +47,7 @@ def convolve_before_resizing(graph: Graph, arrays: Dict[str, nd.NDArray], size: 
 
 
 def resize_in_one_pass(graph: Graph, arrays: Dict[str, nd.NDArray], size: Tuple[int, int]) -> None:
-    """Resizes that are left, each with the sum that alone follows it, become an operator of the library.
+    """Every resize left, with the sum after it if nothing else uses the resize, becomes an operator of the library.
 
     Leaves everything as it is where there is none.
     """

@@ -1,4 +1,4 @@
-"""Linear layers whose output is cut into a few equal pieces become one layer per piece: nothing is left to be cut."""
+"""Linear layers whose output is cut into a few equal pieces become one layer per piece, so nothing is left to cut."""
 
 from typing import Dict, Tuple
 

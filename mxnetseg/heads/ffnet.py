@@ -71,7 +71,7 @@ class FFNetHead(HybridBlock):
             self.classify = classifier(width * final_ratio, num_classes)
 
     def hybrid_forward(self, F, fine, *coarse):
-        # published weights rest on bicubic resizing
+        # the published weights were trained with bicubic resizing
         levels = [fine, *(bicubic_like(F, x, fine) for x in coarse)]
         x = self.squeeze(concat(F, levels, self._channels))
         return self.classify(self.drop(self.align(self.blocks(x))))

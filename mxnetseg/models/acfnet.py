@@ -42,7 +42,7 @@ def class_features(F, x, coarse):
 
 
 class ACFHead(HybridBlock):
-    """(N, in_channels, h, w) -> logits (N, num_classes, h, w) and the coarse logits they rest on."""
+    """(N, in_channels, h, w) -> logits (N, num_classes, h, w) and the coarse logits that they are made of."""
 
     def __init__(self, in_channels: int, num_classes: int, *, width: int):
         super().__init__()

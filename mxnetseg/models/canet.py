@@ -37,7 +37,7 @@ class ContextFlow(HybridBlock):
 class CANetHead(HybridBlock):
     """c1 and c4 -> logits (N, num_classes, H/4, W/4): the sum of a chain of flows, then a decoder.
 
-    In the paper attention selects among the channels of the flows' sum; published weights rest on a plain convolution.
+    In the paper attention selects among the channels of the flows' sum; the published weights have a plain convolution.
     """
 
     def __init__(self, c1: int, c4: int, num_classes: int, *, channels: int, width: int = 256, detail: int = 48):

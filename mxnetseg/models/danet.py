@@ -41,7 +41,7 @@ class ChannelAttention(HybridBlock):
 
     def hybrid_forward(self, F, x, gate):
         flat = F.reshape(x, shape=(0, 0, -1))
-        # the paper's softmax prefers alike channels, the published weights rest on its opposite
+        # the paper's softmax prefers like channels; the published weights were trained with its opposite
         attention = F.softmin(F.batch_dot(flat, flat, transpose_b=True))  # (N, C, C)
         out = F.reshape_like(F.batch_dot(attention, flat), x)
         return F.broadcast_mul(out, gate) + x

@@ -23,7 +23,7 @@ class DeepLabv3PlusHead(HybridBlock):
         self._channels = (fine_width, width)
         with self.name_scope():
             # rates of output stride 8, at any; the paper reduces c1 by 1x1 and separates the ASPP's and the decoder's
-            # convolutions (sections 3.1, 3.2): published weights rest on 3x3 and on whole ones
+            # convolutions (sections 3.1, 3.2): the published weights have 3x3 and whole ones
             self.aspp = ASPP(c4, width, rates=(12, 24, 36))
             self.reduce = ConvNormAct(c1, fine_width, 3)
             self.fuse = ConvNormAct(fine_width + width, width, 3)

@@ -124,7 +124,7 @@ class Segmentor(HybridBlock):
         return self._graphs.logits(x)
 
     def coarse_logits(self, x):
-        """As calling the network, but for the last resize: for those who resize logits themselves, as they use them."""
+        """The logits before the last resize, for callers that resize them as part of what they do with them."""
         if not isinstance(x, NDArray):
             return self._graphs.coarse(x)
         check_input(x)
@@ -177,12 +177,12 @@ class Segmentor(HybridBlock):
 
     @in_turn
     def export(self, path, epoch=0, remove_amp_cast=True):
-        """As `HybridBlock.export`: the inference graph; call the hybridized network once before."""
+        """`HybridBlock.export` of the inference graph; call the hybridized network once before."""
         return self._graphs.logits.export(path, epoch, remove_amp_cast)
 
     @in_turn
     def optimize_for(self, x, *args, **kwargs):
-        """As `HybridBlock.optimize_for`, for the inference graph."""
+        """`HybridBlock.optimize_for`, for the inference graph."""
         return self._graphs.logits.optimize_for(x, *args, **kwargs)
 
     def _forget_traces(self) -> None:

@@ -38,5 +38,5 @@ def fcn_aux(backbone: Backbone, num_classes: int, dropout: float):
 
 
 def published_corners(backbone: Backbone, align_corners: Optional[bool]) -> bool:
-    """What was asked for, else what the models published on this backbone do."""
+    """`align_corners` as asked for, or else as in the models published on this backbone."""
     return backbone.align_corners if align_corners is None else align_corners

@@ -13,7 +13,7 @@ def drop_channels(rate: float) -> nn.Dropout:
 
 
 def drop_path(rate: float) -> nn.Dropout:
-    """Stochastic depth (Huang et al., 2016): drops a residual branch (N, ., ., .) for whole images, scales the kept."""
+    """Stochastic depth (Huang et al., 2016): drops a residual branch (N, ., ., .) for whole images, scales the rest."""
     return nn.Dropout(rate, axes=(1, 2, 3))
 
 

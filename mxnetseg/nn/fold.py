@@ -39,7 +39,7 @@ class LinearSum(HybridBlock):
     kernels : sequence of int or (int, int)
         One branch each: convolution, then norm.
     pointwise : bool
-        Instead of `kernels`: a norm, then a 1x1 convolution (its weights rest on that order), plus the identity.
+        Instead of `kernels`: a norm, then a 1x1 convolution (its published weights need that order), plus the identity.
     """
 
     def __init__(

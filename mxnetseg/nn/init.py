@@ -1,4 +1,4 @@
-"""Initial weights that published training recipes rest on."""
+"""The initial weights of published training recipes."""
 
 import math
 
@@ -39,5 +39,5 @@ TRUNCATED = TruncatedNormal(0.02)
 
 
 def fan_in_bias(in_channels: int, kernel: int = 1, groups: int = 1) -> mx.init.Initializer:
-    """PyTorch's own of a bias: uniform within 1 / sqrt(fan in) of its weight."""
+    """PyTorch's initial bias: uniform within 1 / sqrt(fan in of the weight)."""
     return mx.init.Uniform(1 / math.sqrt(in_channels // groups * kernel * kernel))

@@ -37,6 +37,7 @@ class BatchNorm(nn.BatchNorm):
 
     @classmethod
     def make(cls, channels: int, **kwargs) -> HybridBlock:
+        """A layer for so many channels; 0: told by the first input. What `make_norm` calls."""
         return cls(in_channels=channels, **kwargs)
 
 
@@ -104,10 +105,12 @@ class GroupNorm(HybridBlock):
 
     @classmethod
     def make(cls, channels: int, **kwargs) -> HybridBlock:
+        """A layer for so many channels; other arguments of a batch norm are dropped. What `make_norm` calls."""
         return cls(channels)
 
     @property
     def channels(self) -> int:
+        """Of the input; 0 as long as they are not known."""
         return self.gamma.shape[0]
 
     def set_channels(self, channels: int) -> None:

@@ -13,6 +13,7 @@ statistics   medians, spread, agreement
 contenders   who is compared
 machine      what it was measured on
 report       tables, written between markers into docs/performance.md
+summary      the table at the top of that page, taken from them
 plot         the same as a picture
 
 What runs in the peers' Python (plan, torch_net, onnx_net, worker, run_torch, run_onnx) imports neither MXNet nor

@@ -206,6 +206,7 @@ def further(args, threads: int) -> list:
 
 
 def publish(report: dict, args) -> None:
+    from . import summary
     from .plot import draw
     from .report import replace_between, tables
 
@@ -220,6 +221,7 @@ def publish(report: dict, args) -> None:
         link = str(plot)
     try:
         replace_between(page, tables(report, link if drawn else None))
+        summary.write(page)
     except (OSError, ValueError) as err:
         raise SystemExit(f"{err}; the tables can be made again with --from-json") from err
     print(f"wrote {page}" + (f" and {plot}" if drawn else ""))

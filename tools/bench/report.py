@@ -42,12 +42,17 @@ def tables(report: Dict[str, Any], plot: Optional[str] = None) -> str:
 
 NOTES = {
     "inference": "Medians of {rounds} interleaved rounds, ± half the distance between the quartiles. Ratios are of "
-    "medians; below 1 the first is faster.\nPyTorch's best is the faster of eager (in the better of two memory "
-    "formats) and `torch.compile` with frozen weights.\nMemory is the resident peak of the contender's process while "
-    "it is timed, difference the largest one to MXNet's logits\nover the largest logit. Weights and image are random "
-    "numbers, on which the classes of a pixel are closer than on photographs.",
+    "medians; below 1 the first is faster.\n"
+    "PyTorch's best is the faster of eager (in the better of two memory formats) and `torch.compile` with"
+    " frozen weights.\n"
+    "Memory is the resident peak of the contender's process while it is timed. Difference is the largest "
+    "one from MXNet's logits,\n"
+    "divided by the largest logit. Weights and image are random numbers, so a pixel's classes are closer "
+    "than on photographs.",
     "training": "Forward, cross-entropy, backward and SGD with momentum in float32, dropout off; medians of {rounds} "
-    "interleaved\nrounds. Difference: the largest one to MXNet's losses of the first three steps, over the largest.",
+    "interleaved\n"
+    "rounds. Difference is the largest one from MXNet's losses of the first three steps, divided by the "
+    "largest loss.",
 }
 
 

@@ -31,13 +31,22 @@ def deform_unfold(F, x, offset, *, padding: int = 1, dilation: int = 1, stride: 
         Displacement of tap t = 3*row + column: channel 2t along y, 2t+1 along x.
         Ho = (H + 2*padding - 2*dilation - 1) // stride + 1, Wo alike.
 
-    Returns (B, C*9, Ho*Wo); channel c*9 + t is tap t of channel c, taken at
-    y = h*stride - padding + row*dilation + dy and x alike. Where -1 < y < H and -1 < x < W that is
-    the bilinear mean of four pixels, those beyond the map being 0; elsewhere it is 0. The gradient to an offset is
-    the right-hand derivative at whole numbers, and 0 where a sample does not count.
+    Returns
+    -------
+    (B, C*9, Ho*Wo)
+        Channel c*9 + t is tap t of channel c, taken at y = h*stride - padding + row*dilation + dy and x alike. Where
+        -1 < y < H and -1 < x < W that is the bilinear mean of four pixels, those beyond the map being 0; elsewhere it
+        is 0.
 
-    float32 and float64 on a CPU, float32 and float16 on a GPU. Raises MXNetSegError for arrays of wrong shapes;
-    a symbol's shapes are checked when they are inferred (MXNetError).
+    Raises
+    ------
+    MXNetSegError
+        Arrays of wrong shapes. A symbol's shapes are checked when they are inferred (MXNetError).
+
+    Notes
+    -----
+    float32 and float64 on a CPU, float32 and float16 on a GPU. The gradient to an offset is the right-hand derivative
+    at whole numbers, and 0 where a sample does not count.
     """
     attributes = dict(padding=padding, dilation=dilation, stride=stride)
     _check_attributes("deform_unfold", attributes)
@@ -61,10 +70,15 @@ def deform_attention(F, q, k, v, offset, position, *, heads: int, scale: float, 
     position : (B, H, W, heads*9)
         Added to the logits (not scaled).
 
-    Returns (B, H, W, heads*d): per pixel and head, with k_t and v_t sampled as in `deform_unfold`, the sum of
-    p_t v_t, p = softmax over the taps of scale * <q, k_t> + position_t.
+    Returns
+    -------
+    (B, H, W, heads*d)
+        Per pixel and head the sum of p_t v_t, where p = softmax over the taps of scale * <q, k_t> + position_t, and k_t
+        and v_t are sampled as in `deform_unfold`.
 
-    Types and errors as for `deform_unfold`. Unlike a composition it keeps no (B, heads, d, 9, H*W) arrays: its
+    Notes
+    -----
+    Types and errors are those of `deform_unfold`. Unlike a composition this keeps no (B, heads, d, 9, H*W) arrays: its
     backward pass samples anew.
     """
     attributes = dict(heads=heads, padding=padding, dilation=dilation)

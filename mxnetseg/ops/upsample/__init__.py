@@ -68,11 +68,18 @@ def upsample_cross_entropy(F, logits, labels, class_weights, *, align_corners: b
     smoothing : float
         Share of the target that is spread evenly over all classes.
 
-    Returns (N,). Where (h, w) is (H, W) nothing is resized. The gradient to the logits is worked out in the forward
-    pass; labels and weights are data and get none.
+    Returns
+    -------
+    (N,)
+        The gradient to the logits is worked out in the forward pass; labels and weights are data and get none. If
+        (h, w) is (H, W), nothing is resized.
 
-    Raises MXNetSegError unless `serves_logits`: `losses.CrossEntropy` has what does the same elsewhere. A shape that
-    does not fit is an MXNetError.
+    Raises
+    ------
+    MXNetSegError
+        Unless `serves_logits`: `losses.CrossEntropy` has what does the same elsewhere.
+    MXNetError
+        A shape does not fit.
     """
     if not serves_logits(logits):
         raise MXNetSegError(
@@ -117,8 +124,17 @@ def upsample_taps(
     relu : bool
         Whether negative results become 0.
 
-    Returns (N, C, H, W). For inference alone: there is no gradient. Raises MXNetSegError where there is no library
-    (`serves_taps`). A shape that does not fit is an MXNetError.
+    Returns
+    -------
+    (N, C, H, W)
+        For inference alone: there is no gradient.
+
+    Raises
+    ------
+    MXNetSegError
+        There is no library (`serves_taps`).
+    MXNetError
+        A shape does not fit.
     """
     if not serves_taps():
         raise MXNetSegError("upsample_taps: there is no operator library (`mxnetseg ops status` says why)")

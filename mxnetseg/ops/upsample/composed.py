@@ -2,7 +2,7 @@
 
 
 def upsample_argmax(F, logits, height, width, align_corners):
-    """As the function of the package, the full-resolution logits being made on the way."""
+    """The package's function, by way of logits at full resolution."""
     # BilinearResize2D gives a single row or column the first source, whatever align_corners says; the middle one of
     # three has its centre where the single one has it
     single = [not align_corners and size == 1 for size in (height, width)]

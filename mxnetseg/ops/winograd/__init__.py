@@ -44,8 +44,17 @@ def winograd_conv(F, x, weight, bias, residual=None, *, dilation: int = 1, relu:
     dilation : int
     relu : bool
 
-    Returns (N, O, H, W). For inference alone: there is no gradient. Raises MXNetSegError where there is no library
-    (`serves_winograd`). A shape that does not fit is an MXNetError.
+    Returns
+    -------
+    (N, O, H, W)
+        For inference alone: there is no gradient.
+
+    Raises
+    ------
+    MXNetSegError
+        There is no library (`serves_winograd`).
+    MXNetError
+        A shape does not fit.
     """
     if not serves_winograd():
         raise MXNetSegError("winograd_conv: there is no operator library (`mxnetseg ops status` says why)")
