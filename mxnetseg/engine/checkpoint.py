@@ -5,6 +5,7 @@ a record as JSON, the record's length (8 bytes, little-endian), the SHA-256 of a
 word of the file, which MXNet leaves at 0 and never reads, is the size of the whole.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -35,7 +36,7 @@ MARK_1 = b"MXNETSEG"  # of format 1: no digest behind the record, but a checksum
 AGAIN = "get it again, or take an earlier one"
 
 # far above any record's
-LONGEST, MOST_VALUES, DEEPEST = 1 << 20, 1 << 14, 32
+LONGEST, MOST_VALUES, MOST_ITEMS, DEEPEST = 1 << 20, 1 << 14, 1000, 32
 NO_TEXT = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of characters
 
 
@@ -67,7 +68,7 @@ def write(path: Union[str, Path], arrays: Mapping[str, Any], record: Record) -> 
         The file can't be written; an older one of that name is whole.
     """
     chunks = pack({name: a.asnumpy() if isinstance(a, nd.NDArray) else a for name, a in arrays.items()})
-    text = record.dump()
+    text = text_of(record)
     size = sum(memoryview(chunk).nbytes for chunk in chunks) + len(text) + 8 + 32 + 8
     head = bytes(chunks[0])
     content = [head[:8], size.to_bytes(8, "little"), head[16:], *chunks[1:], text, len(text).to_bytes(8, "little")]
@@ -75,6 +76,17 @@ def write(path: Union[str, Path], arrays: Mapping[str, Any], record: Record) -> 
     for chunk in content:
         digest.update(chunk)
     write_file(path, *content, digest.digest(), MARK)
+
+
+def text_of(record: Record) -> bytes:
+    """A record as it stands in a file. Raises MXNetSegError where it could not be read again."""
+    text = record.dump()
+    if _parsed(text) is None:
+        raise MXNetSegError(
+            f"the record of {record.model.name if record.model else 'these arrays'} can't be saved: it is larger or "
+            f"deeper than can be read again, or has a list of more than {MOST_ITEMS} items; shorten the recipe"
+        )
+    return text
 
 
 def read(path: Union[str, Path]) -> Checkpoint:
@@ -199,11 +211,11 @@ def _split(content: memoryview, source: str) -> Tuple[memoryview, Record, str]:
         digest = hashlib.sha256(content[:-40])
         if digest.digest() != content[-40:-8]:
             raise MXNetSegError(f"{source}: damaged (its checksum does not match); {AGAIN}")
-        payload, text = _behind(content, 48, source)
-        return payload, of_json(_parsed(text, source), source), digest.hexdigest()
+        payload, record = _behind(content, 48, source)
+        return payload, of_json(record, source), digest.hexdigest()
     if content[-8:] == MARK_1:
-        payload, text = _behind(content, 16, source)
-        record, checksum = _parsed(text, source), hashlib.sha256(payload).hexdigest()
+        payload, record = _behind(content, 16, source)
+        checksum = hashlib.sha256(payload).hexdigest()
         if not isinstance(record, dict) or record.get("sha256") != checksum:
             raise MXNetSegError(f"{source}: damaged (its checksum does not match); {AGAIN}")
         return payload, of_json(record, source), checksum
@@ -214,26 +226,26 @@ def _split(content: memoryview, source: str) -> Tuple[memoryview, Record, str]:
     return content, Record(), hashlib.sha256(content).hexdigest()
 
 
-def _behind(content: memoryview, footer: int, source: str) -> Tuple[memoryview, memoryview]:
-    """What stands before a footer that begins with the record's length."""
+def _behind(content: memoryview, footer: int, source: str) -> Tuple[memoryview, Any]:
+    """The arrays and the record before a footer that begins with the record's length."""
     end = len(content) - footer
     start = end - int.from_bytes(content[end : end + 8], "little")
     if not 0 < start <= end:
         raise MXNetSegError(f"{source}: damaged (its record can't be found); {AGAIN}")
-    return content[:start], content[start:end]
+    record = _parsed(bytes(content[start:end])) if end - start <= LONGEST else None
+    if record is None:
+        raise MXNetSegError(f"{source}: damaged (its record can't be read); {AGAIN}")
+    return content[:start], record
 
 
-def _parsed(text: memoryview, source: str) -> Any:
-    content = bytes(text)
-    try:
-        if len(content) > LONGEST or sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
-            raise ValueError("too large")  # for its size, JSON can take a hundred times the memory
-        record = json.loads(content)
-        if not _sound(record):
-            raise ValueError("not sound")
-        return record
-    except (ValueError, RecursionError) as err:
-        raise MXNetSegError(f"{source}: damaged (its record can't be read); {AGAIN}") from err
+def _parsed(text: bytes) -> Any:
+    """The JSON of a record; None where it is none, or too large: for its size, JSON can take 100 times the memory."""
+    if len(text) > LONGEST or sum(map(text.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        return None
+    with contextlib.suppress(ValueError, RecursionError):
+        record = json.loads(text)
+        return record if _sound(record) else None
+    return None
 
 
 def _sound(value: Any, deepest: int = DEEPEST) -> bool:
@@ -245,7 +257,7 @@ def _sound(value: Any, deepest: int = DEEPEST) -> bool:
     if isinstance(value, dict):
         return deepest > 0 and all(_sound(key) and _sound(part, deepest - 1) for key, part in value.items())
     if isinstance(value, list):
-        return deepest > 0 and all(_sound(part, deepest - 1) for part in value)
+        return deepest > 0 and len(value) <= MOST_ITEMS and all(_sound(part, deepest - 1) for part in value)
     return True
 
 

@@ -17,7 +17,7 @@ from ..losses import build_loss
 from ..models import Segmentor
 from ..nn.norm import check_synchronisation
 from ..plugins import require
-from ..saving import write_file
+from ..saving import explained, write_file
 from . import checkpoint
 from .build import build_network, create_network
 from .checkpoint import Checkpoint
@@ -86,7 +86,7 @@ def open_run(
     record = Record(
         model=NetworkSpec(**net.spec), feeding=feeding, recipe=recipe, iterations=lengths.total, plugins=facts
     )
-    record.dump()  # it must be possible before a folder is made
+    checkpoint.text_of(record)  # it must be possible before a folder is made
 
     if resumed:
         place = resumed[0]
@@ -164,9 +164,8 @@ def _check_free(run_dir: Optional[str], recipe: Recipe) -> None:
     there = [name for name in ("recipe.yaml", "log.txt", "metrics.csv", "curves.png") if (folder / name).exists()]
     if run_dir is None or not there or (folder / STATE).exists():  # of a state, `new_run` says more
         return
-    same = False
-    with contextlib.suppress(OSError):
-        same = (folder / "recipe.yaml").read_bytes() == dump_recipe(recipe).encode()
+    with explained(folder / "recipe.yaml", "read"):
+        same = "recipe.yaml" in there and (folder / "recipe.yaml").read_bytes() == dump_recipe(recipe).encode()
     if not same:
         raise MXNetSegError(
             f"--run-dir {run_dir}: holds {', '.join(there)}, not of a run of this recipe, which would be overwritten; "

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mxnetseg import create_model, load
+from mxnetseg.config import Recipe
 from mxnetseg.engine import checkpoint
 from mxnetseg.engine.record import Feeding, NetworkSpec, Record
 from mxnetseg.errors import MXNetSegError
@@ -269,3 +270,10 @@ def test_a_training_state_gives_its_weights(tmp_path):
     assert load(tmp_path / "state.ckpt").spec == net.spec
     matched, total = checkpoint.load_matching(small_net(), tmp_path / "state.ckpt")
     assert matched == total
+
+
+def test_a_record_that_could_not_be_read_again_is_not_written(tmp_path):
+    recipe = Recipe(model={"options": {"many": list(range(1001))}})
+    with pytest.raises(MXNetSegError, match="has a list of more than 1000 items; shorten the recipe"):
+        checkpoint.write(tmp_path / "x.params", {"a": np.zeros(1, np.float32)}, Record(recipe=recipe))
+    assert not list(tmp_path.iterdir())

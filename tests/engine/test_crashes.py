@@ -258,7 +258,7 @@ def check_message(message: str, operation: Operation, error: int) -> None:
     file = re.sub(r"\.([^/]+)\.[^.]+\.\d+\.partial$", r"\1", operation.path)
     assert file in message and os.strerror(error) in message, (operation, message)
     if operation.kind == "read" and message.startswith("checkpoint "):
-        assert message.endswith("can't be read (Input/output error)")
+        assert message.endswith(f"can't be read ({os.strerror(error)})")
         return
     then = r"(then go on with (--resume \S+/run|the same command: nothing was saved before)|the run is complete)"
     assert re.fullmatch(
