@@ -131,10 +131,11 @@ def plot_curves(csv_path, png_path) -> None:
 
     with explained(csv_path, "read"), open(csv_path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(line for line in file if line.endswith("\n")))  # a last one may be cut off
-    figure = Figure(figsize=(11, 3.4), dpi=110, constrained_layout=True)
+    figure = Figure(figsize=(11, 3.4), dpi=110)
     FigureCanvasAgg(figure)
+    margins = dict(left=0.05, right=0.99, bottom=0.15, top=0.9, wspace=0.2)  # finding them takes as long as drawing
     plots = (("loss", "training loss", "C0"), ("lr", "learning rate", "C2"), ("val_miou", "validation mIoU", "C1"))
-    for axes, (column, title, colour) in zip(figure.subplots(1, 3), plots):
+    for axes, (column, title, colour) in zip(figure.subplots(1, 3, gridspec_kw=margins), plots):
         points = list(_points(rows, column))
         if points:
             marker = "o" if len(points) < 60 and column == "val_miou" else None

@@ -2,18 +2,26 @@
 
 import logging
 import os
+import signal
 
 os.environ["WANDB_MODE"] = "offline"
 os.environ.setdefault("WANDB_SILENT", "true")
 os.environ["OMP_NUM_THREADS"] = "1"  # several CPU contexts need it
+os.environ.setdefault("MXNET_MKLDNN_CACHE_NUM", "100")  # hundreds of networks in one process
 
 import numpy as np
 import pytest
 
+from mxnetseg import visual
 from mxnetseg.data.streets import draw_streets
+from mxnetseg.saving import write_file
 from mxnetseg.visual import save_png
 
 pytest_plugins = ["tests.memory"]
+
+for signum, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(signum) is signal.SIG_IGN:  # as in a shell's background jobs, and under nohup; tests send it
+        signal.signal(signum, handler)
 
 RECIPE = """
 model: {name: bisenet, backbone: mobilenet_v2_0_25, options: {width: 16, spatial_width: 8}}
@@ -66,6 +74,12 @@ def own_folder(tmp_path):
 def in_a_folder_of_its_own(tmp_path, monkeypatch):
     """Whatever a test writes to runs/ or weights/ lands in its temporary folder."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def no_drawing(monkeypatch):
+    """Curves take longer to draw than such small networks to train."""
+    monkeypatch.setattr(visual, "plot_curves", lambda table, picture: write_file(picture, table.read_bytes()))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 LIMIT = 3 << 30  # of any process that tests run in, or start, unless marked slow
-GROWTH = 256 << 20  # what the cases of one test may leave before it is collected
+GROWTH = 128 << 20  # what the cases of one test may leave before it is collected
 
 passed = False
 collected = 0  # what was in memory after the last collection

@@ -113,8 +113,8 @@ def test_memory_stays_flat():
     rng = np.random.RandomState(0)
     truth, prediction = rng.randint(0, 19, (2, 128, 256)).astype(np.uint8)
     confusion = ConfusionMatrix(19)
-    confusion.update(truth, prediction)
     tracemalloc.start()
+    confusion.update(truth, prediction)
     before = tracemalloc.get_traced_memory()[0]
     for _ in range(200):
         confusion.update(truth, prediction)

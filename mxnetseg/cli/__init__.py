@@ -4,7 +4,7 @@ import argparse
 import importlib
 import sys
 
-from .. import preflight
+from .. import __version__, preflight
 
 __all__ = ["main", "run_script"]
 
@@ -61,19 +61,21 @@ def _guarded(work, check: bool = True) -> int:
 
 
 def _parse(argv, program):
+    from ..names import lookup
+
     if program:  # train.py and eval.py are one command each
         command = _command(argv[0])
         parser = argparse.ArgumentParser(prog=program, description=command.HELP)
         command.add_arguments(parser)
         return command, parser.parse_args(argv[1:])
     parser = argparse.ArgumentParser(prog="mxnetseg", description="Semantic segmentation on Apache MXNet.")
-    parser.add_argument("--version", action="version", version=f"mxnetseg {_version()}")
+    parser.add_argument("--version", action="version", version=f"mxnetseg {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         command = _command(name)
         command.add_arguments(subparsers.add_parser(name, help=command.HELP, description=command.HELP))
     if argv and not argv[0].startswith("-"):
-        argv[0] = _known(argv[0])
+        argv[0] = lookup("command", argv[0], {command: command for command in COMMANDS})
     args = parser.parse_args(argv)
     return _command(args.command), args
 
@@ -81,18 +83,6 @@ def _parse(argv, program):
 def _command(name: str):
     modules = {"eval": "evaluate"}
     return importlib.import_module(f".{modules.get(name, name)}", __name__)
-
-
-def _known(name: str) -> str:
-    from ..names import lookup
-
-    return lookup("command", name, {command: command for command in COMMANDS})
-
-
-def _version() -> str:
-    from .. import __version__
-
-    return __version__
 
 
 def _fail(message) -> int:

@@ -1,18 +1,14 @@
 """mxnetseg config"""
 
+from . import options
+
 HELP = "Show every key of a recipe, or a recipe with everything it inherits."
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument(
-        "recipe",
-        nargs="?",
-        metavar="FILE",
-        help="show this recipe (a file, or a name below configs/) as it is after its bases and --set; else all keys",
-    )
-    parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change keys of the recipe"
-    )
+    what = "show this recipe (a file, or a name below configs/) as it is after its bases and --set; else all keys"
+    parser.add_argument("recipe", nargs="?", metavar="FILE", help=what)
+    options.add(parser, "--set")
 
 
 def run(args) -> int:

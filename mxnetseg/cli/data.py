@@ -3,11 +3,11 @@
 import argparse
 import os
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 from ..errors import MXNetSegError
-from ..saving import write_json
-from .options import add_quiet
+from . import options
 
 HELP = "List, show, prepare, check, browse and draw data sets."
 
@@ -24,14 +24,13 @@ def add_arguments(parser) -> None:
     prepare.add_argument("--from", dest="source", required=True, metavar="DIR", help="folder of the unpacked downloads")
     prepare.add_argument("--to", dest="target", metavar="DIR", help="folder to make; datasets/<name> when left out")
     _add_workers(prepare)
-    add_quiet(prepare)
+    options.add(prepare, "--quiet")
 
     check = actions.add_parser("check", help="read every image and mask, and say what is wrong")
     _add_source(check)
     check.add_argument("--split", nargs="+", metavar="NAME", help="the official splits that are there when left out")
-    check.add_argument("--json", metavar="FILE", help="write what was found to this file")
     _add_workers(check)
-    add_quiet(check)
+    options.add(check, "--json", "--quiet")
 
     browse = actions.add_parser("browse", help="draw samples as they are and as training sees them")
     _add_source(browse)
@@ -46,7 +45,7 @@ def add_arguments(parser) -> None:
     draw.add_argument("--val", type=int, default=60, metavar="N", help="validation scenes (60)")
     draw.add_argument("--size", type=int, nargs=2, default=(128, 192), metavar=("H", "W"), help="in pixels (128 192)")
     draw.add_argument("--seed", type=int, default=0, help="other seeds give other scenes (0)")
-    add_quiet(draw)
+    options.add(draw, "--quiet")
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
@@ -96,11 +95,11 @@ def _show(args) -> int:
 
     data = _config(args)
     spec = get_spec(data)
-    raw = {}
+    raw = defaultdict(list)
     for value, index in spec.raw_values().items():
-        raw.setdefault(index, []).append(str(value))
+        raw[index].append(str(value))
     rows = [
-        [index, name, ", ".join(raw.get(index, ["-"])), "#{:02x}{:02x}{:02x}".format(*colour)]
+        [index, name, ", ".join(raw[index]) or "-", "#{:02x}{:02x}{:02x}".format(*colour)]
         for index, (name, colour) in enumerate(zip(spec.classes, spec.palette))
     ]
     print(f"{spec.name}: {spec.title}")
@@ -137,9 +136,7 @@ def _check(args) -> int:
         print(f"note: {note}")
     for problem in report["problems"]:
         print(f"error: {problem}", file=sys.stderr)
-    if args.json:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        write_json(Path(args.json), report)
+    options.write_json(args, report)
     print(f"{len(report['problems'])} problems" if report["problems"] else "all can be read, no problems")
     return 1 if report["problems"] else 0
 
@@ -153,22 +150,15 @@ def _print_split(split: str, found: dict) -> None:
     if not found["labelled"]:
         print("  no public labels\n")
         return
-    most = max([row["share"] for row in found["classes"].values()] + [found["ignored"]["share"], 1e-9])
     rows = [[name, row["share"], row["images"]] for name, row in found["classes"].items()]
     rows.append(["(ignored)", found["ignored"]["share"], ""])
+    most = max(1e-9, *(share for _, share, _ in rows))
     table = [
         [name, f"{100 * share:.2f}" if share or not images else "-", images, "#" * round(20 * share / most)]
         for name, share, images in rows
     ]
-    print(
-        tabulate(
-            table,
-            headers=["class", "pixels %", "images", ""],
-            disable_numparse=True,
-            colalign=("left", "right", "right", "left"),
-        ),
-        "\n",
-    )
+    headers, align = ["class", "pixels %", "images", ""], ("left", "right", "right", "left")
+    print(tabulate(table, headers=headers, disable_numparse=True, colalign=align), "\n")
 
 
 def _browse(args) -> int:
@@ -191,8 +181,7 @@ def _draw(args) -> int:
 
     if os.path.isdir(args.root) and os.listdir(args.root):
         raise MXNetSegError(f"{args.root} is not empty; name a new folder")
-    draw_streets(
-        args.root, {"train": args.train, "val": args.val}, tuple(args.size), args.seed, progress=not args.quiet
-    )
+    scenes = {"train": args.train, "val": args.val}
+    draw_streets(args.root, scenes, tuple(args.size), args.seed, progress=not args.quiet)
     print(f"{args.train} + {args.val} scenes in {args.root}")
     return 0

@@ -5,23 +5,11 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional
 
 from ..errors import MXNetSegError
 from ..saving import explained, write_json
 from .options import find_checkpoint
-
-__all__ = [
-    "add_network_arguments",
-    "add_output_arguments",
-    "camvid_checkpoint",
-    "check_opacity",
-    "fresh_folder",
-    "open_predictor",
-    "output_file",
-    "sample_image",
-    "sort_positionals",
-]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CONVERTED = Path("weights") / "converted"
@@ -30,19 +18,13 @@ LEFT_OUT = "-"
 
 
 def add_network_arguments(parser) -> None:
-    parser.add_argument(
-        "config",
-        nargs="?",
-        metavar="CONFIG",
-        help="recipe (YAML) of the network; - or left out: what the checkpoint's own record says",
+    what = "recipe (YAML) of the network; - or left out: what the checkpoint's own record says"
+    parser.add_argument("config", nargs="?", metavar="CONFIG", help=what)
+    what = (
+        "a .params file (bare names: below weights/) or an original .pth; left out: the CamVid network committed in "
+        "weights/bisenet"
     )
-    parser.add_argument(
-        "checkpoint",
-        nargs="?",
-        metavar="CHECKPOINT",
-        help="a .params file (bare names: below weights/) or an original .pth; left out: the CamVid network committed "
-        "in weights/bisenet",
-    )
+    parser.add_argument("checkpoint", nargs="?", metavar="CHECKPOINT", help=what)
     parser.add_argument("--ctx", metavar="C", help="GPU number or cpu; the first GPU, else the CPU, when left out")
 
 
@@ -51,16 +33,13 @@ def add_output_arguments(parser, out_help: str) -> None:
 
     parser.add_argument("--out-file", metavar="FILE", help=out_help)
     parser.add_argument("--overwrite", action="store_true", help="write over --out-file if it is there already")
-    parser.add_argument(
-        "--opacity", type=float, default=OPACITY, metavar="X", help=f"of the class colours, 0 to 1 ({OPACITY})"
-    )
+    what = f"of the class colours, 0 to 1 ({OPACITY})"
+    parser.add_argument("--opacity", type=float, default=OPACITY, metavar="X", help=what)
 
 
 def sort_positionals(source: Optional[str], config: Optional[str], checkpoint: Optional[str]):
     """The three with "-" as None; a checkpoint in CONFIG's place moved to its own."""
-    source, config, checkpoint = (
-        None if value in (None, "", LEFT_OUT) else value for value in (source, config, checkpoint)
-    )
+    source, config, checkpoint = (None if value in ("", LEFT_OUT) else value for value in (source, config, checkpoint))
     if config and not checkpoint and config.lower().endswith((".params", *PTH)):
         config, checkpoint = None, config
     return source, config, checkpoint
@@ -68,9 +47,7 @@ def sort_positionals(source: Optional[str], config: Optional[str], checkpoint: O
 
 def check_opacity(opacity: float) -> None:
     if not 0 <= opacity <= 1:
-        raise MXNetSegError(
-            f"--opacity {opacity:g}: a number from 0 (the image alone) to 1 (the colours alone) is needed"
-        )
+        raise MXNetSegError(f"--opacity {opacity:g}: name a number from 0 (the image alone) to 1 (the colours alone)")
 
 
 def output_file(given: Optional[str], default: Path, ending: str, overwrite: bool) -> Path:
@@ -91,8 +68,8 @@ def output_file(given: Optional[str], default: Path, ending: str, overwrite: boo
 def fresh_folder(title: str) -> Path:
     """A folder below runs/ that is not there yet; not made."""
     folder = Path("runs") / f"{title}_{time.strftime('%Y%m%d_%H%M%S')}"
-    others = (folder.with_name(f"{folder.name}_{number}") for number in range(2, 1000))
-    return folder if not folder.exists() else next(other for other in others if not other.exists())
+    names = (folder, *(folder.with_name(f"{folder.name}_{number}") for number in range(2, 1000)))
+    return next(name for name in names if not name.exists())
 
 
 def sample_image() -> Path:
@@ -116,16 +93,9 @@ def camvid_checkpoint() -> Path:
 def open_predictor(config: Optional[str] = None, checkpoint_file: Optional[str] = None, ctx: Optional[str] = None):
     """A Predictor from a recipe and a checkpoint, either of which may be left out where the other tells enough.
 
-    Parameters
-    ----------
-    config : str, optional
-        Recipe (YAML). Needed for checkpoints without a record; with one, it must name the same network,
-        and its `eval` part says how to predict.
-    checkpoint_file : str, optional
-        .params with or without a record, or a PyTorch file (.pth, .pth.tar, .pt), which is converted into
-        weights/converted first; the committed CamVid network when left out.
-    ctx : str, optional
-        As on the command line.
+    Checkpoints without a record need a recipe; with one it must name the same network, and its `eval` part says how
+    to predict. A PyTorch file (.pth, .pth.tar, .pt) is converted into weights/converted first. Without a checkpoint
+    it is the committed CamVid network. `ctx` is as on the command line.
 
     Raises
     ------
@@ -178,32 +148,28 @@ def _converted(config: Optional[str], source: Path) -> Path:
     """The .params file that a PyTorch file becomes, converted unless that was done already."""
     if config is None:
         raise MXNetSegError(f"CHECKPOINT {source}: a PyTorch file does not tell its network; name its recipe as CONFIG")
-    from .. import convert
+    from .. import conversion
 
     stem = source.name[: -len(next(ending for ending in PTH if source.name.lower().endswith(ending)))]
-    target = CONVERTED / f"{stem}.params"
+    target, fresh = CONVERTED / f"{stem}.params", CONVERTED / f".{stem}.new.params"
     # two files of one name, or one file under two recipes, must not pass for each other
-    origin = CONVERTED / f".{stem}.origin.json"
-    now = _origin(config, source)
+    origin, now = CONVERTED / f".{stem}.origin.json", _origin(config, source)
     if target.exists() and not origin.exists():
-        raise MXNetSegError(
-            f"{target}: is in the way, {source} would be converted to it; move it, or name it as CHECKPOINT"
-        )
-    if target.exists() and _recorded(origin) == now:
+        problem = f"is in the way, {source} would be converted to it"
+        raise MXNetSegError(f"{target}: {problem}; move it, or name it as CHECKPOINT")
+    if target.exists() and _read(origin) == now:
         print(f"{source} was converted already: {target}", file=sys.stderr)
         return target
-    with explained(CONVERTED):
+    with explained(target):
         CONVERTED.mkdir(parents=True, exist_ok=True)
-    fresh = CONVERTED / f".{stem}.new.params"
-    try:
         fresh.unlink(missing_ok=True)  # of a process that was killed here
-        convert.convert_checkpoint(config, str(source), str(fresh))
+    try:
+        conversion.convert_checkpoint(config, str(source), str(fresh))
         write_json(origin, now)
         with explained(target):
             fresh.replace(target)
     finally:
-        if fresh.exists():
-            fresh.unlink()
+        fresh.unlink(missing_ok=True)
     print(f"{source} converted to {target}", file=sys.stderr)
     return target
 
@@ -215,8 +181,8 @@ def _origin(config: str, source: Path) -> Dict[str, Any]:
     return facts
 
 
-def _recorded(origin: Path) -> Tuple:
+def _read(origin: Path) -> Any:
     try:
         return json.loads(origin.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ()
+        return None

@@ -11,29 +11,10 @@ from ..versions import package_version
 
 HELP = "Say what is installed, what this machine can do, what is missing and the remedy."
 
-PACKAGES = (
-    "mxnet",
-    "gluoncv",
-    "numpy",
-    "cv2",
-    "yaml",
-    "wandb",
-    "tqdm",
-    "pydantic",
-    "PIL",
-    "matplotlib",
-    "tabulate",
-    "scipy",
-)
-FEATURES = ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENMP", "BLAS_OPEN", "DIST_KVSTORE", "F16C", "SIGNAL_HANDLER")
-STARTUP = (
-    "OMP_NUM_THREADS",
-    "OMP_WAIT_POLICY",
-    "MXNET_EXEC_INPLACE_GRAD_SUM_CAP",
-    "MXNET_MKLDNN_CACHE_NUM",
-    "DNNL_MAX_CPU_ISA",
-)
-CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+PACKAGES = "mxnet gluoncv numpy cv2 yaml wandb tqdm pydantic PIL matplotlib tabulate scipy"
+FEATURES = "CUDA CUDNN NCCL MKLDNN OPENMP BLAS_OPEN DIST_KVSTORE F16C SIGNAL_HANDLER"
+STARTUP = "OMP_NUM_THREADS OMP_WAIT_POLICY MXNET_EXEC_INPLACE_GRAD_SUM_CAP MXNET_MKLDNN_CACHE_NUM DNNL_MAX_CPU_ISA"
+CPU_FLAGS = "avx2 avx512f avx512_vnni avx512_bf16 amx_bf16 amx_int8"
 
 
 def add_arguments(parser) -> None:
@@ -41,15 +22,12 @@ def add_arguments(parser) -> None:
 
 
 def run(args) -> int:
-    problem = preflight.python_problem()
-    problems = [problem] if problem else []
+    problems = [problem for problem in (preflight.python_problem(), preflight.numpy_problem()) if problem]
+    packages = () if problems else PACKAGES.split()
     rows = [("mxnetseg", __version__), ("python", f"{platform.python_version()} ({sys.executable})")]
     rows.append(("system", platform.platform()))
-    numpy_problem = preflight.numpy_problem()
-    if numpy_problem:
-        problems.append(numpy_problem)
     problems += preflight.library_problems()
-    for name in PACKAGES if not problem and not numpy_problem else ():
+    for name in packages:
         version, trouble = _import(name)
         rows.append((name, version))
         if trouble and trouble not in problems:
@@ -57,7 +35,7 @@ def run(args) -> int:
     mxnet = sys.modules.get("mxnet")
     if mxnet is not None and hasattr(mxnet, "runtime"):
         features = mxnet.runtime.Features()
-        known = [name for name in FEATURES if name in features]
+        known = [name for name in FEATURES.split() if name in features]
         rows.append(("MXNet built with", ", ".join(n for n in known if features.is_enabled(n))))
         rows.append(("and without", ", ".join(n for n in known if not features.is_enabled(n))))
         rows += _gpus(mxnet, features, problems)
@@ -84,11 +62,8 @@ def _import(name: str):
 def _gpus(mxnet, features, problems):
     count = mxnet.context.num_gpus()
     if count:
-        memory = [mxnet.context.gpu_memory_info(i) for i in range(count)]
-        return [
-            (f"gpu {i}", f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
-            for i, (free, total) in enumerate(memory)
-        ]
+        memory = [[part / 2**30 for part in mxnet.context.gpu_memory_info(i)] for i in range(count)]
+        return [(f"gpu {i}", f"{free:.1f} of {total:.1f} GiB free") for i, (free, total) in enumerate(memory)]
     if not features.is_enabled("CUDA"):
         return [("gpus", "none (this MXNet is the CPU build; for CUDA 11.2: pip install -r requirements-cu112.txt)")]
     problems.append("MXNet is built for CUDA but finds no GPU; check nvidia-smi and the driver (460 or newer)")
@@ -112,11 +87,10 @@ def _cpu():
     rows = [("cpu", f"{_cpu_model()}, {startup.cores()} cores for us")]
     flags = amx.cpu_flags()
     if flags:
-        abilities = ", ".join(f"{flag} {'yes' if flag in flags else 'no'}" for flag in CPU_FLAGS)
-        rows.append(("cpu abilities", abilities))
-    rows.append(("AMX for bfloat16", amx.status()))
-    rows += [("start-up", ", ".join(f"{name}={os.environ.get(name, '(not set)')}" for name in STARTUP))]
-    return rows
+        abilities = (f"{flag} {'yes' if flag in flags else 'no'}" for flag in CPU_FLAGS.split())
+        rows.append(("cpu abilities", ", ".join(abilities)))
+    settings = (f"{name}={os.environ.get(name, '(not set)')}" for name in STARTUP.split())
+    return [*rows, ("AMX for bfloat16", amx.status()), ("start-up", ", ".join(settings))]
 
 
 def _cpu_model() -> str:

@@ -4,28 +4,13 @@ import time
 from pathlib import Path
 
 from ..errors import MXNetSegError
-from ..saving import write_json
-from .options import (
-    add_context,
-    add_dtype,
-    add_inference,
-    add_network,
-    add_quiet,
-    calibration,
-    check_network,
-    find_checkpoint,
-    inference_overrides,
-    network_arguments,
-    show_log,
-)
+from . import options
 
 HELP = "Score a checkpoint on a labelled split, or write its predictions."
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument(
-        "--checkpoint", required=True, metavar="FILE", help="a .params file; bare names: below weights/"
-    )
+    options.add(parser, "--checkpoint", required=True)
     parser.add_argument(
         "--mode",
         default="val",
@@ -36,27 +21,21 @@ def add_arguments(parser) -> None:
     parser.add_argument("--data", metavar="NAME", help="data set; the one it was trained on when left out")
     parser.add_argument("--root", metavar="DIR", help="folder of the data set; datasets/<name> when left out")
     parser.add_argument("--split", metavar="NAME", help="another split than --mode says")
-    add_context(parser)
-    add_inference(parser)
-    add_dtype(parser)
-    add_network(parser)
-    parser.add_argument("--json", metavar="FILE", help="write the scores to this file, too")
-    parser.add_argument(
-        "--out", metavar="DIR", help="folder for predictions; runs/<checkpoint>_<split>_<time> when left out"
-    )
-    parser.add_argument(
-        "--label-ids", action="store_true", help="write the data set's own label values, too (Cityscapes)"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="write over files that are there already")
+    options.add(parser, "--ctx")
+    options.add_inference(parser)
+    options.add_dtype(parser)
+    options.add_network(parser)
+    options.add(parser, "--json", "--overwrite")
+    what = "folder for predictions; runs/<checkpoint>_<split>_<time> when left out"
+    parser.add_argument("--out", metavar="DIR", help=what)
+    what = "write the data set's own label values, too (Cityscapes)"
+    parser.add_argument("--label-ids", action="store_true", help=what)
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that read images (1)")
     parser.add_argument("--config", metavar="FILE", help="take data and evaluation settings from this recipe")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change its keys")
-    parser.add_argument(
-        "--other-classes",
-        action="store_true",
-        help="go on although the data set's class names are not those of the checkpoint: class i is class i",
-    )
-    add_quiet(parser)
+    options.add(parser, "--set")
+    what = "go on although the data set's class names are not those of the checkpoint: class i is class i"
+    parser.add_argument("--other-classes", action="store_true", help=what)
+    options.add(parser, "--quiet")
 
 
 def run(args) -> int:
@@ -67,40 +46,32 @@ def run(args) -> int:
     from ..engine import checkpoint
     from ..engine.evaluator import evaluate
     from ..engine.inference import Preprocess
-    from ..engine.predictions import check_free, write_predictions
+    from ..engine.predictions import write_predictions
     from ..opening import open_network
 
-    show_log(args.quiet)
-    path = find_checkpoint(args.checkpoint, args.model)
+    options.show_log(args.quiet)
+    path = options.find_checkpoint(args.checkpoint, args.model)
     found = checkpoint.read(path)
-    check_network(args, found)
+    options.check_network(args, found)
     recipe = _recipe(args, found.record)
     split = args.split or (recipe.data.val_split if args.mode != "test" else "test")
     dataset = open_dataset(recipe.data, split, labelled=args.mode == "val")
-    if args.json:
-        if args.mode != "val":
-            raise MXNetSegError(f"--json holds scores, but --mode {args.mode} only predicts; say --mode val")
-        check_free([Path(args.json)], args.overwrite)
+    if args.json and args.mode != "val":
+        raise MXNetSegError(f"--json holds scores, but --mode {args.mode} only predicts; say --mode val")
+    options.check_json(args)
     _check_classes(args, found, dataset)
-    net = open_network(
-        found,
-        contexts,
-        args.dtype,
-        arguments=network_arguments(args, num_classes_of(recipe.data)),
-        calibration=calibration(args, recipe.data),
-    )
+    arguments = options.network_arguments(args, num_classes_of(recipe.data))
+    calibration = options.calibration(args, recipe.data)
+    net = open_network(found, contexts, args.dtype, arguments=arguments, calibration=calibration)
     preprocess = Preprocess.of(recipe.data)
     if args.mode == "val":
         scores = evaluate(net, dataset, preprocess, recipe.eval, contexts, args.workers, not args.quiet)
         print(scores.table())
-        if args.json:
-            about = {"checkpoint": str(path), "data": dataset.spec.name, "split": split, "images": len(dataset)}
-            about["dtype"] = args.dtype or "plain"
-            about["eval"] = recipe.eval.model_dump(mode="json")
-            write_json(Path(args.json), dict(about, **scores.to_dict()))
+        about = {"checkpoint": str(path), "data": dataset.spec.name, "split": split, "images": len(dataset)}
+        about.update(dtype=args.dtype or "plain", eval=recipe.eval.model_dump(mode="json"))
+        options.write_json(args, {**about, **scores.to_dict()})
         return 0
-    stamp = time.strftime("%Y%m%d_%H%M%S")
-    out = Path(args.out) if args.out else Path("runs") / f"{path.stem}_{split}_{stamp}"
+    out = Path(args.out or Path("runs") / f"{path.stem}_{split}_{time.strftime('%Y%m%d_%H%M%S')}")
     count = write_predictions(
         net,
         dataset,
@@ -123,7 +94,7 @@ def _recipe(args, record):
     from ..names import same
 
     recipe = load_recipe(args.config) if args.config else record.recipe or Recipe()
-    overrides = inference_overrides(args)
+    overrides = options.inference_overrides(args)
     if args.data and not same(args.data, recipe.data.name):
         # only how images are fed stays what it was in training
         kept = {key: getattr(recipe.data, key) for key in ("mean", "std", "base", "fit")}
@@ -151,6 +122,6 @@ def _check_classes(args, found, dataset) -> None:
         more = f", and {len(differing) - 1} more" if differing[1:] else ""
         raise MXNetSegError(
             f"checkpoint {found.path} was trained on other classes than data set {dataset.spec.name} has: {index} is "
-            f"{ours!r} there and {theirs!r} here{more}; name the "
-            "--data it was trained on, or say --other-classes if they mean the same"
+            f"{ours!r} there and {theirs!r} here{more}; name the --data it was "
+            "trained on, or say --other-classes if they mean the same"
         )

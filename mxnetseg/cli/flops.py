@@ -1,24 +1,14 @@
 """mxnetseg flops"""
 
-from pathlib import Path
-
 from ..errors import MXNetSegError
-from ..saving import write_json
+from . import options
 
 HELP = "Count the parameters and FLOPs of a model, as published tables do."
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument("--model", metavar="NAME", help="model, e.g. fcn")
+    options.add(parser, "--model", "--backbone", "--shape", "--num-classes", "--output-stride")
     parser.add_argument("--config", metavar="FILE", help="the model of this recipe; options given as well win")
-    parser.add_argument(
-        "--backbone", metavar="NAME", help="backbone, e.g. resnet18; the model's usual one when left out"
-    )
-    parser.add_argument(
-        "--shape", type=int, nargs="+", default=[512], metavar="N", help="side, or height and width, in pixels (512)"
-    )
-    parser.add_argument("--num-classes", type=int, metavar="N", help="the model's usual number when left out")
-    parser.add_argument("--output-stride", type=int, metavar="N", help="8, 16 or 32")
     heads = parser.add_mutually_exclusive_group()
     heads.add_argument(
         "--aux",
@@ -33,29 +23,23 @@ def add_arguments(parser) -> None:
         help="bn, syncbn or gn; syncbn when neither this nor the recipe says, because published figures come from "
         "networks with synchronised norms, which their counter leaves out; with bn the norms count, too",
     )
-    parser.add_argument(
-        "--all",
-        action="store_true",
-        help="count every operator: matrix products, softmax, resizing, all norms and activations",
-    )
+    what = "count every operator: matrix products, softmax, resizing, all norms and activations"
+    parser.add_argument("--all", action="store_true", help=what)
     parser.add_argument("--layers", action="store_true", help="show a table of all layers")
     parser.add_argument("--depth", type=int, metavar="N", help="add the table up over N parts of the layers' names")
-    parser.add_argument("--json", metavar="FILE", help="write all numbers and all layers to this file")
-    parser.add_argument("--overwrite", action="store_true", help="write over a file that is there already")
+    options.add(parser, "--json", "--overwrite")
 
 
 def run(args) -> int:
-    from ..engine.predictions import check_free
     from ..flops import count, short
     from ..zoo import create_model
 
-    height, width = _shape(args.shape)
+    height, width = options.sides("--shape", args.shape)
     if args.depth is not None and args.depth < 1:
         raise MXNetSegError(f"--depth {args.depth}: must be 1 or more; 1 shows backbone and heads")
     if not args.model and not args.config:
         raise MXNetSegError("name what to count: --model NAME or --config FILE; README.md lists the models")
-    if args.json:
-        check_free([Path(args.json)], args.overwrite)
+    options.check_json(args)
     norm = args.norm or _recipe_norm(args.config) or "syncbn"
     net = create_model(
         args.model, args.backbone, args.num_classes, args.aux, args.output_stride, norm, config=args.config
@@ -64,22 +48,14 @@ def run(args) -> int:
     if args.layers or args.depth:
         print(found.table(args.depth), "\n")
     spec = net.spec
-    print(
-        f"{spec['name']} on {spec['backbone']}, {spec['num_classes']} classes, {spec['norm']}, {height}x{width} pixels"
-    )
+    network = f"{spec['name']} on {spec['backbone']}, {spec['num_classes']} classes, {spec['norm']}"
+    print(f"{network}, {height}x{width} pixels")
     stored = f", and {found.statistics:,} numbers that are not learned" if found.statistics else ""
     print(f"parameters  {short(found.parameters, 'M'):>9}   ({found.parameters:,}{stored})")
     counted = "multiply-accumulates of all operators" if args.all else "multiply-accumulates, counted as mmcv does"
     print(f"FLOPs       {short(found.flops, 'G'):>9}   ({found.flops:,} {counted})")
-    if args.json:
-        write_json(Path(args.json), {"model": spec, **found.to_dict()})
+    options.write_json(args, {"model": spec, **found.to_dict()})
     return 0
-
-
-def _shape(sides):
-    if len(sides) > 2 or min(sides) < 1:
-        raise MXNetSegError(f"--shape {' '.join(map(str, sides))}: give the side, or height and width, in pixels")
-    return sides[0], sides[-1]
 
 
 def _recipe_norm(path):

@@ -1,36 +1,25 @@
 """mxnetseg models"""
 
-from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
-from ..saving import write_json
-from .options import add_quiet
+from . import options
 
 HELP = "List the models of the zoo: usual backbone, parameters, FLOPs, paper."
 
 
 def add_arguments(parser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="models to list; all when left out")
-    parser.add_argument(
-        "--shape", type=int, nargs="+", default=[512], metavar="N", help="image for FLOPs: side, or height and width"
-    )
+    options.add(parser, "--shape", "--json", "--overwrite", "--quiet")
     parser.add_argument("--backbones", action="store_true", help="list the backbones instead")
-    parser.add_argument("--json", metavar="FILE", help="write the table to a file as well")
-    parser.add_argument("--overwrite", action="store_true", help="write over a file that is there already")
-    add_quiet(parser)
 
 
 def run(args) -> int:
     from tabulate import tabulate
 
-    from ..engine.predictions import check_free
-
-    if args.json:
-        check_free([Path(args.json)], args.overwrite)
+    options.check_json(args)
     rows = _backbones() if args.backbones else _models(args)
     print(tabulate(rows, headers="keys", disable_numparse=True))
-    if args.json:
-        write_json(Path(args.json), rows)
+    options.write_json(args, rows)
     return 0
 
 
@@ -53,14 +42,12 @@ def _backbones():
 def _models(args):
     from ..names import lookup
     from ..registry import MODELS
-    from ..zoo import list_models
 
-    known = list_models()
-    names = [lookup("model", name, MODELS).name for name in args.names] or known
-    return zoo(names, args.shape, args.quiet)
+    names = [lookup("model", name, MODELS).name for name in args.names]
+    return zoo(names, options.sides("--shape", args.shape), args.quiet)
 
 
-def zoo(names: Optional[Sequence[str]] = None, shape: Sequence[int] = (512,), quiet: bool = True) -> List[Dict]:
+def zoo(names: Optional[Sequence[str]] = None, shape: Tuple[int, int] = (512, 512), quiet: bool = True) -> List[Dict]:
     """A row of facts for each of the models, each on its usual backbone; all models when `names` is left out."""
     from tqdm import tqdm
 
@@ -72,7 +59,7 @@ def zoo(names: Optional[Sequence[str]] = None, shape: Sequence[int] = (512,), qu
     for name in tqdm(names or list_models(), unit="model", leave=False, disable=quiet):
         entry = MODELS[name]
         net = create_model(name, norm="syncbn")  # as published tables count: synchronised norms are free
-        found = count(net, tuple(shape) if shape[1:] else shape[0])
+        found = count(net, shape)
         rows.append(
             {
                 "model": name,

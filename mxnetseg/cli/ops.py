@@ -1,7 +1,7 @@
 """mxnetseg ops"""
 
 from ..errors import MXNetSegError
-from .options import add_quiet, show_log
+from . import options
 
 HELP = "Build the library of operators that MXNet does not have, or say where it stands."
 
@@ -11,7 +11,7 @@ def add_arguments(parser) -> None:
     build = actions.add_parser("build", help="compile the library for this machine (otherwise: on first use)")
     build.add_argument("--cuda", action="store_true", help="with CUDA kernels, whatever MXNet is installed")
     build.add_argument("--force", action="store_true", help="also if it is built already")
-    add_quiet(build)
+    options.add(build, "--quiet")
     actions.add_parser("status", help="say whether the library is built, where, and what it holds")
 
 
@@ -22,7 +22,7 @@ def run(args) -> int:
 def _build(args) -> int:
     from ..ops.build import build
 
-    show_log(args.quiet)
+    options.show_log(args.quiet)
     library = build(cuda=True if args.cuda else None, force=args.force)
     print(f"{library.path} ({'CPU and CUDA' if library.cuda else 'CPU'})")
     return 0

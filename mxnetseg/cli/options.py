@@ -4,56 +4,59 @@ import contextlib
 import logging
 import sys
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Iterator, List, Optional, Tuple
 
+from .. import saving
 from ..errors import MXNetSegError
-from ..names import near
-
-__all__ = [
-    "MULTI_SCALES",
-    "DTYPES",
-    "add_context",
-    "add_dtype",
-    "add_inference",
-    "add_network",
-    "add_quiet",
-    "calibration",
-    "check_network",
-    "find_checkpoint",
-    "inference_overrides",
-    "lasting_output",
-    "network_arguments",
-    "show_log",
-]
+from ..names import near, same
 
 DTYPES = ("float32", "bfloat16", "int8")  # deploy.DTYPES, which to import takes seconds
 MULTI_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 
-
-def add_context(parser) -> None:
-    parser.add_argument(
-        "--ctx",
-        nargs="+",
+SHARED = {
+    "--backbone": dict(metavar="NAME", help="backbone, e.g. resnet18; the model's usual one when left out"),
+    "--checkpoint": dict(metavar="FILE", help="a .params file; bare names: below weights/"),
+    "--ctx": dict(
         metavar="C",
+        nargs="+",
         help="GPU numbers (0 1 2 3), cpu, or cpu:0 cpu:1; the GPUs there are, else the CPU, when left out",
-    )
+    ),
+    "--json": dict(metavar="FILE", help="write what is shown to this file, too, with all details"),
+    "--model": dict(metavar="NAME", help="model, e.g. fcn"),
+    "--norm": dict(metavar="NAME", help="bn, syncbn or gn"),
+    "--num-classes": dict(metavar="N", type=int, help="the model's usual number when left out"),
+    "--output-stride": dict(metavar="N", type=int, help="8, 16 or 32; the model's usual one when left out"),
+    "--overwrite": dict(action="store_true", help="write over files that are there already"),
+    "--quiet": dict(action="store_true", help="no progress bars, warnings and results only"),
+    "--set": dict(metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="change keys of the recipe"),
+    "--shape": dict(metavar="N", type=int, nargs="+", default=[512], help="side, or height and width, in pixels (512)"),
+}
+
+
+def add(parser, *names: str, **more) -> None:
+    """Shared options by name; `more` changes what they say."""
+    for name in names:
+        parser.add_argument(name, **{**SHARED[name], **more})
+
+
+def check_json(args) -> None:
+    """Find a file that is in the way of --json before the work."""
+    from ..engine.predictions import check_free
+
+    check_free([Path(args.json)] if args.json else [], args.overwrite)
+
+
+def write_json(args, content) -> None:
+    if args.json:
+        saving.write_json(Path(args.json), content)
 
 
 def add_dtype(parser) -> None:
     group = parser.add_argument_group("deployment", "CPUs only; docs/deploy.md")
-    group.add_argument(
-        "--dtype",
-        type=str.lower,
-        choices=DTYPES,
-        help="run the network optimized, in this type; as it was trained when left out",
-    )
-    group.add_argument(
-        "--calibration-images",
-        type=int,
-        default=32,
-        metavar="N",
-        help="images of the data set's train split that show int8 its ranges (32)",
-    )
+    what = "run the network optimized, in this type; as it was trained when left out"
+    group.add_argument("--dtype", type=str.lower, choices=DTYPES, help=what)
+    what = "images of the data set's train split that show int8 its ranges (32)"
+    group.add_argument("--calibration-images", type=int, default=32, metavar="N", help=what)
 
 
 def calibration(args, data):
@@ -65,27 +68,17 @@ def calibration(args, data):
     return calibration_images(data, args.calibration_images)
 
 
-def add_quiet(parser) -> None:
-    parser.add_argument("--quiet", action="store_true", help="no progress bars, warnings and results only")
-
-
 def add_network(parser) -> None:
     """What a checkpoint without a record (another toolkit's .params) does not tell."""
     group = parser.add_argument_group("network", "only needed for a checkpoint without a record")
-    group.add_argument("--model", metavar="NAME", help="model, e.g. fcn")
-    group.add_argument("--backbone", metavar="NAME", help="backbone, e.g. resnet18")
-    group.add_argument(
-        "--output-stride", type=int, metavar="N", help="8, 16 or 32; the model's usual one when left out"
-    )
-    group.add_argument("--norm", metavar="NAME", help="bn, syncbn or gn")
+    add(group, "--model", "--backbone", "--output-stride", "--norm")
 
 
 def add_inference(parser) -> None:
     group = parser.add_argument_group("inference")
     group.add_argument("--crop", type=int, nargs="+", metavar="N", help="sliding window: side, or height and width")
-    group.add_argument(
-        "--stride", type=int, nargs="+", metavar="N", help="step of the window; two thirds when left out"
-    )
+    what = "step of the window; two thirds when left out"
+    group.add_argument("--stride", type=int, nargs="+", metavar="N", help=what)
     group.add_argument("--base", type=int, metavar="N", help="resize images to this long side first")
     scales = " ".join(map(str, MULTI_SCALES))
     group.add_argument("--ms", action="store_true", help=f"average over the scales {scales} and the mirror image")
@@ -106,11 +99,16 @@ def inference_overrides(args) -> List[str]:
 
 
 def _size(option: str, values: Optional[List[int]]):
-    if not values:
-        return None
-    if len(values) > 2:
-        raise MXNetSegError(f"{option} {' '.join(map(str, values))}: give the side, or height and width")
-    return values[0] if len(values) == 1 else values
+    if values:
+        sides(option, values)  # tells a mistake
+    return values[0] if values and len(values) == 1 else values
+
+
+def sides(option: str, values: List[int]) -> Tuple[int, int]:
+    """Height and width, of which an option may name one for both."""
+    if len(values) > 2 or min(values) < 1:
+        raise MXNetSegError(f"{option} {' '.join(map(str, values))}: give the side, or height and width, in pixels")
+    return values[0], values[-1]
 
 
 def find_checkpoint(name: str, model: Optional[str] = None, option: str = "--checkpoint") -> Path:
@@ -145,8 +143,6 @@ def network_arguments(args, num_classes: Optional[int] = None) -> dict:
 
 def check_network(args, found) -> None:
     """Options that contradict the record of a checkpoint are a mistake, not a wish."""
-    from ..names import same
-
     for key, given in network_arguments(args).items():
         recorded = getattr(found.record.model, key, None)
         if given is not None and recorded is not None and not same(str(given), str(recorded)):

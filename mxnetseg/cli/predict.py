@@ -4,16 +4,7 @@ from pathlib import Path
 from typing import Dict, List
 
 from ..errors import MXNetSegError
-from .options import (
-    add_context,
-    add_dtype,
-    add_inference,
-    add_quiet,
-    calibration,
-    find_checkpoint,
-    inference_overrides,
-    show_log,
-)
+from . import options
 
 HELP = "Predict class maps of images, and draw them."
 KINDS = ("label", "color", "overlay", "panel")
@@ -21,9 +12,7 @@ KINDS = ("label", "color", "overlay", "panel")
 
 def add_arguments(parser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
-    parser.add_argument(
-        "--checkpoint", required=True, metavar="FILE", help="a .params file; bare names: below weights/"
-    )
+    options.add(parser, "--checkpoint", required=True)
     parser.add_argument("--out", default="runs/predict", metavar="DIR", help="folder for the results (runs/predict)")
     parser.add_argument(
         "--save",
@@ -35,16 +24,12 @@ def add_arguments(parser) -> None:
         help="label: class indices; color: class colours; overlay: colours on the image, with a legend; "
         "panel: image, prediction and overlay side by side (label overlay)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="write over files that are there already")
-    add_context(parser)
-    add_inference(parser)
-    add_dtype(parser)
-    parser.add_argument(
-        "--root",
-        metavar="DIR",
-        help="folder of the data set it was trained on, for int8; datasets/<name> when left out",
-    )
-    add_quiet(parser)
+    options.add(parser, "--overwrite", "--ctx")
+    options.add_inference(parser)
+    options.add_dtype(parser)
+    what = "folder of the data set it was trained on, for int8; datasets/<name> when left out"
+    parser.add_argument("--root", metavar="DIR", help=what)
+    options.add(parser, "--quiet")
 
 
 def run(args) -> int:
@@ -58,15 +43,15 @@ def run(args) -> int:
     from ..predictor import Predictor
     from ..visual import save_png
 
-    show_log(args.quiet)
+    options.show_log(args.quiet)
     if len(args.ctx or ()) > 1:
         raise MXNetSegError(f"--ctx {' '.join(args.ctx)}: predict runs on one context; name one")
     images = _images(args.images)
     targets = {name: {kind: Path(args.out) / f"{name}_{kind}.png" for kind in args.save} for name in images}
     check_free([path for kinds in targets.values() for path in kinds.values()], args.overwrite)
-    found = checkpoint.read(find_checkpoint(args.checkpoint))
-    recipe = override_recipe(found.record.recipe or Recipe(), inference_overrides(args))
-    data = calibration(args, _data(recipe, args))
+    found = checkpoint.read(options.find_checkpoint(args.checkpoint))
+    recipe = override_recipe(found.record.recipe or Recipe(), options.inference_overrides(args))
+    data = options.calibration(args, _data(recipe, args))
     predictor = Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, data)
     for name, source in tqdm(images.items(), unit="img", disable=args.quiet, leave=False):
         image = read_image(source)
@@ -92,9 +77,8 @@ def _picture(kind: str, image, prediction, predictor):
     if kind == "color":
         return visual.colorize(prediction, predictor.palette)
     if kind == "overlay":
-        return visual.with_legend(
-            visual.overlay(image, prediction, predictor.palette), predictor.classes, predictor.palette
-        )
+        picture = visual.overlay(image, prediction, predictor.palette)
+        return visual.with_legend(picture, predictor.classes, predictor.palette)
     return visual.panel(image, None, prediction, predictor.classes, predictor.palette)
 
 

@@ -3,31 +3,27 @@
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Callable, Dict, List
 
 from ..errors import MXNetSegError
-from ..saving import write_json
-from .options import DTYPES, add_network, add_quiet, find_checkpoint, network_arguments, show_log
+from . import options
 
 HELP = "Measure how fast a network infers on this machine's CPU."
 PLAIN = "plain"
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument("--checkpoint", metavar="FILE", help="a .params file; bare names: below weights/")
+    options.add(parser, "--checkpoint", "--num-classes")
     parser.add_argument("--config", metavar="FILE", help="the model of this recipe, with random weights")
-    parser.add_argument("--num-classes", type=int, metavar="N", help="the model's usual number when left out")
-    add_network(parser)
-    parser.add_argument(
-        "--size", nargs="+", default=["512"], metavar="S", help="image sizes, each a side or HEIGHTxWIDTH (512)"
-    )
+    options.add_network(parser)
+    what = "image sizes, each a side or HEIGHTxWIDTH (512)"
+    parser.add_argument("--size", nargs="+", default=["512"], metavar="S", help=what)
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="images per call (1)")
     parser.add_argument(
         "--dtype",
         nargs="+",
         type=str.lower,
-        choices=(PLAIN, *DTYPES),
+        choices=(PLAIN, *options.DTYPES),
         default=[PLAIN, "float32"],
         metavar="T",
         help="plain: as it was trained; float32, bfloat16, int8: optimized (docs/deploy.md) (plain float32)",
@@ -35,31 +31,23 @@ def add_arguments(parser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="threads per operator; all cores when left out")
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="calls that are timed, of each kind (20)")
     parser.add_argument("--warmup", type=int, default=3, metavar="N", help="calls before that (3)")
-    parser.add_argument("--json", metavar="FILE", help="write the table and every time to this file, too")
-    parser.add_argument("--overwrite", action="store_true", help="write over a file that is there already")
-    add_quiet(parser)
+    options.add(parser, "--json", "--overwrite", "--quiet")
 
 
 def run(args) -> int:
     sizes = [_size(text) for text in args.size]
-    for option, value, least in (
-        ("runs", args.runs, 1),
-        ("warmup", args.warmup, 0),
-        ("batch-size", args.batch_size, 1),
-    ):
+    for option, least in (("runs", 1), ("warmup", 0), ("batch_size", 1)):
+        value = getattr(args, option)
         if value < least:
-            raise MXNetSegError(f"--{option} {value}: must be {least} or more")
+            raise MXNetSegError(f"--{option.replace('_', '-')} {value}: must be {least} or more")
     _set_threads(args.threads)
     import mxnet as mx
     import numpy as np
     from tabulate import tabulate
     from tqdm import tqdm
 
-    from ..engine.predictions import check_free
-
-    show_log(args.quiet)
-    if args.json:
-        check_free([Path(args.json)], args.overwrite)
+    options.show_log(args.quiet)
+    options.check_json(args)
     net = _network(args)
     kinds = list(dict.fromkeys(args.dtype))
     networks = {kind: _optimized(net, kind, sizes) for kind in kinds}
@@ -73,25 +61,13 @@ def run(args) -> int:
             times = measure(calls, args.runs, args.warmup, bar.update)
             for kind in kinds:
                 rows.append(_row(kind, height, width, args.batch_size, times[kind]))
-    threads = os.environ.get("OMP_NUM_THREADS", "all")
-    spec = net.spec
-    print(
-        f"{spec['name']} on {spec['backbone']}, {spec['num_classes']} classes, batch {args.batch_size}, "
-        f"threads {threads}"
-    )
+    threads, spec = os.environ.get("OMP_NUM_THREADS", "all"), net.spec
+    network = f"{spec['name']} on {spec['backbone']}, {spec['num_classes']} classes"
+    print(f"{network}, batch {args.batch_size}, threads {threads}")
     shown = [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
     print(tabulate(shown, headers="keys", floatfmt=".1f"))
-    if args.json:
-        from ..versions import package_version
-
-        about = {
-            "model": spec,
-            "checkpoint": args.checkpoint,
-            "batch_size": args.batch_size,
-            "threads": threads,
-            "mxnet": package_version("mxnet"),
-        }
-        write_json(Path(args.json), {**about, "rows": rows})
+    about = {"model": spec, "checkpoint": args.checkpoint, "batch_size": args.batch_size, "threads": threads}
+    options.write_json(args, {**about, "mxnet": mx.__version__, "rows": rows})
     return 0
 
 
@@ -133,8 +109,8 @@ def _network(args):
         raise MXNetSegError("name what to measure: --model NAME, --config FILE or --checkpoint FILE")
     if args.checkpoint and (args.model or args.config):
         raise MXNetSegError("--checkpoint says what the model is; leave --model and --config out")
-    arguments = {**network_arguments(args, args.num_classes), "config": args.config}
-    return open_network(find_checkpoint(args.checkpoint) if args.checkpoint else None, arguments=arguments)
+    arguments = {**options.network_arguments(args, args.num_classes), "config": args.config}
+    return open_network(options.find_checkpoint(args.checkpoint) if args.checkpoint else None, arguments=arguments)
 
 
 def _optimized(net, kind: str, sizes):

@@ -4,7 +4,7 @@ import shlex
 import sys
 
 from ..errors import MXNetSegError
-from .options import add_context, add_quiet, lasting_output, show_log
+from . import options
 
 HELP = "Train a network as a recipe (YAML) says."
 
@@ -14,30 +14,16 @@ def add_arguments(parser) -> None:
     which.add_argument("--model", metavar="NAME", help="take the recipe configs/NAME.yaml: a model, or a published run")
     which.add_argument("--config", metavar="FILE", help="take this recipe: a file, or the name of one below configs/")
     which.add_argument("--resume", metavar="DIR", help="go on with the run in this folder (runs/...)")
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change keys of the recipe, e.g. optimizer.lr=0.02 train.epochs=50",
-    )
+    options.add(parser, "--set", help="change keys of the recipe, e.g. optimizer.lr=0.02 train.epochs=50")
     parser.add_argument("--root", metavar="DIR", help="folder of the data set (data.root)")
-    add_context(parser)
-    parser.add_argument(
-        "--wandb", metavar="PROJECT", help="log to this Weights & Biases project; offline without network"
-    )
+    options.add(parser, "--ctx")
+    what = "log to this Weights & Biases project; offline without network"
+    parser.add_argument("--wandb", metavar="PROJECT", help=what)
     parser.add_argument("--run-dir", metavar="DIR", help="folder for log and curves; runs/<name> when left out")
-    parser.add_argument(
-        "--weights-dir",
-        metavar="DIR",
-        help="checkpoints go to DIR/<model>/; weights, or where those of the resumed run are, when left out",
-    )
-    parser.add_argument(
-        "--changed-data",
-        action="store_true",
-        help="resume although the images of the data set are not those that the run began with",
-    )
+    what = "checkpoints go to DIR/<model>/; weights, or where those of the resumed run are, when left out"
+    parser.add_argument("--weights-dir", metavar="DIR", help=what)
+    what = "resume although the images of the data set are not those that the run began with"
+    parser.add_argument("--changed-data", action="store_true", help=what)
     parser.add_argument("--no-val", action="store_true", help="do not validate while training")
     parser.add_argument(
         "--dry-run",
@@ -48,7 +34,7 @@ def add_arguments(parser) -> None:
         help="train nothing: build everything, print what would happen, take one step on made-up crops of this side "
         "(64); neither data nor initial weights are needed",
     )
-    add_quiet(parser)
+    options.add(parser, "--quiet")
 
 
 def run(args) -> int:
@@ -69,10 +55,10 @@ def run(args) -> int:
         raise MXNetSegError("name what to train: --model NAME (configs/NAME.yaml), --config FILE or --resume DIR")
     if args.resume and args.run_dir:
         raise MXNetSegError("--run-dir: a run that is resumed stays in its folder; leave it out")
-    show_log(args.quiet)
+    options.show_log(args.quiet)
     if args.dry_run is not None:
         return _dry_run(args, recipe, contexts)
-    with lasting_output():
+    with options.lasting_output():
         try:
             result = train(
                 recipe,
@@ -87,9 +73,8 @@ def run(args) -> int:
                 changed_data=args.changed_data,
             )
         except Interrupted as stop:
-            again = [f"--resume {shlex.quote(str(stop.run_dir))}"] + (
-                [f"--ctx {' '.join(args.ctx)}"] if args.ctx else []
-            )
+            again = [f"--resume {shlex.quote(str(stop.run_dir))}"]
+            again += [f"--ctx {' '.join(args.ctx)}"] if args.ctx else []
             again += [f"--wandb {args.wandb}"] if args.wandb else []
             again += ["--no-val"] if args.no_val else []
             print(f"{stop}; go on with: python train.py {' '.join(again)}", file=sys.stderr)

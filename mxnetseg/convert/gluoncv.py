@@ -6,7 +6,7 @@ rates for output stride 8: ours are built with options to fit.
 
 from typing import Any, Dict
 
-from .names import Rules, rename
+from .names import Rules, counted, rename
 
 __all__ = ["options", "recognises", "translate"]
 
@@ -22,16 +22,13 @@ _HEADS: Dict[str, Rules] = {
     ],
     "fcn": [(r"^head\.block\.", "head.")],
     "pspnet": [
-        (r"^head\.psp\.conv(\d)\.0\.", lambda m: f"head.pool.convs.{int(m.group(1)) - 1}.conv."),
-        (r"^head\.psp\.conv(\d)\.1\.", lambda m: f"head.pool.convs.{int(m.group(1)) - 1}.norm."),
+        counted(r"^head\.psp\.conv(\d)\.0\.", "head.pool.convs.{}.conv."),
+        counted(r"^head\.psp\.conv(\d)\.1\.", "head.pool.convs.{}.norm."),
         (r"^head\.block\.", "head.classify."),
     ],
 }
 
-_COMMON: Rules = [
-    (r"^(bn1|conv1|layer\d)\.", r"backbone.\1."),
-    (r"^auxlayer\.block\.", "aux_heads.0."),
-]
+_COMMON: Rules = [(r"^(bn1|conv1|layer\d)\.", r"backbone.\1."), (r"^auxlayer\.block\.", "aux_heads.0.")]
 
 # a head's layers: convolution, norm, ReLU, dropout, convolution
 _LAYERS: Rules = [

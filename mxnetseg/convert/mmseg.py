@@ -6,7 +6,7 @@ MogaNet, FFNet and DGMN2, under Semantic FPN, UPerNet, SETR's heads and FFNet's 
 import re
 from typing import Dict, Optional
 
-from .names import Rules, rename
+from .names import Rules, counted, rename
 
 __all__ = ["is_backbone", "translate"]
 
@@ -17,19 +17,15 @@ _NOT_NEEDED = re.compile(r"num_batches_tracked$|^backbone\.head\d?\.")
 def translate(state: Dict, spec: Dict) -> Dict[str, Optional[str]]:
     """Name in `state` (name -> array) -> our name, or None for what no network of ours needs.
 
-    Raises
-    ------
-    KeyError
-        There is no table for the model or the backbone of `spec`.
+    KeyError where there is no table for the model or the backbone of `spec`.
     """
     family = spec["backbone"].split("_")[0]
     rules = _BACKBONES[family](spec["backbone"]) + _HEADS[spec["name"]] + _CLASSIFIER + _AUX + _LEAF
     prefix = "backbone." if is_backbone(state) else ""
-    ours = {}
-    for name in state:
-        full = prefix + name
-        ours[name] = None if _NOT_NEEDED.search(full) else rename(prefix + _norm(name, state), rules)
-    return ours
+    return {
+        name: None if _NOT_NEEDED.search(prefix + name) else rename(prefix + _norm(name, state), rules)
+        for name in state
+    }
 
 
 def is_backbone(state: Dict) -> bool:
@@ -44,11 +40,6 @@ def _norm(name: str, state: Dict) -> str:
     if weight is not None and weight.ndim == 1 and leaf in ("weight", "bias"):
         return f"{stem}.{'gamma' if leaf == 'weight' else 'beta'}"
     return name
-
-
-def _minus_one(pattern: str, replacement: str):
-    """A rule whose first group counts from 1 where ours counts from 0."""
-    return pattern, lambda m: replacement.format(int(m.group(1)) - 1, *m.groups()[1:])
 
 
 def _two_residuals(m) -> str:
@@ -93,10 +84,10 @@ _FFNET_SEG: Rules = [
 
 _MOGANET: Rules = [
     (r"^backbone\.patch_embed1\.projection\.", "backbone.stages.0.embed."),
-    _minus_one(r"^backbone\.patch_embed(\d)\.projection\.", "backbone.stages.{}.embed.0."),
-    _minus_one(r"^backbone\.patch_embed(\d)\.norm\.", "backbone.stages.{}.embed.1."),
-    _minus_one(r"^backbone\.blocks(\d)\.", "backbone.stages.{}.blocks."),
-    _minus_one(r"^backbone\.norm(\d)\.", "backbone.stages.{}.norm."),
+    counted(r"^backbone\.patch_embed(\d)\.projection\.", "backbone.stages.{}.embed.0."),
+    counted(r"^backbone\.patch_embed(\d)\.norm\.", "backbone.stages.{}.embed.1."),
+    counted(r"^backbone\.blocks(\d)\.", "backbone.stages.{}.blocks."),
+    counted(r"^backbone\.norm(\d)\.", "backbone.stages.{}.norm."),
     (r"\.attn\.proj_1\.", ".attn.project_in."),
     (r"\.attn\.proj_2\.", ".attn.project_out."),
     (r"\.value\.DW_conv0\.", ".value.near."),
@@ -108,9 +99,9 @@ _MOGANET: Rules = [
 ]
 
 _DGMN2: Rules = [
-    _minus_one(r"^backbone\.patch_embed1\.(?:conv|norm)(\d)\.(?<=(conv|norm)\d\.)", "backbone.embeds.0.{}.{}."),
-    _minus_one(r"^backbone\.patch_embed(\d)\.(conv|norm)\.", "backbone.embeds.{}.0.{}."),
-    _minus_one(r"^backbone\.block(\d)\.", "backbone.stages.{}."),
+    counted(r"^backbone\.patch_embed1\.(?:conv|norm)(\d)\.(?<=(conv|norm)\d\.)", "backbone.embeds.0.{}.{}."),
+    counted(r"^backbone\.patch_embed(\d)\.(conv|norm)\.", "backbone.embeds.{}.0.{}."),
+    counted(r"^backbone\.block(\d)\.", "backbone.stages.{}."),
     (r"\.attn\.proj\.", ".attn.project."),
     (r"\.attn\.conv_offset\.", ".attn.offset."),
     (r"\.attn\.pos_emb\.", ".attn.position."),
@@ -135,10 +126,7 @@ _HEADS = {
         (r"^neck\.lateral_convs\.(\d)\.conv\.", r"head.neck.lateral.\1."),
         (r"^neck\.fpn_convs\.(\d)\.conv\.", r"head.neck.smooth.\1."),
         # between the convolutions, their list counts the resizes
-        (
-            r"^decode_head\.scale_heads\.(\d)\.(\d)\.",
-            lambda m: f"head.scales.{m.group(1)}.{int(m.group(2)) // 2}.",
-        ),
+        (r"^decode_head\.scale_heads\.(\d)\.(\d)\.", lambda m: f"head.scales.{m.group(1)}.{int(m.group(2)) // 2}."),
     ],
     "upernet": [
         (r"^decode_head\.psp_modules\.(\d)\.1\.", r"head.pool.convs.\1."),

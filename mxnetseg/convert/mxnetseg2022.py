@@ -2,7 +2,7 @@
 
 from typing import Dict
 
-from .names import Rules, rename
+from .names import Rules, counted, rename
 
 __all__ = ["translate"]
 
@@ -41,9 +41,7 @@ _ASPP: Rules = [
 ]
 
 
-def _pyramid(match) -> str:
-    """Of pyramid pooling's convolutions, which the toolkit counts from 1."""
-    return f"head.pool.convs.{int(match.group(1)) - 1}."
+_PYRAMID = "head.pool.convs.{}."
 
 
 def _fusion(names: str):
@@ -58,12 +56,14 @@ _LADDER: Rules = [
     (r"^head\.seg_head\.", "head.ladder.classify."),
 ]
 
+_CLASSIFIER: Rules = [(r"^head\.(seg|seg_head|head)\.", "head.classify.")]
+
 _HEADS = {
     "alignseg": [
         (r"^head\.align_cm\.conv1x1\.", "head.context.context."),
         (r"^head\.align_cm\.conv3x3\.", "head.context.project."),
         (r"^head\.align_cm\.delta\.", "head.context.offsets."),
-        (r"^head\.align_(\d)\.", lambda m: f"head.align.{int(m.group(1)) - 1}."),
+        counted(r"^head\.align_(\d)\.", "head.align.{}."),
         (r"\.rcb_1\.", ".coarse."),
         (r"\.rcb_2\.", ".fine."),
         (r"\.align\.delta\.", ".offsets."),
@@ -71,7 +71,6 @@ _HEADS = {
         (r"\.(coarse|fine|blend)\.conv1x1\.", r".\1.project."),
         (r"\.(coarse|fine|blend)\.conv3x3_1\.", r".\1.squeeze."),
         (r"\.(coarse|fine|blend)\.conv3x3_2\.", r".\1.expand."),
-        (r"^head\.head\.", "head.classify."),
     ],
     "attanet": [
         (r"^head\.afm\.conv3x3_low\.", "head.fuse.fine."),
@@ -80,10 +79,8 @@ _HEADS = {
         (r"^head\.afm\.conv1x1_2\.", "head.fuse.gate."),
         (r"^head\.conv3x3\.", "head.blend."),
         (r"^head\.sam\.(query|key|value)_conv\.", r"head.attend.\1."),
-        (r"^head\.seg\.", "head.classify."),
     ],
     "attention_to_scale": [
-        (r"^head\.seg_head\.", "head.classify."),
         (r"^head\.conv3x3\.", "head.attend."),
         (r"^head\.conv1x1\.", "head.weigh."),
     ],
@@ -99,15 +96,13 @@ _HEADS = {
         (r"^head\.fusion\.proj\.", "head.fuse.project."),
         (r"^head\.fusion\.conv1x1_1\.", "head.fuse.squeeze."),
         (r"^head\.fusion\.conv1x1_2\.", "head.fuse.gate."),
-        (r"^head\.seg\.", "head.classify."),
     ],
     "canet": [
         (r"^head\.gp\.conv1x1\.", "head.context.conv."),
-        (r"^head\.cp(\d)\.", lambda m: f"head.flows.{int(m.group(1)) - 1}."),
+        counted(r"^head\.cp(\d)\.", "head.flows.{}."),
         (r"^head\.proj\.", "head.project."),
         (r"^head\.decoder\.", "head.detail."),
         (r"^head\.conv3x3\.", "head.decode."),
-        (r"^head\.seg_head\.", "head.classify."),
     ],
     "canet_v2": [
         (r"^head\.comp_c(\d)\.", r"head.compress\1."),
@@ -115,10 +110,9 @@ _HEADS = {
         (r"^(head\.ed(\d)\.)conv3x3\.", r"\1encoder.\2."),
         (r"^(head\.ed\d\.)conv1x1\.", r"\1decoder."),
         (r"^(head\.ed\d\.encoder\.\d\.)conv4\.", r"\1shortcut."),
-        (r"^head\.ed(\d)\.", lambda m: f"head.scales.{int(m.group(1)) - 1}."),
+        counted(r"^head\.ed(\d)\.", "head.scales.{}."),
         (r"^head\.conv1\.", "head.fuse.reduce."),
         (r"^head\.conv2\.", "head.fuse.gate."),
-        (r"^head\.seg\.", "head.classify."),
     ],
     "danet": [
         (r"^head\.compress_pam\.", "neck.position.0."),
@@ -131,22 +125,17 @@ _HEADS = {
         (r"^head\.head\.1\.", "head.classify."),
         (r"^(aux_heads\.\d)\.1\.", r"\1.classify."),
     ],
-    "deeplabv3": [
-        *_ASPP,
-        (r"^head\.head\.", "head.classify."),
-    ],
+    "deeplabv3": _ASPP,
     "deeplabv3plus": [
         *_ASPP,
         (r"^head\.conv_c1\.", "head.reduce."),
         (r"^head\.conv3x3\.", "head.fuse."),
-        (r"^head\.head\.", "head.classify."),
     ],
     "denseaspp": [
         (r"^head\.dense_aspp\.dilate1\.", "head.aspp.layers.0.0."),
         (r"^head\.dense_aspp\.trans(\d)\.", r"head.aspp.layers.\1.0."),
-        (r"^head\.dense_aspp\.dilate(\d)\.", lambda m: f"head.aspp.layers.{int(m.group(1)) - 1}.1."),
+        counted(r"^head\.dense_aspp\.dilate(\d)\.", "head.aspp.layers.{}.1."),
         (r"^head\.dense_aspp\.projection\.", "head.aspp.project."),
-        (r"^head\.head\.", "head.classify."),
     ],
     "eprnet": [
         (r"^conv\.", "backbone.stem.conv."),
@@ -167,10 +156,7 @@ _HEADS = {
         (r"^head\.seg_head\.", "head.classify."),
         *_LADDER,
     ],
-    "pspnet": [
-        (r"^head\.pool\.conv(\d)\.", _pyramid),
-        (r"^head\.seg_head\.", "head.classify."),
-    ],
+    "pspnet": [counted(r"^head\.pool\.conv(\d)\.", _PYRAMID)],
     "seenet": [
         (r"^head\.seemc(\d)\.branch(\d)\.", lambda m: f"head.enhance{m.group(1)}.branches.{int(m.group(2)) - 1}."),
         (r"^head\.seemc(\d)\.proj\.", r"head.enhance\1.project."),
@@ -185,22 +171,18 @@ _HEADS = {
         (r"^head\.bam\.cconv1x1\.", "head.classify.conv2."),
     ],
     "setr_mla": [
-        (r"^head\.conv1x1_p(\d)\.", lambda m: f"head.lateral.{int(m.group(1)) - 2}."),
-        (r"^head\.conv3x3_p(\d)\.", lambda m: f"head.branches.{int(m.group(1)) - 2}.0."),
-        (
-            r"^head\.head(\d)\.(\d)\.",
-            lambda m: f"head.branches.{int(m.group(1)) - 2}.{int(m.group(2)) + 1}.",
-        ),
-        (r"^head\.head\.", "head.classify."),
+        counted(r"^head\.conv1x1_p(\d)\.", "head.lateral.{}.", 2),
+        counted(r"^head\.conv3x3_p(\d)\.", "head.branches.{}.0.", 2),
+        (r"^head\.head(\d)\.(\d)\.", lambda m: f"head.branches.{int(m.group(1)) - 2}.{int(m.group(2)) + 1}."),
     ],
     "setr_naive": [(r"^head\.head\.", "head.")],
     "setr_pup": [
         (r"^head\.conv([012])\.conv\.", r"head.convs.\1."),
         (r"^head\.conv([012])\.norm\.", r"head.norms.\1."),
-        (r"^head\.conv([34])\.", lambda m: f"head.classify.{int(m.group(1)) - 3}."),
+        counted(r"^head\.conv([34])\.", "head.classify.{}.", 3),
     ],
     "swiftnet": [
-        (r"^head\.ppool\.conv(\d)\.", _pyramid),
+        counted(r"^head\.ppool\.conv(\d)\.", _PYRAMID),
         (r"^head\.conv_c4\.", "head.project."),
         (r"^head\.fusion_(c\d)\.", _fusion("c3 c2 c1")),
         *_LADDER,
@@ -215,5 +197,5 @@ _HEADS = {
 
 def translate(state: Dict, spec: Dict) -> Dict[str, str]:
     """Name in `state` -> our name; KeyError where there is no table for the model of `spec`."""
-    rules = _COMMON + _BACKBONES.get(spec["backbone"], []) + _HEADS[spec["name"]]
+    rules = _COMMON + _BACKBONES.get(spec["backbone"], []) + _HEADS[spec["name"]] + _CLASSIFIER
     return {name: rename(name, rules) for name in state}

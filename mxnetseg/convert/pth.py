@@ -37,12 +37,7 @@ def read_pth(path, *, ema: bool = False) -> Dict[str, np.ndarray]:
 
     Prefixes that all names have (`module.` of DataParallel, `_orig_mod.` of torch.compile) are taken off.
 
-    Parameters
-    ----------
-    path : str or Path
-    ema : bool
-        Take the moving averages of the weights; parameters that were not averaged (MMCV's buffers) come from
-        the plain ones.
+    `ema` asks for the moving averages; parameters that were not averaged (MMCV's buffers) come from the plain ones.
 
     Returns
     -------
@@ -114,10 +109,9 @@ def _state_dict(content: Any, ema: bool) -> Dict[str, Tensor]:
     plain = [tensors for averaged, tensors in found if not averaged]
     averaged = [tensors for averaged, tensors in found if averaged]
     if plain:
-        state, averages = _split_averages(plain[0])
+        plain[0], averages = _split_averages(plain[0])
         if averages:
-            averaged.append({**state, **averages})
-        plain[0] = state
+            averaged.append({**plain[0], **averages})
     keys = ", ".join(printable(key) for key in list(content)[:12]) + (" ..." if len(content) > 12 else "")
     if ema and not averaged:
         raise Refused(f"holds no moving averages of the weights (top level: {keys}); leave ema out")

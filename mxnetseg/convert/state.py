@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any, Dict, Iterable, Mapping, Union
 
+from ..engine import checkpoint
 from ..errors import MXNetSegError
 from ..names import lookup
 from . import gluoncv, mmseg, mxnetseg2022
@@ -64,10 +65,7 @@ def has_auxiliary(names: Iterable[str]) -> bool:
 def to_ours(net, state: Dict[str, Any], source: str, prefix: str = "") -> Dict[str, Any]:
     """`state` under our names; all parameters of `net` below `prefix` are there, and nothing else.
 
-    Raises
-    ------
-    MXNetSegError
-        As `load_state`.
+    Raises as `load_state`.
     """
     translate = lookup("checkpoint source", source, _SOURCES)
     spec = net.spec
@@ -80,31 +78,7 @@ def to_ours(net, state: Dict[str, Any], source: str, prefix: str = "") -> Dict[s
     if spec.get("reparameterized"):
         raise MXNetSegError("load the checkpoint first, then call reparameterize()")
     ours = {n: p for n, p in net._collect_params_with_prefix().items() if n.startswith(prefix)}
-    renamed = {new: (old, state[old]) for old, new in names.items() if new is not None}
-    unknown = [old for new, (old, _) in renamed.items() if new not in ours]
-    missing = [name for name in ours if name not in renamed]
-    shapes = [
-        f"{old} {tuple(array.shape)} for {new} {ours[new].shape}"
-        for new, (old, array) in renamed.items()
-        if new in ours and tuple(array.shape) != tuple(ours[new].shape)
-    ]
-    if unknown or missing or shapes:
-        problems = [
-            f"{title}: {_some(found)}"
-            for title, found in (
-                ("not in this network", unknown),
-                ("missing in the state", missing),
-                ("other shapes", shapes),
-            )
-            if found
-        ]
-        raise MXNetSegError(
-            f"the state does not fit {spec['name']} ({spec['backbone']}); {'; '.join(problems)}. "
-            "Check backbone, num_classes, aux and norm"
-        )
-    return {new: array for new, (_, array) in renamed.items()}
-
-
-def _some(names, most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    theirs = {new: old for old, new in names.items() if new is not None}
+    found = {new: state[old] for new, old in theirs.items()}
+    checkpoint.check(net, ours, found, "the state", theirs)
+    return found

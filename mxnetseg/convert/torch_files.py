@@ -2,12 +2,13 @@
 
 import os
 import zipfile
+from functools import partial
 from io import BytesIO
 from typing import BinaryIO, Callable, Dict, Tuple
 
 import numpy as np
 
-from .torch_objects import AGAIN, DTYPES, Kind, Storage, Tensor, find_global, is_count
+from .torch_objects import AGAIN, STRANGE, Kind, Storage, Tensor, find_global, is_count
 from .unpickle import MOST_BYTES, Refused, load_pickle, printable
 
 __all__ = ["Legacy", "Reader", "Zip"]
@@ -36,7 +37,7 @@ class Storages:
         first = self.known.setdefault(key, storage)
         if first is storage:
             self.check(storage)
-        elif first.whole * first.kind.itemsize != whole * kind.itemsize:
+        elif first.nbytes != storage.nbytes:
             raise Refused(f"storage {printable(key)} has two sizes; {AGAIN}")
         return storage
 
@@ -49,17 +50,17 @@ class Zip:
             self.zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, ValueError) as err:
             raise Refused(f"is a truncated or damaged zip archive; {AGAIN}") from err
-        self.members = {member.filename: member for member in self.zip.infolist()}
+        members = self.zip.infolist()
+        self.members = {member.filename: member for member in members}
         # members that overlap would let a small file ask for much memory
-        if sum(member.file_size for member in self.zip.infolist()) > os.fstat(file.fileno()).st_size:
-            if any(member.compress_type for member in self.zip.infolist()):
+        if sum(member.file_size for member in members) > os.fstat(file.fileno()).st_size:
+            if any(member.compress_type for member in members):
                 raise Refused("is compressed, which torch.save never does; unpack it, and zip it without compression")
             raise Refused(f"is a zip archive whose members overlap; {AGAIN}")
-        if not any(member.CRC for member in self.zip.infolist()):  # torch.serialization.set_crc32_options(False)
-            for member in self.zip.infolist():
+        if not any(member.CRC for member in members):  # torch.serialization.set_crc32_options(False)
+            for member in members:
                 member.CRC = None  # zipfile: nothing to compare with
-        roots = [name[: -len("data.pkl")] for name in self.members if name.endswith("/data.pkl")]
-        roots = [root for root in roots if root.count("/") == 1]
+        roots = [name[: -len("data.pkl")] for name in self.members if name.partition("/")[2] == "data.pkl"]
         if len(roots) != 1:
             raise Refused(
                 "is a zip archive, but none that torch.save wrote (no data.pkl in it); if the checkpoint lies inside, "
@@ -74,49 +75,38 @@ class Zip:
         if order not in (b"little", b"big"):
             raise Refused(f"its byte order is unknown; {AGAIN}")
         self.swap = order == b"big"
-        self.content = load_pickle(BytesIO(self.read("data.pkl", MOST_BYTES)), find_global, Storages(self.check))
+        self.content = load_pickle(BytesIO(self.read("data.pkl")), find_global, Storages(self.check))
 
     def member(self, name: str) -> zipfile.ZipInfo:
         if self.root + name not in self.members:
             raise Refused(f"{printable(name)} is missing in its zip archive; {AGAIN}")
         return self.members[self.root + name]
 
-    def read(self, name: str, most: int) -> bytes:
-        if self.member(name).file_size > most:
+    def read(self, name: str, most: int = MOST_BYTES) -> bytes:
+        """The bytes of a member; zipfile checks their CRC."""
+        member = self.member(name)
+        if member.file_size > most:
             raise Refused(f"{name} in its zip archive is too large; this is no checkpoint of weights")
-        content = np.empty(self.member(name).file_size, np.uint8)
-        self.fill(name, content)
-        return content.tobytes()
-
-    def fill(self, name: str, target: np.ndarray) -> None:
-        """Read a member into bytes of its size; zipfile checks the CRC at the member's end."""
         try:
-            with self.zip.open(self.member(name)) as source:
-                view, at = memoryview(target), 0
-                while at < len(view):
-                    piece = source.read(min(len(view) - at, 1 << 22))
-                    if not piece:
-                        raise EOFError
-                    view[at : at + len(piece)] = piece
-                    at += len(piece)
-                source.read(1)
+            with self.zip.open(member) as source:
+                content = source.read(member.file_size + 1)  # a limit: compressed, it could hold more than it says
+            if len(content) != member.file_size:
+                raise EOFError
+            return content
         except Exception as err:
             raise Refused(
                 f"{printable(name)} in its zip archive is damaged or not readable ({printable(err)}); {AGAIN}"
             ) from err
 
     def check(self, storage: Storage) -> None:
-        found, expected = self.member(f"data/{storage.key}").file_size, storage.whole * storage.kind.itemsize
-        if found != expected:
-            raise Refused(
-                f"storage {printable(storage.key)} has {found} bytes where {printable(expected)} are expected; {AGAIN}"
-            )
+        found = self.member(f"data/{storage.key}").file_size
+        if found != storage.nbytes:
+            sizes = f"{found} bytes where {printable(storage.nbytes)} are expected"
+            raise Refused(f"storage {printable(storage.key)} has {sizes}; {AGAIN}")
 
-    def storage_bytes(self, storage: Storage) -> Tuple[np.ndarray, bool]:
-        """(bytes,) uint8 of the storage under a key, and whether elements must be swapped."""
-        content = np.empty(storage.whole * storage.kind.itemsize, np.uint8)
-        self.fill(f"data/{storage.key}", content)
-        return content, self.swap
+    def storage_bytes(self, storage: Storage) -> Tuple[bytes, bool]:
+        """The bytes of a storage, and whether those of elements must be swapped."""
+        return self.read(f"data/{storage.key}", storage.nbytes), self.swap
 
 
 class Legacy:
@@ -129,19 +119,18 @@ class Legacy:
         self.file = file
         file.seek(0)
         storages = Storages(lambda storage: None)
+        load = partial(load_pickle, file, find_global, storages)
         try:
-            magic = load_pickle(file, find_global, storages, most=64)
+            magic = load(most=64)
         except Refused:
             magic = None
         if magic != self.MAGIC:
             raise Refused(f"is a pickle, but none that torch.save wrote, or is damaged at its start; {AGAIN}")
-        if load_pickle(file, find_global, storages, most=64) != self.PROTOCOL:
+        if load(most=64) != self.PROTOCOL:
             raise Refused(f"has an unknown version of PyTorch's old format; {AGAIN}")
-        load_pickle(
-            file, find_global, storages, most=4096
-        )  # the writer's byte order and sizes of types: storages ignore them
-        self.content = load_pickle(file, find_global, storages)
-        self.places = self._places(load_pickle(file, find_global, storages), storages.known)
+        load(most=4096)  # the writer's byte order and sizes of types: storages ignore them
+        self.content = load()
+        self.places = self._places(load(), storages.known)
 
     def _places(self, keys, known: Dict[str, Storage]) -> Dict[str, int]:
         end = os.fstat(self.file.fileno()).st_size
@@ -151,18 +140,18 @@ class Legacy:
         for key in keys:
             self.file.seek(at)
             count = int.from_bytes(self.file.read(8), "little")
-            if at + 8 > end or at + 8 + known[key].whole * known[key].kind.itemsize > end:
+            if at + 8 + known[key].nbytes > end:
                 raise Refused(f"is truncated: storage {printable(key)} is not all there; {AGAIN}")
             if count != known[key].whole:
                 raise Refused(f"storage {printable(key)} has another size than its tensors expect; {AGAIN}")
             places[key] = at + 8
-            at += 8 + known[key].whole * known[key].kind.itemsize
+            at += 8 + known[key].nbytes
         return places
 
-    def storage_bytes(self, storage: Storage) -> Tuple[np.ndarray, bool]:
-        content = np.empty(storage.whole * storage.kind.itemsize, np.uint8)
+    def storage_bytes(self, storage: Storage) -> Tuple[bytes, bool]:
         self.file.seek(self.places[storage.key])
-        if self.file.readinto(memoryview(content)) != content.size:
+        content = self.file.read(storage.nbytes)
+        if len(content) != storage.nbytes:
             raise Refused(f"is truncated: storage {printable(storage.key)} is not all there; {AGAIN}")
         return content, False
 
@@ -170,16 +159,15 @@ class Legacy:
 class Reader:
     """Turns Tensor into arrays; reads each storage once, when the first tensor needs it."""
 
-    def __init__(self, storage_bytes: Callable[[Storage], Tuple[np.ndarray, bool]]):
+    def __init__(self, storage_bytes: Callable[[Storage], Tuple[bytes, bool]]):
         self.storage_bytes = storage_bytes
         self.loaded: Dict[Tuple[str, str], np.ndarray] = {}
 
     def __call__(self, name: str, tensor: Tensor) -> np.ndarray:
-        dtype = DTYPES[tensor.kind.name][1]
-        if dtype is None or not tensor.plain:
-            what = tensor.kind.name if dtype is None else "a conjugate or negative view"
+        if tensor.kind.name in STRANGE or not tensor.plain:
+            what = tensor.kind.name if tensor.kind.name in STRANGE else "a conjugate or negative view"
             raise Refused(f"tensor {printable(name)} is {what}, which NumPy has no type for; save it as float32")
-        elements = self.elements(tensor.storage, tensor.kind.name)
+        elements = self.elements(tensor.storage, tensor.kind)
         if 0 in tensor.size:
             array = np.zeros(tensor.size, elements.dtype)
         else:
@@ -190,17 +178,17 @@ class Reader:
         array.flags.writeable = False
         return array
 
-    def elements(self, storage: Storage, kind: str) -> np.ndarray:
+    def elements(self, storage: Storage, kind: Kind) -> np.ndarray:
         """(elements,) of the whole storage in NumPy's type."""
-        if (storage.key, kind) not in self.loaded:
-            itemsize, dtype = DTYPES[kind]
+        if (storage.key, kind.name) not in self.loaded:
             content, swap = self.storage_bytes(storage)
-            content = content[: content.size // itemsize * itemsize]
-            stored = np.dtype("<u2" if dtype == "bfloat16" else dtype)
-            elements = content.view(stored.newbyteorder(">") if swap else stored)
-            if dtype == "bool":
-                elements = content != 0  # NumPy expects 0 and 1, a file may hold other bytes
-            elif dtype == "bfloat16":  # the upper half of a float32
+            # NumPy expects 0 and 1 of bool, a file may hold other bytes; bfloat16 is the upper half of a float32
+            stored = np.dtype({"bool": "u1", "bfloat16": "u2"}.get(kind.name, kind.name))
+            count = len(content) // kind.itemsize
+            elements = np.frombuffer(content, stored.newbyteorder(">" if swap else "<"), count)
+            if kind.name == "bool":
+                elements = elements != 0
+            elif kind.name == "bfloat16":
                 elements = (elements.astype(np.uint32) << 16).view(np.float32)
-            self.loaded[storage.key, kind] = elements.astype(elements.dtype.newbyteorder("="), copy=False)
-        return self.loaded[storage.key, kind]
+            self.loaded[storage.key, kind.name] = elements.astype(elements.dtype.newbyteorder("="), copy=False)
+        return self.loaded[storage.key, kind.name]

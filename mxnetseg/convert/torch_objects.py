@@ -1,62 +1,32 @@
 """What the pickles of a PyTorch checkpoint may refer to: storages, tensors, and what is left unread beside them."""
 
+import math
 from typing import Any, Dict
 
 from .unpickle import Function, Inert, Refused, printable
 
-__all__ = ["AGAIN", "DTYPES", "Kind", "Storage", "Tensor", "find_global", "is_count"]
+__all__ = ["AGAIN", "STRANGE", "Kind", "Storage", "Tensor", "find_global", "is_count"]
 
 AGAIN = "download it again"
 
-# PyTorch's type -> bytes of an element, NumPy's type; None where NumPy has nothing like it
-DTYPES = {
-    "float64": (8, "<f8"),
-    "float32": (4, "<f4"),
-    "float16": (2, "<f2"),
-    "bfloat16": (2, "bfloat16"),
-    "int64": (8, "<i8"),
-    "int32": (4, "<i4"),
-    "int16": (2, "<i2"),
-    "int8": (1, "i1"),
-    "uint64": (8, "<u8"),
-    "uint32": (4, "<u4"),
-    "uint16": (2, "<u2"),
-    "uint8": (1, "u1"),
-    "bool": (1, "bool"),
-    "complex128": (16, "<c16"),
-    "complex64": (8, "<c8"),
-    "complex32": (4, None),
-    "float8_e4m3fn": (1, None),
-    "float8_e4m3fnuz": (1, None),
-    "float8_e5m2": (1, None),
-    "float8_e5m2fnuz": (1, None),
-    "qint8": (1, None),
-    "qint32": (4, None),
-    "quint8": (1, None),
-    "quint4x2": (1, None),
-    "quint2x4": (1, None),
+# bytes of an element -> PyTorch's types
+_SIZES = {
+    16: "complex128",
+    8: "float64 int64 uint64 complex64",
+    4: "float32 int32 uint32 complex32 qint32",
+    2: "float16 bfloat16 int16 uint16",
+    1: "int8 uint8 bool float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz qint8 quint8 quint4x2 quint2x4",
 }
+ITEMSIZES = {name: size for size, names in _SIZES.items() for name in names.split()}
+# those that NumPy lacks; bfloat16, which it lacks as well, is read as float32
+STRANGE = {name for name in ITEMSIZES if name == "complex32" or name.startswith(("float8", "q"))}
 
-_STORAGES = {
-    "DoubleStorage": "float64",
-    "FloatStorage": "float32",
-    "HalfStorage": "float16",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "int64",
-    "IntStorage": "int32",
-    "ShortStorage": "int16",
-    "CharStorage": "int8",
-    "ByteStorage": "uint8",
-    "BoolStorage": "bool",
-    "ComplexDoubleStorage": "complex128",
-    "ComplexFloatStorage": "complex64",
-    "QInt8Storage": "qint8",
-    "QInt32Storage": "qint32",
-    "QUInt8Storage": "quint8",
-    "QUInt4x2Storage": "quint4x2",
-    "QUInt2x4Storage": "quint2x4",
-    "UntypedStorage": None,  # counted in bytes
-}
+_NAMED = "Double Float Half Long Int Short Char Byte Bool ComplexDouble ComplexFloat"
+_NUMPY = "float64 float32 float16 int64 int32 int16 int8 uint8 bool complex128 complex64"
+_LIKE_TYPE = "BFloat16 QInt8 QInt32 QUInt8 QUInt4x2 QUInt2x4"
+_STORAGES = {f"{name}Storage": kind for name, kind in zip(_NAMED.split(), _NUMPY.split())}
+_STORAGES.update((f"{name}Storage", name.lower()) for name in _LIKE_TYPE.split())
+_STORAGES["UntypedStorage"] = None  # counted in bytes
 
 # Found in published checkpoints beside the tensors: options, logs, states of optimizers. None of it is needed.
 _INERT = {
@@ -112,7 +82,7 @@ class Kind:
 
     @property
     def itemsize(self) -> int:
-        return 1 if self.name is None else DTYPES[self.name][0]
+        return ITEMSIZES.get(self.name, 1)
 
 
 class Storage:
@@ -122,6 +92,11 @@ class Storage:
 
     def __init__(self, key: str, kind: Kind, whole: int, start: int, count: int):
         self.key, self.kind, self.whole, self.start, self.count = key, kind, whole, start, count
+
+    @property
+    def nbytes(self) -> int:
+        """Of the whole."""
+        return self.whole * self.kind.itemsize
 
 
 class Tensor:
@@ -135,13 +110,14 @@ class Tensor:
 def find_global(module: str, name: str) -> Any:
     """What stands for a global of the pickle."""
     known = (_OTHER_NAMES.get(module, module.replace("numpy._core.", "numpy.core.")), name)
-    if known in _FUNCTIONS:
-        return _FUNCTIONS[known]
+    call = _FUNCTIONS.get(known) or _CLASSES.get(known)
+    if call:
+        return Function(f"{module}.{name}", call, is_class=known in _CLASSES)
     if known in _INERT or (module == "numpy.dtypes" and name.endswith("DType") and len(name) < 32):
         return Inert(f"{module}.{name}")
     if name in _STORAGES and module in ("torch", "torch.cuda", "torch.storage"):
         return Kind(_STORAGES[name])
-    if module == "torch" and name in DTYPES:
+    if module == "torch" and name in ITEMSIZES:
         return Kind(name)
     raise Refused(_unneeded(f"{module}.{name}"))
 
@@ -217,7 +193,7 @@ def _check_tensor(storage, offset, size, stride, kind, plain: bool = True) -> Te
             f"a tensor of size {printable(size)}, stride {printable(stride)}, offset {printable(offset)} lies outside "
             f"its storage of {printable(elements)} elements; {AGAIN}"
         )
-    if _numbers(size) > max(elements, MOST_REPEATED):
+    if math.prod(size) > max(elements, MOST_REPEATED):
         raise Refused(f"a tensor of size {printable(size)} repeats the few elements of its storage; {AGAIN}")
     return tensor
 
@@ -226,28 +202,21 @@ def is_count(n: Any) -> bool:
     return type(n) is int and 0 <= n < 1 << 63  # longer ones could stall arithmetic and printing
 
 
-def _numbers(size: tuple) -> int:
-    count = 1
-    for n in size:
-        count *= n
-    return count
-
-
 MOST_DIMENSIONS = 32  # NumPy's
 MOST_REPEATED = 1 << 26  # an expanded tensor costs no memory in the file, but may for whoever copies it
 
+_CLASSES = {
+    ("collections", "OrderedDict"): _make_dict,
+    ("collections", "defaultdict"): _make_dict,
+    ("collections", "Counter"): _make_dict,
+    ("torch", "Size"): _size,
+}
 _FUNCTIONS = {
-    ("collections", "OrderedDict"): Function("collections.OrderedDict", _make_dict, is_class=True),
-    ("collections", "defaultdict"): Function("collections.defaultdict", _make_dict, is_class=True),
-    ("collections", "Counter"): Function("collections.Counter", _make_dict, is_class=True),
-    ("__builtin__", "getattr"): Function("builtins.getattr", _getattr),
-    ("torch", "Size"): Function("torch.Size", _size, is_class=True),
-    ("torch._utils", "_rebuild_tensor"): Function("torch._utils._rebuild_tensor", _rebuild_tensor),
-    ("torch._utils", "_rebuild_tensor_v2"): Function("torch._utils._rebuild_tensor_v2", _rebuild_tensor_v2),
-    ("torch._utils", "_rebuild_tensor_v3"): Function("torch._utils._rebuild_tensor_v3", _rebuild_tensor_v3),
-    ("torch._utils", "_rebuild_parameter"): Function("torch._utils._rebuild_parameter", _rebuild_parameter),
-    ("torch._utils", "_rebuild_parameter_with_state"): Function(
-        "torch._utils._rebuild_parameter_with_state", _rebuild_parameter
-    ),
-    ("torch._tensor", "_rebuild_from_type_v2"): Function("torch._tensor._rebuild_from_type_v2", _rebuild_from_type),
+    ("__builtin__", "getattr"): _getattr,
+    ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor_v2,
+    ("torch._utils", "_rebuild_tensor_v3"): _rebuild_tensor_v3,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter,
+    ("torch._tensor", "_rebuild_from_type_v2"): _rebuild_from_type,
 }

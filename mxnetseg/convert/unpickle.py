@@ -6,7 +6,7 @@ tuples, strings and numbers only. Whatever else a pickle mentions is decided by 
 """
 
 import pickletools
-from typing import Any, Callable
+from typing import Any, Callable, Optional, Sequence
 
 __all__ = ["Function", "Inert", "Refused", "load_pickle", "printable"]
 
@@ -46,20 +46,10 @@ def load_pickle(file, find: Callable[[str, str], Any], persistent: Callable[[Any
     Dict entries whose key is no string are dropped: state dicts have none, and keys of the file's choice
     (deep tuples, numbers that collide) could crash or stall the hashing.
 
-    Parameters
-    ----------
-    file : binary file
-    find : callable
-        (module, name) -> Function, Inert or another object that stands for the global; raises Refused.
-    persistent : callable
-        persistent id -> object; raises Refused.
-    most : int
-        Bytes after which the pickle counts as damaged.
+    `find` makes an object that stands for a global of (module, name): a Function, an Inert, another; `persistent` makes
+    one of a persistent id. Both may raise Refused. After `most` bytes the pickle counts as damaged.
 
-    Raises
-    ------
-    Refused
-        Damaged, truncated, too large, or beyond what a checkpoint needs.
+    Raises Refused for what is damaged, truncated, too large, or beyond what a checkpoint needs.
     """
     machine = _Machine(find, persistent)
     try:
@@ -134,50 +124,37 @@ class _Machine:
     def put(self, index) -> None:
         self.memo[index] = self.stack[-1]
 
-    def pop_tuple(self, count: int) -> tuple:
+    def get(self, index) -> None:
+        self.push(self.memo[index])
+
+    def take(self, count: int) -> tuple:
         if len(self.stack) < count:
             raise ValueError("stack underflow")
         items = tuple(self.stack[-count:])
         del self.stack[-count:]
         return items
 
-    def extend(self, items: list) -> None:
+    def add(self, kind: Optional[type], items: Sequence) -> None:
+        """Items for what is on top of the stack: of the type `kind`, or inert, as sets are."""
         target = self.stack[-1]
-        if type(target) is list:
+        if type(target) is Inert:
+            return
+        if type(target) is not kind or (kind is dict and len(items) % 2):
+            raise ValueError("items of something else, or a key without value")
+        if kind is dict:
+            target.update((key, value) for key, value in zip(items[::2], items[1::2]) if type(key) is str)
+        else:
             target.extend(items)
-        elif type(target) is not Inert:
-            raise ValueError("append to something else")
-
-    def set_items(self, items: list) -> None:
-        target = self.stack[-1]
-        if type(target) is dict:
-            self.update(target, items)
-        elif type(target) is not Inert:
-            raise ValueError("items of something else")
-
-    @staticmethod
-    def update(target: dict, items: list) -> None:
-        if len(items) % 2:
-            raise ValueError("key without value")
-        target.update((key, value) for key, value in zip(items[::2], items[1::2]) if type(key) is str)
 
     def make_dict(self, _) -> None:
-        made, items = {}, self.since_mark()
-        self.update(made, items)
-        self.push(made)
-
-    def add_items(self, _) -> None:
-        self.since_mark()
-        if type(self.stack[-1]) is not Inert:  # sets are inert
-            raise ValueError("items of something else")
+        items = self.since_mark()
+        self.push({})
+        self.add(dict, items)
 
     def find_global(self, module, name) -> Any:
         if type(module) is not str or type(name) is not str:
             raise ValueError("name of another type")
         return self.find(module, name)
-
-    def stack_global(self, _) -> None:
-        self.push(self.find_global(*self.pop_tuple(2)))
 
     def call(self, function, arguments, new: bool = False) -> None:
         if type(arguments) is not tuple:
@@ -194,14 +171,8 @@ class _Machine:
             name = printable(getattr(function, "name", type(function).__name__))
             raise Refused(f"its pickle calls {name} as torch.save never does; nothing was executed; download it again")
 
-    def reduce(self, _) -> None:
-        self.call(*self.pop_tuple(2))
-
-    def new_object(self, _) -> None:
-        self.call(*self.pop_tuple(2), new=True)
-
     def new_object_with_keywords(self, _) -> None:
-        kind, arguments, _keywords = self.pop_tuple(3)
+        kind, arguments, _keywords = self.take(3)
         if type(kind) is not Inert:
             raise ValueError("keywords for something else")
         self.call(kind, arguments, new=True)
@@ -215,7 +186,7 @@ class _Machine:
         self.call(kind, tuple(arguments))
 
     def build(self, _) -> None:
-        self.pop_tuple(1)  # an object's state: ours have none, and a state dict's _metadata isn't needed
+        self.take(1)  # an object's state: ours have none, and a state dict's _metadata isn't needed
         if not self.stack:
             raise ValueError("state of nothing")
 
@@ -227,10 +198,10 @@ def _refuse(what: str):
     return handler
 
 
-_OPCODES = {
-    "PROTO": lambda m, a: None,
-    "FRAME": lambda m, a: None,
-    "STOP": lambda m, a: None,
+_HANDLERS = {
+    "PROTO FRAME STOP": lambda m, a: None,
+    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING BINBYTES "
+    "SHORT_BINBYTES BINBYTES8 UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8": _Machine.push,
     "NONE": lambda m, a: m.push(None),
     "NEWTRUE": lambda m, a: m.push(True),
     "NEWFALSE": lambda m, a: m.push(False),
@@ -243,60 +214,32 @@ _OPCODES = {
     "POP": _Machine.pop,
     "POP_MARK": lambda m, a: m.since_mark(),
     "DUP": lambda m, a: m.push(m.stack[-1]),
-    "PUT": _Machine.put,
-    "BINPUT": _Machine.put,
-    "LONG_BINPUT": _Machine.put,
+    "PUT BINPUT LONG_BINPUT": _Machine.put,
     "MEMOIZE": lambda m, a: m.put(len(m.memo)),
-    "GET": lambda m, a: m.push(m.memo[a]),
-    "BINGET": lambda m, a: m.push(m.memo[a]),
-    "LONG_BINGET": lambda m, a: m.push(m.memo[a]),
+    "GET BINGET LONG_BINGET": _Machine.get,
     "TUPLE": lambda m, a: m.push(tuple(m.since_mark())),
-    "TUPLE1": lambda m, a: m.push(m.pop_tuple(1)),
-    "TUPLE2": lambda m, a: m.push(m.pop_tuple(2)),
-    "TUPLE3": lambda m, a: m.push(m.pop_tuple(3)),
+    "TUPLE1": lambda m, a: m.push(m.take(1)),
+    "TUPLE2": lambda m, a: m.push(m.take(2)),
+    "TUPLE3": lambda m, a: m.push(m.take(3)),
     "LIST": lambda m, a: m.push(m.since_mark()),
     "DICT": _Machine.make_dict,
     "FROZENSET": lambda m, a: (m.since_mark(), m.push(Inert("frozenset"))),
-    "APPEND": lambda m, a: m.extend(list(m.pop_tuple(1))),
-    "APPENDS": lambda m, a: m.extend(m.since_mark()),
-    "SETITEM": lambda m, a: m.set_items(list(m.pop_tuple(2))),
-    "SETITEMS": lambda m, a: m.set_items(m.since_mark()),
-    "ADDITEMS": _Machine.add_items,
+    "APPEND": lambda m, a: m.add(list, m.take(1)),
+    "APPENDS": lambda m, a: m.add(list, m.since_mark()),
+    "SETITEM": lambda m, a: m.add(dict, m.take(2)),
+    "SETITEMS": lambda m, a: m.add(dict, m.since_mark()),
+    "ADDITEMS": lambda m, a: m.add(None, m.since_mark()),
     "GLOBAL": lambda m, a: m.push(m.find_global(*a.split(" ", 1))),
-    "STACK_GLOBAL": _Machine.stack_global,
-    "REDUCE": _Machine.reduce,
-    "NEWOBJ": _Machine.new_object,
+    "STACK_GLOBAL": lambda m, a: m.push(m.find_global(*m.take(2))),
+    "REDUCE": lambda m, a: m.call(*m.take(2)),
+    "NEWOBJ": lambda m, a: m.call(*m.take(2), new=True),
     "NEWOBJ_EX": _Machine.new_object_with_keywords,
     "INST": _Machine.instance,
     "OBJ": _Machine.make_object,
     "BUILD": _Machine.build,
-    "BINPERSID": lambda m, a: m.push(m.persistent(*m.pop_tuple(1))),
+    "BINPERSID": lambda m, a: m.push(m.persistent(*m.take(1))),
     "PERSID": _refuse("persistent ids in text form"),
-    "EXT1": _refuse("extension codes"),
-    "EXT2": _refuse("extension codes"),
-    "EXT4": _refuse("extension codes"),
-    "NEXT_BUFFER": _refuse("buffers outside the pickle"),
-    "READONLY_BUFFER": _refuse("buffers outside the pickle"),
+    "EXT1 EXT2 EXT4": _refuse("extension codes"),
+    "NEXT_BUFFER READONLY_BUFFER": _refuse("buffers outside the pickle"),
 }
-for _name in [
-    "INT",
-    "BININT",
-    "BININT1",
-    "BININT2",
-    "LONG",
-    "LONG1",
-    "LONG4",
-    "FLOAT",
-    "BINFLOAT",
-    "STRING",
-    "BINSTRING",
-    "SHORT_BINSTRING",
-    "BINBYTES",
-    "SHORT_BINBYTES",
-    "BINBYTES8",
-    "UNICODE",
-    "BINUNICODE",
-    "SHORT_BINUNICODE",
-    "BINUNICODE8",
-]:
-    _OPCODES[_name] = _Machine.push
+_OPCODES = {name: handler for names, handler in _HANDLERS.items() for name in names.split()}

@@ -43,17 +43,8 @@ LEAST_ARRAY = 20 + 9  # bytes: the shortest header, and a name
 def unpack(content: Union[bytes, memoryview], source: str) -> Dict[str, np.ndarray]:
     """Arrays of a .params file by name, in its order.
 
-    Parameters
-    ----------
-    content : bytes or memoryview
-        The file, without anything behind its arrays.
-    source : str
-        What to call it in messages, as in "checkpoint x.params".
-
-    Returns
-    -------
-    dict of str to numpy.ndarray
-        Read-only views into `content`, often not aligned. bfloat16, which NumPy lacks, comes as float32, a copy.
+    They are read-only views into `content`, often not aligned; bfloat16, which NumPy lacks, comes as float32, a copy.
+    `content` is the file without anything behind its arrays, `source` what messages call it: "checkpoint x.params".
 
     Raises
     ------
@@ -100,7 +91,6 @@ def pack(arrays: Mapping[str, np.ndarray]) -> List[Union[bytes, memoryview]]:
 
 
 class _Entry(NamedTuple):
-    place: str
     shape: Tuple[int, ...]
     dtype: np.dtype
     start: int  # of its elements, in bytes
@@ -121,13 +111,13 @@ class _Reader:
         place = f"{self.place}, " if self.place else ""
         raise MXNetSegError(f"{self.source}: {place}{problem}; get or save it again")
 
-    def cut_off(self, needed: int) -> NoReturn:
-        self.fail(f"cut off ({needed} bytes or more are expected here, {self.left} are left)")
+    def need(self, size: int) -> None:
+        if size > self.left:
+            self.fail(f"cut off ({size} bytes or more are expected here, {self.left} are left)")
 
     def skip(self, size: int) -> int:
         """Step over `size` bytes; returns where they start."""
-        if size > self.left:
-            self.cut_off(size)
+        self.need(size)
         self.at += size
         return self.at - size
 
@@ -136,19 +126,15 @@ class _Reader:
         layout = f"<{count}{code}"
         return struct.unpack_from(layout, self.view, self.skip(struct.calcsize(layout)))
 
-    def one(self, code: str) -> int:
-        return self.take(code)[0]
-
     def arrays(self) -> List[_Entry]:
         start = bytes(self.view[:8])
         if not start or start != LIST[: len(start)]:
             self.fail("not a parameter file of MXNet" if start else "not a parameter file, but empty")
         self.skip(len(LIST))  # MXNet never reads its second half
-        count = self.one("Q")
+        count = self.take("Q")[0]
         if count > MOST_ARRAYS:
             self.fail(f"it claims to hold {count} arrays, more than {MOST_ARRAYS}")
-        if count * LEAST_ARRAY > self.left:
-            self.cut_off(count * LEAST_ARRAY)
+        self.need(count * LEAST_ARRAY)
         entries = []
         for index in range(count):
             self.place = f"array {index + 1} of {count}"
@@ -164,23 +150,23 @@ class _Reader:
         if not 0 <= type_number < len(TYPES):
             self.fail(f"its element type {type_number} is none of MXNet's")
         dtype = TYPES[type_number]
-        entry = _Entry(self.place, shape, dtype, self.skip(math.prod(shape) * dtype.itemsize))
+        entry = _Entry(shape, dtype, self.skip(math.prod(shape) * dtype.itemsize))
         if dtype.kind == "b" and _view(self.view, entry, np.dtype(np.uint8)).max(initial=0) > 1:
             self.fail("its booleans are other than 0 and 1")
         return entry
 
     def shape(self) -> Tuple[int, ...]:
-        magic = self.one("I")
+        magic = self.take("I")[0]
         dimension = "q"
         if magic in (DENSE, NUMPY):
-            storage = self.one("i")
+            storage = self.take("i")[0]
             if storage in STORAGE:
                 self.fail(f"its storage is sparse ({STORAGE[storage]}), which no network here has, not dense")
             if storage:
                 self.fail(f"its storage type {storage} is none of MXNet's")
-            ndim = self.one("i")
+            ndim = self.take("i")[0]
         elif magic == LEGACY:
-            ndim = self.one("i")
+            ndim = self.take("i")[0]
         elif magic <= MOST_DIMENSIONS:
             ndim, dimension = magic, "I"
         else:
@@ -195,7 +181,7 @@ class _Reader:
         return shape
 
     def names(self, arrays: int) -> List[str]:
-        count = self.one("Q")
+        count = self.take("Q")[0]
         if not count:
             self.fail("holds no named parameters")
         if count != arrays:
@@ -203,7 +189,7 @@ class _Reader:
         names: Dict[str, None] = {}
         for index in range(count):
             self.place = f"name {index + 1} of {count}"
-            length = self.one("Q")
+            length = self.take("Q")[0]
             if length > LONGEST_NAME:
                 self.fail(f"its length is {length}, more than {LONGEST_NAME}")
             start = self.skip(length)

@@ -5,7 +5,8 @@ no time is there an array of the classes at a view's size. `HostBlend` leaves th
 matrix products on the array's context.
 """
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import Any
 
 import mxnet as mx
 import numpy as np
@@ -17,74 +18,70 @@ from ..ops.blend import Axis, add_view, resize_axis
 __all__ = ["Blend", "DeviceBlend", "HostBlend"]
 
 
-class Blend(Protocol):
-    """What both are."""
-
-    def empty(self) -> Self: ...
-
-    def add(self, logits: nd.NDArray, rows: Axis, columns: Axis, softmax: bool = False) -> None: ...
-
-    def add_softmax(self, other: Self, weight: float) -> None: ...
-
-    def result(self) -> nd.NDArray: ...
-
-
-class HostBlend:
-    """A sum (C, H, W) in this machine's memory, by as many threads as MXNet has."""
+class Blend(ABC):
+    """A sum (C, H, W), of zeros at first."""
 
     def __init__(self, classes: int, height: int, width: int, context: mx.Context, align_corners: bool):
-        self.context = context
-        self.align_corners = align_corners
-        self.total = np.zeros((classes, height, width), np.float32)
+        self.shape, self.context, self.align_corners = (classes, height, width), context, align_corners
+        self.total = self.zeros()
 
-    def empty(self) -> "HostBlend":
-        classes, height, width = self.total.shape
-        return HostBlend(classes, height, width, self.context, self.align_corners)
+    def empty(self) -> Self:
+        return type(self)(*self.shape, self.context, self.align_corners)
 
+    @abstractmethod
+    def zeros(self) -> Any: ...
+
+    @abstractmethod
     def add(self, logits: nd.NDArray, rows: Axis, columns: Axis, softmax: bool = False) -> None:
         """Add a window, its logits (C, h, w) or the softmax of these.
 
         Logits of another size than the window's are resized to that first, as `align_corners` says.
         """
+
+    @abstractmethod
+    def add_softmax(self, other: Self, weight: float) -> None:
+        """Add `weight` times the softmax of another sum of the same shape."""
+
+    @abstractmethod
+    def result(self) -> nd.NDArray:
+        """(1, C, H, W); the sum must not be added to any more."""
+
+
+class HostBlend(Blend):
+    """In this machine's memory, by as many threads as MXNet has."""
+
+    def zeros(self) -> np.ndarray:
+        return np.zeros(self.shape, np.float32)
+
+    def add(self, logits: nd.NDArray, rows: Axis, columns: Axis, softmax: bool = False) -> None:
         add_view(self.total, logits.asnumpy(), rows, columns, align_corners=self.align_corners, softmax=softmax)
 
-    def add_softmax(self, other: "HostBlend", weight: float) -> None:
-        """Add `weight` times the softmax of another sum of the same shape."""
-        rows, columns = (resize_axis(side, side, False) for side in self.total.shape[1:])
+    def add_softmax(self, other: Self, weight: float) -> None:
+        rows, columns = (resize_axis(side, side, False) for side in self.shape[1:])
         add_view(self.total, other.total, rows.times(weight), columns, align_corners=False, softmax=True)
 
     def result(self) -> nd.NDArray:
-        """(1, C, H, W), in the memory of the sum, which must not be added to any more."""
         return nd.from_numpy(self.total[None]).as_in_context(self.context)
 
 
-class DeviceBlend:
-    """A sum (C, H, W) on a context; everything is left to MXNet's engine and may still be computing."""
+class DeviceBlend(Blend):
+    """On the context; everything is left to MXNet's engine and may still be computing."""
 
-    def __init__(self, classes: int, height: int, width: int, context: mx.Context, align_corners: bool):
-        self.align_corners = align_corners
-        self.total = nd.zeros((classes, height, width), ctx=context)
-
-    def empty(self) -> "DeviceBlend":
-        classes, height, width = self.total.shape
-        return DeviceBlend(classes, height, width, self.total.context, self.align_corners)
+    def zeros(self) -> nd.NDArray:
+        return nd.zeros(self.shape, ctx=self.context)
 
     def add(self, logits: nd.NDArray, rows: Axis, columns: Axis, softmax: bool = False) -> None:
-        """As `HostBlend.add`."""
         size = dict(height=rows.source, width=columns.source)
         if logits.shape[1:] != tuple(size.values()):
             logits = nd.contrib.BilinearResize2D(logits.expand_dims(0), **size, align_corners=self.align_corners)[0]
         part = nd.softmax(logits, axis=0) if softmax else logits
-        context = self.total.context
-        part = nd.dot(part, nd.array(columns.matrix(), ctx=context), transpose_b=True)  # (C, h, n)
-        part = nd.dot(nd.array(rows.matrix(), ctx=context), nd.swapaxes(part, 0, 1))  # (m, C, n)
+        part = nd.dot(part, nd.array(columns.matrix(), ctx=self.context), transpose_b=True)  # (C, h, n)
+        part = nd.dot(nd.array(rows.matrix(), ctx=self.context), nd.swapaxes(part, 0, 1))  # (m, C, n)
         height, width = slice(rows.first, rows.first + len(rows)), slice(columns.first, columns.first + len(columns))
         self.total[:, height, width] += nd.swapaxes(part, 0, 1)
 
-    def add_softmax(self, other: "DeviceBlend", weight: float) -> None:
-        """As `HostBlend.add_softmax`."""
+    def add_softmax(self, other: Self, weight: float) -> None:
         self.total += weight * nd.softmax(other.total, axis=0)
 
     def result(self) -> nd.NDArray:
-        """(1, C, H, W)."""
         return self.total.expand_dims(0)

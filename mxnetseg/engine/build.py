@@ -20,10 +20,7 @@ log = logging.getLogger(__name__)
 def create_network(recipe: Recipe, num_classes: int) -> Segmentor:
     """The recipe's network for a data set with so many classes, without values.
 
-    Raises
-    ------
-    MXNetSegError
-        The recipe says another number of classes, or can't be built.
+    Raises MXNetSegError where the recipe says another number of classes, or can't be built.
     """
     model = recipe.model
     if model.num_classes is not None and model.num_classes != num_classes:

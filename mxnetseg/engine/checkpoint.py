@@ -13,7 +13,7 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -25,7 +25,7 @@ from ..saving import write_file
 from .arrays import pack, unpack
 from .record import Record, of_json
 
-__all__ = ["Checkpoint", "assign", "load_matching", "load_weights", "not_finite", "read", "weights", "write"]
+__all__ = ["Checkpoint", "assign", "check", "load_matching", "load_weights", "not_finite", "read", "weights", "write"]
 
 log = logging.getLogger(__name__)
 
@@ -41,22 +41,12 @@ NO_TEXT = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of characters
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file that was read and found whole.
-
-    Attributes
-    ----------
-    path : Path
-    arrays : dict of str to read-only NumPy array, by the names in the file
-    record : Record
-        An empty one where the file has none, as another toolkit's.
-    digest : str
-        SHA-256 that the file was checked with, hexadecimal.
-    """
+    """A file that was read and found whole."""
 
     path: Path
-    arrays: Dict[str, np.ndarray]
-    record: Record
-    digest: str
+    arrays: Dict[str, np.ndarray]  # read-only, by the names in the file
+    record: Record  # an empty one where the file has none, as another toolkit's
+    digest: str  # SHA-256 that the file was checked with, hexadecimal
 
     def part(self, prefix: str) -> Dict[str, np.ndarray]:
         """The arrays of a run's state that belong together: "param:", "state:" or "ema:"."""
@@ -135,11 +125,25 @@ def load_weights(
         Names left over on either side, or shapes that differ.
     """
     ours = net._collect_params_with_prefix()
+    check(net, ours, arrays, source)
+    spoilt = not_finite(arrays)
+    if spoilt:
+        log.warning("%s holds values that are not finite (NaN or infinity), in %s", source, _some(spoilt))
+    if contexts:
+        net.initialize(mx.init.Zero(), ctx=list(contexts))
+    for name, parameter in ours.items():
+        parameter.set_data(nd.array(arrays[name], dtype=parameter.dtype))
+
+
+def check(
+    net: Segmentor, ours: Mapping[str, Any], arrays: Mapping[str, Any], source: str, theirs: Mapping[str, str] = {}
+) -> None:
+    """Raise MXNetSegError unless `arrays` are those of the parameters `ours`; `theirs`: what the file calls them."""
     problems = {
         "missing in the file": [name for name in ours if name not in arrays],
-        "not in the network": [name for name in arrays if name not in ours],
+        "not in the network": [theirs.get(name, name) for name in arrays if name not in ours],
         "other shapes": [
-            f"{name} {arrays[name].shape} for {p.shape}"
+            f"{theirs.get(name, name)} {tuple(arrays[name].shape)} for {f'{name} ' if name in theirs else ''}{p.shape}"
             for name, p in ours.items()
             if name in arrays and tuple(arrays[name].shape) != tuple(p.shape)
         ],
@@ -150,23 +154,10 @@ def load_weights(
             f"{source} does not fit {net.spec.get('name')} ({net.spec.get('backbone')}); {'; '.join(found)}. "
             "Check model, backbone, number of classes, aux and norm"
         )
-    spoilt = not_finite(arrays)
-    if spoilt:
-        log.warning("%s holds values that are not finite (NaN or infinity), in %s", source, _some(spoilt))
-    if contexts:
-        net.initialize(mx.init.Zero(), ctx=list(contexts))
-    for name, parameter in ours.items():
-        parameter.set_data(nd.array(arrays[name], dtype=parameter.dtype))
 
 
 def assign(target: nd.NDArray, arrays: Mapping[str, np.ndarray], name: str, whose: str) -> None:
-    """Copy an array of a state into another.
-
-    Raises
-    ------
-    MXNetSegError
-        It is missing, or has another shape.
-    """
+    """Copy an array of a state into another. Raises MXNetSegError where it is missing, or has another shape."""
     if name not in arrays or arrays[name].shape != target.shape:
         found = f"has shape {arrays[name].shape} instead of {target.shape}" if name in arrays else "is missing"
         raise MXNetSegError(f"the state does not fit its recipe: {whose} {name} {found}; {AGAIN}")
@@ -223,18 +214,13 @@ def _split(content: memoryview, source: str) -> Tuple[memoryview, Record, str]:
     return content, Record(), hashlib.sha256(content).hexdigest()
 
 
-class _Parts(NamedTuple):
-    payload: memoryview
-    text: memoryview
-
-
-def _behind(content: memoryview, footer: int, source: str) -> _Parts:
+def _behind(content: memoryview, footer: int, source: str) -> Tuple[memoryview, memoryview]:
     """What stands before a footer that begins with the record's length."""
     end = len(content) - footer
     start = end - int.from_bytes(content[end : end + 8], "little")
     if not 0 < start <= end:
         raise MXNetSegError(f"{source}: damaged (its record can't be found); {AGAIN}")
-    return _Parts(content[:start], content[start:end])
+    return content[:start], content[start:end]
 
 
 def _parsed(text: memoryview, source: str) -> Any:

@@ -28,13 +28,12 @@ __all__ = ["DryRun", "StandIn", "activation_bytes", "dry_run", "sparkline"]
 
 # images of splits that recipes train on, for machines without the data
 OFFICIAL = {
-    ("ade20k", "train"): 20210,
-    ("camvid", "train"): 367,
-    ("cityscapes", "train"): 2975,
-    ("cityscapes", "val"): 500,
-    ("nyuv2", "train"): 795,
-    ("voc_aug", "train"): 10582,
-    ("voc2012", "train"): 1464,
+    "ade20k": {"train": 20210},
+    "camvid": {"train": 367},
+    "cityscapes": {"train": 2975, "val": 500},
+    "nyuv2": {"train": 795},
+    "voc_aug": {"train": 10582},
+    "voc2012": {"train": 1464},
 }
 ASSUMED = 1000
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -74,24 +73,13 @@ class StandIn(Dataset):
 
 
 def dry_run(
-    recipe: Recipe,
-    contexts: Sequence[mx.Context],
-    crop: int = 64,
-    initializer: Optional[mx.init.Initializer] = None,
+    recipe: Recipe, contexts: Sequence[mx.Context], crop: int = 64, initializer: Optional[mx.init.Initializer] = None
 ) -> DryRun:
     """Build data, network, optimizer and schedule of `recipe`, tell what a run would do, and take one step.
 
     Data and initial weights that are not on this machine are named, not missed: the step is on made-up images
-    in any case, two crops of `crop` pixels on the first context. Nothing is written.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    contexts : list of mxnet.Context
-    crop : int
-        Side of the crops of the step.
-    initializer : mxnet.init.Initializer, optional
-        Of everything; what training uses when left out.
+    in any case, two crops of `crop` pixels on the first context. Nothing is written. `initializer` is of all
+    parameters; what training uses when left out.
 
     Raises
     ------
@@ -103,16 +91,15 @@ def dry_run(
     images, data_lines = _data(recipe, missing)
     spec = get_spec(recipe.data)
     lengths = Lengths.of(recipe.train, images)
-    iterations = lengths.total
-    context = contexts[0]
+    iterations, context = lengths.total, contexts[0]
     net = build_network(_without_init(recipe, missing), spec.num_classes, [context], initializer)
     optimizer = Optimizer(net, recipe.optimizer)
     schedule = Schedule(recipe.schedule, recipe.optimizer.lr, iterations)
     memory = _memory(recipe, net, optimizer, len(contexts))  # before the step: shapes only
-    loss, seconds = _step(recipe, spec, net, optimizer, schedule, context, crop)
-    batch = f"{recipe.train.batch_size} images" + (
-        f" x {recipe.train.accumulate} accumulated" if recipe.train.accumulate > 1 else ""
-    )
+    loss, seconds = _step(recipe, net, optimizer, schedule(0), context, crop)
+    batch, accumulate = f"{recipe.train.batch_size} images", recipe.train.accumulate
+    if accumulate > 1:
+        batch += f" x {accumulate} accumulated"
     lines = [
         recipe.description or recipe.model.name,
         *data_lines,
@@ -141,7 +128,7 @@ def _data(recipe: Recipe, missing: List[str]) -> Tuple[int, List[str]]:
         count = len(train)
         found = f"{count:,} images in {data.train_split}, {len(val):,} in {data.val_split}, in {root}"
     else:
-        counts = [OFFICIAL.get((spec.name, part), 0) for part in data.train_split.split("+")]
+        counts = [OFFICIAL.get(spec.name, {}).get(part, 0) for part in data.train_split.split("+")]
         count = sum(counts) if all(counts) else 0
         said = f"{count:,} images in {data.train_split}, as published" if count else f"{ASSUMED:,} images assumed"
         found, count = f"not in {root}; {said}", count or ASSUMED
@@ -150,16 +137,17 @@ def _data(recipe: Recipe, missing: List[str]) -> Tuple[int, List[str]]:
     size = (
         f"within {data.fit[0]}x{data.fit[1]}" if data.fit else f"long side {data.base}" if data.base else "as they are"
     )
-    parts = [
-        f"size {size}, times {augment.scale[0]:g} to {augment.scale[1]:g}",
-        f"crop {augment.crop or 'none'}"
-        + (f", a class at most {augment.cat_max_ratio:g}" if augment.cat_max_ratio < 1 else ""),
-        f"flip {augment.flip:g}",
-        *(["photometric"] if augment.photometric else []),
-        *(["PhotoMetricDistortion"] if augment.photometric_distortion else []),
-        *([f"blur {augment.blur:g}"] if augment.blur else []),
-        *(["rare classes more often"] if data.rare_class else []),
-    ]
+    told = {
+        f"size {size}, times {augment.scale[0]:g} to {augment.scale[1]:g}": True,
+        f"crop {augment.crop or 'none'}": augment.cat_max_ratio >= 1,
+        f"crop {augment.crop or 'none'}, a class at most {augment.cat_max_ratio:g}": augment.cat_max_ratio < 1,
+        f"flip {augment.flip:g}": True,
+        "photometric": augment.photometric,
+        "PhotoMetricDistortion": augment.photometric_distortion,
+        f"blur {augment.blur:g}": augment.blur,
+        "rare classes more often": data.rare_class,
+    }
+    parts = [text for text, holds in told.items() if holds]
     return count, [f"data       {spec.name}: {found}", f"augment    {'; '.join(parts)}"]
 
 
@@ -176,25 +164,18 @@ def _without_init(recipe: Recipe, missing: List[str]) -> Recipe:
 
 
 def _step(
-    recipe: Recipe,
-    spec: DatasetSpec,
-    net: Segmentor,
-    optimizer: Optimizer,
-    schedule: Schedule,
-    context: mx.Context,
-    crop: int,
+    recipe: Recipe, net: Segmentor, optimizer: Optimizer, lr: float, context: mx.Context, crop: int
 ) -> Tuple[float, float]:
     """Loss and seconds of one training step on made-up data, by way of everything a run uses."""
-    data = recipe.data
+    data, spec = recipe.data, get_spec(recipe.data)
     small: Dict[str, object] = {"augment": data.augment.model_copy(update={"crop": (crop, crop)})}
     if data.fit:  # the same rules at a smaller size
         small["fit"] = (4 * crop, 2 * crop)
     if data.base:
         small["base"] = 3 * crop
     data = data.model_copy(update=small)
-    recipe = recipe.model_copy(
-        update={"data": data, "train": recipe.train.model_copy(update={"batch_size": BATCH, "accumulate": 1})}
-    )
+    train = recipe.train.model_copy(update={"batch_size": BATCH, "accumulate": 1})
+    recipe = recipe.model_copy(update={"data": data, "train": train})
     dataset = StandIn(spec, data.train_split, (3 * crop // 2, 2 * crop))
     criterion = build_loss(recipe.loss, spec.num_classes, net.align_corners)
     criterion.initialize(ctx=context)
@@ -204,7 +185,7 @@ def _step(
     begin = time.perf_counter()
     try:
         with Feed(loader, criterion, Preprocess.of(data), [context]) as feed:
-            value = step(next(feed), schedule(0), recipe.train.seed)
+            value = step(next(feed), lr, recipe.train.seed)
     except NotFinite as err:
         raise MXNetSegError(f"the first step's loss is no number ({err}); lower the learning rate") from None
     gradients = [p.grad(context) for p in net.collect_params().values() if p.grad_req != "null"]

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
@@ -18,21 +19,15 @@ from .record import Feeding
 __all__ = ["Preprocess", "class_probabilities", "predict_image", "windows"]
 
 
+@dataclass(frozen=True)
 class Preprocess:
     """How a network wants its images: mean and std per RGB channel on 0..255, and the size, of which one or none
     is given: the long side (base), or the sides to stay within (fit)."""
 
-    def __init__(
-        self,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
-        base: Optional[int] = None,
-        fit: Optional[Sequence[int]] = None,
-    ):
-        self.mean = tuple(mean)
-        self.std = tuple(std)
-        self.base = base
-        self.fit = fit
+    mean: Sequence[float] = IMAGENET_MEAN
+    std: Sequence[float] = IMAGENET_STD
+    base: Optional[int] = None
+    fit: Optional[Sequence[int]] = None
 
     @classmethod
     def of(cls, feeding: Union[Feeding, DataConfig]) -> "Preprocess":
@@ -41,7 +36,7 @@ class Preprocess:
 
     def __call__(self, images: np.ndarray, context: mx.Context) -> nd.NDArray:
         """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 on `context`."""
-        return nd.array(normalize(images, self.mean, self.std), ctx=context)
+        return nd.array(normalize(images, tuple(self.mean), tuple(self.std)), ctx=context)
 
 
 def predict_image(

@@ -12,11 +12,7 @@ def layer_factor(name: str, backbone: Backbone, config: LayerDecayConfig) -> flo
     """The factor on the learning rate of the parameter `name` of a network on `backbone`.
 
     Layer k of `config.layers` has rate ** (layers + 1 - k); heads, and what the backbone counts to no layer, have 1.
-
-    Raises
-    ------
-    MXNetSegError
-        The backbone doesn't know its layers.
+    Raises MXNetSegError where the backbone doesn't know its layers.
     """
     layer = backbone.layer_of(name[len(PREFIX) :], config) if name.startswith(PREFIX) else None
     return 1.0 if layer is None else config.rate ** (config.layers + 1 - layer)

@@ -37,9 +37,8 @@ class Lock:
             self._handle = self._acquire(what)
             try:
                 os.ftruncate(self._handle, 0)
-                os.write(
-                    self._handle, f"process {os.getpid()} on {socket.gethostname()}, since {time.ctime()}".encode()
-                )
+                holder = f"process {os.getpid()} on {socket.gethostname()}, since {time.ctime()}"
+                os.write(self._handle, holder.encode())
             except BaseException:
                 self.release()
                 raise

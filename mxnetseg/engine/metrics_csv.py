@@ -35,12 +35,7 @@ class MetricsCsv:
             write_file(path, "".join(f"{_line(row)}\r\n" for row in [dict(zip(COLUMNS, COLUMNS)), *kept]).encode())
 
     def write(self, row: Dict[str, Any]) -> None:
-        """Append a row; its seconds are filled in.
-
-        Raises
-        ------
-        SaveError
-        """
+        """Append a row; its seconds are filled in. Raises SaveError."""
         row["seconds"] = round(self._offset + time.perf_counter() - self._begin, 2)
         if self.path.exists():
             append_line(self.path, f"{_line(row)}\r")

@@ -18,8 +18,6 @@ from .layers import layer_factor
 
 __all__ = ["NAG", "Adam", "AdamW", "Group", "Optimizer", "PlainMomentum"]
 
-Parameters = Mapping[str, gluon.Parameter]  # by structural name
-
 
 class NAG(mx.optimizer.NAG):
     """Nesterov's momentum with the decay in the gradient: m <- mu * m - lr * g, w <- w + mu * m - lr * g.
@@ -27,13 +25,9 @@ class NAG(mx.optimizer.NAG):
     MXNet's kernel writes the weight first and then decays the momentum by the new weight.
     """
 
-    def _update_impl(
-        self, index: int, weight: nd.NDArray, grad: nd.NDArray, state: Any, multi_precision: bool = False
-    ) -> None:
+    def _update_impl(self, index: int, weight: nd.NDArray, grad: nd.NDArray, *more: Any, **named: Any) -> None:
         decay = super()._get_wd(index)
-        if decay:
-            grad = grad + decay * weight
-        super()._update_impl(index, weight, grad, state, multi_precision)
+        super()._update_impl(index, weight, grad + decay * weight if decay else grad, *more, **named)
 
     def _get_wd(self, index: int) -> float:
         return 0.0  # it is in the gradient
@@ -57,14 +51,11 @@ class PlainMomentum(mx.optimizer.Optimizer):
     def update(self, index: int, weight: nd.NDArray, grad: nd.NDArray, state: Optional[nd.NDArray]) -> None:
         self._update_count(index)
         decay = self._get_wd(index)
-        if decay:
-            grad = grad + decay * weight
-        if state is None:
-            step = grad
-        else:
+        step = grad + decay * weight if decay else grad
+        if state is not None:
             state *= self.momentum
-            state += grad
-            step = grad + self.momentum * state if self.nesterov else state
+            state += step
+            step = step + self.momentum * state if self.nesterov else state
         weight -= self._get_lr(index) * step
 
 
@@ -86,18 +77,9 @@ class Adam(mx.optimizer.Adam):
         steps = self._index_update_count[index]
         scale1 = self._factor1 * (1 - self.beta1**steps)
         scale2 = math.sqrt(self._factor2 * (1 - self.beta2**steps))
-        nd.adam_update(
-            weight,
-            grad,
-            *state,
-            out=weight,
-            lr=self._get_lr(index) * scale2 / scale1,
-            wd=self._get_wd(index),
-            beta1=self.beta1,
-            beta2=self.beta2,
-            epsilon=self.epsilon * scale2,
-            lazy_update=False,
-        )
+        rates = dict(lr=self._get_lr(index) * scale2 / scale1, wd=self._get_wd(index), epsilon=self.epsilon * scale2)
+        betas = dict(beta1=self.beta1, beta2=self.beta2)
+        nd.adam_update(weight, grad, *state, out=weight, **rates, **betas, lazy_update=False)
 
 
 class AdamW(Adam):
@@ -146,13 +128,7 @@ class Optimizer:
     """One optimizer step over all contexts of a network.
 
     The gradients of the contexts are summed, not averaged: the loss carries the normalisation
-    (see `losses.CrossEntropy`).
-
-    Parameters
-    ----------
-    net : Segmentor
-        Initialized on its contexts.
-    config : OptimizerConfig
+    (see `losses.CrossEntropy`). `net` is initialized on its contexts.
 
     Raises
     ------
@@ -175,12 +151,9 @@ class Optimizer:
         self._config = config
         contexts = next(iter(self._parameters.values())).list_ctx()
         self._optimizer = lookup("optimizer", config.name, OPTIMIZERS)(config)
-        several: Dict[str, Any] = {
-            "kvstore": "device" if contexts[0].device_type == "gpu" else "local",
-            "update_on_kvstore": False,
-        }
-        store = several if contexts[1:] else {"kvstore": None}
-        self._trainer = gluon.Trainer(_as_dict(self._parameters), self._optimizer, **store)
+        store = ("device" if contexts[0].device_type == "gpu" else "local") if contexts[1:] else None
+        parameters = {parameter.name: parameter for parameter in self._parameters.values()}
+        self._trainer = gluon.Trainer(parameters, self._optimizer, kvstore=store, update_on_kvstore=False)
         # the trainer sorts its parameters itself; states are saved under structural names
         by_identity = {id(p): name for name, p in self._parameters.items()}
         self._names: List[str] = [by_identity[id(p)] for p in self._trainer._params]
@@ -209,33 +182,25 @@ class Optimizer:
             members.setdefault((parameter.lr_mult, parameter.wd_mult), []).append(name)
         groups = []
         for (lr_mult, decay_mult), names in sorted(members.items()):
-            places = Counter(_place(name) for name in names)
-            groups.append(
-                Group(
-                    self._config.lr * lr_mult,
-                    self._config.weight_decay * decay_mult,
-                    len(names),
-                    sum(self._parameters[name].data(self._contexts[0]).size for name in names),
-                    ", ".join(place for place, _ in places.most_common(3)) + (", ..." if len(places) > 3 else ""),
-                )
-            )
+            lr, decay = self._config.lr * lr_mult, self._config.weight_decay * decay_mult
+            numbers = sum(self._parameters[name].data(self._contexts[0]).size for name in names)
+            places = Counter(map(_place, names))
+            example = ", ".join(place for place, _ in places.most_common(3)) + (", ..." if len(places) > 3 else "")
+            groups.append(Group(lr, decay, len(names), numbers, example))
         return groups
 
     def state(self) -> Dict[str, nd.NDArray]:
         """Momenta and moments of the first context, by "<parameter>:<number>"."""
-        arrays = {}
-        for index, state in self._updaters()[0].states.items():
-            for number, array in enumerate(_flatten(state)):
-                arrays[f"{self._names[index]}:{number}"] = array
-        return arrays
+        return {
+            f"{self._names[index]}:{number}": array
+            for index, state in self._updaters()[0].states.items()
+            for number, array in enumerate(_flatten(state))
+        }
 
     def load_state(self, arrays: Mapping[str, np.ndarray], updates: int) -> None:
         """Take `state()` back, after `updates` steps had been made.
 
-        Raises
-        ------
-        MXNetSegError
-            An array is missing or has another shape.
+        Raises MXNetSegError for one that is missing or has another shape.
         """
         for context, updater in zip(self._contexts, self._updaters()):
             for index, name in enumerate(self._names):
@@ -255,19 +220,10 @@ class Optimizer:
         return updaters
 
 
-def _as_dict(parameters: Parameters) -> gluon.ParameterDict:
-    collected = gluon.ParameterDict()
-    for parameter in parameters.values():
-        collected._params[parameter.name] = parameter
-    return collected
-
-
 def _flatten(state: Any) -> List[nd.NDArray]:
     if state is None:
         return []
-    if isinstance(state, nd.NDArray):
-        return [state]
-    return [array for part in state for array in _flatten(part)]
+    return [array for part in state for array in _flatten(part)] if isinstance(state, (list, tuple)) else [state]
 
 
 def _place(name: str) -> str:
@@ -278,7 +234,7 @@ def _place(name: str) -> str:
     return ".".join(parts[: 3 if parts[1] == "stages" else 2])
 
 
-def _apply_rules(parameters: Parameters, rules: List[ParamRule]) -> None:
+def _apply_rules(parameters: Mapping[str, gluon.Parameter], rules: List[ParamRule]) -> None:
     for parameter in parameters.values():
         parameter.lr_mult = parameter.wd_mult = 1.0
     for rule in rules:
@@ -288,14 +244,10 @@ def _apply_rules(parameters: Parameters, rules: List[ParamRule]) -> None:
             raise MXNetSegError(f"optimizer.rules: {rule.match!r} is no regular expression ({err})") from err
         matching = [p for name, p in parameters.items() if pattern.search(name)]
         if not matching:
+            close = near(re.sub(r"[^\w.]", "", rule.match), parameters) or list(parameters)
             raise MXNetSegError(
-                f"optimizer.rules: {rule.match!r} matches no parameter; there are {_examples(rule.match, parameters)}"
+                f"optimizer.rules: {rule.match!r} matches no parameter; there are {', '.join(close[:3])}, ..."
             )
         for parameter in matching:
             parameter.lr_mult *= rule.lr_mult
             parameter.wd_mult *= rule.decay_mult
-
-
-def _examples(pattern: str, parameters: Parameters, most: int = 3) -> str:
-    close = near(re.sub(r"[^\w.]", "", pattern), parameters)
-    return ", ".join((close or list(parameters))[:most]) + ", ..."

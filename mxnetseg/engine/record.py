@@ -55,15 +55,8 @@ class Feeding(_Part):
 
     @classmethod
     def of(cls, data: DataConfig, spec: DatasetSpec) -> "Feeding":
-        return cls(
-            name=spec.name,
-            classes=list(spec.classes),
-            palette=list(spec.palette),
-            mean=data.mean,
-            std=data.std,
-            base=data.base,
-            fit=data.fit,
-        )
+        kept = {key: getattr(data, key) for key in ("mean", "std", "base", "fit")}
+        return cls(name=spec.name, classes=list(spec.classes), palette=list(spec.palette), **kept)
 
 
 class RunFacts(_Part):
@@ -76,56 +69,37 @@ class RunFacts(_Part):
 
 
 class Record(_Part):
-    """Everything but the arrays.
-
-    Attributes
-    ----------
-    kind : "weights" of a network, "training" for a run's state, "converted" from another toolkit
-    model : what builds the network; None in a file of a backbone alone
-    backbone : its name, in a file of a backbone alone
-    scores : of exactly these weights; None where these were not scored
-    state : of a run, in its state file only
-    source, ema : the file that was converted, and whether its moving averages were taken
-    """
+    """Everything but the arrays."""
 
     format: int = FORMAT
+    # of a network, of a run's state, or made from another toolkit's
     kind: Literal["weights", "training", "converted"] = "weights"
-    model: Optional[NetworkSpec] = None
-    backbone: Optional[str] = None
+    model: Optional[NetworkSpec] = None  # what builds the network; None in a file of a backbone alone
+    backbone: Optional[str] = None  # its name, in a file of a backbone alone
     feeding: Feeding = Feeding()
     recipe: Annotated[Optional[Recipe], BeforeValidator(recorded_recipe)] = None
     iteration: Optional[Count] = None
     iterations: Optional[Count] = None
-    scores: Optional[Scored] = None
+    scores: Optional[Scored] = None  # of exactly these weights; None where these were not scored
     run: Optional[RunFacts] = None
-    state: Optional[RunState] = None
-    source: Optional[str] = None
-    ema: bool = False
+    state: Optional[RunState] = None  # of a run, in its state file only
+    source: Optional[str] = None  # the file that was converted
+    ema: bool = False  # whether its moving averages were taken
     versions: Dict[str, str] = Field(default_factory=dict)
 
     def dump(self) -> bytes:
-        """JSON, as `of_json` reads it.
-
-        Raises
-        ------
-        MXNetSegError
-            A text in it is no Unicode.
-        """
+        """JSON, as `of_json` reads it. Raises MXNetSegError where a text in it is no Unicode."""
         try:
             return self.model_dump_json(exclude_none=True).encode()
         except ValueError as err:  # halves of characters, as in file names that are no UTF-8
-            raise MXNetSegError(
-                f"the record can't be written as text ({err}); name folders and files in UTF-8"
-            ) from err
+            problem = f"the record can't be written as text ({err})"
+            raise MXNetSegError(f"{problem}; name folders and files in UTF-8") from err
 
 
 def of_json(content: Any, source: str) -> Record:
     """The record that parsed JSON holds, in this or an older format.
 
-    Raises
-    ------
-    MXNetSegError
-        A newer format, a key that is missing, or a value of the wrong type or out of range.
+    Raises MXNetSegError for a newer format, a key that is missing, a value of the wrong type or out of range.
     """
     number = content.get("format", 1) if isinstance(content, dict) else 1
     if isinstance(number, int) and number > FORMAT:

@@ -73,13 +73,7 @@ class Run:
         return every is not None and self.state.iteration % every == 0
 
     def advance(self) -> None:
-        """Take one step.
-
-        Raises
-        ------
-        MXNetSegError
-            The loss is not finite.
-        """
+        """Take one step. Raises MXNetSegError where the loss is not finite."""
         iteration, total = self.state.iteration, self.lengths.total
         # dropout too is a function of (seed, iteration), so that a resumed run repeats it
         seed = (self.recipe.train.seed * 1_000_003 + iteration) % 2**31
@@ -102,11 +96,9 @@ class Run:
         self.state.unscored = True
         self._weights()  # must be finite
         workers = min(self.recipe.train.workers, 1)
-        preprocess = Preprocess.of(self.recipe.data)
+        preprocess, config = Preprocess.of(self.recipe.data), self.recipe.eval
         with self.average.in_place() if self.average else contextlib.nullcontext():
-            scores = evaluate(
-                self.net, self.val_set, preprocess, self.recipe.eval, self.contexts, workers, self.progress, stop
-            )
+            scores = evaluate(self.net, self.val_set, preprocess, config, self.contexts, workers, self.progress, stop)
         if scores is not None:
             self._take(scores)
 
@@ -172,12 +164,10 @@ class Run:
         return values
 
     def _diverged(self, what: str) -> MXNetSegError:
+        kept = "nothing was saved before"
         if self.saved is not None:
-            kept = (
-                f"the state of iteration {self.saved.iteration} is kept: --resume {shlex.quote(str(self.place.folder))}"
-            )
-        else:
-            kept = "nothing was saved before"
+            again = f"--resume {shlex.quote(str(self.place.folder))}"
+            kept = f"the state of iteration {self.saved.iteration} is kept: {again}"
         advice = "A lower optimizer.lr, a longer schedule.warmup or optimizer.clip_norm may help"
         return MXNetSegError(f"{what}, {kept}. {advice}")
 

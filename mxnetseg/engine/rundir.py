@@ -6,6 +6,7 @@ import logging
 import re
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Optional, Sequence, Tuple
 
@@ -27,26 +28,20 @@ OWN = r"state\.ckpt|recipe\.yaml|metrics\.csv|curves\.png"  # what a run writes 
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
 
+@dataclass
 class RunDir:
-    """The folder of a run's log, curves and state, and the one of its checkpoints. Within it both are this process's.
+    """The folder of a run's log, curves and state, and that of its checkpoints. Within it both are this process's."""
 
-    Attributes
-    ----------
-    folder : Path
-    facts : RunFacts
-    state : Path
-        The state file, whether it is there or not.
-    """
+    folder: Path
+    _weights: Path
+    facts: RunFacts
+    _locks: Sequence[Lock]
+    _release: contextlib.ExitStack
 
-    def __init__(
-        self, folder: Path, weights: Path, facts: RunFacts, locks: Sequence[Lock], release: contextlib.ExitStack
-    ):
-        self.folder = folder
-        self.facts = facts
-        self.state = folder / STATE
-        self._weights = weights
-        self._locks = locks
-        self._release = release
+    @property
+    def state(self) -> Path:
+        """The state file, whether it is there or not."""
+        return self.folder / STATE
 
     def checkpoint(self, suffix: str = "") -> Path:
         """The file of the last weights; of others with a suffix: "_best", "_ema", "_iter1000"."""
@@ -57,10 +52,6 @@ class RunDir:
         path = self.checkpoint(suffix)
         return path if path.exists() else None
 
-    def note_data(self, data: Dict[str, str]) -> None:
-        """Keep the digests of the data, by split, with the run's facts."""
-        self.facts = self.facts.model_copy(update={"data": data})
-
     def __enter__(self) -> "RunDir":
         return self
 
@@ -70,16 +61,12 @@ class RunDir:
     def check(self) -> None:
         """To be called before anything is written.
 
-        Raises
-        ------
-        SaveError
-            A folder was removed, and perhaps made anew by somebody else.
+        Raises SaveError where a folder was removed, and perhaps made anew by somebody else.
         """
         for folder, lock in zip((self.folder, self._weights), self._locks):
             if not lock.held():
-                raise SaveError(
-                    f"{folder} was removed or replaced while the run used it, and is not written to any more"
-                )
+                what = "was removed or replaced while the run used it, and is not written to any more"
+                raise SaveError(f"{folder} {what}")
 
 
 def new_run(folder: Optional[str], weights_dir: str, model: str, title: str, data: Dict[str, str]) -> RunDir:
@@ -159,22 +146,15 @@ def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkp
 
 
 def read_state(folder: str) -> Checkpoint:
-    """The state of the run in a folder.
-
-    Raises
-    ------
-    MXNetSegError
-        There is none, or it is damaged.
-    """
+    """The state of the run in a folder. Raises MXNetSegError where there is none, or it is damaged."""
     path = _state_of(folder)
     state = checkpoint.read(path)
     record: Record = state.record
     if record.kind != "training" or not (record.state and record.run and record.model and record.recipe):
         raise MXNetSegError(f"--resume {folder}: {path} is no training state")
-    if not same(record.model.name, record.recipe.model.name):
-        raise MXNetSegError(
-            f"--resume {folder}: {path} is of {record.model.name}, but its recipe of {record.recipe.model.name}"
-        )
+    ours, recipes = record.model.name, record.recipe.model.name
+    if not same(ours, recipes):
+        raise MXNetSegError(f"--resume {folder}: {path} is of {ours}, but its recipe of {recipes}")
     return state
 
 
@@ -214,21 +194,16 @@ def _remove_dead(weights: Path) -> None:
 
 def _made(folder: Path) -> bool:
     """Make a folder; False where there is one."""
-    with explained(folder):
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            return False
-    return True
+    with explained(folder), contextlib.suppress(FileExistsError):
+        folder.mkdir(parents=True)
+        return True
+    return False
 
 
 def _owner(path: Path) -> Optional[str]:
     """The id of the run whose checkpoint a file is, empty where there is none; None: no file, or a damaged one.
 
-    Raises
-    ------
-    MXNetSegError
-        The disk can't tell now.
+    Raises MXNetSegError where the disk can't tell now.
     """
     try:
         run = checkpoint.read(path).record.run

@@ -36,23 +36,16 @@ class RunLog:
     def __init__(
         self, place: RunDir, state: RunState, lengths: Lengths, recipe: Recipe, wandb: Optional[str], progress: bool
     ):
-        self._folder = place.folder
-        self._lengths = lengths
-        self._place = place
+        self._place, self._lengths = place, lengths
         self._csv = MetricsCsv(place.folder / "metrics.csv", state.csv, state.iteration)
+        self._undrawn = True
         self._losses: List[float] = list(state.csv.losses)
         self._trained = self._waited = 0.0  # seconds
         self._images = 0
         self._recent = time.perf_counter(), 0.0, 0
         self._file = _LogFile(place.folder / "log.txt")
-        self._bar = tqdm(
-            total=lengths.total,
-            initial=state.iteration,
-            unit="it",
-            desc=place.facts.name,
-            disable=not progress,
-            dynamic_ncols=True,
-        )
+        look: Dict[str, Any] = dict(unit="it", desc=place.facts.name, disable=not progress, dynamic_ncols=True)
+        self._bar = tqdm(total=lengths.total, initial=state.iteration, **look)
         self._wandb = _start_wandb(wandb, place, recipe) if wandb else None
 
     def __enter__(self) -> "RunLog":
@@ -79,12 +72,7 @@ class RunLog:
             self._tell_wandb(lambda run: run.finish(exit_code=0 if error is None else 1))
 
     def sum_up(self) -> None:
-        """To be called at the end of the loop.
-
-        Raises
-        ------
-        SaveError
-        """
+        """To be called at the end of the loop."""
         if self._trained:
             log.info("waited for data in %.1f %% of the training time", 100 * self._waited / self._trained)
         self._draw()
@@ -100,16 +88,15 @@ class RunLog:
         self._bar.update()
         if done % EVERY and done != self._lengths.total:
             return
-        now = time.perf_counter()
         before, waited_before, images_before = self._recent
-        seconds = max(now - before, 1e-9)
+        self._recent = time.perf_counter(), waited, self._images
+        seconds = max(self._recent[0] - before, 1e-9)
         share = min((waited - waited_before) / seconds, 1.0)
         mean = sum(self._losses) / len(self._losses)
         images = (self._images - images_before) / seconds
         self._bar.set_postfix(loss=f"{mean:.4f}", lr=f"{lr:.2e}", img_s=f"{images:.1f}", wait=f"{100 * share:.0f}%")
         self._trained += seconds
         self._waited = waited
-        self._recent = now, waited, self._images
         self._losses.clear()
         epoch = round(done / self._lengths.per_epoch, 3)
         self._write({"iteration": done, "epoch": epoch, "lr": lr, "loss": mean, "wait": round(share, 4)})
@@ -124,6 +111,7 @@ class RunLog:
     def _write(self, row: Dict[str, Any]) -> None:
         self._place.check()
         self._csv.write(row)
+        self._undrawn = True
         self._tell_wandb(lambda run: run.log({k: v for k, v in row.items() if k != "iteration"}, step=row["iteration"]))
 
     def _tell_wandb(self, say: Callable[[Any], object]) -> None:
@@ -137,8 +125,9 @@ class RunLog:
     def _draw(self) -> None:
         from ..visual import plot_curves
 
-        if self._csv.path.exists():
-            plot_curves(self._csv.path, self._folder / "curves.png")
+        if self._undrawn and self._csv.path.exists():
+            plot_curves(self._csv.path, self._place.folder / "curves.png")
+            self._undrawn = False
 
 
 class _LogFile(logging.FileHandler):

@@ -9,28 +9,14 @@ from ..names import lookup
 __all__ = ["Schedule"]
 
 
-def _poly(config: ScheduleConfig, lr: float, share: float) -> float:
-    return config.end_lr + (lr - config.end_lr) * math.pow(1 - share, config.power)
-
-
-def _cosine(config: ScheduleConfig, lr: float, share: float) -> float:
-    return config.end_lr + (lr - config.end_lr) * (1 + math.cos(math.pi * share)) / 2
-
-
-def _linear(config: ScheduleConfig, lr: float, share: float) -> float:
-    return config.end_lr + (lr - config.end_lr) * (1 - share)
-
-
-def _step(config: ScheduleConfig, lr: float, share: float) -> float:
-    return lr * config.factor ** sum(share >= step for step in config.steps)
-
-
-def _constant(config: ScheduleConfig, lr: float, share: float) -> float:
-    return lr
-
-
-Shape = Callable[[ScheduleConfig, float, float], float]
-SHAPES: Dict[str, Shape] = {"poly": _poly, "cosine": _cosine, "linear": _linear, "step": _step, "constant": _constant}
+# of the recipe's part, the rate at the start, and the share of the way that is done
+SHAPES: Dict[str, Callable[[ScheduleConfig, float, float], float]] = {
+    "poly": lambda c, lr, done: c.end_lr + (lr - c.end_lr) * math.pow(1 - done, c.power),
+    "cosine": lambda c, lr, done: c.end_lr + (lr - c.end_lr) * (1 + math.cos(math.pi * done)) / 2,
+    "linear": lambda c, lr, done: c.end_lr + (lr - c.end_lr) * (1 - done),
+    "step": lambda c, lr, done: lr * c.factor ** sum(done >= step for step in c.steps),
+    "constant": lambda c, lr, done: lr,
+}
 
 
 class Schedule:

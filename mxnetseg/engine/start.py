@@ -8,19 +8,9 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import mxnet as mx
 from mxnet.gluon import HybridBlock
 
+from .. import data
 from ..config import Recipe, dump_recipe, override_recipe
 from ..context import check_contexts
-from ..data import (
-    Cache,
-    Dataset,
-    RareClassStream,
-    SampleStream,
-    TrainLoader,
-    TrainTransform,
-    announce,
-    count_pixels,
-    open_dataset,
-)
 from ..errors import MXNetSegError
 from ..losses import build_loss
 from ..models import Segmentor
@@ -46,11 +36,8 @@ __all__ = ["continued", "open_run", "sample_stream"]
 log = logging.getLogger(__name__)
 
 # what may differ between a run and its continuation
-FREE = {f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "patience")} | {
-    "data.root",
-    "data.cache",
-    "description",
-}
+FREE = {f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "patience")}
+FREE |= {"data.root", "data.cache", "description"}
 
 
 def open_run(
@@ -68,19 +55,16 @@ def open_run(
 ) -> Run:
     """A run, new or `resumed`; `stack` closes its folder.
 
-    Raises
-    ------
-    MXNetSegError
-        Something does not fit together; nothing has been written then.
+    Raises MXNetSegError where something does not fit together; nothing has been written then.
     """
     _check_contexts(recipe, contexts)
     sets = _open_sets(recipe, validate)
     lengths = Lengths.of(recipe.train, len(sets[0]))
     before = resumed[1] if resumed else None
     state = _state_of(before, recipe, lengths, validate)
-    data = {dataset.split: dataset.digest() for dataset in sets}
+    digests = {dataset.split: dataset.digest() for dataset in sets}
     if resumed:
-        data = _checked_data(resumed[0], data, changed_data)
+        digests = _checked_data(resumed[0], digests, changed_data)
     net, optimizer, average = _learners(recipe, sets[0].num_classes, contexts, before)
     criterion = build_loss(recipe.loss, sets[0].num_classes, net.align_corners)
     criterion.initialize(ctx=contexts)
@@ -94,16 +78,15 @@ def open_run(
 
     if resumed:
         place = resumed[0]
-        place.note_data(data)
+        place.facts = place.facts.model_copy(update={"data": digests})
     else:
         _check_free(run_dir, recipe)
         title = f"{net.spec['name']}_{net.spec['backbone']}_{sets[0].spec.name}"
-        place = stack.enter_context(new_run(run_dir, weights_dir or "weights", net.spec["name"], title, data))
+        place = stack.enter_context(new_run(run_dir, weights_dir or "weights", net.spec["name"], title, digests))
     write_file(place.folder / "recipe.yaml", dump_recipe(recipe).encode())
-    accumulate = recipe.train.accumulate
-    loader = TrainLoader(
-        sets[0], TrainTransform(recipe.data), stream, recipe.train.workers, state.iteration * accumulate
-    )
+    accumulate, workers = recipe.train.accumulate, recipe.train.workers
+    transform = data.TrainTransform(recipe.data)
+    loader = data.TrainLoader(sets[0], transform, stream, workers, state.iteration * accumulate)
     stack.callback(loader.close)
     return Run(
         recipe=recipe,
@@ -129,10 +112,7 @@ def open_run(
 def continued(recipe: Optional[Recipe], changes: Sequence[str], state: Checkpoint) -> Recipe:
     """The recipe of a run that goes on: the recorded one under `changes`, or `recipe`.
 
-    Raises
-    ------
-    MXNetSegError
-        It differs in what must not differ.
+    Raises MXNetSegError where it differs in what must not differ.
     """
     recorded = state.record.recipe
     assert recorded and state.record.run
@@ -160,10 +140,9 @@ def _check_free(run_dir: Optional[str], recipe: Recipe) -> None:
     there = [name for name in ("recipe.yaml", "log.txt", "metrics.csv", "curves.png") if (folder / name).exists()]
     if run_dir is None or not there or (folder / STATE).exists():  # of a state, `new_run` says more
         return
-    try:
+    same = False
+    with contextlib.suppress(OSError):
         same = (folder / "recipe.yaml").read_bytes() == dump_recipe(recipe).encode()
-    except OSError:
-        same = False
     if not same:
         raise MXNetSegError(
             f"--run-dir {run_dir}: holds {', '.join(there)}, not of a run of this recipe, which would be overwritten; "
@@ -171,45 +150,42 @@ def _check_free(run_dir: Optional[str], recipe: Recipe) -> None:
         )
 
 
-def sample_stream(recipe: Recipe, dataset: Dataset, progress: bool = False) -> SampleStream:
+def sample_stream(recipe: Recipe, dataset: data.Dataset, progress: bool = False) -> data.SampleStream:
     """Which samples a run sees: every image once an epoch, or images of rare classes more often."""
     batch_size, seed = recipe.train.batch_size, recipe.train.seed
     if recipe.data.rare_class is None:
-        return SampleStream(len(dataset), batch_size, seed)
-    return RareClassStream(count_pixels(dataset, progress), batch_size, seed, recipe.data.rare_class)
+        return data.SampleStream(len(dataset), batch_size, seed)
+    return data.RareClassStream(data.count_pixels(dataset, progress), batch_size, seed, recipe.data.rare_class)
 
 
 def _check_contexts(recipe: Recipe, contexts: List[mx.Context]) -> None:
     batch_size = recipe.train.batch_size
+    what = f"train.batch_size {batch_size}"
     if batch_size < len(contexts):
-        raise MXNetSegError(
-            f"train.batch_size {batch_size} is less than the {len(contexts)} contexts; each needs an image"
-        )
+        raise MXNetSegError(f"{what} is less than the {len(contexts)} contexts; each needs an image")
     check_contexts(contexts)
     if _synchronised(recipe, contexts):
         check_synchronisation(contexts)
         if batch_size % len(contexts):
-            raise MXNetSegError(
-                f"train.batch_size {batch_size} does not share out evenly over {len(contexts)} contexts, which "
-                "model.norm syncbn needs"
-            )
+            evenly = f"does not share out evenly over {len(contexts)} contexts"
+            raise MXNetSegError(f"{what} {evenly}, which model.norm syncbn needs")
 
 
 def _synchronised(recipe: Recipe, contexts: List[mx.Context]) -> bool:
     return recipe.model.norm.lower() == "syncbn" and len(contexts) > 1
 
 
-def _open_sets(recipe: Recipe, validate: bool) -> List[Dataset]:
+def _open_sets(recipe: Recipe, validate: bool) -> List[data.Dataset]:
     """The training set, and the validation set where it is wanted."""
     if recipe.train.patience and not validate:
         raise MXNetSegError("train.patience needs validation, but it is turned off (--no-val)")
     splits = [recipe.data.train_split] + ([recipe.data.val_split] if validate else [])
-    sets = [open_dataset(recipe.data, split) for split in splits]
+    sets = [data.open_dataset(recipe.data, split) for split in splits]
     if recipe.data.cache:
-        cache = Cache(recipe.data.cache)
+        cache = data.Cache(recipe.data.cache)
         for dataset in sets:
             dataset.cache = cache
-        announce(cache, *sets)
+        data.announce(cache, *sets)
     return sets
 
 
@@ -232,42 +208,40 @@ def _state_of(before: Optional[Checkpoint], recipe: Recipe, lengths: Lengths, va
     return state
 
 
-def _checked_data(place: RunDir, data: Dict[str, str], changed_data: bool) -> Dict[str, str]:
+def _checked_data(place: RunDir, digests: Dict[str, str], changed_data: bool) -> Dict[str, str]:
     """The digests of a run's data, by split."""
-    changed = [split for split, digest in data.items() if place.facts.data.get(split, digest) != digest]
+    changed = [split for split, digest in digests.items() if place.facts.data.get(split, digest) != digest]
     if changed and not changed_data:
         raise MXNetSegError(
             f"the images of {' and '.join(changed)} are not those that the run in {place.folder} began with (other "
             "names, number or sizes), so it would not be the same run. Bring them back (data.root), or go on all the "
             "same with --changed-data"
         )
-    return {**place.facts.data, **data}
+    return {**place.facts.data, **digests}
 
 
 def _learners(
     recipe: Recipe, num_classes: int, contexts: List[mx.Context], before: Optional[Checkpoint]
 ) -> Tuple[Segmentor, Optimizer, Optional[WeightAverage]]:
     """Network, optimizer and average, as they are at the start or were in a state."""
-    ema = recipe.train.ema
     if before is None:
         net = build_network(recipe, num_classes, contexts)
-        return net, Optimizer(net, recipe.optimizer), WeightAverage(net, ema) if ema else None
-    assert before.record.state
-    net = create_network(recipe, num_classes)
-    checkpoint.load_weights(net, before.weights, f"state {before.path}", contexts)
+    else:
+        net = create_network(recipe, num_classes)
+        checkpoint.load_weights(net, before.weights, f"state {before.path}", contexts)
     optimizer = Optimizer(net, recipe.optimizer)
-    optimizer.load_state(before.part("state:"), before.record.state.iteration)
-    average = WeightAverage(net, ema) if ema else None
-    if average:
-        average.load(before.part("ema:"), before.record.state.iteration)
+    average = WeightAverage(net, recipe.train.ema) if recipe.train.ema else None
+    if before is not None:
+        assert before.record.state
+        optimizer.load_state(before.part("state:"), before.record.state.iteration)
+        if average:
+            average.load(before.part("ema:"), before.record.state.iteration)
     return net, optimizer, average
 
 
 def _hybridize(net: Segmentor, criterion: HybridBlock, recipe: Recipe, contexts: List[mx.Context]) -> None:
     synchronised = _synchronised(recipe, contexts)
-    flags: Dict[str, Any] = {}
-    if recipe.train.static or synchronised:
-        flags.update(static_alloc=True, static_shape=True)
+    flags: Dict[str, Any] = dict.fromkeys(("static_alloc", "static_shape"), recipe.train.static or synchronised)
     if synchronised:
         # contexts that wait for one another must meet their layers in the same order: one bulk per pass
         flags.update(forward_bulk_size=1_000_000, backward_bulk_size=1_000_000)

@@ -1,5 +1,6 @@
 """One optimisation step, the same in training and in a dry run; and how batches come to it."""
 
+from dataclasses import dataclass, field
 from typing import Callable, List, NamedTuple, Optional, Sequence
 
 import mxnet as mx
@@ -30,34 +31,27 @@ class Part(NamedTuple):
     scale: nd.NDArray
 
 
+@dataclass
 class Feed:
     """Iterator over steps, each `accumulate` batches, each a Part per context."""
 
-    def __init__(
-        self,
-        loader: TrainLoader,
-        criterion: HybridBlock,
-        preprocess: Preprocess,
-        contexts: Sequence[mx.Context],
-        accumulate: int = 1,
-    ):
-        self._loader = loader
-        self._criterion = criterion
-        self._preprocess = preprocess
-        self._contexts = list(contexts)
-        self._accumulate = accumulate
-        self._staged: Optional[List[List[Part]]] = None
+    loader: TrainLoader
+    criterion: HybridBlock
+    preprocess: Preprocess
+    contexts: List[mx.Context]
+    accumulate: int = 1
+    _staged: Optional[List[List[Part]]] = field(default=None, init=False)
 
     @property
     def waited(self) -> float:
         """Seconds spent waiting for data."""
-        return self._loader.waited
+        return self.loader.waited
 
     def stage(self) -> None:
         """Prepare the next step; to be called while the engine computes another."""
         if self._staged is None:
-            batches = [next(self._loader) for _ in range(self._accumulate)]
-            scale = np.atleast_1d(1.0 / self._criterion.normalizer([batch.labels for batch in batches]))
+            batches = [next(self.loader) for _ in range(self.accumulate)]
+            scale = np.atleast_1d(1.0 / self.criterion.normalizer([batch.labels for batch in batches]))
             self._staged = [self._split(batch, scale) for batch in batches]
 
     def __next__(self) -> List[List[Part]]:
@@ -67,57 +61,38 @@ class Feed:
         return staged
 
     def _split(self, batch: Batch, scale: np.ndarray) -> List[Part]:
-        images, labels = (np.array_split(array, len(self._contexts)) for array in (batch.images, batch.labels))
+        images, labels = (np.array_split(array, len(self.contexts)) for array in (batch.images, batch.labels))
         return [
             Part(
-                self._preprocess(some, context),
+                self.preprocess(some, context),
                 nd.array(their_labels, ctx=context, dtype="float32"),
                 nd.array(scale, ctx=context),
             )
-            for context, some, their_labels in zip(self._contexts, images, labels)
+            for context, some, their_labels in zip(self.contexts, images, labels)
         ]
 
     def __enter__(self) -> "Feed":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loader.close()
+        self.loader.close()
 
 
+@dataclass
 class TrainStep:
-    """Forward, backward, update, average.
+    """Forward, backward, update, average; `criterion` is what `losses.build_loss` gave."""
 
-    Parameters
-    ----------
-    net : Segmentor
-    criterion
-        What `losses.build_loss` gave.
-    optimizer : Optimizer
-    aux_weight : float
-        Of the auxiliary heads' losses.
-    accumulate : int
-        Batches of a step.
-    average : WeightAverage, optional
-    """
+    net: Segmentor
+    criterion: HybridBlock
+    optimizer: Optimizer
+    aux_weight: float  # of the auxiliary heads' losses
+    accumulate: int = 1  # batches of a step
+    average: Optional[WeightAverage] = None
 
-    def __init__(
-        self,
-        net: Segmentor,
-        criterion: HybridBlock,
-        optimizer: Optimizer,
-        aux_weight: float,
-        accumulate: int = 1,
-        average: Optional[WeightAverage] = None,
-    ):
-        self._net = net
-        self._criterion = criterion
-        self._optimizer = optimizer
-        self._aux_weight = aux_weight
-        self._accumulate = accumulate
-        self._average = average
-        self._forward = net.coarse_logits if criterion.resizes else net
-        if accumulate > 1:
-            for parameter in net.collect_params().values():
+    def __post_init__(self) -> None:
+        self._forward = self.net.coarse_logits if self.criterion.resizes else self.net
+        if self.accumulate > 1:
+            for parameter in self.net.collect_params().values():
                 if parameter.grad_req != "null":
                     parameter.grad_req = "add"
 
@@ -126,10 +101,7 @@ class TrainStep:
     ) -> float:
         """Take one step; `seed` is dropout's, `meanwhile` is called while the engine computes. Returns the loss.
 
-        Raises
-        ------
-        NotFinite
-            The loss is not finite.
+        Raises NotFinite.
         """
         mx.random.seed(seed)
         losses = self._forward_backward(batches)
@@ -137,21 +109,21 @@ class TrainStep:
         loss = float(sum(part.asscalar() for part in losses))
         if not np.isfinite(loss):
             raise NotFinite(f"the loss is {loss}")
-        self._optimizer.step(lr)
-        if self._average:
-            self._average.update()
+        self.optimizer.step(lr)
+        if self.average:
+            self.average.update()
         return loss
 
     def _forward_backward(self, batches: Sequence[Sequence[Part]]) -> List[nd.NDArray]:
-        if self._accumulate > 1:
-            self._net.collect_params().zero_grad()
+        if self.accumulate > 1:
+            self.net.collect_params().zero_grad()
         losses: List[nd.NDArray] = []
         for parts in batches:
             with autograd.record():
                 # all networks first: with SyncBN nothing may come between contexts that wait for one another
                 outputs = [self._forward(part.images) for part in parts]
                 part_losses = [
-                    total_loss(self._criterion, output, part.labels, part.scale, self._aux_weight)
+                    total_loss(self.criterion, output, part.labels, part.scale, self.aux_weight)
                     for output, part in zip(outputs, parts)
                 ]
             autograd.backward(part_losses)

@@ -17,9 +17,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from ..errors import MXNetSegError
 from ..versions import package_version
@@ -43,7 +44,6 @@ FLAGS = (
     "-ffp-contract=fast",
     "-Wno-psabi",
     "-fPIC",
-    "-shared",
 )
 # GPUs to compile for, as far as an nvcc knows them; PTX for the newest of them serves those that came later
 ARCHITECTURES = (60, 61, 70, 75, 80, 86, 89, 90)
@@ -97,7 +97,7 @@ def find(cuda: Optional[bool] = None) -> Library:
 
 
 def build(cuda: Optional[bool] = None, force: bool = False) -> Library:
-    """Build the library where it is not built already (or `force`), which takes some 20 s; raises BuildError.
+    """Build the library where it is not built already (or `force`), which takes 20 s of one core; raises BuildError.
 
     `cuda`: with the CUDA kernels (True), without (False), or with them where the installed MXNet is
     a CUDA build and nvcc is there (None).
@@ -135,36 +135,52 @@ def _build(library: Library, force: bool) -> Library:
 def _compile(library: Library, scratch: Path) -> None:
     target = scratch / library.path.name
     sources = [*SOURCES.glob("*.cc"), *SOURCES.glob("*/*.cc"), library.mxnet / "src" / "lib_api.cc"]
+    objects = [str(scratch / f"{source.parent.name}_{source.stem}.o") for source in sources]
     compile_ = [*library.compiler, *FLAGS, f"-I{library.mxnet / 'include'}"]
-    if not library.nvcc:
-        commands = [[*compile_, *map(str, sources), "-o", str(target)]]
-    else:
-        objects = [str(scratch / f"{source.parent.name}_{source.stem}.o") for source in sources]
-        commands = [[*compile_, "-DMXNETSEG_CUDA", "-c", str(s), "-o", o] for s, o in zip(sources, objects)]
+    link = [*library.compiler, *FLAGS, "-shared"]
+    if library.nvcc:
+        compile_.append("-DMXNETSEG_CUDA")
+    commands = [[*compile_, "-c", str(source), "-o", object_] for source, object_ in zip(sources, objects)]
+    if library.nvcc:
         objects.append(str(scratch / "kernels.o"))
         commands.append([*nvcc_command(library.nvcc), "-c", str(KERNELS), "-o", objects[-1]])
         # nvcc knows where its runtime is. That is linked statically, and hidden: MXNet brings its own, perhaps of
         # another version.
         link = [library.nvcc, "-shared", "-ccbin", library.compiler[0], "-Xcompiler", "-fopenmp"]
-        commands.append([*link, "-cudart", "static", "-Xlinker", "--exclude-libs=ALL", *objects, "-o", str(target)])
-    said = ""
-    for command in commands:
-        said += f"$ {shlex.join(command)}\n"
-        try:
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1800, check=False)
-            said += done.stdout.decode(errors="replace")
-            failed = f"exit status {done.returncode}" if done.returncode else None
-        except (OSError, subprocess.TimeoutExpired) as err:
-            failed = str(err)
-        if failed:
-            library.log.write_text(f"{said}{failed}\n", encoding="utf-8")
+        link += ["-cudart", "static", "-Xlinker", "--exclude-libs=ALL"]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(_run, commands))
+    if all(result.failed is None for result in results):
+        results.append(_run([*link, *objects, "-o", str(target)]))
+    said = "".join(result.said for result in results)
+    for result in results:
+        if result.failed is not None:
+            library.log.write_text(said, encoding="utf-8")
             raise BuildError(
-                f"building the operator library failed ({failed}); what {command[0]} said is in {library.log}. "
-                f"Mend that, or choose another compiler with {'NVCC' if command[0] == library.nvcc else 'CXX'}, "
-                "then run `mxnetseg ops build --force`"
+                f"building the operator library failed ({result.failed}); what {result.program} said is in "
+                f"{library.log}. Mend that, or choose another compiler with "
+                f"{'NVCC' if result.program == library.nvcc else 'CXX'}, then run `mxnetseg ops build --force`"
             )
     os.replace(target, library.path)
     library.log.write_text(said, encoding="utf-8")
+
+
+class _Result(NamedTuple):
+    program: str
+    said: str
+    failed: Optional[str]
+
+
+def _run(command: List[str]) -> _Result:
+    said, failed = f"$ {shlex.join(command)}\n", None
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1800, check=False)
+        said += done.stdout.decode(errors="replace")
+        if done.returncode:
+            failed = f"exit status {done.returncode}"
+    except (OSError, subprocess.TimeoutExpired) as err:
+        failed = str(err)
+    return _Result(command[0], f"{said}{failed}\n" if failed else said, failed)
 
 
 def nvcc_command(nvcc: str, architectures: Optional[Tuple[int, ...]] = None) -> List[str]:

@@ -48,7 +48,7 @@ def test_every_command_has_help():
     assert shell("-m", "mxnetseg", "--version").stdout.startswith("mxnetseg 0.")
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_says_how_to_go_on(recipe_file, signum):
     """The printed command continues the run to its end."""
     arguments = ["--config", recipe_file, "--ctx", "cpu", "--quiet", "--no-val"]

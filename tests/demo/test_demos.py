@@ -193,7 +193,7 @@ def test_bad_input_to_the_image_demo(run, tmp_path):
 @pytest.fixture
 def converter(monkeypatch, small):
     """Stands in for the converter; gives the list of its calls."""
-    import mxnetseg.convert
+    from mxnetseg import conversion
 
     _, _, net = small
     calls = []
@@ -206,7 +206,7 @@ def converter(monkeypatch, small):
         checkpoint.write(target, checkpoint.weights(net), record)
         return Path(target)
 
-    monkeypatch.setattr(mxnetseg.convert, "convert_checkpoint", convert_checkpoint, raising=False)
+    monkeypatch.setattr(conversion, "convert_checkpoint", convert_checkpoint)
     return calls
 
 

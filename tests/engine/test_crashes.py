@@ -391,7 +391,7 @@ def test_the_command_says_what_failed(
         finish(whole)
 
 
-@pytest.mark.parametrize("number", [100, *(pytest.param(n, marks=pytest.mark.slow) for n in range(20, 260, 20))])
+@pytest.mark.parametrize("number", [100, *(pytest.param(n, marks=pytest.mark.slow) for n in range(20, 180, 20))])
 def test_a_process_ends_in_earnest(whole: Whole, nothing: Path, number: int) -> None:
     next(each(whole, nothing, [number]))
     arguments = command(whole, "--config", whole.recipe_file, "--run-dir", whole.case / "run")

@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import re
 from pathlib import Path
 
 import mxnet as mx
@@ -45,17 +46,10 @@ def shared_networks():
         yield
 
 
-# More than a hundred million parameters, and their gradients and the optimizer's states: 2 to 4 GB
-LARGE = (
-    "setr_mla",
-    "setr_naive",
-    "setr_pup",
-    "fpn_moganet_large_80k_ade20k",
-    "upernet_ffnet_4_512_160k_ade20k",
-    "upernet_moganet_large_512x512_160k_ade20k",
-)
+# Variants with a smaller sibling among the others. Of the largest, gradients and optimizer states take 2 to 4 GB
+LARGE = re.compile("setr_(mla|naive|pup)$|_large_|_base_|ffnet_[34]_|ffnet_seg_1024")
 CASES = [
-    pytest.param(path, id=str(path.relative_to(CONFIGS)), marks=[pytest.mark.slow] if path.stem in LARGE else [])
+    pytest.param(path, id=str(path.relative_to(CONFIGS)), marks=pytest.mark.slow if LARGE.search(path.stem) else [])
     for path in sorted(RECIPES, key=network_of)
 ]
 

@@ -75,14 +75,7 @@ def as_published(golden, net, x, outputs):
     return [clipped.asnumpy(), *outputs[1:]]
 
 
-@pytest.mark.parametrize("hybridized", [False, True])
-@pytest.mark.parametrize("golden", NAMES)
-def test_samples_of_the_original_outputs(golden, hybridized):
-    data = np.load(HERE / f"{golden}.npz")
-    meta = json.loads(str(data["meta"]))
-    net, x = network_and_input(golden, meta)
-    if hybridized:
-        net.hybridize(static_alloc=True, static_shape=True)
+def check_outputs(golden, net, x, meta, data):
     outputs = all_outputs(net, x)
     assert len(outputs) == len(meta["std"])
     step = meta["step"]
@@ -92,11 +85,7 @@ def test_samples_of_the_original_outputs(golden, hybridized):
     np.testing.assert_array_equal(net(x).asnumpy(), outputs[0])
 
 
-@pytest.mark.parametrize("golden", [name for name in MODELS if not name.startswith("setr")])
-def test_features_of_the_original_backbone(golden):
-    data = np.load(HERE / f"{golden}.npz")
-    meta = json.loads(str(data["meta"]))
-    net, x = network_and_input(golden, meta)
+def check_features(golden, net, x, meta):
     features = net.backbone(x)
     levels = LEVELS.get(golden, range(4))
     assert len(meta["features"]) == len(levels)
@@ -105,6 +94,19 @@ def test_features_of_the_original_backbone(golden):
         assert list(feature.shape) == expected["shape"]
         assert np.isclose(feature.asnumpy().mean(), expected["mean"], rtol=1e-3, atol=1e-5)
         assert np.isclose(feature.asnumpy().std(), expected["std"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("golden", NAMES)
+def test_samples_of_the_original_outputs(golden):
+    """Of the backbone and of the network, imperative and hybridized."""
+    data = np.load(HERE / f"{golden}.npz")
+    meta = json.loads(str(data["meta"]))
+    net, x = network_and_input(golden, meta)
+    if not golden.startswith("setr"):
+        check_features(golden, net, x, meta)
+    check_outputs(golden, net, x, meta, data)
+    net.hybridize(static_alloc=True, static_shape=True)
+    check_outputs(golden, net, x, meta, data)
 
 
 @pytest.mark.slow
