@@ -50,6 +50,13 @@ def test_the_workflow_runs_what_the_makefile_has():
     assert {"test", "docs"} <= set(called) and all(f"\n{name}:" in makefile for name in called)
 
 
+def test_bounds_that_the_security_page_names():
+    from mxnetseg.convert import unpickle
+
+    bounds = f"{unpickle.MOST_BYTES >> 20} MB and {unpickle.MOST_OPCODES // 10**6} million opcodes"
+    assert bounds in " ".join(read("SECURITY.md").split())
+
+
 def test_the_licence_is_the_whole_one():
     text = " ".join(read("LICENSE").split())
     assert "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION" in text and "[yyyy]" not in text

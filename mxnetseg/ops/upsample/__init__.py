@@ -34,8 +34,12 @@ def upsample_argmax(F, logits, *, height: int, width: int, align_corners: bool):
     grow or shrink. `align_corners` as in `mxnetseg.nn.resize_like`.
 
     `F` is mx.nd or mx.sym; the gradient is 0. The operator is for CPUs and float32 or float64; elsewhere MXNet's
-    own operators give the same. Raises MXNetSegError for bad sizes and for more than 256 classes; a symbol's
-    classes are counted when shapes are inferred (MXNetError).
+    own operators give the same.
+
+    Raises
+    ------
+    MXNetSegError
+        Bad sizes, or more than 256 classes. A symbol's classes are counted when shapes are inferred (MXNetError).
     """
     for name, size in (("height", height), ("width", width)):
         if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
