@@ -52,8 +52,6 @@ $(VENV)/.ready: requirements.txt
 	@$(PYTHON) mxnetseg/preflight.py
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
-# by itself where it is not among them: it asks for NumPy < 2, which Python 3.13 can't have
-	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps mxnet==1.9.1
 	touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt

@@ -119,7 +119,7 @@ def _changed(numpy: Any) -> Dict[str, Any]:
     """Names that meant something else, or that only warnings come with."""
     # MXNet asks whether a Python bool is an instance of it, which it is not of NumPy 2's
     changed: Dict[str, Any] = {"bool": bool, "compat": SimpleNamespace(basestring=str)}
-    if hasattr(numpy, "_core"):  # NumPy 2 made it private
+    if hasattr(numpy, "_core") and hasattr(numpy._core, "numeric"):  # NumPy 2 made it private
         changed["core"] = numpy._core
     return changed
 

@@ -35,7 +35,8 @@ def write_file(path: Union[str, Path], *chunks: Any, sync: bool = True) -> None:
     """Write bytes-like `chunks` to `path`: into a temporary file beside it, synced, then renamed.
 
     Whoever is killed meanwhile leaves the old file, or none, in its place. Without `sync`, which is for pictures
-    by the thousand, that does not hold for a power failure.
+    by the thousand, that does not hold for a power failure. No chunk may be a `BytesIO.getbuffer()`: where an error's
+    traceback holds one, Python 3.12.1 crashes when it collects that.
 
     Raises
     ------

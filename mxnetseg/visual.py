@@ -150,7 +150,7 @@ def plot_curves(csv_path, png_path) -> None:
         axes.grid(alpha=0.3)
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
-    write_file(png_path, picture.getbuffer())
+    write_file(png_path, picture.getvalue())
 
 
 def _points(rows: Iterable[Dict[str, str]], column: str) -> Iterator[Tuple[int, float]]:

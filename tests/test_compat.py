@@ -35,7 +35,7 @@ assert mxnet.numpy.bool is bool
 AFTER_A_FAILURE = """
 try:
     import mxnet
-except (AttributeError, DeprecationWarning):
+except (AttributeError, DeprecationWarning, FutureWarning):
     import sys
     assert "mxnet" not in sys.modules and "mxnet.base" in sys.modules
 else:

@@ -4,12 +4,11 @@ python tools/matrix.py                                 (or: make test-matrix)
 python tools/matrix.py --python 3.13 --numpy newest -- tests/config tests/data
 
 Pythons are looked for on the path and in ~/.pyenv. Each pair has a virtual environment and a log below .venv-matrix/,
-which are made once and used again (--fresh makes them anew). Packages are taken from the index, as new as the ranges
-of pyproject.toml and the pair allow. Prints a table; the status is 1 where something failed.
+which are made once and used again (--fresh makes them anew). Packages are taken from the index, as new as
+requirements.txt and the pair allow. Prints a table; the status is 1 where something failed.
 """
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -26,8 +25,8 @@ MXNET = "mxnet==1.9.1"
 OLDEST = {8: "1.22.*", 9: "1.22.*", 10: "1.22.*", 11: "1.23.*", 12: "1.26.*", 13: "2.1.*"}
 NUMPY = {"oldest": lambda minor: f"numpy=={OLDEST[minor]}", "newest": lambda minor: "numpy<3"}
 
-# Beside what the toolkit itself needs
-TEST_PACKAGES = ("pytest", "hypothesis", "nbclient", "nbformat", "ipykernel")
+# Of requirements-dev.txt: what tests are run with, not what the code is checked with
+TEST_PACKAGES = ("pytest", "hypothesis", "nbclient", "nbformat", "ipykernel", "h5py")
 
 
 def main() -> int:
@@ -88,19 +87,12 @@ def install(python: str, folder: Path, numpy: str) -> None:
     """
     subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-    report = subprocess.run(
-        [*pip, "install", "--quiet", "--dry-run", "--no-deps", "--ignore-installed", "--report", "-", str(ROOT)],
-        check=True,
-        stdout=subprocess.PIPE,
-    )
-    ours = json.loads(report.stdout)["install"][0]["metadata"].get("requires_dist", [])
+    wanted = [line for line in _requirements("requirements.txt") if _name(line) not in ("mxnet", "numpy")]
+    wanted += [line for line in _requirements("requirements-dev.txt") if _name(line) in TEST_PACKAGES]
     subprocess.run([*pip, "install", "--quiet", "--no-deps", MXNET], check=True)
-    theirs = _output(
-        pip[0], "-c", "import importlib.metadata as m; print('\\n'.join(m.requires('mxnet')))"
-    ).splitlines()
-    wanted = [_without_extra(line) for line in [*ours, *theirs] if _name(line) not in ("mxnet", "numpy", "mxnetseg")]
-    packages = [line for line in wanted if _name(line) not in ("gluoncv",) and not _name(line).startswith("nvidia-")]
-    subprocess.run([*pip, "install", "--quiet", "--prefer-binary", numpy, *packages, *TEST_PACKAGES], check=True)
+    script = "import importlib.metadata as m; print(*m.requires('mxnet'), sep='\\n')"
+    wanted += [line for line in _output(pip[0], "-c", script).splitlines() if _name(line) != "numpy"]
+    subprocess.run([*pip, "install", "--quiet", "--prefer-binary", numpy, *wanted], check=True)
     (folder / "installed").touch()
 
 
@@ -115,13 +107,13 @@ def run_tests(program: Path, log: Path, tests) -> dict:
     return {"passed": str(number.get("passed", 0)), "failed": str(failed), "skipped": str(number.get("skipped", 0))}
 
 
+def _requirements(name: str) -> list:
+    lines = (line.partition("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line]
+
+
 def _name(requirement: str) -> str:
     return re.match(r"[\w.-]+", requirement).group().lower()
-
-
-def _without_extra(requirement: str) -> str:
-    """Requirements of our extras are wanted as well."""
-    return re.sub(r"""\s*(;|and)\s*extra\s*==\s*(["']).*?\2""", "", requirement)
 
 
 def _output(program, *arguments: str) -> str:

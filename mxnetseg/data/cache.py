@@ -72,7 +72,7 @@ class Cache:
         header = io.BytesIO()
         np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
         try:
-            write_file(file, header.getbuffer(), array.data)
+            write_file(file, header.getvalue(), array.data)
         except SaveError as err:
             what = (
                 f"the disk of {self.folder} is full"

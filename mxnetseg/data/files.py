@@ -66,7 +66,7 @@ def write_mask(path, values: np.ndarray, palette=None) -> None:
         mask.putpalette(colours.ravel().tolist())
     png = io.BytesIO()
     mask.save(png, "PNG", optimize=False)
-    write_file(path, png.getbuffer(), sync=False)
+    write_file(path, png.getvalue(), sync=False)
 
 
 def _picture(path, key: str) -> np.ndarray:
