@@ -16,34 +16,19 @@ OUTSIDE = {
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
 }
-# pages that a checkout may lack; the navigation leaves them out then
-MAY_LACK = ("install.md", "python.md", "extending.md")
 # Gluon's own names, whose meaning every block shares: the class says what goes in and out
 GLUON = ("hybrid_forward", "forward", "hybridize", "cast", "collect_params", "create_state", "update")
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
 def on_config(config):
-    """Leave out of the navigation what is not there; refuse names that nothing is said about."""
-    there = {path.relative_to(ROOT / "docs").as_posix() for path in ROOT.glob("docs/**/*.md")} | {*OUTSIDE.values()}
-    config.nav = pruned(config.nav, there)
+    """Refuse names that nothing is said about."""
     missing = undocumented()
     if missing:
         from mkdocs.exceptions import PluginError
 
         raise PluginError("public names without a docstring: " + ", ".join(missing))
     return config
-
-
-def pruned(items, there):
-    kept = []
-    for item in items:
-        ((title, target),) = item.items()
-        if isinstance(target, list):
-            kept.append({title: pruned(target, there)})
-        elif target in there or target not in MAY_LACK:
-            kept.append(item)
-    return kept
 
 
 def on_files(files, config):
