@@ -5,6 +5,7 @@ every Python must be able to parse it, and it imports nothing but the standard l
 """
 
 import ctypes
+import os
 import re
 import sys
 
@@ -18,6 +19,9 @@ PACKAGES = {
     "libquadmath.so.0": "libquadmath0",
     "libgfortran.so.3": "libgfortran3",
 }
+
+# module -> the package that brings it, where that has another name
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python", "yaml": "pyyaml"}
 
 
 def python_problem(version=None):
@@ -70,11 +74,21 @@ def numpy_problem():
     try:
         version = metadata.version("numpy")
     except metadata.PackageNotFoundError:
-        return "NumPy is not installed; pip install -r requirements.txt"
+        return "NumPy is not installed; " + install_command("numpy")
     numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:2])
     if numbers >= (1, 24):
         return "NumPy %s does not work with MXNet 1.9.1; pip install numpy==1.23.5" % version
     return None
+
+
+def install_command(module):
+    """How to install what a module belongs to: the whole set of a clone, else the one package."""
+    if module == "mxnet" and sys.version_info >= (3, 13):
+        return "pip install --no-deps mxnet==1.9.1"  # its own word, NumPy < 2, can't be kept there
+    requirements = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "requirements.txt")
+    if os.path.exists(requirements):
+        return "pip install -r " + os.path.relpath(requirements)
+    return "pip install " + DISTRIBUTIONS.get(module, module)
 
 
 def explain(error):
@@ -84,7 +98,7 @@ def explain(error):
     if library:
         return missing_library(library.group(1))
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("mxnetseg"):
-        return "the package %s is not installed; pip install -r requirements.txt" % error.name
+        return "the package %s is not installed; %s" % (error.name, install_command(error.name))
     return None
 
 
