@@ -2,9 +2,11 @@
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 
+from ..commands import command, typed
 from ..errors import MXNetSegError
 from ..saving import write_json
 from .options import add_quiet
@@ -75,7 +77,7 @@ def _list(args) -> int:
     for name in list_datasets():
         spec = TABLE.get(name)
         title, count = (spec.title, spec.num_classes) if spec else ("your own images and masks, see docs/data.md", "")
-        rows.append([name, count, title, spec.license if spec else ""])
+        rows.append([name, count, typed(title), spec.license if spec else ""])
     print(tabulate(rows, headers=["name", "classes", "", "licence"]))
     return 0
 
@@ -84,7 +86,7 @@ def _config(args):
     from ..config import DataConfig, load_recipe
 
     if bool(args.name) == bool(args.config):
-        raise MXNetSegError("name a data set or --config FILE, one of the two; `mxnetseg data list` lists them")
+        raise MXNetSegError(typed("name a data set or --config FILE, one of the two; `mxnetseg data list` lists them"))
     data = load_recipe(args.config).data if args.config else DataConfig(name=args.name)
     return data.model_copy(update={"root": args.root}) if args.root else data
 
@@ -103,14 +105,14 @@ def _show(args) -> int:
         [index, name, ", ".join(raw.get(index, ["-"])), "#{:02x}{:02x}{:02x}".format(*colour)]
         for index, (name, colour) in enumerate(zip(spec.classes, spec.palette))
     ]
-    print(f"{spec.name}: {spec.title}")
+    print(f"{spec.name}: {typed(spec.title)}")
     print(tabulate(rows, headers=["index", "class", "in the mask", "colour"], disable_numparse=True))
     print(f"ignored label values: {', '.join(map(str, spec.ignore)) or 'none'}")
     for number, layout in enumerate(spec.describe()):
         print("or:" if number else "layout:", *layout, sep="\n  ")
     for title, text in (("get", spec.download), ("from", spec.homepage), ("note", spec.note)):
         if text:
-            print(f"{title}: {text}")
+            print(f"{title}: {typed(text)}")
     return 0
 
 
@@ -123,7 +125,7 @@ def _prepare(args) -> int:
     target = args.target or str(Path("datasets") / name)
     written, kept = prepare(name, args.source, target, max(args.workers, 0), progress=not args.quiet)
     print(f"{name}: {written} files written to {target}" + (f", {kept} were there" if kept else ""))
-    print(f"next: mxnetseg data check {name} --root {target}")
+    print(f"next: {command(f'data check {name} --root {shlex.quote(target)}')}")
     return 0
 
 

@@ -2,7 +2,9 @@
 
 import shlex
 import sys
+from pathlib import Path
 
+from ..commands import command
 from ..errors import MXNetSegError
 from .options import add_context, add_quiet, lasting_output, show_log
 
@@ -90,9 +92,9 @@ def run(args) -> int:
             again = [f"--resume {shlex.quote(str(stop.run_dir))}"] + (
                 [f"--ctx {' '.join(args.ctx)}"] if args.ctx else []
             )
-            again += [f"--wandb {args.wandb}"] if args.wandb else []
+            again += [f"--wandb {shlex.quote(args.wandb)}"] if args.wandb else []
             again += ["--no-val"] if args.no_val else []
-            print(f"{stop}; go on with: python train.py {' '.join(again)}", file=sys.stderr)
+            print(f"{stop}; go on with: {command(' '.join(['train', *again]))}", file=sys.stderr)
             return 128 + stop.signum
         _tell(result)
     return 0
@@ -105,10 +107,11 @@ def _tell(result) -> None:
         print(f"\nbest   {result.best_path}  (mIoU {100 * result.best:.2f})")
     if result.average_path:
         print(f"ema    {result.average_path}")
-    print(f"last   {result.last_path}\nrun    {result.run_dir}  (log.txt, metrics.csv, curves.png)")
+    files = ", ".join(name for name in ("log.txt", "metrics.csv", "curves.png") if Path(result.run_dir, name).exists())
+    print(f"last   {result.last_path}\nrun    {result.run_dir}  ({files})")
     root = f" --root {shlex.quote(result.recipe.data.root)}" if result.recipe.data.root else ""
     path = shlex.quote(str(result.best_path or result.last_path))
-    print(f"next   python eval.py --checkpoint {path}{root} --mode val --ms")
+    print(f"next   {command(f'eval --checkpoint {path}{root} --mode val --ms')}")
 
 
 def _dry_run(args, recipe, contexts) -> int:

@@ -25,6 +25,7 @@ from ..errors import MXNetSegError
 from ..losses import build_loss
 from ..models import Segmentor
 from ..nn.norm import check_synchronisation
+from ..optional import check_installed
 from ..saving import write_file
 from . import checkpoint
 from .build import build_network, create_network
@@ -74,6 +75,8 @@ def open_run(
         Something does not fit together; nothing has been written then.
     """
     _check_contexts(recipe, contexts)
+    if wandb:
+        check_installed("wandb", f"--wandb {wandb}")
     sets = _open_sets(recipe, validate)
     lengths = Lengths.of(recipe.train, len(sets[0]))
     before = resumed[1] if resumed else None
