@@ -11,7 +11,7 @@ import importlib
 
 from . import preflight, startup
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Importing this package imports neither MXNet nor OpenCV: each name comes when it is asked for.
 _PUBLIC = {
