@@ -19,6 +19,7 @@ PANELS = 6
 
 def main() -> None:
     from mxnetseg.cli.options import MULTI_SCALES, show_log
+    from mxnetseg.commands import command
     from mxnetseg.config import load_recipe
     from mxnetseg.context import parse_contexts
     from mxnetseg.data import open_dataset
@@ -61,8 +62,8 @@ def main() -> None:
   pictures/  image, truth, prediction and overlay of {PANELS} scenes
 
 demo: mIoU {single.miou:.2f}, multi-scale {multi.miou:.2f}, results in {out}
-next: .venv/bin/python -m mxnetseg predict {out}/scenes/images/val --checkpoint {checkpoint} --out {out}/predictions
-      .venv/bin/python train.py --help      your own images: docs/data.md"""
+next: {command(f"predict {out}/scenes/images/val --checkpoint {checkpoint} --out {out}/predictions")}
+      {command("train --help")}      your own images: docs/data.md"""
     )
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .training import train
     from .zoo import create_model, list_backbones, list_models
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "DatasetSpec",

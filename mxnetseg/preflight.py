@@ -5,6 +5,7 @@ every Python must be able to parse it, and it imports nothing but the standard l
 """
 
 import ctypes
+import os
 import re
 import sys
 
@@ -34,6 +35,9 @@ CUDA = (
     "libnvToolsExt",
     "libnvrtc",
 )
+
+# module -> the package that brings it, where that has another name
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python", "yaml": "pyyaml"}
 
 
 def python_problem(version=None):
@@ -89,11 +93,21 @@ def numpy_problem():
     try:
         version = metadata.version("numpy")
     except metadata.PackageNotFoundError:
-        return "NumPy is not installed; pip install -r requirements.txt"
+        return "NumPy is not installed; " + install_command("numpy")
     numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:2])
     if OLDEST_NUMPY <= numbers < NOT_YET_NUMPY:
         return None
     return "NumPy %s does not work; MXNetSeg needs 1.22 to 2.x: pip install 'numpy>=1.22,<3'" % version
+
+
+def install_command(module):
+    """How to install what a module belongs to: the whole set of a clone, else the one package."""
+    if module == "mxnet" and sys.version_info >= (3, 13):
+        return "pip install --no-deps mxnet==1.9.1"  # its own word, NumPy < 2, can't be kept there
+    requirements = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "requirements.txt")
+    if os.path.exists(requirements):
+        return "pip install -r " + os.path.relpath(requirements)
+    return "pip install " + DISTRIBUTIONS.get(module, module)
 
 
 def explain(error):
@@ -103,7 +117,7 @@ def explain(error):
     if library:
         return missing_library(library.group(1))
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("mxnetseg"):
-        return "the package %s is not installed; pip install -r requirements.txt" % error.name
+        return "the package %s is not installed; %s" % (error.name, install_command(error.name))
     return None
 
 

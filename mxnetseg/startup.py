@@ -58,7 +58,7 @@ def threads_problem() -> Optional[str]:
         return None
     return (
         "several CPU contexts need one thread each: set OMP_NUM_THREADS=1 before MXNet is imported "
-        "(train.py and eval.py do), or take one context"
+        "(the commands train and eval do), or take one context"
     )
 
 
@@ -69,7 +69,7 @@ def synchronisation_problem() -> Optional[str]:
     wanted = " ".join(f"{name}={value}" for name, value in SYNCHRONISATION.items())
     return (
         "SyncBN on several CPU contexts would wait for ever: set the environment variables "
-        f"{wanted} before MXNet is imported (train.py does)"
+        f"{wanted} before MXNet is imported (the command train does)"
     )
 
 

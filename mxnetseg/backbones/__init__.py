@@ -10,7 +10,8 @@ from . import (  # noqa: F401  (each file registers its family)
     resnest,
     resnet,
     vit,
-    xception,
+    xception39,
+    xception65,
 )
 from .base import LEVELS, Backbone
 from .imagenet import load_imagenet

@@ -1,13 +1,13 @@
 """What every backbone is, and what heads, segmentors and the optimizer may ask of it."""
 
-from typing import Collection, Optional, Sequence, Tuple
+from typing import Collection, Mapping, Optional, Sequence, Tuple
 
 from mxnet.gluon import HybridBlock
 
 from ..config.schema import LayerDecayConfig
 from ..errors import MXNetSegError
 
-__all__ = ["LEVELS", "Backbone"]
+__all__ = ["LEVELS", "Backbone", "place_in_features"]
 
 LEVELS = ("c1", "c2", "c3", "c4")
 
@@ -48,6 +48,10 @@ class Backbone(HybridBlock):
         Only for isotropic backbones, where it is a choice; the levels of all others are the ends of their stages.
         """
 
+    def stored_name(self, name: str) -> str:
+        """What GluonCV's stored ImageNet weights call the parameter with this structural name below the backbone."""
+        return name
+
     def layer_of(self, name: str, config: LayerDecayConfig) -> Optional[int]:
         """The layer, 0 to `config.layers`, that a parameter counts to for learning rates that fall towards the input.
 
@@ -64,3 +68,12 @@ class Backbone(HybridBlock):
             f"optimizer.layer_decay knows the layers of {' and '.join(known)}, not those of {type(self).__name__}; "
             "write optimizer.rules instead"
         )
+
+
+def place_in_features(name: str, starts: Mapping[str, int]) -> str:
+    """`stored_name` of a network that GluonCV has as one sequence, "features".
+
+    `starts` are the places in it where our stages begin: "layer2.0.weight" -> "features.6.weight".
+    """
+    stage, index, rest = name.split(".", 2)
+    return f"features.{starts[stage] + int(index)}.{rest}"

@@ -1,10 +1,11 @@
 """ImageNet weights for a backbone, from GluonCV's model store."""
 
-from gluoncv.model_zoo import get_model
+import mxnet as mx
 
 from ..errors import MXNetSegError
 from ..names import lookup
 from ..registry import BACKBONES
+from .store import stored_file
 
 __all__ = ["load_imagenet"]
 
@@ -27,15 +28,19 @@ def load_imagenet(net) -> int:
             "set model.init to random or to a checkpoint's path"
         )
     try:
-        classifier = get_model(store_name, pretrained=True)
-    except Exception as err:  # GluonCV raises whatever its download meets
+        stored = mx.nd.load(str(stored_file(store_name)))
+    except Exception as err:  # a download fails in many ways
         raise MXNetSegError(
             f"the ImageNet weights of {store_name} can't be had from the GluonCV store ({err}); put the "
             "file into ~/.mxnet/models, or set model.init to random or to a checkpoint's path"
         ) from err
-    source = type(net.backbone)(classifier, net.backbone.channels)
-    theirs = source._collect_params_with_prefix()
-    ours = net.backbone._collect_params_with_prefix()
+    return _fill(net.backbone, stored)
+
+
+def _fill(backbone, stored) -> int:
+    ours = backbone._collect_params_with_prefix()
+    structural = any("." in name for name in stored)  # files of before 2018 hold the names of Gluon's scopes
     for name, parameter in ours.items():
-        parameter.set_data(theirs[name].data())
+        key = backbone.stored_name(name) if structural else parameter.name[len(backbone.prefix) :]
+        parameter.set_data(stored[key])
     return len(ours)

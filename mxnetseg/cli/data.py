@@ -2,10 +2,12 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections import defaultdict
 from pathlib import Path
 
+from ..commands import command, typed
 from ..errors import MXNetSegError
 from . import add_import, options
 
@@ -79,7 +81,7 @@ def _list(args) -> int:
         if spec is None and name != "folder":
             continue  # of a broken plugin, which was named
         title, count = (spec.title, spec.num_classes) if spec else ("your own images and masks, see docs/data.md", "")
-        rows.append([name, count, title, spec.license if spec else ""])
+        rows.append([name, count, typed(title), spec.license if spec else ""])
     print(tabulate(rows, headers=["name", "classes", "", "licence"]))
     return 0
 
@@ -88,7 +90,7 @@ def _config(args):
     from ..config import DataConfig, load_recipe
 
     if bool(args.name) == bool(args.config):
-        raise MXNetSegError("name a data set or --config FILE, one of the two; `mxnetseg data list` lists them")
+        raise MXNetSegError(typed("name a data set or --config FILE, one of the two; `mxnetseg data list` lists them"))
     data = load_recipe(args.config).data if args.config else DataConfig(name=args.name)
     return data.model_copy(update={"root": args.root}) if args.root else data
 
@@ -107,14 +109,14 @@ def _show(args) -> int:
         [index, name, ", ".join(raw[index]) or "-", "#{:02x}{:02x}{:02x}".format(*colour)]
         for index, (name, colour) in enumerate(zip(spec.classes, spec.palette))
     ]
-    print(f"{spec.name}: {spec.title}")
+    print(f"{spec.name}: {typed(spec.title)}")
     print(tabulate(rows, headers=["index", "class", "in the mask", "colour"], disable_numparse=True))
     print(f"ignored label values: {', '.join(map(str, spec.ignore)) or 'none'}")
     for number, layout in enumerate(spec.describe()):
         print("or:" if number else "layout:", *layout, sep="\n  ")
     for title, text in (("get", spec.download), ("from", spec.homepage), ("note", spec.note)):
         if text:
-            print(f"{title}: {text}")
+            print(f"{title}: {typed(text)}")
     return 0
 
 
@@ -127,7 +129,7 @@ def _prepare(args) -> int:
     target = args.target or str(Path("datasets") / name)
     written, kept = prepare(name, args.source, target, max(args.workers, 0), progress=not args.quiet)
     print(f"{name}: {written} files written to {target}" + (f", {kept} were there" if kept else ""))
-    print(f"next: mxnetseg data check {name} --root {target}")
+    print(f"next: {command(f'data check {name} --root {shlex.quote(target)}')}")
     return 0
 
 

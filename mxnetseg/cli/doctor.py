@@ -7,11 +7,18 @@ import sys
 from pathlib import Path
 
 from .. import __version__, cuda, preflight
+from ..optional import installed
 from ..versions import package_version
 
 HELP = "Say what is installed, what this machine can do, what is missing and the remedy."
 
-PACKAGES = "mxnet gluoncv numpy cv2 yaml wandb tqdm pydantic PIL matplotlib tabulate scipy"
+PACKAGES = "mxnet numpy cv2 yaml tqdm pydantic PIL tabulate"
+OPTIONAL = {
+    "wandb": "train --wandb",
+    "matplotlib": "curves.png",
+    "scipy": "masks in .mat files",
+    "h5py": "data prepare nyuv2",
+}
 FEATURES = "CUDA CUDNN NCCL MKLDNN OPENMP BLAS_OPEN DIST_KVSTORE F16C SIGNAL_HANDLER"
 STARTUP = "OMP_NUM_THREADS OMP_WAIT_POLICY MXNET_EXEC_INPLACE_GRAD_SUM_CAP MXNET_MKLDNN_CACHE_NUM DNNL_MAX_CPU_ISA"
 CPU_FLAGS = "avx2 avx512f avx512_vnni avx512_bf16 amx_bf16 amx_int8"
@@ -32,6 +39,8 @@ def run(args) -> int:
         rows.append((name, version))
         if trouble and trouble not in problems:
             problems.append(trouble)
+    for name, use in OPTIONAL.items():
+        rows.append((name, package_version(name) if installed(name) else f"none; {use} needs it: pip install {name}"))
     mxnet = sys.modules.get("mxnet")
     if mxnet is not None and hasattr(mxnet, "runtime"):
         features = mxnet.runtime.Features()
@@ -62,7 +71,8 @@ def _import(name: str):
 
 def _gpus(mxnet, features, problems):
     if not features.is_enabled("CUDA"):
-        return [("gpus", "none (this MXNet is the CPU build; for CUDA 11.2: pip install -r requirements-cu112.txt)")]
+        remedy = "for CUDA 11.2: pip uninstall mxnet, then pip install mxnet-cu112==1.9.1"
+        return [("gpus", f"none (this MXNet is the CPU build; {remedy})")]
     cards = cuda.cards()
     rows = [(f"card {i}", f"{name}, compute capability {n}.{m}") for i, (name, (n, m)) in enumerate(cards)]
     problems.extend(filter(None, (cuda.card_problem(*card) for card in cards)))

@@ -1,5 +1,6 @@
 """mxnetseg ops"""
 
+from ..commands import typed
 from ..errors import MXNetSegError
 from . import options
 
@@ -43,5 +44,5 @@ def describe(found) -> str:
     if found.problem:
         return f"{found.state}: {found.problem}"
     kind = "CPU and CUDA" if found.cuda else "CPU"
-    when = "" if found.state in ("loaded", "built") else "; built on first use, or by `mxnetseg ops build`"
+    when = "" if found.state in ("loaded", "built") else typed("; built on first use, or by `mxnetseg ops build`")
     return f"{found.state} ({kind}): {found.path}{when}"

@@ -2,7 +2,9 @@
 
 import shlex
 import sys
+from pathlib import Path
 
+from ..commands import command
 from ..errors import MXNetSegError
 from . import options
 
@@ -75,10 +77,10 @@ def run(args) -> int:
         except Interrupted as stop:
             again = [f"--resume {shlex.quote(str(stop.run_dir))}"]
             again += [f"--ctx {' '.join(args.ctx)}"] if args.ctx else []
-            again += [f"--wandb {args.wandb}"] if args.wandb else []
+            again += [f"--wandb {shlex.quote(args.wandb)}"] if args.wandb else []
             again += ["--no-val"] if args.no_val else []
             again += _imports(args)
-            print(f"{stop}; go on with: python train.py {' '.join(again)}", file=sys.stderr)
+            print(f"{stop}; go on with: {command(' '.join(['train', *again]))}", file=sys.stderr)
             return 128 + stop.signum
         _tell(result, args)
     return 0
@@ -95,10 +97,11 @@ def _tell(result, args) -> None:
         print(f"\nbest   {result.best_path}  (mIoU {100 * result.best:.2f})")
     if result.average_path:
         print(f"ema    {result.average_path}")
-    print(f"last   {result.last_path}\nrun    {result.run_dir}  (log.txt, metrics.csv, curves.png)")
+    files = ", ".join(name for name in ("log.txt", "metrics.csv", "curves.png") if Path(result.run_dir, name).exists())
+    print(f"last   {result.last_path}\nrun    {result.run_dir}  ({files})")
     root = f" --root {shlex.quote(result.recipe.data.root)}" if result.recipe.data.root else ""
     path = shlex.quote(str(result.best_path or result.last_path))
-    print(f"next   python eval.py --checkpoint {path}{root} --mode val --ms", *_imports(args))
+    print(f"next   {command(f'eval --checkpoint {path}{root} --mode val --ms')}", *_imports(args))
 
 
 def _dry_run(args, recipe, contexts) -> int:

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from ..errors import MXNetSegError
 from ..names import near
+from ..shipped import shipped
 from .schema import Recipe, first_and_also
 
 __all__ = [
@@ -33,7 +34,8 @@ EXCLUSIVE = [
 def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in `path`, over its `_base_` files, under `overrides` ("optimizer.lr=0.02").
 
-    A bare name ("pretty-surf-1") is that of a file below configs/, see `find_recipe`.
+    A bare name ("pretty-surf-1") is that of a file below configs/, see `find_recipe`; a path that begins with configs/
+    is looked for in the working directory, then where our recipes are.
 
     Raises
     ------
@@ -43,6 +45,8 @@ def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe
     path = Path(path)
     if path.suffix.lower() not in (".yaml", ".yml") and not path.exists():
         path = find_recipe(path.as_posix())
+    elif path.parts[:1] == ("configs",) and not path.exists() and shipped(str(path)).is_file():
+        path = shipped(str(path))
     source = f"{path} with {' '.join(overrides)}" if overrides else str(path)
     return _validate(_apply(_read_with_bases(path, ()), overrides), source)
 
@@ -81,7 +85,7 @@ def find_recipe(name: str) -> Path:
     """The file configs/<name>.yaml or configs/*/<name>.yaml; case, '-' and '_' do not matter.
 
     `name` is a model's, a published run's or that of any recipe, with its folder ("camvid/bisenet_mobilenet_v2") or,
-    where it is the only one, without. In the working directory, beside the package or inside it.
+    where it is the only one, without. In the working directory, or where our recipes are.
 
     Raises
     ------
@@ -137,9 +141,7 @@ def dump_recipe(recipe: Recipe) -> str:
 
 
 def _config_folders() -> List[Path]:
-    package = Path(__file__).resolve().parent.parent
-    folders = [Path("configs"), package.parent / "configs", package / "configs"]
-    return [folder for folder in folders if folder.is_dir()]
+    return [folder for folder in (Path("configs"), shipped("configs")) if folder.is_dir()]
 
 
 def _squash(name: str) -> str:

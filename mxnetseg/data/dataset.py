@@ -7,6 +7,7 @@ from typing import Callable, Collection, Dict, Iterable, List, NamedTuple, Optio
 
 import numpy as np
 
+from ..commands import typed
 from ..config.schema import DataConfig
 from ..errors import MXNetSegError
 from ..names import near
@@ -400,7 +401,7 @@ def _expected_layout(spec: DatasetSpec) -> str:
         f" ({spec.homepage})" if spec.homepage else ""
     )
     if spec.name in PREPARATIONS:
-        text += f". `mxnetseg data prepare {spec.name} --from DOWNLOADS --to DIR` makes it from the downloads"
+        text += typed(f". `mxnetseg data prepare {spec.name} --from DOWNLOADS --to DIR` makes it from the downloads")
     return text
 
 

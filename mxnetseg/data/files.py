@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ..errors import MXNetSegError
+from ..optional import check_installed
 from ..saving import write_file
 
 __all__ = ["read_image", "read_mask", "write_mask"]
@@ -80,6 +81,7 @@ def _picture(path, key: str) -> np.ndarray:
 
 
 def _mat(path, key: str) -> np.ndarray:
+    check_installed("scipy", f"{path}: a .mat file")
     from scipy.io import loadmat
 
     try:

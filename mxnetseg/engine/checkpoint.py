@@ -20,6 +20,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import nd
 
+from ..commands import typed
 from ..errors import MXNetSegError
 from ..models import Segmentor
 from ..saving import write_file
@@ -205,7 +206,8 @@ def _split(content: memoryview, source: str) -> Tuple[memoryview, Record, str]:
     torch = source.endswith((".pth", ".pt", ".tar")) or b"data.pkl" in bytes(content[:200])  # a zip's first file
     if (content[:4] == b"PK\3\4" and torch) or content[:1] == b"\x80":
         raise MXNetSegError(
-            f"{source}: is a file of PyTorch; `mxnetseg convert --config RECIPE --from FILE` makes a checkpoint of it"
+            f"{source}: is a file of PyTorch; "
+            + typed("`mxnetseg convert --config RECIPE --from FILE` makes a checkpoint of it")
         )
     if content[-8:] == MARK:
         digest = hashlib.sha256(content[:-40])

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ..config import Recipe
 from ..metrics import Scores
+from ..optional import installed
 from ..saving import SaveError, explained
 from .lengths import Lengths
 from .metrics_csv import MetricsCsv
@@ -30,7 +31,8 @@ class RunLog:
     """Use as a context manager around the loop.
 
     Leaves log.txt, metrics.csv (one row per ten iterations, with the mean loss and the share of the time spent
-    waiting for data, and one per validation) and curves.png in the run's folder.
+    waiting for data, and one per validation) and, where
+    matplotlib is installed, curves.png in the run's folder.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class RunLog:
         self._file = _LogFile(place.folder / "log.txt")
         look: Dict[str, Any] = dict(unit="it", desc=place.facts.name, disable=not progress, dynamic_ncols=True)
         self._bar = tqdm(total=lengths.total, initial=state.iteration, **look)
+        self._curves = installed("matplotlib")
         self._wandb = _start_wandb(wandb, place, recipe) if wandb else None
 
     def __enter__(self) -> "RunLog":
@@ -54,6 +57,8 @@ class RunLog:
         if not logger.isEnabledFor(logging.INFO):  # the file tells all, whatever is shown elsewhere
             logger.setLevel(logging.INFO)
         logger.addHandler(self._file)
+        if not self._curves:
+            log.info("curves.png is left out: matplotlib is not installed (pip install matplotlib)")
         return self
 
     def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
@@ -125,7 +130,7 @@ class RunLog:
     def _draw(self) -> None:
         from ..visual import plot_curves
 
-        if self._undrawn and self._csv.path.exists():
+        if self._curves and self._undrawn and self._csv.path.exists():
             plot_curves(self._csv.path, self._place.folder / "curves.png")
             self._undrawn = False
 

@@ -16,6 +16,7 @@ from ..errors import MXNetSegError
 from ..losses import build_loss
 from ..models import Segmentor
 from ..nn.norm import check_synchronisation
+from ..optional import check_installed
 from ..plugins import require
 from ..saving import explained, write_file
 from . import checkpoint
@@ -64,6 +65,8 @@ def open_run(
     if before:
         require(before.record.plugins, f"the run in {before.path.parent}")
     _check_contexts(recipe, contexts)
+    if wandb:
+        check_installed("wandb", f"--wandb {wandb}")
     sets = _open_sets(recipe, validate)
     lengths = Lengths.of(recipe.train, len(sets[0]))
     named = name_of(transform) if transform else ""

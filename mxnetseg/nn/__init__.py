@@ -10,7 +10,7 @@ from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
 from .inference import inference_graph
 from .mixer import ChannelMixer, TokenMixer, strip_kernels
-from .norm import make_norm, norm_scope, reuse, tell_channels, unsynchronised
+from .norm import make_norm, norm_scope, reuse, unsynchronised
 from .resize import bicubic_like, global_average, halve, nearest_like, resize_like, shrink
 from .tokens import to_map, to_tokens
 from .transformer import TransformerBlock, dense, layer_norm
@@ -49,7 +49,6 @@ __all__ = [
     "shrink",
     "silu",
     "strip_kernels",
-    "tell_channels",
     "to_map",
     "to_tokens",
     "unsynchronised",

@@ -1,7 +1,6 @@
 """The normalisation of a network, chosen once: `with norm_scope("gn"): ...build the network...`.
 
-Inside the scope every brick, and every GluonCV backbone given `norm_layer=make_norm`, asks
-`make_norm` for its layer, so no constructor has to pass the choice on.
+Inside the scope every brick asks `make_norm` for its layer, so no constructor has to pass the choice on.
 """
 
 import contextlib
@@ -9,8 +8,7 @@ import logging
 import threading
 from typing import Iterator
 
-from mxnet.gluon import Block, HybridBlock, nn
-from mxnet.gluon.contrib.nn import HybridConcurrent
+from mxnet.gluon import HybridBlock, nn
 
 from .. import startup
 from ..errors import MXNetSegError
@@ -24,7 +22,6 @@ __all__ = [
     "make_norm",
     "norm_scope",
     "reuse",
-    "tell_channels",
     "unsynchronised",
     "NORMS",
 ]
@@ -89,7 +86,7 @@ class GroupNorm(HybridBlock):
     Parameters
     ----------
     channels : int
-        Channels of the input, (N, channels, H, W); 0: `set_channels` will tell.
+        Channels of the input, (N, channels, H, W).
     groups : int
         At most this many groups; the largest number that divides `channels` and leaves two channels
         or more to a group is taken.
@@ -100,8 +97,8 @@ class GroupNorm(HybridBlock):
         self._most_groups = groups
         self._epsilon = epsilon
         with self.name_scope():
-            self.gamma = self.params.get("gamma", shape=(channels,), init="ones", allow_deferred_init=True)
-            self.beta = self.params.get("beta", shape=(channels,), init="zeros", allow_deferred_init=True)
+            self.gamma = self.params.get("gamma", shape=(channels,), init="ones")
+            self.beta = self.params.get("beta", shape=(channels,), init="zeros")
 
     @classmethod
     def make(cls, channels: int, **kwargs) -> HybridBlock:
@@ -112,10 +109,6 @@ class GroupNorm(HybridBlock):
     def channels(self) -> int:
         """Of the input; 0 as long as they are not known."""
         return self.gamma.shape[0]
-
-    def set_channels(self, channels: int) -> None:
-        """Tell a layer that was built with 0 channels how many there are (no operator infers it)."""
-        self.gamma.shape = self.beta.shape = (channels,)
 
     @property
     def _groups(self) -> int:
@@ -178,26 +171,9 @@ def unsynchronised() -> Iterator[None]:
         _scope.norm = current
 
 
-def make_norm(in_channels: int = 0, **kwargs) -> HybridBlock:
-    """A norm layer of the current scope; also what GluonCV's networks take as `norm_layer`."""
-    return getattr(_scope, "norm", BatchNorm).make(in_channels, **kwargs)
-
-
-def tell_channels(block: Block, channels: int = 0) -> int:
-    """Tell group norms that were built without a number of channels how many they get.
-
-    Some of GluonCV's networks build their norms so. `block` gets `channels` channels; its children run one after
-    the other, or side by side in a HybridConcurrent. Returns how many channels it puts out.
-    """
-    if isinstance(block, nn.Conv2D):
-        return block._channels
-    if isinstance(block, GroupNorm):
-        block.set_channels(channels)
-    elif isinstance(block, HybridConcurrent):
-        return sum(tell_channels(child, channels) for child in block._children.values())
-    for child in block._children.values():
-        channels = tell_channels(child, channels)
-    return channels
+def make_norm(channels: int, **kwargs) -> HybridBlock:
+    """A norm layer of the current scope for so many channels; `kwargs` are those of batch norms."""
+    return getattr(_scope, "norm", BatchNorm).make(channels, **kwargs)
 
 
 def check_synchronisation(contexts) -> None:

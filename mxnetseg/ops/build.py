@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
+from .. import preflight
+from ..commands import typed
 from ..errors import MXNetSegError
 from ..versions import package_version
 
@@ -159,7 +161,8 @@ def _compile(library: Library, scratch: Path) -> None:
             raise BuildError(
                 f"building the operator library failed ({result.failed}); what {result.program} said is in "
                 f"{library.log}. Mend that, or choose another compiler with "
-                f"{'NVCC' if result.program == library.nvcc else 'CXX'}, then run `mxnetseg ops build --force`"
+                f"{'NVCC' if result.program == library.nvcc else 'CXX'}, "
+                + typed("then run `mxnetseg ops build --force`")
             )
     os.replace(target, library.path)
     library.log.write_text(said, encoding="utf-8")
@@ -225,7 +228,7 @@ def _compiler() -> Tuple[List[str], str]:
 def _mxnet_folder() -> Path:
     spec = importlib.util.find_spec("mxnet")
     if spec is None or not spec.submodule_search_locations:
-        raise BuildError("MXNet is not installed: pip install -r requirements.txt")
+        raise BuildError(f"MXNet is not installed: {preflight.install_command('mxnet')}")
     folder = Path(list(spec.submodule_search_locations)[0])
     for needed in ("include/mxnet/lib_api.h", "src/lib_api.cc"):
         if not (folder / needed).exists():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Optional
 
+from ..commands import typed
 from ..errors import MXNetSegError
 from ..turn import in_turn
 from .build import Library, build, find
@@ -128,7 +129,7 @@ def _load() -> Library:
         mxnet.library.load(str(library.path), verbose=False)
     except (mxnet.MXNetError, OSError) as err:
         raise MXNetSegError(
-            f"MXNet does not load {library.path}: {err}; run `mxnetseg ops build --force`, see {library.log}"
+            typed(f"MXNet does not load {library.path}: {err}; run `mxnetseg ops build --force`, see {library.log}")
         ) from err
     return library
 
@@ -145,5 +146,5 @@ def _warn_of_gpu() -> None:
         _warned_of_gpu = True
         log.warning(
             "the operator library has no CUDA kernels, MXNet's own operators serve instead, several times slower: "
-            "install a CUDA toolkit (nvcc), then run `mxnetseg ops build --cuda --force`"
+            + typed("install a CUDA toolkit (nvcc), then run `mxnetseg ops build --cuda --force`")
         )

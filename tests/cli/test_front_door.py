@@ -64,7 +64,9 @@ def test_a_signal_saves_and_says_how_to_go_on(recipe_file, signum):
     child.send_signal(signum)
     err = child.communicate(timeout=60)[1]
     assert child.returncode == 128 + signum
-    command = re.search(r"go on with: python (train\.py --resume runs/\S+ --ctx cpu --no-val)", err).group(1).split()
+    command = (
+        re.search(r"go on with: \S*python3? \S*(train\.py --resume runs/\S+ --ctx cpu --no-val)", err).group(1).split()
+    )
     done = shell(ROOT / command[0], *command[1:], "--quiet", "--set", "train.iterations=2000", "--help")
     assert done.returncode == 0
     state = Path(command[2]) / "state.ckpt"

@@ -3,6 +3,8 @@
 import mxnet as mx
 import numpy as np
 import pytest
+
+pytest.importorskip("gluoncv", reason="compares with GluonCV, which is not installed")
 from gluoncv.model_zoo import get_deeplab, get_fcn, get_psp
 
 import mxnetseg

@@ -2,6 +2,7 @@
 
 from typing import Callable, Dict, List, NamedTuple, Tuple
 
+from ...commands import typed
 from ...config.schema import DataConfig
 from ...errors import MXNetSegError
 from ..catalog import get_spec
@@ -107,9 +108,9 @@ def _nothing_to_do(spec) -> str:
         return "your own folders need no preparation; see docs/data.md for what they should look like"
     lines: List[str] = [f"{spec.name} needs no preparation: it is read as it is published."]
     if spec.name == "streets":
-        lines.append("`mxnetseg data draw DIR` draws it.")
+        lines.append(typed("`mxnetseg data draw DIR` draws it."))
     elif spec.download:
         lines.append(f"Unpack {spec.download} ({spec.homepage}).")
     layouts = "; or ".join(map(", ".join, spec.describe()))
-    lines.append(f"Expected: {layouts}. `mxnetseg data check {spec.name} --root DIR` looks at it.")
+    lines.append(f"Expected: {layouts}." + typed(f" `mxnetseg data check {spec.name} --root DIR` looks at it."))
     return " ".join(lines)

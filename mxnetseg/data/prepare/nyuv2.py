@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import MXNetSegError
+from ...optional import check_installed
 from ..tables.common import rows
 from .bench import Bench
 
@@ -44,10 +45,9 @@ def test_images() -> set:
 
 @lru_cache(maxsize=1)
 def _open(path: Path):
-    try:
-        import h5py
-    except ImportError as err:
-        raise MXNetSegError(f"{path} is an HDF5 file, and h5py is not installed: pip install h5py==3.11.0") from err
+    check_installed("h5py", f"{path}: an HDF5 file")
+    import h5py
+
     try:
         file = h5py.File(str(path), "r")
         shapes = file["images"].shape, file["labels"].shape

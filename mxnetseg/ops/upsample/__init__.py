@@ -10,6 +10,7 @@ reference   all in NumPy, for tests
 
 import numpy as np
 
+from ...commands import typed
 from ...errors import MXNetSegError
 from ..inputs import array_of, shielded
 from ..library import serves
@@ -88,7 +89,7 @@ def upsample_cross_entropy(F, logits, labels, class_weights, *, align_corners: b
     if not serves_logits(logits):
         raise MXNetSegError(
             "upsample_cross_entropy: there is only an operator for CPUs, float32 and float64; losses.CrossEntropy "
-            "takes MXNet's own elsewhere (`mxnetseg ops status` says where the library stands)"
+            + typed("takes MXNet's own elsewhere (`mxnetseg ops status` says where the library stands)")
         )
     logits, labels, class_weights = shielded(logits, labels, class_weights)
     return F.mxnetseg_upsample_cross_entropy(
@@ -141,7 +142,7 @@ def upsample_taps(
         A shape does not fit.
     """
     if not serves_taps():
-        raise MXNetSegError("upsample_taps: there is no operator library (`mxnetseg ops status` says why)")
+        raise MXNetSegError(typed("upsample_taps: there is no operator library (`mxnetseg ops status` says why)"))
     return F.mxnetseg_upsample_taps(
         taps, base, kernel=kernel, factor=factor, align_corners=int(align_corners), add=int(add), relu=int(relu)
     )

@@ -9,6 +9,7 @@ op.cc           MXNet's side
 
 import numpy as np
 
+from ...commands import typed
 from ...errors import MXNetSegError
 from ..library import serves
 
@@ -57,7 +58,7 @@ def winograd_conv(F, x, weight, bias, residual=None, *, dilation: int = 1, relu:
         A shape does not fit.
     """
     if not serves_winograd():
-        raise MXNetSegError("winograd_conv: there is no operator library (`mxnetseg ops status` says why)")
+        raise MXNetSegError(typed("winograd_conv: there is no operator library (`mxnetseg ops status` says why)"))
     tiles, size = F.mxnetseg_winograd_input(x, dilation=dilation)
     products = F.batch_dot(weight, tiles)
     more = () if residual is None else (residual,)

@@ -1,19 +1,14 @@
-"""Xception (Chollet, CVPR 2017; https://arxiv.org/abs/1610.02357) as segmentation networks have changed it.
-
-Xception65 is that of DeepLabv3+ (Chen et al., ECCV 2018, section 3.2; https://arxiv.org/abs/1802.02611), as GluonCV
-has it; Xception39 the light one of BiSeNet (Yu et al., ECCV 2018, section 4; https://arxiv.org/abs/1808.00897).
-"""
+"""The light Xception of BiSeNet (Yu et al., ECCV 2018, section 4; https://arxiv.org/abs/1808.00897)."""
 
 from typing import Sequence
 
-from gluoncv.model_zoo import get_xcetption
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import ConvNormAct, conv2d, make_norm, set_output_stride
+from ..nn import ConvNormAct, conv2d, set_output_stride
 from ..registry import register_backbone
 from .base import Backbone
 
-__all__ = ["Xception39", "Xception65"]
+__all__ = ["Xception39"]
 
 
 class SeparableConv(HybridBlock):
@@ -76,35 +71,6 @@ class Xception39(Backbone):
         return c1, c2, c3, c4
 
 
-class Xception65(Backbone):
-    """(N, 3, H, W) -> c1..c4 at strides 4, 8 and then up to the output stride that the classifier was built with."""
-
-    def __init__(self, classifier, channels):
-        super().__init__(channels)
-        with self.name_scope():
-            for name, child in classifier._children.items():
-                if name not in ("avgpool", "flat", "fc"):
-                    setattr(self, name, child)
-
-    def hybrid_forward(self, F, x):
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
-        c1 = self.relu(self.block1(x))
-        c2 = self.block2(c1)
-        c3 = self.midflow(self.block3(c2))
-        x = self.relu(self.block20(c3))
-        x = self.relu(self.bn3(self.conv3(x)))
-        x = self.relu(self.bn4(self.conv4(x)))
-        c4 = self.relu(self.bn5(self.conv5(x)))
-        return c1, c2, c3, c4
-
-
 @register_backbone("xception39")
 def xception39(output_stride: int) -> Xception39:
     return Xception39(output_stride)
-
-
-@register_backbone("xception65", store_name="xception")
-def xception65(output_stride: int) -> Xception65:
-    classifier = get_xcetption(norm_layer=make_norm, output_stride=output_stride)
-    return Xception65(classifier, (128, 256, 728, 2048))

@@ -1,0 +1,19 @@
+"""Files that come with the package: beside it in a clone, inside it where it is installed."""
+
+from pathlib import Path
+from typing import Optional
+
+__all__ = ["clone", "shipped"]
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def clone() -> Optional[Path]:
+    """The folder of the clone that the package runs from; None where it is installed."""
+    above = _PACKAGE.parent
+    return above if (above / "train.py").is_file() and (above / "configs").is_dir() else None
+
+
+def shipped(name: str) -> Path:
+    """A folder or file that ships with the package, "configs" or "weights/bisenet"; nothing there if it does not."""
+    return (clone() or _PACKAGE) / name
