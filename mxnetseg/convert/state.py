@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import Any, Dict, Iterable, Mapping, Union
 
-from ..engine import checkpoint
 from ..errors import MXNetSegError
 from ..names import lookup
 from . import gluoncv, mmseg, mxnetseg2022
@@ -80,5 +79,7 @@ def to_ours(net, state: Dict[str, Any], source: str, prefix: str = "") -> Dict[s
     ours = {n: p for n, p in net._collect_params_with_prefix().items() if n.startswith(prefix)}
     theirs = {new: old for old, new in names.items() if new is not None}
     found = {new: state[old] for new, old in theirs.items()}
+    from ..engine import checkpoint  # brings MXNet, which reading a .pth does without
+
     checkpoint.check(net, ours, found, "the state", theirs)
     return found

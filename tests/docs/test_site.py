@@ -40,12 +40,6 @@ def test_links_of_the_readme_lead_into_the_site(link, moved):
     assert docs_site.moved(link) == moved
 
 
-def test_pages_that_a_checkout_may_lack_are_left_out_of_the_navigation():
-    items = [{"A": "a.md"}, {"B": [{"Install": "install.md"}, {"C": "none.md"}]}]
-    assert docs_site.pruned(items, {"a.md"}) == [{"A": "a.md"}, {"B": [{"C": "none.md"}]}]
-    assert docs_site.pruned(items, {"a.md", "install.md"}) == items
-
-
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
     """The folder of programs of a virtual environment with docs/requirements.txt."""
