@@ -54,6 +54,7 @@ class MXNet:
         self.function, self.compiled = function, compiled
 
     def prepare(self, heads, d, size):
+        import mxnetseg  # noqa: F401, I001  (before MXNet, which starts on NumPy 2 only so)
         from mxnet import nd
 
         *arrays, grad = map(nd.array, inputs(heads, d, size))

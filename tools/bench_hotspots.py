@@ -52,9 +52,8 @@ class MXNet:
         self.operator = operator
 
     def prepare(self, case):
+        from mxnetseg.losses import CrossEntropy  # noqa: I001  (before MXNet, which starts on NumPy 2 only so)
         from mxnet import nd
-
-        from mxnetseg.losses import CrossEntropy
 
         self.operation, _, classes, _, _, *self.size = case
         logits, labels = inputs(*case)

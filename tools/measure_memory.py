@@ -26,9 +26,8 @@ def peak() -> int:
 
 
 def measure(column: str, backbone: str, size: int, chunks: int, hybridize: bool) -> int:
+    from mxnetseg import create_model  # noqa: I001  (before MXNet, which starts on NumPy 2 only so)
     import mxnet as mx
-
-    from mxnetseg import create_model
 
     net = create_model("danet", backbone=backbone, num_classes=19, output_stride=STRIDE, chunks=chunks)
     shape = (1, 3, size, size)

@@ -9,11 +9,14 @@ import json
 from pathlib import Path
 
 import numpy as np
-from mxnet import nd
 from tabulate import tabulate
 from tqdm import tqdm
 
-from mxnetseg import create_model
+from mxnetseg import create_model  # before MXNet, which starts on NumPy 2 only so
+
+# isort: split
+from mxnet import nd
+
 from mxnetseg.config import load_recipe
 from mxnetseg.flops import count, short
 from tests.goldens import families

@@ -75,6 +75,7 @@ def _picture(path, key: str) -> np.ndarray:
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # importing GluonCV sets it, and half a mask would pass for a whole one
     try:
         with Image.open(io.BytesIO(data)) as mask:
+            mask.load()  # NumPy 1.22 would take damage that it meets for no array at all
             return np.asarray(mask)
     except (UnidentifiedImageError, OSError, SyntaxError) as err:
         raise MXNetSegError(f"{path}: not a mask that can be read ({err}); replace it") from err

@@ -371,8 +371,9 @@ def test_wandb_works_offline(recipe_file):
 
 
 CHILD = """
-import sys, mxnet as mx
+import sys
 from mxnetseg import startup
+import mxnet as mx
 from mxnetseg.config import load_recipe
 from mxnetseg.engine.trainer import train
 recipe = load_recipe("recipe.yaml", ["train.iterations=60", "train.save_every=1", "train.val_every=7"])
