@@ -122,6 +122,7 @@ def find_checkpoint(name: str, model: Optional[str] = None, option: str = "--che
     folders = [Path("weights")] + [shipped("weights")] * (shipped("weights") != Path("weights").resolve())
     known = [file for folder in folders for each in ("*/*.params", "*.params") for file in sorted(folder.glob(each))]
     matches = [file for file in known if file.name == path.name] if path.parent == Path(".") else []
+    matches = [file for file in matches if not file.is_absolute()] or matches  # those here before the shipped ones
     if model and len(matches) > 1:
         matches = [file for file in matches if file.parent.name == model.lower()]
     if len(matches) == 1:
