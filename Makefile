@@ -24,7 +24,7 @@ help:
 	@echo "make clean     remove the virtual environment"
 
 demo: $(VENV)/.ready
-	$(RUN) demo/demo.py
+	$(RUN) -m mxnetseg demo
 
 test: lint
 	$(RUN) -m pytest -q -n auto --maxprocesses 4 -m "not slow"

@@ -8,7 +8,20 @@ from .. import __version__, preflight
 
 __all__ = ["add_import", "main", "run_script"]
 
-COMMANDS = ("train", "eval", "predict", "speed", "config", "convert", "flops", "models", "data", "ops", "doctor")
+COMMANDS = [
+    "train",
+    "eval",
+    "predict",
+    "demo",
+    "speed",
+    "config",
+    "convert",
+    "flops",
+    "models",
+    "data",
+    "ops",
+    "doctor",
+]
 # these look models, data sets and the like up by name; so do some actions of `data`
 PLUGGED = ("train", "eval", "predict", "speed", "convert", "flops", "models")
 
