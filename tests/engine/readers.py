@@ -77,9 +77,10 @@ def resume_it(content: bytes, name: str) -> None:
 def one_step() -> Any:
     original = Run.advance
 
-    def advance(run: Run) -> None:
-        original(run)
+    def advance(run: Run) -> Any:
+        step = original(run)
         os.kill(os.getpid(), signal.SIGTERM)
+        return step
 
     return mock.patch.object(Run, "advance", advance)
 

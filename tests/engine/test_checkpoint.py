@@ -167,7 +167,7 @@ def test_a_network_that_can_not_be_built(tmp_path):
 
 def test_a_file_of_pytorch(tmp_path):
     (tmp_path / "net.pth").write_bytes(b"PK\x03\x04 and more")
-    with pytest.raises(MXNetSegError, match=r"net.pth: is a file of PyTorch; `mxnetseg convert"):
+    with pytest.raises(MXNetSegError, match=r"net.pth: is a file of PyTorch; `.*convert --config RECIPE"):
         checkpoint.read(tmp_path / "net.pth")
 
 
