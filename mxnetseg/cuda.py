@@ -1,7 +1,7 @@
 """MXNet's CUDA build: the libraries that it loads, and the cards that it has code for.
 
 mxnet-cu112 and mxnet-cu117 want CUDA 11 and cuDNN 8. Where the system has none, NVIDIA's packages of the index do
-(nvidia-cublas-cu11 and so on; `pip install "mxnetseg[cu112]"`), but no loader looks there: `load` does.
+(nvidia-cublas-cu11 and so on, the extra cu112), but no loader looks there: `load` does.
 """
 
 import ctypes

@@ -21,20 +21,20 @@ PACKAGES = {
     "libgfortran.so.3": "libgfortran3",
 }
 
-# libraries of CUDA 11 and cuDNN 8 that MXNet's CUDA builds load
-CUDA = (
-    "libcublas",
-    "libcublasLt",
-    "libcudart",
-    "libcudnn",
-    "libcufft",
-    "libcurand",
-    "libcusolver",
-    "libcusparse",
-    "libnccl",
-    "libnvToolsExt",
-    "libnvrtc",
-)
+# libraries of CUDA 11 and cuDNN 8 that MXNet's CUDA builds load -> NVIDIA's package of the index (the extra cu112)
+CUDA = {
+    "libcublas": "nvidia-cublas-cu11",
+    "libcublasLt": "nvidia-cublas-cu11",
+    "libcudart": "nvidia-cuda-runtime-cu11",
+    "libcudnn": "nvidia-cudnn-cu11<9",
+    "libcufft": "nvidia-cufft-cu11",
+    "libcurand": "nvidia-curand-cu11",
+    "libcusolver": "nvidia-cusolver-cu11",
+    "libcusparse": "nvidia-cusparse-cu11",
+    "libnccl": "nvidia-nccl-cu11",
+    "libnvToolsExt": "nvidia-nvtx-cu11",
+    "libnvrtc": "nvidia-cuda-nvrtc-cu11",
+}
 
 # module -> the package that brings it, where that has another name
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python", "yaml": "pyyaml"}
@@ -80,7 +80,9 @@ def missing_library(library):
     if library == "libcuda.so.1":
         return "libcuda.so.1 is missing (MXNet's CUDA build needs it); it comes with NVIDIA's driver (460 or newer)"
     if library.split(".so")[0] in CUDA:
-        return "%s is missing (MXNet's CUDA build needs it); pip install 'mxnetseg[cu112]'" % library
+        # all of them, for one that is missing seldom comes alone; not the extra: it would bring MXNet's CPU build along
+        packages = " ".join("'%s'" % name if "<" in name else name for name in sorted(set(CUDA.values())))
+        return "%s is missing (MXNet's CUDA build needs it); pip install %s" % (library, packages)
     package = PACKAGES.get(library)
     remedy = "apt-get install " + package if package else "install the package that brings it"
     return "%s is missing (OpenCV or MXNet needs it); %s" % (library, remedy)

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -86,8 +87,8 @@ def test_generations(capability, fits):
 @pytest.mark.parametrize(
     "library, remedy",
     [
-        ("libcudart.so.11.0", "pip install 'mxnetseg[cu112]'"),
-        ("libcublasLt.so.11", "pip install 'mxnetseg[cu112]'"),
+        ("libcudart.so.11.0", "pip install nvidia-cublas-cu11 "),
+        ("libcublasLt.so.11", "pip install nvidia-cublas-cu11 "),
         ("libcuda.so.1", "NVIDIA's driver"),
         ("libgfortran.so.3", "apt-get install libgfortran3"),
     ],
@@ -119,3 +120,9 @@ def test_the_cuda_build_starts_on_the_packages_alone(tmp_path):
     done = subprocess.run([python, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
     shutil.rmtree(tmp_path / "venv")
     assert done.stdout.split() == ["216.0"], done.stderr
+
+
+def test_the_remedy_names_what_the_extra_has():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    extra = re.search(r"^cu112 = \[(.*?)^\]", text, re.MULTILINE | re.DOTALL).group(1)
+    assert sorted(re.findall(r'"(.*?)"', extra)) == sorted(set(preflight.CUDA.values()))
