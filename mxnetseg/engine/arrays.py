@@ -26,7 +26,7 @@ __all__ = ["pack", "unpack"]
 LIST = struct.pack("<QQ", 0x112, 0)
 LEGACY, DENSE, NUMPY = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 
-BFLOAT16 = np.dtype([("bfloat16", "<u2")])  # as asnumpy() gives it
+BFLOAT16: np.dtype = np.dtype([("bfloat16", "<u2")])  # as asnumpy() gives it
 NAMES = "<f4", "<f8", "<f2", "u1", "<i4", "i1", "<i8", "?", "<i2", "<u2", "<u4", "<u8", BFLOAT16
 TYPES = [np.dtype(name) for name in NAMES]  # a type's number is its place
 # MXNet 1.9.1 has no arrays of the types 8 to 11; other versions may have written them
