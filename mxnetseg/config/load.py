@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import MXNetSegError
-from ..names import near
+from ..names import near, same
 from ..shipped import shipped
 from .schema import Recipe, first_and_also
 
@@ -29,6 +29,8 @@ EXCLUSIVE = [
     ("data.base", "data.fit"),
     ("eval.base", "eval.fit"),
 ]
+# options are those of one name: another name begins without them
+OPTIONS = {"model.name": "options", "model.backbone": "backbone_options", "loss.name": "options"}
 
 
 def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe:
@@ -199,6 +201,10 @@ def _read(path: Path) -> Dict[str, Any]:
 
 def _merge(low: Dict[str, Any], high: Dict[str, Any], prefix: str = "") -> Dict[str, Any]:
     merged = dict(low)
+    for name, options in OPTIONS.items():
+        section, key = name.split(".")
+        if section + "." == prefix and low.get(key) and high.get(key) and not same(str(low[key]), str(high[key])):
+            merged.pop(options, None)
     for key, value in high.items():
         for group in EXCLUSIVE:
             if prefix + str(key) in group and value is not None:

@@ -3,13 +3,14 @@
 import contextlib
 import csv
 import io
+import itertools
 import logging
 import time
 from pathlib import Path
 from typing import Any, Dict, List
 
 from ..saving import append_line, explained, sync_file, write_file
-from .state import CsvMark
+from .state import CsvMark, RunState
 
 __all__ = ["MetricsCsv"]
 
@@ -19,15 +20,16 @@ COLUMNS = ("iteration", "epoch", "lr", "loss", "seconds", "wait", "val_pa", "val
 
 
 class MetricsCsv:
-    """The file of a run whose state was saved at `mark`, after `iteration` steps; rows beyond that are dropped.
+    """The file of a run in `state`; rows that were written after it are dropped.
 
     `seconds` counts on from the last row that is kept.
     """
 
-    def __init__(self, path: Path, mark: CsvMark, iteration: int):
+    def __init__(self, path: Path, state: RunState):
         self.path = path
-        rows = _read(path)
-        kept = [row for row in rows if int(row["iteration"]) <= iteration] if mark.rows is None else rows[: mark.rows]
+        kept = [row for row in _read(path) if int(row["iteration"]) <= state.iteration]
+        if state.unscored:  # the scores of this iteration can only have come later
+            kept = [row for row in kept if not (row["val_miou"] and int(row["iteration"]) == state.iteration)]
         self._rows = len(kept)
         self._offset = float(kept[-1]["seconds"] or 0) if kept else 0.0
         self._begin = time.perf_counter()
@@ -57,16 +59,26 @@ def _read(path: Path) -> List[Dict[str, str]]:
     """The whole rows of a file; a last one that was cut off is left out, and what is no row of a run."""
     if not path.exists():
         return []
-    with explained(path, "read"), open(path, newline="", encoding="utf-8", errors="replace") as file:
-        lines = [line for line in file if line.endswith("\n")]
+    with explained(path, "read"):
+        content = path.read_bytes()
+    # spreadsheets put a mark in front; a last line without an end was cut off
+    text = io.StringIO(content.decode("utf-8-sig", "replace"), newline="")
+    lines = [line for line in text if line.endswith("\n")]
     rows = []
     with contextlib.suppress(csv.Error):  # a field that is far too long
-        for row in csv.DictReader(lines):
+        first = next((number for number, line in enumerate(lines) if line.startswith(COLUMNS[0])), 0)
+        for row in csv.DictReader(lines[first:]):
             with contextlib.suppress(KeyError, TypeError, ValueError):
                 int(row["iteration"]), float(row["seconds"] or 0)
                 rows.append(row)
     if len(rows) < len(lines) - 1:
-        log.warning("%s: %d of its %d lines are no rows of a run", path, len(lines) - 1 - len(rows), len(lines) - 1)
+        count = len(lines) - 1
+        names = (path.with_name(f"{path.name}.before{number or ''}") for number in itertools.count())
+        before = next(name for name in names if not name.exists())
+        write_file(before, content)
+        log.warning(
+            "%s: %d of its %d lines are no rows of a run; kept as %s", path, count - len(rows), count, before.name
+        )
     return rows
 
 

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import logging
 import re
+import shlex
 import time
 import uuid
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def new_run(folder: Optional[str], weights_dir: str, model: str, title: str, dat
         if folder is not None:
             own = locks.enter_context(_lock(Path(folder)))
             if (Path(folder) / STATE).exists():
-                raise MXNetSegError(f"{folder} holds a run already; go on with it by --resume {folder}")
+                raise MXNetSegError(f"{folder} holds a run already; go on with it by --resume {shlex.quote(folder)}")
         _remove_dead(weights)
         stamp, number = f"{title}_{time.strftime('%Y%m%d_%H%M%S')}", 1
         while True:

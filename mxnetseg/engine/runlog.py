@@ -39,7 +39,7 @@ class RunLog:
         self, place: RunDir, state: RunState, lengths: Lengths, recipe: Recipe, wandb: Optional[str], progress: bool
     ):
         self._place, self._lengths = place, lengths
-        self._csv = MetricsCsv(place.folder / "metrics.csv", state.csv, state.iteration)
+        self._csv = MetricsCsv(place.folder / "metrics.csv", state)
         self._undrawn = True
         self._losses: List[float] = list(state.csv.losses)
         self._trained = self._waited = 0.0  # seconds

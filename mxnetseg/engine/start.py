@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import shlex
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -157,7 +158,7 @@ def _check_transform(before: Checkpoint, named: str) -> None:
         raise MXNetSegError(
             f"the run in {before.path.parent} was trained with transform={then or None}, not {named or None}; give "
             "mxnetseg.train(..., resume=..., transform=...) the same, or start a new run with --set "
-            f"model.init={before.path}"
+            f"model.init={shlex.quote(str(before.path))}"
         )
 
 
@@ -229,7 +230,7 @@ def _state_of(before: Optional[Checkpoint], recipe: Recipe, lengths: Lengths, va
     if (state.iteration == lengths.total or patience_is_over(recipe, state)) and not state.unscored:
         raise MXNetSegError(
             f"the run in {before.path.parent} is complete ({state.iteration} iterations); to train its network further "
-            f"start a new one with --set model.init={before.path}"
+            f"start a new one with --set model.init={shlex.quote(str(before.path))}"
         )
     return state
 

@@ -83,6 +83,15 @@ def test_epochs_and_iterations_replace_each_other(tmp_path):
     assert recipe.train.iterations is None and recipe.train.epochs == 2
 
 
+def test_options_are_those_of_one_name(tmp_path):
+    text = "model: {name: bisenet, backbone: mobilenet_v2_0_25, options: {width: 16}, backbone_options: {a: 1}}\n"
+    write(tmp_path / "base.yaml", text)
+    recipe = load_recipe(write(tmp_path / "r.yaml", "_base_: base.yaml\nmodel: {options: {aux: 1}, name: fcn}\n"))
+    assert recipe.model.options == {"aux": 1} and recipe.model.backbone_options == {"a": 1}
+    recipe = load_recipe(tmp_path / "base.yaml", ["model.name=BiSeNet", "model.backbone=resnet18"])
+    assert recipe.model.options == {"width": 16} and recipe.model.backbone_options == {}
+
+
 def test_a_list_of_losses_replaces_one_and_its_first_is_overridden(tmp_path):
     write(tmp_path / "base.yaml", "loss: {average: all, class_weights: [1, 2]}\n")
     path = write(tmp_path / "r.yaml", "_base_: base.yaml\nloss: [{name: ce}, {name: dice, weight: 0.5}]\n")

@@ -11,13 +11,13 @@ from .markdown import ROOT, read
 
 
 def requirements(*names):
-    """Package -> the versions that requirement files allow on this Python."""
+    """Package -> the versions that requirement files allow on Python 3.11, which the hooks are pinned for."""
     found = {}
     for name in names:
         for line in read(name).splitlines():
             if line.strip() and not line.startswith(("#", "-")):
                 one = Requirement(line.split(" #")[0])
-                if one.marker is None or one.marker.evaluate():
+                if one.marker is None or one.marker.evaluate({"python_version": "3.11"}):
                     found[one.name] = one.specifier
     return found
 
