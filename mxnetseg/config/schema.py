@@ -32,6 +32,7 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 
 # bounds far beyond use, so that a slip of the finger is told before memory runs out
 Side = Annotated[int, Field(ge=1, le=100_000)]
+Deviation = Annotated[float, Field(ge=1e-3, le=1e6)]  # of values from 0 to 255; below, dividing by it overflows
 Scale = Annotated[float, Field(gt=0, le=100)]
 Size = Union[Side, Tuple[Side, Side]]
 # optimizers compute 1 - beta in float32, where numbers just below 1 are 6e-8 apart
@@ -143,7 +144,7 @@ class DataConfig(_Part):
         "these sides; augment.scale multiplies both, as mmsegmentation's ratio_range does",
     )
     mean: Tuple[float, float, float] = Field(IMAGENET_MEAN, description="per RGB channel, on 0..255")
-    std: Tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(
+    std: Tuple[Deviation, Deviation, Deviation] = Field(
         IMAGENET_STD, description="per RGB channel, on 0..255"
     )
     augment: AugmentConfig = AugmentConfig()

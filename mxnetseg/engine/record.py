@@ -3,11 +3,11 @@
 import re
 from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from typing_extensions import Annotated
 
 from ..config import DataConfig, Recipe, recorded_recipe
-from ..config.schema import IMAGENET_MEAN, IMAGENET_STD, Side
+from ..config.schema import IMAGENET_MEAN, IMAGENET_STD, Deviation, Side
 from ..data import DatasetSpec
 from ..errors import MXNetSegError
 from ..plugins import TABLES
@@ -52,7 +52,7 @@ class Feeding(_Part):
     classes: Optional[List[str]] = None
     palette: Optional[List[Tuple[Byte, Byte, Byte]]] = None
     mean: Tuple[float, float, float] = IMAGENET_MEAN
-    std: Tuple[PositiveFloat, PositiveFloat, PositiveFloat] = IMAGENET_STD
+    std: Tuple[Deviation, Deviation, Deviation] = IMAGENET_STD
     base: Optional[Side] = None
     fit: Optional[Tuple[Side, Side]] = None
 

@@ -114,7 +114,7 @@ def test_files_of_format_1_are_read(tmp_path):
     [
         ({"kind": "something"}, "wrong at kind: input should be"),
         ({"feeding": {"mean": [1, 2]}}, "wrong at feeding.mean"),
-        ({"feeding": {"std": [1, 2, 0]}}, "wrong at feeding.std.2: .*greater than 0"),
+        ({"feeding": {"std": [1, 2, 0]}}, "wrong at feeding.std.2: .*greater than or equal to 0.001"),
         ({"feeding": []}, "wrong at feeding"),
         ({"recipe": {"optimizer": {"lr": "fast"}}}, r"wrong at recipe.optimizer.lr: .*got 'fast'"),
         ({"model": {"name": "../../x", "backbone": "resnet18", "num_classes": 3}}, "wrong at model.name"),
