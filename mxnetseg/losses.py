@@ -17,6 +17,7 @@ from .data import IGNORE
 from .errors import MXNetSegError
 from .nn import resize_like
 from .ops.upsample import serves_logits, upsample_cross_entropy
+from .plugins import PluginError
 from .registry import LOSSES, LossEntry, check_options
 
 __all__ = [
@@ -288,9 +289,12 @@ def _build_term(term: LossTerm, num_classes: int, **how) -> Criterion:
     check_options(f"loss {entry.name}", term.options, entry.options)
     if entry.reads_term:
         return entry.build(term, num_classes, **how)
-    criterion = entry.build(num_classes, term.class_weights, **term.options)
+    with LOSSES.blamed(entry.name, f"can't be built with the options {term.options}"):
+        criterion = entry.build(num_classes, term.class_weights, **term.options)
     if not isinstance(criterion, Criterion):
-        raise TypeError(f"the builder of loss {entry.name} gave a {type(criterion).__name__}, not a Criterion")
+        raise PluginError(f"the builder of loss {entry.name} gave a {type(criterion).__name__}, not a Criterion")
+    for method in ("forward", "normalizer"):
+        setattr(criterion, method, LOSSES.blamed(entry.name, f"its {method} fails")(getattr(criterion, method)))
     return criterion
 
 

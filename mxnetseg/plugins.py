@@ -6,22 +6,52 @@ before the first look-up. Both register what they have, as our own files do. Not
 or a checkpoint can name a thing, never a module to fetch it from.
 """
 
+import contextlib
+import functools
 import importlib
 import importlib.util
+import inspect
 import os
 import re
 import sys
 import traceback
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Protocol, Sequence, Tuple, TypeVar
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+    TypeVar,
+    cast,
+)
 
 from .errors import MXNetSegError
 from .names import lookup, same
 
-__all__ = ["TABLES", "Need", "Origin", "PluginError", "Table", "caller", "check_installed", "request", "require"]
+__all__ = [
+    "TABLES",
+    "Need",
+    "Origin",
+    "PluginError",
+    "Table",
+    "caller",
+    "check_installed",
+    "named",
+    "registered_first",
+    "request",
+    "require",
+]
 
 Entry = TypeVar("Entry")
+Register = TypeVar("Register", bound=Callable[..., Any])
 
 OURS = "mxnetseg"
 
@@ -165,6 +195,26 @@ class Table(Dict[str, Entry]):
         module = self._modules.get(taken, OURS) if taken else OURS
         return None if _is_ours(module) else _origin(module)
 
+    @contextlib.contextmanager
+    def blamed(self, name: str, what: str) -> Iterator[None]:
+        """For a call of what `name` stands for: whatever a plugin raises there is told in one line, "loss my_loss of
+        the module my_losses: `what`: ...". What our own things raise is left as it is: a fault whose place must be
+        seen.
+
+        Raises
+        ------
+        PluginError
+            Something was raised, and the name is a plugin's.
+        """
+        try:
+            yield
+        except Exception as err:
+            origin = self.origin(name)
+            if origin is None:
+                raise
+            told = str(err) if isinstance(err, MXNetSegError) else reason(err)
+            raise PluginError(f"{self.kind} {name} of the {origin}: {what}: {told}") from err
+
     def _registered(self, name: str) -> Optional[str]:
         """The registered name that differs from `name` in case, - and _ at most."""
         if name in self:
@@ -181,7 +231,7 @@ class Table(Dict[str, Entry]):
         if owner is not None:
             points = [point for point in points if owner.partition(".")[0] != point.package]
         sides = ([_who(owner)] if owner else []) + [str(point) for point in points]
-        if len(sides) > 1:
+        if len(sides) > 1 and not (owner and _lenient):
             advice = "rename the plugin's or uninstall it" if owner else "uninstall one of them"
             raise PluginError(f"{self.kind} {name}: {' and '.join(sides)} both have this name; {advice}")
 
@@ -193,8 +243,8 @@ class Table(Dict[str, Entry]):
                 found = getattr(found, part)
         except (Exception, SystemExit) as err:
             raise PluginError(
-                f"{self.kind} {point.name}: its plugin is broken: {point} can't be imported: {reason(err)}. Mend the "
-                f"package, or uninstall it"
+                f"{self.kind} {point.name}: its plugin is broken: {point} can't be imported: "
+                f"{reason(err, _file_of(module))}. Mend the package, or uninstall it"
             ) from err
         if self._registered(point.name) is None:
             raise PluginError(
@@ -205,12 +255,42 @@ class Table(Dict[str, Entry]):
 
 TABLES: Dict[str, "Table[Any]"] = {}
 _requested: List[str] = []
+_lenient: List[bool] = []
+
+
+@contextlib.contextmanager
+def registered_first() -> Iterator[None]:
+    """Within it a name that is registered, and claimed by an installed plugin too, is no error: the registered one is
+    found. For lists, which have warned of the other."""
+    _lenient.append(True)
+    try:
+        yield
+    finally:
+        _lenient.pop()
 
 
 def caller(depth: int = 2) -> str:
-    """The name of the module that called the function which asks."""
+    """The name of the module that called the function which asks; one more for a function that is `named`."""
     name: str = sys._getframe(depth).f_globals.get("__name__", "?")
     return name
+
+
+def named(register: Register) -> Register:
+    """A decorator's maker that says how it is written where its name was left out: `@register_loss` alone would
+    register nothing, and say nothing."""
+
+    @functools.wraps(register)
+    def checked(*args: Any, **facts: Any) -> Any:
+        if args and not isinstance(args[0], str):
+            parameters = inspect.signature(register).parameters.values()
+            needed = [
+                f"{one.name}=..." for one in parameters if one.kind is one.KEYWORD_ONLY and one.default is one.empty
+            ]
+            how = ", ".join(['"name"', *needed])
+            raise PluginError(f"@{register.__name__} needs a name: say @{register.__name__}({how})")
+        return register(*args, **facts)
+
+    return cast(Register, checked)
 
 
 def request(modules: Iterable[str]) -> None:
@@ -240,7 +320,7 @@ def load_requested() -> None:
             importlib.import_module(name)
         except (Exception, SystemExit) as err:
             _requested.insert(0, name)
-            raise PluginError(f"--import {name}: {reason(err)}") from err
+            raise PluginError(f"--import {name}: {reason(err, _file_of(name))}") from err
 
 
 def require(needs: Iterable[Need], what: str) -> None:
@@ -249,8 +329,9 @@ def require(needs: Iterable[Need], what: str) -> None:
     Raises
     ------
     PluginError
-        Something is missing; the message names it and the package or module that has it.
+        Something is missing; the message names all that is, and the packages and modules that have it.
     """
+    missing: Dict[Origin, List[str]] = {}
     for need in needs:
         table = TABLES.get(need.kind)
         try:
@@ -259,12 +340,19 @@ def require(needs: Iterable[Need], what: str) -> None:
         except PluginError as err:
             raise PluginError(f"{what}: {err}") from err
         except MXNetSegError:
-            origin = Origin(need.module, need.distribution, need.version)
-            if origin.distribution:
-                remedy = "which is not installed here; install it, if you trust where it comes from"
-            else:
-                remedy = f"which was not imported; name it: --import {origin.module} (in Python, import it first)"
-            raise PluginError(f"{what}: needs {need.kind} {need.name} of the {origin}, {remedy}") from None
+            # one line for a package, whichever of its modules has it
+            origin = Origin("" if need.distribution else need.module, need.distribution, need.version)
+            missing.setdefault(origin, []).append(f"{need.kind} {need.name}")
+    if missing:
+        told = [f"{', '.join(things)} of the {origin}, {_remedy(origin)}" for origin, things in missing.items()]
+        raise PluginError(f"{what}: needs {'; and '.join(told)}")
+
+
+def _remedy(origin: Origin) -> str:
+    if origin.distribution:
+        return "which is not installed here; install it, if you trust where it comes from"
+    file = "" if "." in origin.module else f", or the path of its file {origin.module}.py"
+    return f"which was not imported: say --import {origin.module}{file} (in Python, import it first)"
 
 
 def check_installed() -> Tuple[Dict[str, List[str]], List[str]]:
@@ -278,17 +366,39 @@ def check_installed() -> Tuple[Dict[str, List[str]], List[str]]:
     return has, problems
 
 
-def reason(error: BaseException) -> str:
-    """An exception of others' code in one line: its kind, its text and where it was raised."""
-    text = (str(error).splitlines() or [""])[0]
-    here = os.path.dirname(__file__) + os.sep
+def reason(error: BaseException, file: str = "") -> str:
+    """An exception of others' code in one line: its kind, its text and where it was raised, else in which file."""
+    text = _text(error)
+    # what stands between their code and the exception, or between it and us
+    libraries = [sys.modules[name].__file__ for name in (OURS, "mxnet", "importlib") if name in sys.modules]
+    folders = [os.path.dirname(file) + os.sep for file in libraries if file]
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if not frame.filename.startswith((here, "<frozen"))]
-    place = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
+    theirs = [one for one in frames if not one.filename.startswith((*folders, contextlib.__file__, "<frozen"))]
+    place = f"{theirs[-1].filename}:{theirs[-1].lineno}" if theirs else file
     if isinstance(error, SyntaxError):
-        place = f" ({error.filename}:{error.lineno})"
         text = error.msg
-    return f"{type(error).__name__}: {text}{place}"
+        if error.filename:  # what can't even be read, a null byte, has none
+            place = f"{error.filename}:{error.lineno}"
+    return f"{type(error).__name__}: {text}" + (f" ({place})" if place else "")
+
+
+def _text(error: BaseException) -> str:
+    """What an exception says, its first line; MXNet's own begin with a traceback."""
+    try:
+        lines = str(error).splitlines() or [""]
+    except Exception:
+        return "(its text can't be printed)"
+    if lines[0].startswith("Traceback "):
+        return next((line for line in lines[1:] if not line.startswith(" ")), lines[0]).partition(": ")[2]
+    return lines[0]
+
+
+def _file_of(module: str) -> str:
+    """The file that a module would be imported from; empty if that can't be told."""
+    try:
+        return getattr(importlib.util.find_spec(module), "origin", None) or ""
+    except Exception:  # a package that fails is imported for its modules
+        return ""
 
 
 def _is_ours(module: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterable, NamedTuple, Optional, Sequence, Tupl
 
 from .errors import MXNetSegError
 from .names import near
-from .plugins import Table, caller
+from .plugins import Table, caller, named
 
 __all__ = [
     "BACKBONES",
@@ -69,6 +69,7 @@ MODELS: Table[ModelEntry] = Table("model", "mxnetseg.models")
 LOSSES: Table[LossEntry] = Table("loss", "mxnetseg.losses")
 
 
+@named
 def register_backbone(
     name: str,
     *,
@@ -88,7 +89,7 @@ def register_backbone(
     PluginError
         Another module has registered this name.
     """
-    module = caller()
+    module = caller(3)
 
     def add(build: Build) -> Build:
         options = options_of(name, build, ("output_stride",) if len(output_strides) > 1 else ())
@@ -99,6 +100,7 @@ def register_backbone(
     return add
 
 
+@named
 def register_model(
     name: str,
     *,
@@ -119,7 +121,7 @@ def register_model(
     PluginError
         Another module has registered this name.
     """
-    module = caller()
+    module = caller(3)
 
     def add(build: Build) -> Build:
         options = options_of(name, build, ("backbone", "num_classes", "aux"))
@@ -129,6 +131,7 @@ def register_model(
     return add
 
 
+@named
 def register_loss(name: str) -> Callable[[Build], Build]:
     """Register `build(num_classes, class_weights, **options) -> losses.Criterion` with its defaults.
 
@@ -141,7 +144,7 @@ def register_loss(name: str) -> Callable[[Build], Build]:
     PluginError
         Another module has registered this name.
     """
-    module = caller()
+    module = caller(3)
 
     def add(build: Build) -> Build:
         options = options_of(name, build, ("num_classes", "class_weights"))
@@ -152,20 +155,25 @@ def register_loss(name: str) -> Callable[[Build], Build]:
 
 
 def options_of(name: str, build: Callable[..., Any], given: Tuple[str, ...]) -> Tuple[str, ...]:
-    """The names of the builder's arguments behind those that it is always given.
+    """The names of the builder's arguments behind those that it is always given, in order, by position. Of those one
+    may have a default, which is never used, if it is called what it is: another would be an option at the wrong place.
 
     They must all be there to read, so that a misspelt one is found before the builder runs, and a TypeError from
     inside is known to be the builder's own fault.
     """
     signature = inspect.signature(build)
-    parameters = signature.parameters.values()
-    required = [one for one in parameters if one.default is one.empty]  # *args and **kwargs among them
-    if len(required) != len(given) or any(one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD) for one in required):
+    parameters = list(signature.parameters.values())
+    first, options = parameters[: len(given)], parameters[len(given) :]
+    fits = len(first) == len(given) and all(
+        one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) and (one.default is one.empty or one.name == word)
+        for one, word in zip(first, given)
+    )
+    if not fits or any(one.default is one.empty for one in options):  # *args and **kwargs among them
         raise TypeError(
             f"{name}: a builder takes {', '.join(given) or 'nothing'}, then options, each with a name and a default; "
             f"this one takes {signature}"
         )
-    return tuple(one.name for one in parameters if one not in required)
+    return tuple(one.name for one in options)
 
 
 def check_options(title: str, given: Iterable[str], known: Sequence[str], beside: Iterable[str] = ()) -> None:

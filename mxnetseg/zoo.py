@@ -10,9 +10,12 @@ from .errors import MXNetSegError
 from .models import Segmentor
 from .names import lookup
 from .nn.norm import NORMS, norm_scope
+from .plugins import PluginError
 from .registry import BACKBONES, MODELS, check_options
 
 __all__ = ["create_model", "list_backbones", "list_models", "recipe_arguments"]
+
+FAILS = "its forward pass fails"
 
 
 def list_models() -> List[str]:
@@ -109,9 +112,11 @@ def create_model(
     check_options(f"model {entry.name}", options, entry.options, beside=own)
     norm_name = next(n for n in NORMS if NORMS[n] is lookup("norm", norm or "bn", NORMS))
     with norm_scope(norm_name):
-        features = backbone_entry.build(*([output_stride] if strides[1:] else []), **backbone_options)
+        with BACKBONES.blamed(backbone_entry.name, f"can't be built with the options {backbone_options}"):
+            features = backbone_entry.build(*([output_stride] if strides[1:] else []), **backbone_options)
         _check_kind("backbone", backbone_entry.name, features, Backbone)
-        net: Segmentor = entry.build(features, num_classes, aux, **options)
+        with MODELS.blamed(entry.name, f"can't be built on {backbone_entry.name} with the options {options}"):
+            net: Segmentor = entry.build(features, num_classes, aux, **options)
         _check_kind("model", entry.name, net, Segmentor)
     net.spec = {
         "name": entry.name,
@@ -125,13 +130,14 @@ def create_model(
     }
     if reparameterized:
         net.reparameterize()
-    net.complete_shapes()
+    with MODELS.blamed(entry.name, FAILS), BACKBONES.blamed(backbone_entry.name, FAILS):
+        net.complete_shapes()
     return net
 
 
 def _check_kind(kind: str, name: str, built: Any, wanted: type) -> None:
     if not isinstance(built, wanted):
-        raise TypeError(f"the builder of {kind} {name} gave a {type(built).__name__}, not a {wanted.__name__}")
+        raise PluginError(f"the builder of {kind} {name} gave a {type(built).__name__}, not a {wanted.__name__}")
 
 
 def recipe_arguments(model: ModelConfig) -> Dict[str, Any]:

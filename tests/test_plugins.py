@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 
 import mxnetseg
@@ -19,13 +20,14 @@ from mxnetseg.data import get_spec, list_datasets
 from mxnetseg.engine import checkpoint
 from mxnetseg.engine.record import PluginFact, Record
 from mxnetseg.errors import MXNetSegError
-from mxnetseg.losses import build_loss
+from mxnetseg.losses import PixelLoss, build_loss
 from mxnetseg.registry import MODELS, register_loss, register_model
 
 from .packages import EXAMPLE, install, make_package
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = ["--ctx", "cpu", "--quiet"]
+ALL = "model example_sum, backbone example_tiny, data set example_road, loss example_poly, transform example_fog"
 MODEL = """
 from mxnetseg import register_model
 
@@ -96,9 +98,12 @@ def test_the_example_is_trained_scored_opened_and_missed(example, streets, capfd
         best = train_example(streets, capfd)
     monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder != str(example)])  # uninstalled
     for command, what in (
-        (["predict", str(streets / "images/val"), "--checkpoint", str(best), *CPU], "model example_sum"),
+        (
+            ["predict", str(streets / "images/val"), "--checkpoint", str(best), *CPU],
+            "model example_sum, backbone example_tiny",
+        ),
         (["eval", "--checkpoint", str(best), *CPU], "data set example_road"),
-        (["train", "--resume", "run", *CPU], "model example_sum"),
+        (["train", "--resume", "run", *CPU], ALL),
     ):
         assert main(command) == 2
         assert f"needs {what} of the package mxnetseg-example 0.1.0, which is not installed" in capfd.readouterr().err
@@ -148,8 +153,8 @@ def test_a_module_by_name_or_file_and_a_checkpoint_without_it(tmp_path, capfd, s
     with pytest.raises(PluginError) as info:
         mxnetseg.load(file)
     assert str(info.value) == (
-        f"checkpoint {file}: needs model theirs of the module theirs_net, which was not imported; name it: "
-        "--import theirs_net (in Python, import it first)"
+        f"checkpoint {file}: needs model theirs of the module theirs_net, which was not imported: say "
+        "--import theirs_net, or the path of its file theirs_net.py (in Python, import it first)"
     )
     Path("theirs_net.py").write_text(MODEL.format(name="theirs"))
     plugins.request(["theirs_net"])  # of the working directory
@@ -164,12 +169,16 @@ def test_a_module_by_name_or_file_and_a_checkpoint_without_it(tmp_path, capfd, s
         ("not a name", "--import not a name: is no name of a module"),
         ("json.py", r"--import json.py: another module is called json, .*json/__init__.py; rename it"),
         ("theirs_broken.py", r"--import theirs_broken: ZeroDivisionError: division by zero \(.*theirs_broken.py:2\)"),
+        ("theirs_mute.py", r"--import theirs_mute: Mute: \(its text can't be printed\) \(.*theirs_mute.py:3\)"),
+        ("theirs_null.py", r"--import theirs_null: \w+Error: source code .*null bytes \([^:]*theirs_null.py\)"),
         ("theirs_unfinished.py", r"--import theirs_unfinished: SyntaxError: .* \(.*theirs_unfinished.py:1\)"),
     ],
 )
 def test_a_module_that_cant_be_imported(name, message, capfd):
     Path("json.py").touch()
     Path("theirs_broken.py").write_text("\n1 / 0\n")
+    Path("theirs_mute.py").write_text("class Mute(Exception):\n    def __str__(self): return 1 / 0\nraise Mute\n")
+    Path("theirs_null.py").write_text("a = 1\0\n")
     Path("theirs_unfinished.py").write_text("def f(:\n")
     assert main(["data", "list", "--import", name]) == 2
     assert re.search(message, capfd.readouterr().err)
@@ -246,10 +255,10 @@ def test_help_imports_neither_plugins_nor_mxnet(monkeypatch):
 
 def test_what_a_builder_gives_is_looked_at():
     register_model("empty", backbone="mobilenet_v2_0_25", output_stride=32, paper="")(lambda backbone, n, aux: None)
-    with pytest.raises(TypeError, match="the builder of model empty gave a NoneType, not a Segmentor"):
+    with pytest.raises(PluginError, match="the builder of model empty gave a NoneType, not a Segmentor"):
         create_model("empty")
     register_loss("empty")(lambda num_classes, class_weights, how=1: None)
-    with pytest.raises(TypeError, match="the builder of loss empty gave a NoneType, not a Criterion"):
+    with pytest.raises(PluginError, match="the builder of loss empty gave a NoneType, not a Criterion"):
         build_loss(LossConfig(name="empty"), 3)
     with pytest.raises(MXNetSegError, match="loss empty has no option 'hwo'; did you mean how"):
         build_loss(LossConfig(name="empty", options={"hwo": 1}), 3)
@@ -277,6 +286,123 @@ def test_a_damaged_installation_is_named(monkeypatch):
     problems = plugins.check_installed()[1]
     assert len(problems) == 1 and "the entry points of" in problems[0] and "theirs-1.0.dist-info: " in problems[0]
     assert create_model("fcn", "mobilenet_v2_0_25").spec["name"] == "fcn"
+
+
+def test_a_list_leaves_out_a_claim_to_one_of_our_names(monkeypatch, capfd):
+    groups = {"mxnetseg.models": {"fcn": "json", "theirs": "theirs_a"}}
+    failing = MODEL.format(name="theirs").replace("    return", "    1 / 0\n    return")
+    package(monkeypatch, "site", "theirs", groups, theirs_a=failing)
+    ours = [name for name in MODELS if name not in ("fcn", "pspnet")]
+    for name in ours:  # building all takes a while
+        monkeypatch.delitem(MODELS, name)
+    assert main(["models", "--quiet", "--shape", "64"]) == 0
+    captured = capfd.readouterr()
+    assert [line.split()[0] for line in captured.out.splitlines()[2:]] == ["fcn", "pspnet"]
+    first, second = captured.err.splitlines()
+    assert first.startswith(
+        "warning: model fcn: mxnetseg itself and entry point fcn = json (mxnetseg.models) of package"
+    )
+    assert second.startswith(
+        "warning: model theirs of the package theirs 1.0: can't be built on mobilenet_v2_0_25 with"
+    )
+    assert "ZeroDivisionError: division by zero (" in second and "theirs_a.py:" in second
+    assert main(["models", "fcn", "--quiet"]) == 2  # who names it is told
+    capfd.readouterr()
+    assert main(["flops", "--model", "theirs", "--shape", "64"]) == 2
+    assert capfd.readouterr().err == second.replace("warning", "error") + "\n"
+
+
+def test_a_networks_forward_pass_that_fails_is_told_in_one_line():
+    class Broken(mxnetseg.backbones.Backbone):
+        def hybrid_forward(self, F, x):
+            raise KeyError("c9")
+
+    create = mxnetseg.registry.register_backbone("theirs", output_strides=(32,))
+    create(lambda: Broken((8, 8, 8, 8)))
+    message = said(create_model, "fcn", "theirs")
+    assert message.startswith(f"backbone theirs of the module {__name__}: its forward pass fails: KeyError: 'c9' (")
+
+
+def test_all_that_is_missing_is_named_at_once():
+    def fact(kind, name, module, *package):
+        return PluginFact(kind=kind, name=name, module=module, **dict(zip(("distribution", "version"), package)))
+
+    facts = [fact("model", "a", "good"), fact("loss", "b", "good"), fact("model", "fcn", ""), fact("loss", "c", "x.y")]
+    packed = [fact("backbone", "d", "p.one", "p", "1"), fact("data set", "e", "p.two", "p", "1")]
+    assert said(plugins.require, [*facts, *packed], "it") == (
+        "it: needs model a, loss b of the module good, which was not imported: say --import good, or the path of its "
+        "file good.py (in Python, import it first); and loss c of the module x.y, which was not imported: say --import "
+        "x.y (in Python, import it first); and backbone d, data set e of the package p 1, which is not installed here; "
+        "install it, if you trust where it comes from"
+    )
+
+
+@pytest.mark.parametrize(
+    "body, what",
+    [
+        (
+            "def build(num_classes, class_weights, how=1):\n    1 / 0",
+            r"can't be built with the options {'how': 2}: ZeroDiv",
+        ),
+        (
+            "def build(num_classes, class_weights, how=1):\n    pass",
+            "the builder of loss theirs gave a NoneType, not a",
+        ),
+        (
+            "def build(n, w, how=1):\n    return Loss(n, w)",
+            r"its forward fails: ZeroDivisionError: .* \(.*theirs_loss.py:6\)",
+        ),
+        ("def build(n, w, how=1):\n    return Criterion(n, w)", "its normalizer fails: NotImplementedError"),
+    ],
+)
+def test_a_loss_that_fails_is_told_in_one_line(body, what, streets, capfd):
+    Path("theirs_loss.py").write_text(
+        "from mxnetseg.losses import Criterion, PixelLoss\nfrom mxnetseg import register_loss\n"
+        "class Loss(PixelLoss):\n    def hybrid_forward(self, F, logits, labels, scale, weights):\n"
+        f"        logits = logits * 2\n        return 1 / 0\n\n@register_loss('theirs')\n{body}\n"
+    )
+    Path("r.yaml").write_text(
+        "model: {name: fcn, backbone: mobilenet_v2_0_25}\nloss: {name: theirs, options: {how: 2}}\n"
+        f"data: {{name: streets, root: {streets}, augment: {{crop: 32}}}}\n"
+        "train: {iterations: 1, batch_size: 2, workers: 0}\n"
+    )
+    assert (
+        main(["train", "--config", "r.yaml", "--import", "theirs_loss.py", "--no-val", "--run-dir", "run", *CPU]) == 2
+    )
+    error = capfd.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ") and "loss theirs" in error and re.search(what, error), error
+
+
+def test_a_loss_needs_no_init_of_its_own():
+    class Loss(PixelLoss):
+        def hybrid_forward(self, F, logits, labels, scale, weights):
+            return F.sum(labels).reshape((1,)) * scale
+
+    register_loss("theirs")(Loss)
+    criterion = build_loss(LossConfig(name="theirs", class_weights=[1, 2], options={"average": "all"}), 2)
+    assert isinstance(criterion, Loss) and criterion.normalizer([np.zeros((1, 2, 3), np.uint8)]) == 6
+    for build in (
+        lambda n, power=2.0: 0,
+        lambda n, w, *more: 0,
+        lambda n, w, **more: 0,
+        lambda n, *, class_weights=1: 0,
+    ):
+        with pytest.raises(TypeError, match="a builder takes num_classes, class_weights, then options"):
+            register_loss("other")(build)
+
+
+def test_a_decorator_without_its_name_says_how_it_is_written():
+    facts = {"model": ", backbone=..., output_stride=..., paper=..."}
+    for kind in ("model", "backbone", "loss", "transform"):
+        register = getattr(mxnetseg, f"register_{kind}")
+        assert f'say @register_{kind}("name"{facts.get(kind, "")})' in said(register, lambda: 0)
+
+
+def test_config_takes_import(capfd):
+    Path("theirs_net.py").write_text(MODEL.format(name="theirs"))
+    Path("r.yaml").write_text("model: {name: theirs}\n")
+    assert main(["config", "r.yaml", "--import", "theirs_net.py"]) == 0
+    assert "name: theirs" in capfd.readouterr().out
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 import pytest
 
-from mxnetseg import create_model
+from mxnetseg import PluginError, create_model
 from mxnetseg.backbones import Backbone
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.heads import FCNHead
@@ -72,21 +72,24 @@ def misspelt(in_channels: int, num_classes: int) -> FCNHead:
 
 @pytest.mark.parametrize("make_head", [unfinished, misspelt])
 @pytest.mark.parametrize("options", [{}, {"width": 8}])
-def test_a_fault_inside_a_models_builder_is_no_mistake_of_the_user(make_head, options):
+def test_a_fault_inside_a_models_builder_is_told_as_its_own(make_head, options):
     @register_model("faulty", **FACTS)
     def faulty(backbone, num_classes, aux, width=16):
         return Segmentor(backbone, Branch(make_head(backbone.channels[3], num_classes)))
 
-    with pytest.raises(TypeError, match="argument"):
+    with pytest.raises(
+        PluginError, match=r"model faulty of .*: can't be built .*: TypeError: .*argument.*test_zoo"
+    ) as info:
         create_model("faulty", **options)
+    assert isinstance(info.value.__cause__, TypeError)
 
 
-def test_a_fault_inside_a_backbones_builder_is_no_mistake_of_the_user():
+def test_a_fault_inside_a_backbones_builder_is_told_as_its_own():
     @register_backbone("faulty")
     def faulty(output_stride, width=16):
         return Backbone(chanels=(width,) * 4)
 
-    with pytest.raises(TypeError, match="chanels"):
+    with pytest.raises(PluginError, match="backbone faulty of .*: can't be built .*: TypeError: .*chanels.*test_zoo"):
         create_model("fcn", "faulty", backbone_options={"width": 8})
 
 

@@ -34,13 +34,14 @@ def page() -> str:
     for name in cli.COMMANDS:
         command = cli._command(name)
         parser = argparse.ArgumentParser(prog=f"mxnetseg {name}", description=command.HELP)
-        command.add_arguments(parser)
+        cli._add_arguments(name, parser)
         parts += _sections(parser, 2)
     parts += ["## Demos", "Scripts in `demo/`, run from the root of a clone."]
     for name in DEMOS:
         script = _script(ROOT / "demo" / name)
         parser = argparse.ArgumentParser(prog=f"python demo/{name}", description=script.__doc__.split("\n\n")[1])
         script.add_arguments(parser)
+        cli.add_import(parser)
         parts += _sections(parser, 3)
     return "\n\n".join(parts) + "\n"
 

@@ -23,7 +23,7 @@ COMMANDS = [
     "doctor",
 ]
 # these look models, data sets and the like up by name; so do some actions of `data`
-PLUGGED = ("train", "eval", "predict", "speed", "convert", "flops", "models")
+PLUGGED = ("train", "eval", "predict", "speed", "convert", "flops", "models", "config")
 
 
 def main(argv=None, program=None) -> int:

@@ -48,11 +48,23 @@ def _backbones():
 
 
 def _models(args):
+    from tqdm import tqdm
+
+    from ..plugins import PluginError, registered_first
     from ..registry import MODELS
     from ..zoo import list_models  # noqa: F401  (fills the table)
 
-    names = [MODELS.find(name).name for name in args.names] or _known(MODELS)
-    return zoo(names, options.sides("--shape", args.shape), args.quiet)
+    shape = options.sides("--shape", args.shape)
+    if args.names:
+        return zoo([MODELS.find(name).name for name in args.names], shape, args.quiet)
+    names, rows = _known(MODELS), []
+    with registered_first():
+        for name in tqdm(names, unit="model", leave=False, disable=args.quiet):
+            try:
+                rows += zoo([name], shape)
+            except PluginError as err:
+                print(f"warning: {err}", file=sys.stderr)
+    return rows
 
 
 def zoo(names: Optional[Sequence[str]] = None, shape: Tuple[int, int] = (512, 512), quiet: bool = True) -> List[Dict]:

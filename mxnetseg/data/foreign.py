@@ -11,7 +11,7 @@ import numpy as np
 
 from ..config.schema import DataConfig
 from ..errors import MXNetSegError
-from ..plugins import PluginError, Table, caller, reason
+from ..plugins import PluginError, Table, caller, named, reason
 from .catalog import num_classes_of
 
 __all__ = ["TRANSFORMS", "ForeignTransform", "Function", "foreign_transforms", "register_transform"]
@@ -23,6 +23,7 @@ IGNORE = 255
 TRANSFORMS: Table[Callable[..., Function]] = Table("transform", "mxnetseg.transforms")
 
 
+@named
 def register_transform(name: str) -> Callable[[Build], Build]:
     """Register `build(**options) -> f`, where f(image=..., mask=...) gives a mapping with both, changed.
 
@@ -35,7 +36,7 @@ def register_transform(name: str) -> Callable[[Build], Build]:
     PluginError
         Another module has registered this name.
     """
-    module = caller()
+    module = caller(3)
 
     def add(build: Build) -> Build:
         TRANSFORMS.add(name, build, module)
