@@ -144,9 +144,7 @@ class DataConfig(_Part):
         "these sides; augment.scale multiplies both, as mmsegmentation's ratio_range does",
     )
     mean: Tuple[float, float, float] = Field(IMAGENET_MEAN, description="per RGB channel, on 0..255")
-    std: Tuple[Deviation, Deviation, Deviation] = Field(
-        IMAGENET_STD, description="per RGB channel, on 0..255"
-    )
+    std: Tuple[Deviation, Deviation, Deviation] = Field(IMAGENET_STD, description="per RGB channel, on 0..255")
     augment: AugmentConfig = AugmentConfig()
     rare_class: Optional[RareClassConfig] = Field(
         None,
