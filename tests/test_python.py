@@ -128,6 +128,33 @@ def test_a_callback_may_end_a_run_which_goes_on_as_if_it_had_not(keys, at, how):
     assert Path("part/metrics.csv").read_text().count("\n") == Path("whole/metrics.csv").read_text().count("\n")
 
 
+def test_a_callback_that_exits(keys):
+    def leave(error, at=3):
+        def on_step(step):
+            if step.iteration == at:
+                raise error
+
+        return on_step
+
+    told = []
+    with pytest.raises(SystemExit):
+        mxnetseg.train(keys, "cpu", run_dir="exit", on_step=leave(SystemExit(1)), validate=False)
+    assert checkpoint.read("exit/state.ckpt").record.state.iteration == 3
+    with pytest.raises(LookupError):  # the validation of this iteration isn't repeated by a resume
+        mxnetseg.train(keys, "cpu", run_dir="raise", on_step=leave(LookupError()), on_validation=told.append)
+    assert [v.iteration for v in told] == [3]
+    with pytest.raises(KeyboardInterrupt):
+        mxnetseg.train(keys, "cpu", run_dir="at_once", on_step=leave(KeyboardInterrupt(), 2), validate=False)
+    assert not Path("at_once/state.ckpt").exists()
+
+
+@pytest.mark.parametrize("name", ["on_step", "on_validation", "transform"])
+def test_what_cannot_be_called_is_found_before_anything_is_written(keys, name):
+    with pytest.raises(MXNetSegError, match=f"^{name}=3 can't be called; give a function"):
+        mxnetseg.train(keys, "cpu", run_dir="part", **{name: 3})
+    assert not Path("part").exists()
+
+
 def test_who_stops_at_the_end_has_not_stopped_anything(keys):
     result = mxnetseg.train(keys, "cpu", on_step=lambda s: s.stop("late") if s.iteration == 6 else None)
     assert result.stopped is None and result.iterations == 6
