@@ -52,7 +52,7 @@ def evaluate(
     dtype : str, optional
         For a checkpoint: optimize it, "float32" or "bfloat16".
     workers : int
-        Processes that read images.
+        Processes that read images, 0 or more.
     progress : bool
         Show a progress bar.
     other_classes : bool
@@ -70,12 +70,14 @@ def evaluate(
     """
     chosen = as_contexts(contexts)
     from .data import open_dataset
+    from .data.workers import check_workers
     from .engine import checkpoint, evaluator
     from .engine.inference import Preprocess
     from .engine.record import Record
     from .network import as_network
     from .opening import open_network
 
+    check_workers(workers)
     found = checkpoint.read(net) if isinstance(net, (str, Path)) else net
     if isinstance(found, checkpoint.Checkpoint):
         opened: Network = open_network(found, chosen, dtype)

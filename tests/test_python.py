@@ -216,12 +216,16 @@ def test_contexts_by_any_name(monkeypatch):
     assert as_contexts(1) == as_contexts("1") == [mx.gpu(1)] and as_contexts((0, mx.gpu(1))) == [mx.gpu(0), mx.gpu(1)]
     for wrong, message in (
         ([0, 0], "contexts 0 0: a context is named twice"),
-        (3, "contexts 3: this machine has 2 GPUs that MXNet can use; to train or evaluate on the CPU say contexts cpu"),
+        (
+            3,
+            'contexts 3: this machine has 2 GPUs that MXNet can use; to train .* say contexts="cpu"$',
+        ),
         ([0, "cpu"], "contexts 0 cpu: take GPUs or CPU contexts, not both"),
         (True, "contexts: True is none; say 0"),
         (0.5, "contexts: 0.5 is none"),
         ([], "contexts: an empty list"),
-        ("tpu", "contexts tpu: write GPU numbers"),
+        ("tpu", r'contexts tpu: write 0, \[0, 1\], "cpu" or \["cpu:0", "cpu:1"\]$'),
+        ("cpu:99999999999", "contexts cpu:99999999999: CPU contexts are cpu:0 to cpu:1023"),
     ):
         with pytest.raises(MXNetSegError, match=message):
             as_contexts(wrong)
@@ -249,6 +253,8 @@ def test_scores_of_a_checkpoint_or_a_network(keys, streets, own_folder):
             "the network does not say what data it was trained on; give data=NAME",
         ),
         (lambda: mxnetseg.evaluate(3, "streets"), "a network is what"),
+        (lambda: mxnetseg.evaluate(net, workers=-1), "^workers -1: a number of processes, 0 or more"),
+        (lambda: mxnetseg.evaluate(net, workers="2"), "^workers '2': a number of processes, 0 or more"),
         (lambda: mxnetseg.evaluate(net, {"nmae": "streets"}), "unknown key data.nmae; did you mean data.name"),
     ):
         with pytest.raises(MXNetSegError, match=message):
