@@ -66,7 +66,7 @@ def evaluate(
     ------
     MXNetSegError
         The file can't be read, the network does not say what it was trained on and `data` is left out, the data set
-        has other classes, or no labels.
+        has other classes, or no labels, a function gives no logits.
     """
     chosen = as_contexts(contexts)
     from .data import open_dataset
@@ -74,7 +74,7 @@ def evaluate(
     from .engine import checkpoint, evaluator
     from .engine.inference import Preprocess
     from .engine.record import Record
-    from .network import as_network
+    from .network import ForeignNetwork, as_network
     from .opening import open_network
 
     check_workers(workers)
@@ -91,6 +91,8 @@ def evaluate(
     used = _data_of(record, data, root, source)
     dataset = open_dataset(used, split or used.val_split)
     check_classes(source, opened.spec.get("num_classes"), record.feeding.classes, dataset, other_classes)
+    if "num_classes" not in opened.spec:  # its logits alone say how many it has
+        opened = ForeignNetwork(opened, opened.align_corners, dataset.num_classes)
     how = _settings_of(record, settings)
     scores = evaluator.evaluate(opened, dataset, Preprocess.of(used), how, chosen, workers, progress)
     assert scores is not None  # nothing stops it

@@ -253,6 +253,14 @@ def test_scores_of_a_checkpoint_or_a_network(keys, streets, own_folder):
             "the network does not say what data it was trained on; give data=NAME",
         ),
         (lambda: mxnetseg.evaluate(3, "streets"), "a network is what"),
+        (
+            lambda: mxnetseg.evaluate(lambda x: net(x)[:, :3], "streets", root=streets, workers=0),
+            "the network gives logits of 3 classes, 10 are wanted",
+        ),
+        (
+            lambda: mxnetseg.evaluate(lambda x: None, "streets", root=streets, workers=0, settings={"flip": True}),
+            "the network gives None for images",
+        ),
         (lambda: mxnetseg.evaluate(net, workers=-1), "^workers -1: a number of processes, 0 or more"),
         (lambda: mxnetseg.evaluate(net, workers="2"), "^workers '2': a number of processes, 0 or more"),
         (lambda: mxnetseg.evaluate(net, {"nmae": "streets"}), "unknown key data.nmae; did you mean data.name"),
