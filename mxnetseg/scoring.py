@@ -68,6 +68,7 @@ def evaluate(
         The file can't be read, the network does not say what it was trained on and `data` is left out, the data set
         has other classes, or no labels, a function gives no logits.
     """
+    _check_types(data, split, root, settings)
     chosen = as_contexts(contexts)
     from .data import open_dataset
     from .data.workers import check_workers
@@ -97,6 +98,17 @@ def evaluate(
     scores = evaluator.evaluate(opened, dataset, Preprocess.of(used), how, chosen, workers, progress)
     assert scores is not None  # nothing stops it
     return scores
+
+
+def _check_types(data: object, split: object, root: object, settings: object) -> None:
+    for name, value, kinds, what in (
+        ("data", data, (str, DataConfig, Mapping), "a data set's name, or the keys of a recipe's `data`"),
+        ("split", split, (str,), "a split's name"),
+        ("root", root, (str, Path), "a folder"),
+        ("settings", settings, (EvalConfig, Mapping), "the keys of a recipe's `eval`"),
+    ):
+        if value is not None and not isinstance(value, kinds):
+            raise MXNetSegError(f"{name}={value!r}: give {what}")
 
 
 def _data_of(

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Union
 
-from .config import Recipe, as_recipe
+from .config import Recipe, as_recipe, check_overrides
 from .context import Contexts, as_contexts
 
 if TYPE_CHECKING:  # MXNet must not be imported before contexts are prepared for
@@ -81,6 +81,7 @@ def train(
         What a callback raises, SystemExit too; the run is saved before, and `resume` goes on with the next iteration.
         Only a KeyboardInterrupt ends it without saving.
     """
+    check_overrides(overrides)
     chosen = as_contexts(contexts)
     from .engine import trainer
 

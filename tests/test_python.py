@@ -205,8 +205,27 @@ def test_a_recipe_by_any_name(keys, tmp_path):
         as_recipe({"trian": {}})
     with pytest.raises(MXNetSegError, match="a mapping of its keys, not a list"):
         as_recipe([keys])
+    for overrides in ([{"train": {"epochs": 5}}], "train.epochs=5", None):
+        for call in (
+            lambda: as_recipe(keys, overrides),  # noqa: B023
+            lambda: mxnetseg.load_recipe("fcn", overrides),  # noqa: B023
+            lambda: mxnetseg.train(resume="nowhere", overrides=overrides),  # noqa: B023
+        ):
+            with pytest.raises(MXNetSegError, match='^overrides: a list of "key=value", for example .*, not '):
+                call()
+    for nothing in ("", None, 3):
+        with pytest.raises(MXNetSegError, match=f"^a recipe is a path, or the name of one .*, not {nothing!r}$"):
+            mxnetseg.load_recipe(nothing)
     with pytest.raises(MXNetSegError, match="train needs a recipe"):
         mxnetseg.train(contexts="cpu")
+
+
+def test_what_is_no_checkpoint_and_no_data_set():
+    for call in (mxnetseg.load, checkpoint.read):
+        with pytest.raises(MXNetSegError, match="a checkpoint is the path of a file, not 0"):
+            call(0)  # would be standard input
+    with pytest.raises(MXNetSegError, match="register_dataset takes a DatasetSpec, not a dict"):
+        mxnetseg.register_dataset({"name": "x"})
 
 
 def test_contexts_by_any_name(monkeypatch):
@@ -237,7 +256,10 @@ def test_scores_of_a_checkpoint_or_a_network(keys, streets, own_folder):
     result = mxnetseg.train(keys, "cpu", overrides=["train.iterations=1"])
     scores = mxnetseg.evaluate(result.last_path, contexts="cpu", workers=0)
     assert scores == result.scores
-    net = mxnetseg.load(result.last_path)
+    net = mxnetseg.load(result.last_path, "cpu")
+    assert net.contexts == mxnetseg.load(result.last_path).contexts == [mx.cpu()]
+    assert mxnetseg.load(result.last_path, ["cpu:0", mx.cpu(1)]).contexts == [mx.cpu(0), mx.cpu(1)]
+    assert mxnetseg.Predictor(result.last_path, "cpu:1").context == mx.cpu(1)
     assert mxnetseg.evaluate(net, workers=0) == scores
     assert mxnetseg.evaluate(checkpoint.read(result.last_path), contexts=mx.cpu(), workers=0) == scores
     by_name = mxnetseg.evaluate(net, "streets", root=streets, settings={"scales": [1.0]}, workers=0)
@@ -261,6 +283,12 @@ def test_scores_of_a_checkpoint_or_a_network(keys, streets, own_folder):
             lambda: mxnetseg.evaluate(lambda x: None, "streets", root=streets, workers=0, settings={"flip": True}),
             "the network gives None for images",
         ),
+        (lambda: mxnetseg.load(result.last_path, "tpu"), "^ctx tpu: write 0"),
+        (lambda: mxnetseg.evaluate(net, data=5), "^data=5: give a data set's name, or the keys of a recipe's `data`"),
+        (lambda: mxnetseg.evaluate(net, data=["streets"]), r"^data=\['streets'\]: give a data set's name"),
+        (lambda: mxnetseg.evaluate(net, split=5), "^split=5: give a split's name"),
+        (lambda: mxnetseg.evaluate(net, root=5), "^root=5: give a folder"),
+        (lambda: mxnetseg.evaluate(net, settings=5), "^settings=5: give the keys"),
         (lambda: mxnetseg.evaluate(net, workers=-1), "^workers -1: a number of processes, 0 or more"),
         (lambda: mxnetseg.evaluate(net, workers="2"), "^workers '2': a number of processes, 0 or more"),
         (lambda: mxnetseg.evaluate(net, {"nmae": "streets"}), "unknown key data.nmae; did you mean data.name"),
