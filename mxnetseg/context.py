@@ -11,11 +11,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Contexts", "as_contexts", "check_contexts", "parse_contexts"]
 
+CPUS = 1024  # more than any machine needs; numbers far above end MXNet in odd ways, or never
+
 Contexts = Union[None, int, str, "mx.Context", Sequence[Union[int, str, "mx.Context"]]]
 
 
-def as_contexts(contexts: Contexts = None) -> "List[mx.Context]":
+def as_contexts(contexts: Contexts = None, option: str = "contexts") -> "List[mx.Context]":
     """What Python code names contexts by: None (the GPUs there are, else the CPU), 0, "cpu", [0, 1], mx.cpu(), ...
+
+    `option` is the argument that messages name.
 
     Raises
     ------
@@ -25,11 +29,11 @@ def as_contexts(contexts: Contexts = None) -> "List[mx.Context]":
     several = isinstance(contexts, (list, tuple))
     named = [] if contexts is None else list(contexts) if several else [contexts]  # type: ignore[arg-type]
     if several and not named:
-        raise MXNetSegError("contexts: an empty list; leave it out for the GPUs there are, else the CPU")
+        raise MXNetSegError(f"{option}: an empty list; leave it out for the GPUs there are, else the CPU")
     for one in named:  # "cpu(0)" is how MXNet writes its own
         if isinstance(one, bool) or not isinstance(one, (int, str)) and type(one).__name__ != "Context":
-            raise MXNetSegError(f'contexts: {one!r} is none; say 0, [0, 1], "cpu", "cpu:1" or mx.cpu()')
-    return parse_contexts([re.sub(r"\((\d+)\)$", r":\1", str(one)) for one in named], "contexts")
+            raise MXNetSegError(f'{option}: {one!r} is none; say 0, [0, 1], "cpu", "cpu:1" or mx.cpu()')
+    return parse_contexts([re.sub(r"\((\d+)\)$", r":\1", str(one)) for one in named], option)
 
 
 def parse_contexts(tokens: Optional[Sequence[str]] = None, option: str = "--ctx") -> "List[mx.Context]":
@@ -67,14 +71,18 @@ def check_contexts(contexts: "Sequence[mx.Context]") -> None:
 def _parse(token: str, gpus: int, option: str) -> "mx.Context":
     import mxnet as mx
 
-    kind, _, number = token.partition(":")
-    if kind.isdigit() and not number:
-        kind, number = "gpu", kind
-    if kind not in ("cpu", "gpu") or not (number or "0").isdigit():
-        raise MXNetSegError(f"{option} {token}: write GPU numbers (0 1 2 3), cpu, or cpu:0 cpu:1")
+    typed = option.startswith("--")  # on a command line; else it is an argument in Python
+    found = re.fullmatch(r"(?:(cpu|gpu):)?([0-9]{1,99})|(cpu|gpu)", token)
+    if not found:
+        how = "GPU numbers (0 1 2 3), cpu, or cpu:0 cpu:1" if typed else '0, [0, 1], "cpu" or ["cpu:0", "cpu:1"]'
+        raise MXNetSegError(f"{option} {token}: write {how}")
+    kind, number = found[1] or found[3] or "gpu", int(found[2] or 0)
     if kind == "cpu":
-        return mx.cpu(int(number or 0))
-    if int(number or 0) >= gpus:
+        if number >= CPUS:
+            raise MXNetSegError(f"{option} {token}: CPU contexts are cpu:0 to cpu:{CPUS - 1}")
+        return mx.cpu(number)
+    if number >= gpus:
         there = f"this machine has {gpus} GPUs that MXNet can use" if gpus else "MXNet finds no GPU here"
-        raise MXNetSegError(f"{option} {token}: {there}; to train or evaluate on the CPU say {option} cpu")
-    return mx.gpu(int(number or 0))
+        cpu = f"{option} cpu" if typed else f'{option}="cpu"'
+        raise MXNetSegError(f"{option} {token}: {there}; to train or evaluate on the CPU say {cpu}")
+    return mx.gpu(number)

@@ -1,6 +1,6 @@
 """What a network is to code that only uses it, whatever it was made by."""
 
-from typing import Any, Dict, List, Protocol, runtime_checkable
+from typing import Any, Dict, List, Optional, Protocol, runtime_checkable
 
 import mxnet as mx
 from mxnet import nd
@@ -62,11 +62,14 @@ class ForeignNetwork:
     block : HybridBlock or callable
         Maps (N, 3, H, W) to logits (N, num_classes, H, W).
     align_corners : bool
-        Logits of another size are resized so.
+        Logits of another size are resized so, but in a call.
+    num_classes : int, optional
+        How many it must have: those of the data set that it is scored on. Any when left out.
     """
 
-    def __init__(self, block: Any, align_corners: bool = False):
+    def __init__(self, block: Any, align_corners: bool = False, num_classes: Optional[int] = None):
         self.block = block
+        self.num_classes = num_classes
         self.spec: Dict[str, Any] = {}
         self.record: Any = None
         self.align_corners = align_corners
@@ -78,7 +81,11 @@ class ForeignNetwork:
 
     @in_turn
     def __call__(self, x: Any) -> Any:
-        return self.block(x)
+        """What the block gives. Raises MXNetSegError where that is not logits, or not of `num_classes`."""
+        logits = self.block(x)
+        if isinstance(x, nd.NDArray):
+            self._check(logits, x)
+        return logits
 
     def coarse_logits(self, x: Any) -> Any:
         """The logits; which of the block's last operators resize them isn't known."""
@@ -99,6 +106,9 @@ class ForeignNetwork:
                 f"{logits.shape[1]} classes do not fit a uint8 class map, at most {MOST_CLASSES} do; "
                 "take the argmax of the network's logits instead"
             )
+        height, width = x.shape[2:]
+        if logits.shape[2:] != (height, width):
+            logits = nd.contrib.BilinearResize2D(logits, height=height, width=width, align_corners=self.align_corners)
         return nd.argmax(logits, axis=1).astype("uint8")
 
     def collect_params(self) -> Any:
@@ -106,6 +116,24 @@ class ForeignNetwork:
         if not isinstance(self.block, Block):
             raise MXNetSegError(f"{self!r} has no parameters to optimize: it is a function; take a HybridBlock")
         return self.block.collect_params()
+
+    def _check(self, logits: Any, x: nd.NDArray) -> None:
+        if not isinstance(logits, nd.NDArray):
+            kind = type(logits)
+            what = "None" if logits is None else f"a {kind.__module__}.{kind.__name__}".replace("builtins.", "")
+        elif logits.ndim != 4 or logits.shape[0] != x.shape[0]:
+            what = f"an array of shape {logits.shape}"
+        elif self.num_classes not in (None, logits.shape[1]):
+            raise MXNetSegError(
+                f"the network gives logits of {logits.shape[1]} classes, {self.num_classes} are wanted: those of the "
+                "data set; take the data set that it was trained on"
+            )
+        else:
+            return
+        raise MXNetSegError(
+            f"the network gives {what} for images {x.shape}; it has to give logits, (N, num_classes, H, W), as an "
+            "mxnet.nd.NDArray"
+        )
 
     def __repr__(self) -> str:
         return f"ForeignNetwork({getattr(self.block, 'name', self.block)})"

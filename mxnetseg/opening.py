@@ -5,6 +5,7 @@ from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple, Unio
 
 import mxnet as mx
 
+from .context import Contexts, as_contexts
 from .convert import dialect_of, has_auxiliary, load_state, options_for
 from .engine import checkpoint
 from .engine.checkpoint import Checkpoint
@@ -18,14 +19,14 @@ from .zoo import create_model
 __all__ = ["load", "open_network"]
 
 
-def load(path: Union[str, Path], ctx: Union[mx.Context, Sequence[mx.Context], None] = None) -> Network:
+def load(path: Union[str, Path], ctx: Contexts = None) -> Network:
     """The network of a checkpoint, on one context or several (cpu() when left out); `open_network`, not hybridized."""
     return open_network(path, ctx, hybridize=False)
 
 
 def open_network(
     source: Union[str, Path, Checkpoint, None],
-    ctx: Union[mx.Context, Sequence[mx.Context], None] = None,
+    ctx: Contexts = None,
     dtype: Optional[str] = None,
     *,
     arguments: Optional[Mapping[str, Any]] = None,
@@ -40,8 +41,8 @@ def open_network(
     ----------
     source : str, Path or Checkpoint
         A file, or one that `checkpoint.read` has read. None: initial weights, drawn at random.
-    ctx : mxnet.Context or list
-        cpu() when left out.
+    ctx : int, str, mxnet.Context or list of these
+        As in `train`, but cpu() when left out.
     dtype : str, optional
         Optimize the network, see `deploy.optimize`, which takes `calibration` and `size`.
     arguments : mapping, optional
@@ -52,9 +53,9 @@ def open_network(
     Raises
     ------
     MXNetSegError
-        The file is damaged, does not fit, or neither it nor `arguments` say what the network is.
+        The file is damaged, does not fit, a context is none, or neither it nor `arguments` say what the network is.
     """
-    contexts = [ctx] if isinstance(ctx, mx.Context) else list(ctx or [mx.cpu()])
+    contexts = as_contexts("cpu" if ctx is None else ctx, "ctx")
     given = {key: value for key, value in (arguments or {}).items() if value is not None}
     if source is None:
         net = create_model(**given)

@@ -7,7 +7,7 @@ import mxnet as mx
 import numpy as np
 
 from .config.schema import EvalConfig
-from .context import parse_contexts
+from .context import Contexts, as_contexts
 from .data.files import read_image
 from .data.spec import default_palette
 from .engine.checkpoint import Checkpoint
@@ -30,7 +30,7 @@ class Predictor:
     ----------
     net : Segmentor, DeployedNetwork, str, Path or Checkpoint
         An initialized network, one that `mxnetseg.deploy.optimize` gave, or a checkpoint with a record.
-    ctx : mxnet.Context, optional
+    ctx : mxnet.Context, int or str, optional
         Where to load a checkpoint: the first GPU, else the CPU, when left out. A network stays where it is.
     config : EvalConfig, optional
         Sliding window, scales, mirror image; what the checkpoint's recipe says when left out, else whole
@@ -49,13 +49,13 @@ class Predictor:
     def __init__(
         self,
         net: Union[Network, str, Path, Checkpoint],
-        ctx: Optional[mx.Context] = None,
+        ctx: Contexts = None,
         config: Optional[EvalConfig] = None,
         dtype: Optional[str] = None,
         calibration: Optional[Iterable[Any]] = None,
     ):
         if isinstance(net, (str, Path, Checkpoint)):
-            net = open_network(net, ctx or parse_contexts(None)[0], dtype, calibration=calibration)
+            net = open_network(net, as_contexts(ctx, "ctx")[:1], dtype, calibration=calibration)
         elif dtype is not None:
             from .deploy import optimize
 

@@ -52,7 +52,7 @@ def evaluate(
     dtype : str, optional
         For a checkpoint: optimize it, "float32" or "bfloat16".
     workers : int
-        Processes that read images.
+        Processes that read images, 0 or more.
     progress : bool
         Show a progress bar.
     other_classes : bool
@@ -66,16 +66,19 @@ def evaluate(
     ------
     MXNetSegError
         The file can't be read, the network does not say what it was trained on and `data` is left out, the data set
-        has other classes, or no labels.
+        has other classes, or no labels, a function gives no logits.
     """
+    _check_types(data, split, root, settings)
     chosen = as_contexts(contexts)
     from .data import open_dataset
+    from .data.workers import check_workers
     from .engine import checkpoint, evaluator
     from .engine.inference import Preprocess
     from .engine.record import Record
-    from .network import as_network
+    from .network import ForeignNetwork, as_network
     from .opening import open_network
 
+    check_workers(workers)
     found = checkpoint.read(net) if isinstance(net, (str, Path)) else net
     if isinstance(found, checkpoint.Checkpoint):
         opened: Network = open_network(found, chosen, dtype)
@@ -89,10 +92,23 @@ def evaluate(
     used = _data_of(record, data, root, source)
     dataset = open_dataset(used, split or used.val_split)
     check_classes(source, opened.spec.get("num_classes"), record.feeding.classes, dataset, other_classes)
+    if "num_classes" not in opened.spec:  # its logits alone say how many it has
+        opened = ForeignNetwork(opened, opened.align_corners, dataset.num_classes)
     how = _settings_of(record, settings)
     scores = evaluator.evaluate(opened, dataset, Preprocess.of(used), how, chosen, workers, progress)
     assert scores is not None  # nothing stops it
     return scores
+
+
+def _check_types(data: object, split: object, root: object, settings: object) -> None:
+    for name, value, kinds, what in (
+        ("data", data, (str, DataConfig, Mapping), "a data set's name, or the keys of a recipe's `data`"),
+        ("split", split, (str,), "a split's name"),
+        ("root", root, (str, Path), "a folder"),
+        ("settings", settings, (EvalConfig, Mapping), "the keys of a recipe's `eval`"),
+    ):
+        if value is not None and not isinstance(value, kinds):
+            raise MXNetSegError(f"{name}={value!r}: give {what}")
 
 
 def _data_of(

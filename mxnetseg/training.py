@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Union
 
-from .config import Recipe, as_recipe
+from .config import Recipe, as_recipe, check_overrides
 from .context import Contexts, as_contexts
 
 if TYPE_CHECKING:  # MXNet must not be imported before contexts are prepared for
@@ -72,14 +72,16 @@ def train(
     ------
     MXNetSegError
         The recipe has a mistake, data are missing or broken, a folder is in use, the loss is not finite, a resume does
-        not fit.
+        not fit, a callback can't be called.
     SaveError
         A file could not be written; what was saved before is whole.
     Interrupted
         SIGINT (Ctrl-C), SIGTERM or SIGHUP came; everything is saved. Only in the main thread.
-    Exception
-        What a callback raises; the run is saved before, and `resume` goes on with the next iteration.
+    BaseException
+        What a callback raises, SystemExit too; the run is saved before, and `resume` goes on with the next iteration.
+        Only a KeyboardInterrupt ends it without saving.
     """
+    check_overrides(overrides)
     chosen = as_contexts(contexts)
     from .engine import trainer
 

@@ -39,10 +39,17 @@ def test_no_gpus(monkeypatch):
         parse_contexts(["0"])
 
 
-@pytest.mark.parametrize("tokens", [["tpu"], ["-1"], ["cpu:x"], ["0:1"], [""]])
+@pytest.mark.parametrize("tokens", [["tpu"], ["-1"], ["cpu:x"], ["0:1"], [""], ["cpu:²"], ["²"], ["9" * 5000]])
 def test_mistakes(four_gpus, tokens):
     with pytest.raises(MXNetSegError, match="write GPU numbers"):
         parse_contexts(tokens)
+
+
+def test_a_number_that_no_machine_has():
+    assert parse_contexts(["cpu:1023"]) == [mx.cpu(1023)]
+    for number in ("1024", "99999999999"):
+        with pytest.raises(MXNetSegError, match=f"--ctx cpu:{number}: CPU contexts are cpu:0 to cpu:1023"):
+            parse_contexts([f"cpu:{number}"])
 
 
 def test_a_context_named_twice(four_gpus):

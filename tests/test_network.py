@@ -57,6 +57,29 @@ def test_a_function():
     assert net.contexts == [mx.cpu()]
 
 
+def test_what_a_function_gives():
+    x = images()
+    for function, message in (
+        (lambda x: None, r"gives None for images \(2, 3, 12, 9\); it has to give logits, \(N, num_classes, H, W\)"),
+        (lambda x: x.asnumpy(), "gives a numpy.ndarray for images"),
+        (lambda x: (x, x), "gives a tuple for images"),
+        (lambda x: x[0], r"gives an array of shape \(3, 12, 9\)"),
+    ):
+        for call in (as_network(function), as_network(function).coarse_logits, as_network(function).class_map):
+            with pytest.raises(MXNetSegError, match=message):
+                call(x)
+    with pytest.raises(MXNetSegError, match="gives logits of 3 classes, 10 are wanted"):
+        ForeignNetwork(lambda x: x, num_classes=10).class_map(x)
+    assert ForeignNetwork(lambda x: x, num_classes=3).class_map(x).shape == (2, 12, 9)
+
+
+def test_smaller_logits_are_resized_for_the_class_map():
+    x = images()
+    coarse = as_network(lambda x: x[:, :, ::3, ::3])
+    larger = mx.nd.contrib.BilinearResize2D(x[:, :, ::3, ::3], height=12, width=9, align_corners=False)
+    np.testing.assert_array_equal(coarse.class_map(x).asnumpy(), larger.asnumpy().argmax(axis=1))
+
+
 def test_threads_that_are_the_first_to_call_a_foreign_block_all_at_once():
     class Slow(mx.gluon.HybridBlock):
         def hybrid_forward(self, F, x):

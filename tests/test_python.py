@@ -128,6 +128,33 @@ def test_a_callback_may_end_a_run_which_goes_on_as_if_it_had_not(keys, at, how):
     assert Path("part/metrics.csv").read_text().count("\n") == Path("whole/metrics.csv").read_text().count("\n")
 
 
+def test_a_callback_that_exits(keys):
+    def leave(error, at=3):
+        def on_step(step):
+            if step.iteration == at:
+                raise error
+
+        return on_step
+
+    told = []
+    with pytest.raises(SystemExit):
+        mxnetseg.train(keys, "cpu", run_dir="exit", on_step=leave(SystemExit(1)), validate=False)
+    assert checkpoint.read("exit/state.ckpt").record.state.iteration == 3
+    with pytest.raises(LookupError):  # the validation of this iteration isn't repeated by a resume
+        mxnetseg.train(keys, "cpu", run_dir="raise", on_step=leave(LookupError()), on_validation=told.append)
+    assert [v.iteration for v in told] == [3]
+    with pytest.raises(KeyboardInterrupt):
+        mxnetseg.train(keys, "cpu", run_dir="at_once", on_step=leave(KeyboardInterrupt(), 2), validate=False)
+    assert not Path("at_once/state.ckpt").exists()
+
+
+@pytest.mark.parametrize("name", ["on_step", "on_validation", "transform"])
+def test_what_cannot_be_called_is_found_before_anything_is_written(keys, name):
+    with pytest.raises(MXNetSegError, match=f"^{name}=3 can't be called; give a function"):
+        mxnetseg.train(keys, "cpu", run_dir="part", **{name: 3})
+    assert not Path("part").exists()
+
+
 def test_who_stops_at_the_end_has_not_stopped_anything(keys):
     result = mxnetseg.train(keys, "cpu", on_step=lambda s: s.stop("late") if s.iteration == 6 else None)
     assert result.stopped is None and result.iterations == 6
@@ -178,8 +205,27 @@ def test_a_recipe_by_any_name(keys, tmp_path):
         as_recipe({"trian": {}})
     with pytest.raises(MXNetSegError, match="a mapping of its keys, not a list"):
         as_recipe([keys])
+    for overrides in ([{"train": {"epochs": 5}}], "train.epochs=5", None):
+        for call in (
+            lambda: as_recipe(keys, overrides),  # noqa: B023
+            lambda: mxnetseg.load_recipe("fcn", overrides),  # noqa: B023
+            lambda: mxnetseg.train(resume="nowhere", overrides=overrides),  # noqa: B023
+        ):
+            with pytest.raises(MXNetSegError, match='^overrides: a list of "key=value", for example .*, not '):
+                call()
+    for nothing in ("", None, 3):
+        with pytest.raises(MXNetSegError, match=f"^a recipe is a path, or the name of one .*, not {nothing!r}$"):
+            mxnetseg.load_recipe(nothing)
     with pytest.raises(MXNetSegError, match="train needs a recipe"):
         mxnetseg.train(contexts="cpu")
+
+
+def test_what_is_no_checkpoint_and_no_data_set():
+    for call in (mxnetseg.load, checkpoint.read):
+        with pytest.raises(MXNetSegError, match="a checkpoint is the path of a file, not 0"):
+            call(0)  # would be standard input
+    with pytest.raises(MXNetSegError, match="register_dataset takes a DatasetSpec, not a dict"):
+        mxnetseg.register_dataset({"name": "x"})
 
 
 def test_contexts_by_any_name(monkeypatch):
@@ -189,12 +235,16 @@ def test_contexts_by_any_name(monkeypatch):
     assert as_contexts(1) == as_contexts("1") == [mx.gpu(1)] and as_contexts((0, mx.gpu(1))) == [mx.gpu(0), mx.gpu(1)]
     for wrong, message in (
         ([0, 0], "contexts 0 0: a context is named twice"),
-        (3, "contexts 3: this machine has 2 GPUs that MXNet can use; to train or evaluate on the CPU say contexts cpu"),
+        (
+            3,
+            'contexts 3: this machine has 2 GPUs that MXNet can use; to train .* say contexts="cpu"$',
+        ),
         ([0, "cpu"], "contexts 0 cpu: take GPUs or CPU contexts, not both"),
         (True, "contexts: True is none; say 0"),
         (0.5, "contexts: 0.5 is none"),
         ([], "contexts: an empty list"),
-        ("tpu", "contexts tpu: write GPU numbers"),
+        ("tpu", r'contexts tpu: write 0, \[0, 1\], "cpu" or \["cpu:0", "cpu:1"\]$'),
+        ("cpu:99999999999", "contexts cpu:99999999999: CPU contexts are cpu:0 to cpu:1023"),
     ):
         with pytest.raises(MXNetSegError, match=message):
             as_contexts(wrong)
@@ -206,7 +256,10 @@ def test_scores_of_a_checkpoint_or_a_network(keys, streets, own_folder):
     result = mxnetseg.train(keys, "cpu", overrides=["train.iterations=1"])
     scores = mxnetseg.evaluate(result.last_path, contexts="cpu", workers=0)
     assert scores == result.scores
-    net = mxnetseg.load(result.last_path)
+    net = mxnetseg.load(result.last_path, "cpu")
+    assert net.contexts == mxnetseg.load(result.last_path).contexts == [mx.cpu()]
+    assert mxnetseg.load(result.last_path, ["cpu:0", mx.cpu(1)]).contexts == [mx.cpu(0), mx.cpu(1)]
+    assert mxnetseg.Predictor(result.last_path, "cpu:1").context == mx.cpu(1)
     assert mxnetseg.evaluate(net, workers=0) == scores
     assert mxnetseg.evaluate(checkpoint.read(result.last_path), contexts=mx.cpu(), workers=0) == scores
     by_name = mxnetseg.evaluate(net, "streets", root=streets, settings={"scales": [1.0]}, workers=0)
@@ -222,6 +275,22 @@ def test_scores_of_a_checkpoint_or_a_network(keys, streets, own_folder):
             "the network does not say what data it was trained on; give data=NAME",
         ),
         (lambda: mxnetseg.evaluate(3, "streets"), "a network is what"),
+        (
+            lambda: mxnetseg.evaluate(lambda x: net(x)[:, :3], "streets", root=streets, workers=0),
+            "the network gives logits of 3 classes, 10 are wanted",
+        ),
+        (
+            lambda: mxnetseg.evaluate(lambda x: None, "streets", root=streets, workers=0, settings={"flip": True}),
+            "the network gives None for images",
+        ),
+        (lambda: mxnetseg.load(result.last_path, "tpu"), "^ctx tpu: write 0"),
+        (lambda: mxnetseg.evaluate(net, data=5), "^data=5: give a data set's name, or the keys of a recipe's `data`"),
+        (lambda: mxnetseg.evaluate(net, data=["streets"]), r"^data=\['streets'\]: give a data set's name"),
+        (lambda: mxnetseg.evaluate(net, split=5), "^split=5: give a split's name"),
+        (lambda: mxnetseg.evaluate(net, root=5), "^root=5: give a folder"),
+        (lambda: mxnetseg.evaluate(net, settings=5), "^settings=5: give the keys"),
+        (lambda: mxnetseg.evaluate(net, workers=-1), "^workers -1: a number of processes, 0 or more"),
+        (lambda: mxnetseg.evaluate(net, workers="2"), "^workers '2': a number of processes, 0 or more"),
         (lambda: mxnetseg.evaluate(net, {"nmae": "streets"}), "unknown key data.nmae; did you mean data.name"),
     ):
         with pytest.raises(MXNetSegError, match=message):

@@ -124,10 +124,12 @@ def _prepare(args) -> int:
     from ..config import DataConfig
     from ..data import get_spec
     from ..data.prepare import prepare
+    from ..data.workers import check_workers
 
+    workers = check_workers(args.workers, "--workers")
     name = args.name if args.name == "folder" else get_spec(DataConfig(name=args.name)).name
     target = args.target or str(Path("datasets") / name)
-    written, kept = prepare(name, args.source, target, max(args.workers, 0), progress=not args.quiet)
+    written, kept = prepare(name, args.source, target, workers, progress=not args.quiet)
     print(f"{name}: {written} files written to {target}" + (f", {kept} were there" if kept else ""))
     print(f"next: {command(f'data check {name} --root {shlex.quote(target)}')}")
     return 0
@@ -135,8 +137,9 @@ def _prepare(args) -> int:
 
 def _check(args) -> int:
     from ..data.check import check
+    from ..data.workers import check_workers
 
-    report = check(_config(args), args.split, max(args.workers, 0), progress=not args.quiet)
+    report = check(_config(args), args.split, check_workers(args.workers, "--workers"), progress=not args.quiet)
     for split, found in report["splits"].items():
         _print_split(split, found)
     for note in report["notes"]:

@@ -30,7 +30,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--out", metavar="DIR", help=what)
     what = "write the data set's own label values, too (Cityscapes)"
     parser.add_argument("--label-ids", action="store_true", help=what)
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that read images (1)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that read images; 0: none (1)")
     parser.add_argument("--config", metavar="FILE", help="take data and evaluation settings from this recipe")
     options.add(parser, "--set")
     what = "go on although the data set's class names are not those of the checkpoint: class i is class i"
@@ -43,6 +43,7 @@ def run(args) -> int:
 
     contexts = parse_contexts(args.ctx)  # first: it prepares what MXNet reads when it is imported
     from ..data import num_classes_of, open_dataset
+    from ..data.workers import check_workers
     from ..engine import checkpoint
     from ..engine.evaluator import evaluate
     from ..engine.inference import Preprocess
@@ -51,6 +52,7 @@ def run(args) -> int:
     from ..scoring import check_classes
 
     options.show_log(args.quiet)
+    check_workers(args.workers, "--workers")
     path = options.find_checkpoint(args.checkpoint, args.model)
     found = checkpoint.read(path)
     options.check_network(args, found)

@@ -127,7 +127,7 @@ def _optimized(net, kind: str, sizes):
 
 def _size(text: str):
     sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdigit() and int(side) for side in sides):
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
         raise MXNetSegError(f"--size {text}: give a side or HEIGHTxWIDTH in pixels, e.g. 512 or 1024x2048")
     return int(sides[0]), int(sides[-1])
 

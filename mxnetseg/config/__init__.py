@@ -1,6 +1,15 @@
 """Recipes: YAML files validated once into typed objects."""
 
-from .load import as_recipe, dump_recipe, find_recipe, load_recipe, override_recipe, recipe_for, recorded_recipe
+from .load import (
+    as_recipe,
+    check_overrides,
+    dump_recipe,
+    find_recipe,
+    load_recipe,
+    override_recipe,
+    recipe_for,
+    recorded_recipe,
+)
 from .schema import (
     AugmentConfig,
     DataConfig,
@@ -34,6 +43,7 @@ __all__ = [
     "TrainConfig",
     "TransformConfig",
     "as_recipe",
+    "check_overrides",
     "dump_recipe",
     "find_recipe",
     "load_recipe",

@@ -1,5 +1,7 @@
 """Read recipes: YAML with `_base_` files below it and `key=value` overrides above it."""
 
+import os
+import re
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple, Type, Union
 
@@ -14,6 +16,7 @@ from .schema import Recipe, first_and_also
 
 __all__ = [
     "as_recipe",
+    "check_overrides",
     "dump_recipe",
     "find_recipe",
     "load_recipe",
@@ -44,8 +47,11 @@ def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe
     MXNetSegError
         Unknown keys (the nearest is named), values of the wrong type, missing or circular files.
     """
+    if not isinstance(path, (str, os.PathLike)) or not str(path):
+        raise MXNetSegError(f"a recipe is a path, or the name of one below configs/, not {path!r}")
+    check_overrides(overrides)
     path = Path(path)
-    if path.suffix.lower() not in (".yaml", ".yml") and not path.exists():
+    if path.suffix.lower() not in (".yaml", ".yml") and (path.is_dir() or not path.exists()):
         path = find_recipe(path.as_posix())
     elif path.parts[:1] == ("configs",) and not path.exists() and shipped(str(path)).is_file():
         path = shipped(str(path))
@@ -63,6 +69,7 @@ def as_recipe(source: Union[Recipe, str, Path, Mapping[str, Any]], overrides: Se
     MXNetSegError
         As `load_recipe`, or something else was given.
     """
+    check_overrides(overrides)
     if isinstance(source, Recipe):
         return override_recipe(source, overrides) if overrides else source
     if isinstance(source, Mapping):
@@ -73,8 +80,18 @@ def as_recipe(source: Union[Recipe, str, Path, Mapping[str, Any]], overrides: Se
     raise MXNetSegError(f"a recipe is a Recipe, a path, a name or a mapping of its keys, not a {type(source).__name__}")
 
 
+def check_overrides(overrides: Any) -> None:
+    """Raise MXNetSegError unless these are several "key=value"."""
+    if not isinstance(overrides, (list, tuple)) or not all(isinstance(one, str) for one in overrides):
+        raise MXNetSegError(
+            f'overrides: a list of "key=value", for example ["train.epochs=5"], not {_shorten(overrides)}; nested '
+            "mappings are for the recipe itself"
+        )
+
+
 def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     """`recipe` with some keys changed."""
+    check_overrides(overrides)
     return _validate(_apply(recipe.model_dump(mode="json"), overrides), f"the recipe with {' '.join(overrides)}")
 
 
@@ -174,7 +191,10 @@ def _read_with_bases(path: Path, above: Tuple[Path, ...]) -> Dict[str, Any]:
 def _with_bases(content: Dict[str, Any], path: Path, above: Tuple[Path, ...]) -> Dict[str, Any]:
     bases = content.pop(BASE, [])
     merged: Dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
+    several = [bases] if isinstance(bases, str) else bases
+    if not isinstance(several, list) or not all(isinstance(base, str) for base in several):
+        raise MXNetSegError(f"{path}: {BASE} names a file, or a list of files, not {_shorten(bases)}")
+    for base in several:
         merged = _merge(merged, _read_with_bases(path.parent / base, above + (path.resolve(),)))
     return _merge(merged, content)
 
@@ -185,7 +205,7 @@ def _read(path: Path) -> Dict[str, Any]:
             content = yaml.load(file, Loader=_Loader)
     except FileNotFoundError:
         siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        close = near(path.name, siblings)
+        close = [name for name in near(path.name, siblings) if _looks_like_recipe(path.parent / name)]
         hint = f"; did you mean {', '.join(str(path.parent / c) for c in close)}?" if close else ""
         raise MXNetSegError(f"no recipe {path}{hint}") from None
     except (OSError, UnicodeDecodeError) as err:
@@ -197,6 +217,16 @@ def _read(path: Path) -> Dict[str, Any]:
     if not isinstance(content, dict):
         raise MXNetSegError(f"{path}: a recipe is a mapping of keys to values, not a {type(content).__name__}")
     return content
+
+
+def _looks_like_recipe(path: Path) -> bool:
+    """Whether a YAML file begins a line with a recipe's key; others (mkdocs.yml) lie about, too."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    keys = [BASE, *(key for key in Recipe.model_fields if key != "description")]
+    return re.search(rf"^({'|'.join(keys)}):", text, re.MULTILINE) is not None
 
 
 def _merge(low: Dict[str, Any], high: Dict[str, Any], prefix: str = "") -> Dict[str, Any]:

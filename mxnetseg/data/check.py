@@ -13,7 +13,7 @@ from ..errors import MXNetSegError
 from .catalog import get_spec
 from .dataset import Dataset, open_dataset, root_of
 from .files import read_image, read_mask
-from .workers import in_order
+from .workers import check_workers, in_order
 
 __all__ = ["check", "splits_of"]
 
@@ -100,6 +100,7 @@ def check(
     MXNetSegError
         An unknown data set, or no folder.
     """
+    check_workers(workers)
     spec = get_spec(data)
     root = root_of(data, spec)
     report = dict(dataset=spec.name, root=str(root), splits={}, problems=[], notes=[])

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import MXNetSegError
 from .dataset import Dataset, Sample
 from .sampling import Draw, SampleStream, sample_rng
-from .workers import WorkerPool
+from .workers import WorkerPool, check_workers
 
 __all__ = ["Batch", "EvalLoader", "TrainLoader"]
 
@@ -134,6 +134,7 @@ class EvalLoader:
     """Every sample of a data set once, unchanged, in order."""
 
     def __init__(self, dataset: Dataset, workers: int = 0):
+        workers = check_workers(workers)
         self._length = len(dataset)
         self._ahead = _Ahead(_Load(dataset), (Draw(0, i) for i in range(len(dataset))), workers, 2 * workers)
 

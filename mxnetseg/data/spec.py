@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ..errors import MXNetSegError
 from ..plugins import Table, caller
 
 __all__ = ["IMAGES", "TABLE", "DatasetSpec", "default_palette", "register"]
@@ -146,9 +147,13 @@ def register(spec: DatasetSpec) -> DatasetSpec:
     ------
     ValueError
         Not as many colours as classes, none, more than 255, or a label value that stands for none of the classes.
+    MXNetSegError
+        It is no DatasetSpec.
     PluginError
         Another module has registered this name.
     """
+    if not isinstance(spec, DatasetSpec):
+        raise MXNetSegError(f"register_dataset takes a DatasetSpec, not a {type(spec).__name__}")
     classes = len(spec.classes)
     if len(spec.palette) != classes or not 1 <= classes <= 255:
         raise ValueError(f"{spec.name}: {classes} classes, {len(spec.palette)} colours; 1 to 255 of both are needed")

@@ -15,12 +15,13 @@ import threading
 import traceback
 from collections import deque
 from multiprocessing.connection import Connection, Pipe
+from numbers import Integral
 from typing import IO, Any, Deque, Generator, Generic, Iterable, List, NamedTuple, Protocol, Tuple, TypeVar
 
 from ..errors import MXNetSegError
 from ..plugins import reason
 
-__all__ = ["Job", "WorkerPool", "in_order"]
+__all__ = ["Job", "WorkerPool", "check_workers", "in_order"]
 
 Task = TypeVar("Task", contravariant=True)
 Answer = TypeVar("Answer", covariant=True)
@@ -48,6 +49,13 @@ class Job(Protocol[Task, Answer]):
     def name(self, task: Task, /) -> str: ...
 
     def __call__(self, task: Task, /) -> Answer: ...
+
+
+def check_workers(workers: Any, option: str = "workers") -> int:
+    """`workers` as an int. Raises MXNetSegError unless it is a whole number from 0 on; `option` is what it calls it."""
+    if isinstance(workers, bool) or not isinstance(workers, Integral) or workers < 0:
+        raise MXNetSegError(f"{option} {workers!r}: a number of processes, 0 or more; 0 is without any")
+    return int(workers)
 
 
 class _Worker(NamedTuple):

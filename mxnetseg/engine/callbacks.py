@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Iterator, Optional, Tuple
 
+from ..errors import MXNetSegError
 from ..metrics import Scores
 from ..models import Segmentor
 from ..plugins import reason
 from .run import Run
 from .stop import StopSignal
 
-__all__ = ["Callbacks", "OnStep", "OnValidation", "Step", "Validation"]
+__all__ = ["Callbacks", "OnStep", "OnValidation", "Step", "Validation", "check_callable"]
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +69,21 @@ OnStep = Callable[[Step], object]
 OnValidation = Callable[[Validation], object]
 
 
+def check_callable(**given: object) -> None:
+    """Raise MXNetSegError for an argument that is there, but can't be called: before a step is taken, not after it."""
+    for name, function in given.items():
+        if function is not None and not callable(function):
+            raise MXNetSegError(f"{name}={function!r} can't be called; give a function")
+
+
 @contextlib.contextmanager
 def saved(run: Run) -> Iterator[None]:
     """Around calls of others' code: what it raises goes on to whoever called `train`, once the run is saved."""
     try:
         yield
-    except Exception as err:
+    except KeyboardInterrupt:  # the second Ctrl-C: at once, without saving
+        raise
+    except BaseException as err:  # sys.exit() among them
         run.save()
         folder = shlex.quote(str(run.place.folder))
         log.warning(
@@ -94,7 +104,21 @@ class Callbacks:
         self._on_step = on_step
         self._on_validation = on_validation
 
-    def step(self, loss: float, lr: float) -> None:
+    def iteration(self, loss: float, lr: float, scored: bool) -> None:
+        """A step, then its validation where there was one: a run that goes on does not repeat it, so it is told
+        even where `on_step` raises."""
+        try:
+            self._step(loss, lr)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            if scored:
+                self.validation()
+            raise
+        if scored:
+            self.validation()
+
+    def _step(self, loss: float, lr: float) -> None:
         if self._on_step:
             with saved(self._run):
                 self._on_step(Step(*self._facts(), loss=loss, lr=lr))

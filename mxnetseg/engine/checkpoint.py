@@ -98,6 +98,8 @@ def read(path: Union[str, Path]) -> Checkpoint:
     MXNetSegError
         The file is missing, cut off, damaged or something else.
     """
+    if not isinstance(path, (str, os.PathLike)):  # an int would be an open file's number
+        raise MXNetSegError(f"a checkpoint is the path of a file, not {path!r}")
     source = f"checkpoint {path}"
     content = memoryview(_content(path))
     payload, record, digest = _split(content, source)

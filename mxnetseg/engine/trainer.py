@@ -14,7 +14,7 @@ from ..data.foreign import Function
 from ..errors import MXNetSegError
 from ..metrics import Scores
 from ..saving import SaveError
-from .callbacks import Callbacks, OnStep, OnValidation
+from .callbacks import Callbacks, OnStep, OnValidation, check_callable
 from .run import Run
 from .rundir import STATE, resumed_run
 from .start import continued, open_run
@@ -106,8 +106,10 @@ def train(
     SaveError
         The disk is full, say; what was saved before is whole.
     MXNetSegError
-        Bad data, a loss that is not finite, a resume that does not fit, a folder in use.
+        Bad data, a loss that is not finite, a resume that does not fit, a folder in use, a callback or transform that
+        can't be called.
     """
+    check_callable(transform=transform, on_step=on_step, on_validation=on_validation)
     folder = Path(resume or run_dir or "")
     try:
         with contextlib.ExitStack() as stack:
@@ -152,9 +154,7 @@ def _loop(run: Run, on_step: Optional[OnStep], on_validation: Optional[OnValidat
                 run.keep()
             if run.due(run.lengths.save_every) and not run.over:
                 run.save()
-            tell.step(loss, lr)
-            if scored:
-                tell.validation()
+            tell.iteration(loss, lr, scored)
         try:
             run.log.sum_up()
         finally:

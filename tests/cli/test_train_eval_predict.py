@@ -170,6 +170,9 @@ def test_checkpoints_of_the_2022_toolkit(run, streets):
         ),
         ("train --model fcn --ctx cpu --set optimizer.lrr=1", "unknown key optimizer.lrr; did you mean optimizer.lr?"),
         ("train --resume nowhere", "--resume nowhere: no state.ckpt in there"),
+        ("eval --checkpoint nowhere.params --workers -1", "--workers -1: a number of processes, 0 or more"),
+        ("data check streets --workers -1", "--workers -1: a number of processes, 0 or more"),
+        ("data prepare voc2012 --from . --workers -1", "--workers -1: a number of processes, 0 or more"),
         ("eval --checkpoint nowhere.params", "no such file, nor below weights/"),
         (
             "eval --checkpoint bisenet_x_streets_1_bset.params",

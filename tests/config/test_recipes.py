@@ -92,6 +92,22 @@ def test_options_are_those_of_one_name(tmp_path):
     assert recipe.model.options == {"width": 16} and recipe.model.backbone_options == {}
 
 
+def test_only_recipes_are_suggested(tmp_path):
+    write(tmp_path / "mkdocs.yml", "site_name: my streets\ntheme: {name: material}\n")
+    with pytest.raises(MXNetSegError, match=r"no recipe .*my_docs.yaml$"):
+        load_recipe(tmp_path / "my_docs.yaml")
+    write(tmp_path / "my_dogs.yaml", "description: mine\nmodel: {name: fcn}\n")
+    with pytest.raises(MXNetSegError, match=r"did you mean [^,]*my_dogs.yaml\?$"):
+        load_recipe(tmp_path / "my_docs.yaml")
+
+
+def test_a_folder_is_not_in_the_way_of_a_name(tmp_path, monkeypatch):
+    ours = load_recipe("fcn")
+    monkeypatch.chdir(tmp_path)
+    Path("fcn").mkdir()
+    assert load_recipe("fcn") == ours
+
+
 def test_a_list_of_losses_replaces_one_and_its_first_is_overridden(tmp_path):
     write(tmp_path / "base.yaml", "loss: {average: all, class_weights: [1, 2]}\n")
     path = write(tmp_path / "r.yaml", "_base_: base.yaml\nloss: [{name: ce}, {name: dice, weight: 0.5}]\n")
@@ -128,6 +144,8 @@ def test_a_list_of_losses_replaces_one_and_its_first_is_overridden(tmp_path):
         ("a: [1\n", "not valid YAML"),
         ("_base_: nowhere.yaml\n", "no recipe .*nowhere.yaml"),
         ("_base_: r.yaml\n", "include each other"),
+        ("_base_: 5\n", "_base_ names a file, or a list of files, not 5"),
+        ("_base_: [5]\n", r"_base_ names a file, or a list of files, not \[5\]"),
         ("data: !!python/object/apply:os.system [ls]\n", "not valid YAML"),
     ],
 )

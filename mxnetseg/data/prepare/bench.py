@@ -14,7 +14,7 @@ from ...saving import explained, write_file
 from ...visual import save_png
 from ..files import write_mask
 from ..spec import DatasetSpec
-from ..workers import in_order
+from ..workers import check_workers, in_order
 
 __all__ = ["Bench", "read_names"]
 
@@ -37,7 +37,7 @@ class Bench:
         self.spec = spec
         self.source = Path(source)
         self.target = Path(target)
-        self.workers = workers
+        self.workers = check_workers(workers)
         self.progress = progress
         self.written = self.kept = 0
         if not self.source.is_dir():
