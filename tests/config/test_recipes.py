@@ -195,7 +195,7 @@ def test_recipes_by_name(tmp_path):
 
 
 def test_a_near_file_is_named(tmp_path):
-    write(tmp_path / "camvid.yaml", "")
+    write(tmp_path / "camvid.yaml", "model: {name: fcn}\n")
     with pytest.raises(MXNetSegError, match=r"did you mean .*camvid\.yaml"):
         load_recipe(tmp_path / "camvit.yaml")
 
