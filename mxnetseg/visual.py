@@ -143,7 +143,7 @@ def plot_curves(csv_path, png_path) -> None:
         if column == "val_miou" and points:
             best = max(points, key=lambda point: point[1])
             axes.annotate(f"{best[1]:.4f}", best, (0, 5), textcoords="offset points", ha="center", fontsize=8)
-            axes.margins(y=0.12)
+            axes.margins(x=0.1, y=0.12)  # the number stays inside
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("iteration", fontsize=9)
         axes.tick_params(labelsize=8)
