@@ -114,7 +114,7 @@ class ConfusionMatrix:
         self.matrix += inside
 
     def _outside(self) -> np.ndarray:
-        outside = np.ones((IGNORE, 256), bool)
+        outside: np.ndarray = np.ones((IGNORE, 256), bool)
         outside[: self.num_classes, : self.num_classes] = False
         return outside
 
@@ -138,7 +138,7 @@ class ConfusionMatrix:
 
 def _pairs(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """How often each pair of values is there, (256, 256) int64, of two (1, n) uint8 arrays."""
-    counts = np.zeros((256, 256), np.int64)
+    counts: np.ndarray = np.zeros((256, 256), np.int64)
     for first in range(0, truth.shape[1], EXACT):
         # half the time of a bincount over combined values; it counts in integers and returns float32
         part = [np.ascontiguousarray(values[:, first : first + EXACT]) for values in (truth, prediction)]

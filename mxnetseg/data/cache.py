@@ -110,7 +110,8 @@ def announce(cache: Cache, *datasets: "Dataset") -> None:
 
 
 def _mapped(file: Path) -> np.ndarray:
-    return np.asarray(np.load(file, mmap_mode="r"))
+    values: np.ndarray = np.asarray(np.load(file, mmap_mode="r"))
+    return values
 
 
 def _gb(size: int) -> str:

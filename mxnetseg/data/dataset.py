@@ -79,7 +79,8 @@ class Dataset:
     @property
     def palette(self) -> np.ndarray:
         """(num_classes, 3) uint8, RGB."""
-        return np.array(self.spec.palette, np.uint8)
+        palette: np.ndarray = np.array(self.spec.palette, np.uint8)
+        return palette
 
     def load(self, index: int) -> Sample:
         """Read sample `index`.

@@ -75,7 +75,8 @@ def count_pixels(dataset: Dataset, progress: bool = True) -> np.ndarray:
     """Labelled pixels of every class in every image, (images, classes) int64; reads every label once."""
     numbers = tqdm(range(len(dataset)), desc="classes", unit="img", disable=not progress, leave=False)
     counts = [np.bincount(dataset.label(i).ravel(), minlength=256)[: dataset.num_classes] for i in numbers]
-    return np.array(counts, np.int64).reshape(len(dataset), dataset.num_classes)
+    table: np.ndarray = np.array(counts, np.int64).reshape(len(dataset), dataset.num_classes)
+    return table
 
 
 def class_chances(pixels: np.ndarray, config: RareClassConfig) -> np.ndarray:
@@ -98,4 +99,5 @@ def class_chances(pixels: np.ndarray, config: RareClassConfig) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _order(length: int, seed: int, epoch: int) -> np.ndarray:
-    return np.random.default_rng([seed, epoch, 0]).permutation(length)
+    order: np.ndarray = np.random.default_rng([seed, epoch, 0]).permutation(length)
+    return order

@@ -28,7 +28,7 @@ def normalize(images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -
     """(N, H, W, 3) uint8 -> (N, 3, H, W) float32, (image - mean) / std per channel."""
     scale = 1.0 / np.asarray(std, np.float32)
     shift = -np.asarray(mean, np.float32) * scale
-    out = np.empty((images.shape[0], 3) + images.shape[1:3], np.float32)
+    out: np.ndarray = np.empty((images.shape[0], 3) + images.shape[1:3], np.float32)
     for channel in range(3):
         np.multiply(images[..., channel], scale[channel], out=out[:, channel], casting="unsafe")
         out[:, channel] += shift[channel]
@@ -145,7 +145,8 @@ def _to_uint8(values: np.ndarray) -> np.ndarray:
 
 
 def _cut(values: np.ndarray) -> np.ndarray:
-    return np.clip(values, 0, 255).astype(np.uint8)
+    clipped: np.ndarray = np.clip(values, 0, 255).astype(np.uint8)
+    return clipped
 
 
 class TrainTransform:

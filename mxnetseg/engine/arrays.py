@@ -229,4 +229,5 @@ def _array(reader: _Reader, entry: _Entry) -> np.ndarray:
     bits = np.empty(entry.shape, np.uint32)  # bfloat16 is the upper half of a float32
     np.left_shift(_view(reader.view, entry, np.dtype("<u2")), 16, out=bits, dtype=np.uint32)
     bits.flags.writeable = False
-    return bits.view(np.float32)
+    values: np.ndarray = bits.view(np.float32)
+    return values

@@ -51,7 +51,8 @@ class HostBlend(Blend):
     """In this machine's memory, by as many threads as MXNet has."""
 
     def zeros(self) -> np.ndarray:
-        return np.zeros(self.shape, np.float32)
+        sums: np.ndarray = np.zeros(self.shape, np.float32)
+        return sums
 
     def add(self, logits: nd.NDArray, rows: Axis, columns: Axis, softmax: bool = False) -> None:
         add_view(self.total, logits.asnumpy(), rows, columns, align_corners=self.align_corners, softmax=softmax)

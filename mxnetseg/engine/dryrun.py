@@ -69,7 +69,9 @@ class StandIn(Dataset):
         blocks = rng.integers(0, self.num_classes, (8, 8)).astype(np.uint8)
         blocks[rng.random((8, 8)) < 0.1] = 255
         height, width = self._size
-        return np.kron(blocks, np.ones((math.ceil(height / 8), math.ceil(width / 8)), np.uint8))[:height, :width]
+        tile = np.ones((math.ceil(height / 8), math.ceil(width / 8)), np.uint8)
+        labels: np.ndarray = np.kron(blocks, tile)[:height, :width]
+        return labels
 
 
 def dry_run(

@@ -69,7 +69,7 @@ def _raw_values(dataset: Dataset) -> np.ndarray:
     """Class index -> value in the data set's own masks."""
     if dataset.spec.label_map is None:
         raise MXNetSegError(f"--label-ids: {dataset.spec.name} has no ids besides its class indices; leave it out")
-    values = np.zeros(256, np.uint8 if max(dataset.spec.label_map) < 256 else np.uint16)
+    values: np.ndarray = np.zeros(256, np.uint8 if max(dataset.spec.label_map) < 256 else np.uint16)
     for raw, index in sorted(dataset.spec.label_map.items(), reverse=True):
         values[index] = raw
     return values

@@ -9,7 +9,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 from ..errors import MXNetSegError
 from ..names import same
@@ -52,6 +52,10 @@ class RunDir:
         """That file, if it is there."""
         path = self.checkpoint(suffix)
         return path if path.exists() else None
+
+    def note(self, **facts: Any) -> None:
+        """Keep more with the run's facts."""
+        self.facts = self.facts.model_copy(update=facts)
 
     def __enter__(self) -> "RunDir":
         return self

@@ -94,12 +94,12 @@ def open_run(
 
     if resumed:
         place = resumed[0]
-        place.facts = place.facts.model_copy(update={"data": digests})
+        place.note(data=digests)
     else:
         _check_free(run_dir, recipe)
         title = f"{net.spec['name']}_{net.spec['backbone']}_{sets[0].spec.name}"
         place = stack.enter_context(new_run(run_dir, weights_dir or "weights", net.spec["name"], title, digests))
-        place.facts = place.facts.model_copy(update={"transform": named})
+        place.note(transform=named)
     write_file(place.folder / "recipe.yaml", dump_recipe(recipe).encode())
     accumulate, workers = recipe.train.accumulate, recipe.train.workers
     loader = data.TrainLoader(sets[0], augment, stream, workers, state.iteration * accumulate)

@@ -94,8 +94,9 @@ try:
     read(b"", "nothing")  # what it imports and compiles is not the files'
 except Exception:
     pass
+idle = memory()
 for _ in sys.stdin:
-    limit = memory() + int(times * os.path.getsize(path)) + (1 << 20)  # the allocators' granularity
+    limit = idle + int(times * os.path.getsize(path)) + (1 << 20)  # the allocators' granularity
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
     answer = outcome()
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
