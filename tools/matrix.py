@@ -2,6 +2,7 @@
 
 python tools/matrix.py                                 (or: make test-matrix)
 python tools/matrix.py --python 3.13 --numpy newest -- tests/config tests/data
+python tools/matrix.py --python 3.12 --whole           (all that `make test` runs)
 
 Pythons are looked for on the path and in ~/.pyenv. Each pair has a virtual environment and a log below .venv-matrix/,
 which are made once and used again (--fresh makes them anew). Packages are taken from the index, as new as
@@ -28,13 +29,22 @@ NUMPY = {"oldest": lambda minor: f"numpy=={OLDEST[minor]}", "newest": lambda min
 # Of requirements-dev.txt: what tests are run with, not what the code is checked with
 TEST_PACKAGES = ("pytest", "hypothesis", "nbclient", "nbformat", "ipykernel", "h5py")
 
+# Half of the time and a sixth of the tests: long trainings, every crash point, and variants of networks whose
+# expected outputs (the goldens) are in the other half. The pages are the same for every Python.
+SLOWER_HALF = (
+    *(f"engine/test_{name}.py" for name in ("crashes", "dryrun", "mutated_checkpoints", "trainer")),
+    *(f"models/test_{name}.py" for name in ("backbones", "families", "segmentor")),
+    *("docs", "tools", "test_memory.py", "test_requirements.py"),
+)
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", nargs="+", metavar="3.X", help="these only")
     parser.add_argument("--numpy", nargs="+", metavar="V", default=list(NUMPY), help="oldest, newest, or versions")
     parser.add_argument("--fresh", action="store_true", help="make the virtual environments anew")
-    parser.add_argument("tests", nargs="*", help="files, folders and options for pytest, after --")
+    parser.add_argument("--whole", action="store_true", help="all that `make test` runs, not the quick half")
+    parser.add_argument("tests", nargs="*", help="files, folders and options for pytest, after --; not the quick half")
     args = parser.parse_args()
     rows = []
     for minor, python in pythons().items():
@@ -72,7 +82,8 @@ def cell(minor: int, python: str, numpy: str, args) -> dict:
     try:
         if not (folder / "installed").exists():
             install(python, folder, NUMPY[numpy](minor) if numpy in NUMPY else f"numpy=={numpy}")
-        counts = run_tests(program, folder / "log.txt", args.tests)
+        quick = [] if args.whole or args.tests else [f"--ignore=tests/{path}" for path in SLOWER_HALF]
+        counts = run_tests(program, folder / "log.txt", args.tests or quick)
     except subprocess.CalledProcessError as err:
         counts = {"passed": "-", "failed": f"not installed: {' '.join(map(str, err.cmd[:6]))} ...", "skipped": "-"}
     version = "import sys, numpy; print(sys.version.split()[0], numpy.__version__)"
