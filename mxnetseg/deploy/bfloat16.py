@@ -9,7 +9,7 @@ from typing import Dict, List, Tuple
 import numpy as np
 from mxnet import nd
 
-from .graph import VARIABLE, Entry, Graph, Node
+from ..graph import VARIABLE, Entry, Graph, Node
 
 __all__ = ["to_bfloat16"]
 

@@ -5,7 +5,7 @@ from typing import Dict
 import numpy as np
 from mxnet import nd
 
-from .graph import VARIABLE, Entry, Graph, Node, single_user
+from ..graph import VARIABLE, Entry, Graph, Node, single_user
 
 __all__ = ["fold_norms"]
 

@@ -2,7 +2,7 @@
 
 from typing import Dict, Tuple
 
-from .graph import Entry, Graph, Node
+from ..graph import Entry, Graph, Node
 
 __all__ = ["plain_layouts"]
 

@@ -9,12 +9,12 @@ from mxnet.gluon import HybridBlock
 from ..engine.inference import Preprocess
 from ..engine.record import Record
 from ..errors import MXNetSegError
+from ..graph import Graph
 from ..network import GluonNetwork, as_network
 from ..nn import inference_graph
 from .bfloat16 import to_bfloat16
 from .calibration import calibration_batches
 from .fold import fold_norms
-from .graph import Graph
 from .int8 import to_int8
 from .layout import plain_layouts
 from .limits import problem

@@ -5,7 +5,7 @@ from typing import Dict, List, Sequence, Tuple
 import numpy as np
 from mxnet import nd
 
-from .graph import VARIABLE, Entry, Graph, Node
+from ..graph import VARIABLE, Entry, Graph, Node
 
 __all__ = ["pad_channels", "pad_images"]
 

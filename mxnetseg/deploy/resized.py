@@ -10,8 +10,8 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 from mxnet import nd
 
+from ..graph import Entry, Graph, Node, Sizes, single_user
 from ..ops.upsample import serves_taps
-from .graph import Entry, Graph, Node, Sizes, single_user
 
 __all__ = ["convolve_before_resizing", "resize_in_one_pass"]
 

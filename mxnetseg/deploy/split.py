@@ -4,7 +4,7 @@ from typing import Dict, Tuple
 
 from mxnet import nd
 
-from .graph import Entry, Graph, Node, Sizes, single_user
+from ..graph import Entry, Graph, Node, Sizes, single_user
 
 __all__ = ["split_linear_layers"]
 

@@ -5,8 +5,8 @@ from typing import Dict, Optional, Sequence, Tuple
 import numpy as np
 from mxnet import nd
 
+from ..graph import Entry, Graph, Node, Sizes, single_user
 from ..ops.winograd import serves_winograd, winograd_weight
-from .graph import Entry, Graph, Node, Sizes, single_user
 
 __all__ = ["use_winograd"]
 

@@ -10,8 +10,8 @@ from mxnetseg import MXNetSegError, Predictor, create_model, list_backbones, lis
 from mxnetseg.config import DataConfig
 from mxnetseg.data import open_dataset
 from mxnetseg.deploy import LIMITS, agreement, calibration_images, compare, limits, optimize
-from mxnetseg.deploy.graph import Graph
 from mxnetseg.engine.inference import Preprocess
+from mxnetseg.graph import Graph
 
 from .networks import SIZES, build, images, noise_share
 

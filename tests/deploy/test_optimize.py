@@ -8,8 +8,8 @@ from mxnet import autograd
 import mxnetseg
 from mxnetseg import create_model, list_models
 from mxnetseg.deploy import optimize
-from mxnetseg.deploy.graph import Graph
 from mxnetseg.errors import MXNetSegError
+from mxnetseg.graph import Graph
 from mxnetseg.network import GluonNetwork, Network, as_network
 
 from ..threads import together

@@ -3,7 +3,7 @@
 import pytest
 
 from mxnetseg.deploy import optimize, padding
-from mxnetseg.deploy.graph import Graph
+from mxnetseg.graph import Graph
 from mxnetseg.network import as_network
 
 from .networks import build, images, noise_share, relative_error

@@ -7,7 +7,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from mxnetseg import list_models
 from mxnetseg.deploy import optimize, resized, winograd
-from mxnetseg.deploy.graph import Graph
+from mxnetseg.graph import Graph
 from mxnetseg.nn import resize_like
 
 from .networks import build, images, relative_error
@@ -213,7 +213,7 @@ def test_what_pays_depends_on_the_size(monkeypatch):
 
 def test_what_pays():
     """One by one at their usual sizes: wide maps do; narrow ones, and small maps with many weights, do not."""
-    from mxnetseg.deploy.graph import Node
+    from mxnetseg.graph import Node
 
     def cost(channels, filters, side, dilation=1):
         attrs = {"num_filter": str(filters), "dilate": f"({dilation}, {dilation})"}
