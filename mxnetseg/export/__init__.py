@@ -1,5 +1,6 @@
 """Networks as files for other toolkits (docs/export.md)."""
 
+from .runtime import OnnxNetwork
 from .to_onnx import Report, to_onnx
 
-__all__ = ["Report", "to_onnx"]
+__all__ = ["OnnxNetwork", "Report", "to_onnx"]

@@ -92,7 +92,6 @@ def translate(
     graph: Graph,
     image: str,
     arrays: Mapping[str, nd.NDArray],
-    names: Mapping[str, str],
     shapes: Mapping[str, Sequence[Shape]],
 ) -> Dict[str, str]:
     """Write the graph's operators, by the rules of `mxnetseg.graph.onnx_rules`.
@@ -102,7 +101,7 @@ def translate(
     image : str
         The value that becomes the graph's "data".
     arrays : mapping
-        The values of its other variables; `names` says what they are called in the file.
+        The values of its other variables.
     shapes : mapping
         As `shapes.shapes` gives them.
 
@@ -120,10 +119,8 @@ def translate(
     for node in graph.nodes():
         results = shapes[node.name]
         if node.op == VARIABLE:
-            weight = node.name != "data"
-            outputs = image
-            if weight:
-                outputs = builder.weight(names.get(node.name, node.name), arrays[node.name].asnumpy())
+            is_image = node.name == "data"
+            outputs = image if is_image else builder.weight(node.name, arrays[node.name].asnumpy())
         elif node.op not in RULES:
             raise MXNetSegError(
                 f"{node.name}: MXNet's operator {node.op} can't be written as ONNX; build the layer of other operators "

@@ -292,13 +292,13 @@ def outcomes(symbol, spoil=None):
     if "var" in arrays:
         arrays["var"] = arrays["var"].abs() + 0.1
     builder = Builder()
-    values = translate(builder, graph, "image", arrays, {}, shapes(graph, arrays, SHAPES))
+    values = translate(builder, graph, "image", arrays, shapes(graph, arrays, SHAPES))
     output = values[graph.heads[0].node.name]
     compute_once(builder, [output])
     if spoil:
         builder.nodes = [node._replace(attributes=spoil(node.attributes)) for node in builder.nodes]
     port = Port("image", "float32", ["batch", 8, "height", "width"])
-    session = session_of(open_model(builder, [port], [output]), plain=True)
+    session = session_of(open_model(builder, port, [output]), plain=True)
     for shape in SHAPES[:2]:
         image = numbers(shape, 99)
         wanted = mx.nd.CachedOp(symbol)(
