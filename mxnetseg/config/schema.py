@@ -232,7 +232,9 @@ class LayerDecayConfig(_Part):
     rate: float = Field(..., gt=0, le=1, description="factor from a layer to the one before it")
     layers: int = Field(12, ge=4, description="number of layers that the stages are counted as")
     kind: Literal["layer", "stage"] = Field(
-        "layer", description="layer: the third stage is split into several layers; stage: every stage is one"
+        "layer",
+        description="layer: the third stage is split into several layers; stage: every stage is one, and MogaNet's "
+        "embeddings between the stages are layer 0, like the stem; FFNet's are in their stages",
     )
     stem: bool = Field(
         True, description="the stem is layer 0; false: it learns at the full rate, as FFNet's published models did"
