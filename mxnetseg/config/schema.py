@@ -346,6 +346,12 @@ class EvalConfig(_Part):
         "mirror images are always averaged as probabilities",
     )
     batch_size: int = Field(1, ge=1, le=100_000, description="windows of one forward pass")
+    miou_classes: Literal["seen", "truth"] = Field(
+        "seen",
+        description="classes that mIoU is the mean of. seen: those that the truth or the prediction shows, so one that "
+        "is only predicted counts as 0, as in mmsegmentation, torchmetrics and Cityscapes' evaluator; truth: those "
+        "that the truth shows",
+    )
 
     @model_validator(mode="after")
     def _one_size(self) -> "EvalConfig":
