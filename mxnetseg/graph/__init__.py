@@ -1,6 +1,7 @@
 """A network's symbol as nodes, and what is known of their operators: what deploy, FLOPs and export read."""
 
-from .operators import ALL, FIRST, NONE, OPERATORS, Operator, is_relu, known, sees
+from .costs import Call
+from .operators import ALL, FIRST, NONE, OPERATORS, Operator, is_relu, known, operator_name, sees
 from .shapes import Shape, infer_shapes
 from .symbol import VARIABLE, Current, Entry, Graph, Node
 
@@ -10,6 +11,7 @@ __all__ = [
     "NONE",
     "OPERATORS",
     "VARIABLE",
+    "Call",
     "Current",
     "Entry",
     "Graph",
@@ -19,5 +21,6 @@ __all__ = [
     "infer_shapes",
     "is_relu",
     "known",
+    "operator_name",
     "sees",
 ]

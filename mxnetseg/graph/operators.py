@@ -6,7 +6,7 @@ from . import costs
 from .costs import CORNERS, TAPS, Rule
 from .symbol import VARIABLE, Graph, Node
 
-__all__ = ["ALL", "FIRST", "NONE", "OPERATORS", "Operator", "is_relu", "known", "sees"]
+__all__ = ["ALL", "FIRST", "NONE", "OPERATORS", "Operator", "is_relu", "known", "operator_name", "sees"]
 
 ALL, FIRST, NONE = slice(None), slice(1), slice(0)  # of a node's inputs
 
@@ -56,10 +56,10 @@ class Operator(NamedTuple):
 
 def known(node: Node) -> Operator:
     """What is known of the node's operator."""
-    return OPERATORS.get(name_of(node), Operator())
+    return OPERATORS.get(operator_name(node), Operator())
 
 
-def name_of(node: Node) -> str:
+def operator_name(node: Node) -> str:
     """The operator's name; Python's own operators are all `Custom` to MXNet."""
     return node.attrs.get("op_type", node.op) if node.op == "Custom" else node.op
 

@@ -15,7 +15,7 @@ class Entry(NamedTuple):
     """One output of a node."""
 
     node: "Node"
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # a tuple has a method of that name
 
 
 class _Changes:
@@ -35,8 +35,10 @@ class Node:
     op: str
     name: str
     attrs: Mapping[str, str] = field(default_factory=dict)
-    inputs: Sequence[Entry] = ()
-    subgraphs: Sequence["Graph"] = ()  # what operators that MXNet's passes have fused are made of
+    inputs: Sequence[Entry] = field(default=(), repr=False)
+    subgraphs: Sequence["Graph"] = field(
+        default=(), repr=False
+    )  # what operators that MXNet's passes have fused are made of
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "attrs":
@@ -145,8 +147,9 @@ class Graph:
 
     def replace(self, old: Entry, new: Entry) -> None:
         """Whoever took `old` takes `new`."""
-        for user in set(self.users(old.node)) - {None}:
-            user.inputs = [new if entry == old else entry for entry in user.inputs]
+        for user in self.users(old.node):
+            if user is not None:
+                user.inputs = [new if entry == old else entry for entry in user.inputs]
         self.heads = [new if entry == old else entry for entry in self.heads]
 
     def names(self) -> Dict[Node, str]:
@@ -178,7 +181,7 @@ class Graph:
         nodes = []
         for node, name in names.items():
             inputs = [[at[entry.node], entry.index, 0] for entry in node.inputs]
-            one = {"op": node.op, "name": name, "attrs": dict(node.attrs), "inputs": inputs}
+            one: Dict[str, Any] = {"op": node.op, "name": name, "attrs": dict(node.attrs), "inputs": inputs}
             if node.subgraphs:
                 one["subgraphs"] = [part._content() for part in node.subgraphs]
             nodes.append(one)
