@@ -6,7 +6,7 @@ toolkit that needs it. Unknown keys are errors.
 
 from typing import Any, Dict, List, Literal, Optional, Tuple, Union
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationInfo, model_validator
 from typing_extensions import Annotated
 
 __all__ = [
@@ -38,6 +38,9 @@ Size = Union[Side, Tuple[Side, Side]]
 # optimizers compute 1 - beta in float32, where numbers just below 1 are 6e-8 apart
 Beta = Annotated[float, Field(ge=0, le=0.999999)]
 
+# the context to validate under what a checkpoint holds, which may have been written when less was checked
+RECORDED = "recorded"
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
@@ -67,6 +70,13 @@ class ModelConfig(_Part):
         description="random; imagenet (backbone from the GluonCV store, needs a network or its cache); "
         "or the path of a checkpoint (layers whose name and shape match)",
     )
+
+    @model_validator(mode="after")
+    def _each_key_once(self, info: ValidationInfo) -> "ModelConfig":
+        for key in ("name", "backbone", "num_classes", "aux", "output_stride", "norm", "backbone_options"):
+            if key in self.options and info.context != RECORDED:
+                raise ValueError(f"model.options.{key} would be taken instead of model.{key}; give that alone")
+        return self
 
 
 class TransformConfig(_Part):
