@@ -8,12 +8,13 @@ from mxnet import autograd, nd
 from mxnet.contrib import quantization
 
 from ..errors import MXNetSegError
+from .sums import mend_sums
 
 __all__ = ["to_int8"]
 
 BACKEND = "MKLDNN_QUANTIZE"
 # products of two feature maps are left out: MXNet's kernel takes signed integers only, but is given others
-QUANTIZED = frozenset({"Pooling", "elemwise_add", "Flatten"})
+QUANTIZED = frozenset({"elemwise_add", "Flatten"})
 FUSED = frozenset({"_sg_mkldnn_conv", "_sg_mkldnn_fully_connected"})
 OPTIONS = dict(calib_mode="naive", quantized_dtype="auto")
 
@@ -45,7 +46,7 @@ def to_int8(symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray], batches: Itera
     quantized, weights, statistics = quantization.calib_graph(
         quantized, weights, statistics, table, logger=None, **OPTIONS
     )
-    return quantized.get_backend_symbol(BACKEND), {**weights, **statistics}
+    return mend_sums(quantized.get_backend_symbol(BACKEND)), {**weights, **statistics}
 
 
 def _kept(symbol: mx.sym.Symbol) -> List[str]:
@@ -56,11 +57,22 @@ def _kept(symbol: mx.sym.Symbol) -> List[str]:
 def _quantizable(node: dict) -> bool:
     operator, attrs = node["op"], node.get("attrs", {})
     if operator in FUSED:
+        inner = [part for graph in node["subgraphs"] for part in graph["nodes"]]
         # GELU and its like come out wrong, or stop with an error after a sum
-        return not any(inner["op"] == "LeakyReLU" for part in node["subgraphs"] for inner in part["nodes"])
+        return not any(part["op"] == "LeakyReLU" or _is_grouped(part) for part in inner)
     if operator == "Concat":
         return attrs.get("dim", "1") == "1"
+    if operator == "Pooling":  # sums and norms end the process, means are wrong where a window leaves the map
+        kind = attrs.get("pool_type", "max")
+        ragged = attrs.get("pooling_convention", "valid") != "valid" and attrs.get("count_include_pad") != "False"
+        return kind == "max" or (kind == "avg" and not ragged)
     return operator in QUANTIZED
+
+
+def _is_grouped(node: dict) -> bool:
+    """With several filters to a group: MXNet's kernel takes the scale of a filter's weights for that of a group's."""
+    attrs = node.get("attrs", {})
+    return attrs.get("num_group", "1") not in ("1", attrs.get("num_filter"))
 
 
 def _ranges(symbol, names: Sequence[str], arrays, batches) -> Dict[str, Tuple[float, float]]:
