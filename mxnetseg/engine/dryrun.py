@@ -62,10 +62,12 @@ class StandIn(Dataset):
         self._size = size
 
     def load(self, index: int) -> Sample:
+        """Noise, and the label of this index."""
         image = np.random.default_rng([index, 3]).integers(0, 256, (*self._size, 3), np.uint8)
         return Sample(image, self.label(index), self.names[index])
 
     def label(self, index: int) -> np.ndarray:
+        """(H, W) uint8: blocks of random classes, about a tenth to ignore, the same for an index every time."""
         rng = np.random.default_rng([index, 4])
         blocks = rng.integers(0, self.num_classes, (8, 8)).astype(np.uint8)
         blocks[rng.random((8, 8)) < 0.1] = 255

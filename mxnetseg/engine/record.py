@@ -42,6 +42,7 @@ class NetworkSpec(_Part):
     config: None = None  # of `create_model`: a file here is no part of a record
 
     def arguments(self) -> Dict[str, Any]:
+        """What the file says, as keyword arguments of `create_model`."""
         return self.model_dump(exclude_unset=True)
 
 
@@ -58,6 +59,7 @@ class Feeding(_Part):
 
     @classmethod
     def of(cls, data: DataConfig, spec: DatasetSpec) -> "Feeding":
+        """As a recipe feeds a data set."""
         kept = {key: getattr(data, key) for key in ("mean", "std", "base", "fit")}
         return cls(name=spec.name, classes=list(spec.classes), palette=list(spec.palette), **kept)
 
