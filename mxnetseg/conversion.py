@@ -8,13 +8,13 @@ import numpy as np
 
 from .config import Recipe, load_recipe
 from .convert.mmseg import is_backbone
-from .convert.pth import read_pth
 from .convert.state import PTH, to_ours
 from .data import get_spec
 from .engine import checkpoint
 from .engine.checkpoint import Checkpoint
 from .engine.record import Feeding, NetworkSpec, Record, plugin_facts
 from .errors import MXNetSegError
+from .foreign import read_pth
 from .models import Segmentor
 from .network import Network
 from .opening import open_network
