@@ -67,7 +67,8 @@ def build_network(
         fed, trained = (recipe.data.mean, recipe.data.std), (loaded.feeding.mean, loaded.feeding.std)
         if fed != trained:
             log.warning(
-                "they were trained on (image - mean) / std with mean %s and std %s; data.mean is %s, data.std %s",
+                "the ImageNet weights were trained on (image - mean) / std with mean %s and std %s; "
+                "data.mean is %s, data.std %s",
                 *(list(part) for part in (*trained, *fed)),
             )
     elif init.lower() != "random":

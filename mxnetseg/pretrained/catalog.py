@@ -148,9 +148,9 @@ CATALOG: Tuple[Weights, ...] = (
 
 
 def weights_for(backbone: str) -> List[Weights]:
-    """Those for a backbone, the ones to take first before the others, GluonCV's behind them."""
+    """Those for a backbone, the ones to take before the others, those that don't fit last."""
     name = BACKBONES[backbone].store_name
     digest = SHA1.get(name or "", "")
     where = f"GluonCV's store, which is no longer kept: `mxnetseg weights import {backbone} --download`"
     stored = [Weights(backbone, f"gluoncv/{name}", where, APACHE, digest=digest, store_name=name)] if name else []
-    return [one for one in CATALOG if one.backbone == backbone] + stored
+    return sorted([one for one in CATALOG if one.backbone == backbone] + stored, key=lambda one: bool(one.misfit))

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from ..errors import MXNetSegError
+from ..names import lookup
 from .catalog import Weights, weights_for
 from .store import cached_file
 
-__all__ = ["Found", "digest_of", "find", "folder", "imported_file"]
+__all__ = ["Found", "digest_of", "find", "folder", "identify", "imported_file"]
 
 VARIABLE = "MXNETSEG_WEIGHTS"
+OTHER = "other"
 
 
 class Found(NamedTuple):
@@ -59,6 +61,31 @@ def digest_of(path: Path) -> str:
         for chunk in iter(lambda: file.read(1 << 20), b""):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def identify(backbone: str, path: Path, name: Optional[str]) -> Optional[Weights]:
+    """Which weights of the catalogue a file for `backbone` is: by its digest, else as `name` says; None for "other".
+
+    Raises
+    ------
+    MXNetSegError
+        Neither tells; the digest says another than `name`; these weights can't be had here.
+    """
+    known, digest = weights_for(backbone), digest_of(path)
+    found = next((one for one in known if not one.store_name and one.digest and digest.startswith(one.digest)), None)
+    named = lookup("file of weights", name, {one.name: one for one in known}) if name not in (None, OTHER) else None
+    if named and found and named != found:
+        raise MXNetSegError(f"{path} is {found.name}, by its SHA-256, not {named.name}")
+    chosen = found or named
+    if chosen is None and name != OTHER:
+        names = ", ".join(one.name for one in known if not one.store_name) or "none is known"
+        raise MXNetSegError(
+            f"{path}: its digest doesn't tell what it is; say --as NAME ({names}), or --as {OTHER} for weights of your "
+            "own, which were fed with ImageNet's mean and std"
+        )
+    if chosen and chosen.misfit:
+        raise MXNetSegError(f"{chosen.name} does not fit {backbone}: {chosen.misfit}")
+    return chosen
 
 
 def _of_package(weights: Weights) -> Optional[Path]:

@@ -12,7 +12,7 @@ def batch(height, width, n=1):
     return mx.nd.array(np.random.RandomState(1).standard_normal((n, 3, height, width)))
 
 
-@pytest.mark.parametrize("backbone", ["densenet121", "resnest14", "xception39", "xception65"])
+@pytest.mark.parametrize("backbone", ["densenet121", "efficientnet_lite0", "resnest14", "xception39", "xception65"])
 @pytest.mark.parametrize("norm", ["bn", "gn"])
 def test_every_parameter_gets_a_gradient(backbone, norm):
     mx.random.seed(0)
