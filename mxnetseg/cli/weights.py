@@ -24,7 +24,7 @@ def add_arguments(parser) -> None:
     taken.add_argument("backbone", metavar="BACKBONE", help="the backbone that it is for")
     taken.add_argument("source", nargs="?", metavar="FILE", help="the file: .safetensors or .pth")
     what = "what the file is, a name that `weights show` lists, or other; needed where its digest doesn't tell"
-    taken.add_argument("--as", dest="name", metavar="NAME", help=what)
+    taken.add_argument("--as", dest="known_as", metavar="NAME", help=what)
     what = "write this file, for model.init, and not the one that model.init=imagenet takes"
     taken.add_argument("--to", dest="target", metavar="FILE", help=what)
     taken.add_argument("--download", action="store_true", help="instead of FILE: download what GluonCV's store has")
@@ -126,7 +126,7 @@ def _import(args) -> int:
             raise MXNetSegError(f"GluonCV's store has no weights for {name}")
         print(f"{name} -> {pretrained.download_file(stored[0])}")
         return 0
-    path = import_weights(args.backbone, args.source, args.name, args.target, overwrite=args.overwrite)
+    path = import_weights(args.backbone, args.source, args.known_as, args.target, overwrite=args.overwrite)
     print(f"{args.source} -> {path}")
     print(f"model.init={path} starts from it" if args.target else "model.init=imagenet starts from it")
     return 0

@@ -63,7 +63,7 @@ def build_network(
     init = recipe.model.init
     if init.lower() == "imagenet":
         loaded = load_imagenet(net)
-        log.info("backbone: %d arrays of %s, from %s", loaded.count, loaded.name, loaded.path)
+        log.info("backbone: %d arrays of %s, from %s", loaded.arrays, loaded.name, loaded.path)
         fed, trained = (recipe.data.mean, recipe.data.std), (loaded.feeding.mean, loaded.feeding.std)
         if fed != trained:
             log.warning(

@@ -24,7 +24,7 @@ POSITIONS = "pos_embed"
 class Loaded(NamedTuple):
     """How many arrays, what they are, where they were, and what they were fed."""
 
-    count: int
+    arrays: int
     name: str
     path: str
     feeding: Feeding
@@ -86,4 +86,5 @@ def _resized(positions: np.ndarray, count: int) -> np.ndarray:
     grid = positions.swapaxes(1, 2).reshape(1, positions.shape[2], *[round(positions.shape[1] ** 0.5)] * 2)
     side = round(count**0.5)
     new = nd.contrib.BilinearResize2D(nd.array(grid), height=side, width=side, align_corners=False)
-    return new.asnumpy().reshape(1, positions.shape[2], count).swapaxes(1, 2)
+    found: np.ndarray = new.asnumpy().reshape(1, positions.shape[2], count).swapaxes(1, 2)
+    return found

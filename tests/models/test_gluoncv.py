@@ -76,7 +76,7 @@ def test_stored_weights_give_the_same_map(backbone, old, tmp_path, monkeypatch):
     monkeypatch.setenv("MXNET_HOME", str(tmp_path))
     net = create_model("fcn", backbone=backbone, output_stride=32)
     net.initialize()
-    assert load_imagenet(net).count == len(net.backbone._collect_params_with_prefix())
+    assert load_imagenet(net).arrays == len(net.backbone._collect_params_with_prefix())
     np.testing.assert_array_equal(net.backbone(x)[-1].asnumpy(), expected)
 
 

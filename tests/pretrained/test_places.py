@@ -80,7 +80,7 @@ def test_imagenet_weights_from_the_cache(backbone, stored):
     net = network(backbone)
     arrays, file, place = stored(net)
     file.rename(place)
-    assert load_imagenet(net).count == len(arrays)
+    assert load_imagenet(net).arrays == len(arrays)
     check_equal(net, arrays)
 
 
@@ -218,7 +218,7 @@ def test_importing(mobilenet, capsys, tmp_path):
     assert main([*take, "--as", "other"]) == 2
     assert "exists; name another --to, or say --overwrite" in capsys.readouterr().err
     assert main([*take, "--as", "other", "--to", "mine.params"]) == 0
-    assert checkpoint.load_matching(network("mobilenet_v2_1_0"), "mine.params")[0] == loaded.count  # as any model.init
+    assert checkpoint.load_matching(network("mobilenet_v2_1_0"), "mine.params")[0] == loaded.arrays  # as any model.init
 
 
 def test_a_file_is_known_by_its_digest(mobilenet, monkeypatch, capsys):
