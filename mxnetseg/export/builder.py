@@ -1,13 +1,14 @@
 """A graph of MXNet's as ONNX nodes, without the package onnx."""
 
+import itertools
 from collections import Counter
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from mxnet import nd
 
 from ..errors import MXNetSegError
-from ..graph import VARIABLE, Graph
+from ..graph import VARIABLE, Entry, Graph, Node
 from ..graph.onnx_rules import RULES
 from ..graph.onnx_step import Free, Shape, Step, Value
 
@@ -88,12 +89,8 @@ class Builder:
 
 
 def translate(
-    builder: Builder,
-    graph: Graph,
-    image: str,
-    arrays: Mapping[str, nd.NDArray],
-    shapes: Mapping[str, Sequence[Shape]],
-) -> Dict[str, str]:
+    builder: Builder, graph: Graph, image: str, arrays: Mapping[str, nd.NDArray], shapes: Mapping[Entry, Shape]
+) -> Dict[Entry, str]:
     """Write the graph's operators, by the rules of `mxnetseg.graph.onnx_rules`.
 
     Parameters
@@ -108,16 +105,15 @@ def translate(
     Returns
     -------
     dict
-        Name of a node of the graph -> name of the ONNX value that its first output has become.
+        The names of what the outputs of the graph's nodes have become.
 
     Raises
     ------
     MXNetSegError
         There is no rule for an operator.
     """
-    values: Dict[Tuple[int, int], Value] = {}
+    values: Dict[Entry, Value] = {}
     for node in graph.nodes():
-        results = shapes[node.name]
         if node.op == VARIABLE:
             is_image = node.name == "data"
             outputs = image if is_image else builder.weight(node.name, arrays[node.name].asnumpy())
@@ -127,9 +123,14 @@ def translate(
                 "(mxnetseg.graph.onnx_rules.RULES has their names)"
             )
         else:
+            results = [shapes[entry] for entry in _outputs(node, shapes)]
             outputs = RULES[node.op](Step(node, values, results, builder))
-        for index, (name, shape) in enumerate(zip([outputs] if isinstance(outputs, str) else outputs, results)):
-            values[id(node), index] = Value(name, shape)
+        for entry, name in zip(_outputs(node, shapes), [outputs] if isinstance(outputs, str) else outputs):
+            values[entry] = Value(name, shapes[entry])
             if node.op != VARIABLE or node.name == "data":
-                builder.seen(name, shape)
-    return {node.name: values[id(node), 0].name for node in graph.nodes()}
+                builder.seen(name, shapes[entry])
+    return {entry: value.name for entry, value in values.items()}
+
+
+def _outputs(node: Node, shapes: Mapping[Entry, Shape]) -> Iterator[Entry]:
+    return itertools.takewhile(shapes.__contains__, (Entry(node, index) for index in itertools.count()))

@@ -9,7 +9,7 @@ from mxnet import autograd, nd
 from ..data.streets import draw_scene
 from ..data.transforms import resize
 from ..errors import MXNetSegError
-from ..graph import VARIABLE, Graph
+from ..graph import VARIABLE, Entry, Graph
 from ..network import Network
 
 __all__ = ["Difference", "Pair", "difference", "first_difference", "given", "pictures"]
@@ -67,23 +67,23 @@ def difference(network: Network, pairs: Iterable[Pair], other: Iterable[Tuple[np
 
 
 def first_difference(
-    graph: Graph, arrays: Mapping[str, nd.NDArray], batch: nd.NDArray, values: Mapping[str, np.ndarray]
+    graph: Graph, arrays: Mapping[str, nd.NDArray], batch: nd.NDArray, values: Mapping[Entry, np.ndarray]
 ) -> Optional[str]:
     """The first operator of the graph whose output is not what `values` has for it, in words; None: there is none.
 
-    `values` are outputs by the operators' names; what it lacks is not looked at.
+    What `values` lacks is not looked at.
     """
-    nodes = [node for node in graph.nodes() if node.op != VARIABLE and node.name in values]
     internals = graph.symbol().get_internals()
     there = set(internals.list_outputs())
-    nodes = [node for node in nodes if f"{node.name}_output" in there]
-    symbol = mx.sym.Group([internals[f"{node.name}_output"] for node in nodes])
+    names = {f"{name}_output": node for node, name in graph.names().items() if node.op != VARIABLE}
+    names = {name: node for name, node in names.items() if name in there and Entry(node) in values}
+    symbol = mx.sym.Group([internals[name] for name in names])
     with autograd.pause(train_mode=False):
         outputs: Any = nd.CachedOp(symbol)(
             *(batch if name == "data" else arrays[name] for name in symbol.list_inputs())
         )
-    for node, output in zip(nodes, outputs if isinstance(outputs, list) else [outputs]):
-        wanted, value = output.asnumpy(), values[node.name]
+    for node, output in zip(names.values(), outputs if isinstance(outputs, list) else [outputs]):
+        wanted, value = output.asnumpy(), values[Entry(node)]
         if wanted.shape != value.shape:
             return f"{node.name} ({node.op}), whose shape is {value.shape} instead of {wanted.shape}"
         error = float(np.abs(wanted - value).max())

@@ -10,11 +10,12 @@ from mxnet import nd
 from mxnet.gluon import HybridBlock
 
 from ..deploy.fold import fold_norms
+from ..deploy.plan import Plan
 from ..engine import checkpoint
 from ..engine.inference import Preprocess
 from ..engine.record import Record
 from ..errors import MXNetSegError
-from ..graph import Graph
+from ..graph import Entry, Graph
 from ..graph.onnx_step import Free
 from ..network import MOST_CLASSES, GluonNetwork, as_network
 from ..nn import inference_graph
@@ -28,7 +29,7 @@ from .facts import facts
 from .int8 import calibration_pairs, to_int8
 from .model import Port, compute_once, drop_output, open_model, to_model
 from .runtime import session_of
-from .shapes import name_apart, probes, shapes
+from .shapes import probes, shapes
 
 __all__ = ["AGREEMENT", "TOLERANCE", "Report", "to_onnx"]
 
@@ -85,7 +86,7 @@ class _Translation(NamedTuple):
     graph: Graph
     arrays: Dict[str, nd.NDArray]
     builder: Builder
-    values: Dict[str, str]
+    values: Dict[Entry, str]
     image: Port
     outputs: List[Port]  # the logits, and what is asked for
 
@@ -207,12 +208,15 @@ def _translate(network: GluonNetwork, wish: _Wish) -> _Translation:
     parameters = network.collect_params().values()
     arrays = {p.name: p.data(context).as_in_context(mx.cpu()).astype("float32") for p in parameters}
     arrays.update(constants)
-    fold_norms(graph, arrays)
-    name_apart(graph)
+    fold_norms(Plan(graph, arrays, wish.size or (512, 512)))
     sizes = shapes(graph, arrays, probes(wish.size, wish.batch))
     (head,) = graph.heads
-    planes = sizes[head.node.name][head.index]
-    if len(planes) != 4 or isinstance(planes[1], Free) or (planes[0], *planes[2:]) != _but_channels(sizes["data"][0]):
+    planes = sizes[head]
+    if (
+        len(planes) != 4
+        or isinstance(planes[1], Free)
+        or (planes[0], *planes[2:]) != _but_channels(sizes[graph.variable("data")])
+    ):
         raise MXNetSegError(
             "the network's output is no (N, num_classes, H, W) of the image's own height and width; resize the logits "
             "within it"
@@ -228,7 +232,7 @@ def _translate(network: GluonNetwork, wish: _Wish) -> _Translation:
         feeding = (network.record or Record()).feeding
         image = add_preprocessing(builder, image, feeding.mean, feeding.std)
     values = translate(builder, graph, image, arrays, sizes)
-    add_output(builder, values[head.node.name], "logits")
+    add_output(builder, values[head], "logits")
     if wish.output != "logits":
         add_output(builder, "logits", wish.output)
     compute_once(builder, ["logits", wish.output])
@@ -275,11 +279,11 @@ def _require_equal(found: Difference, translation: _Translation, pair: Pair) -> 
 
 def _place_of_difference(translation: _Translation, pair: Pair) -> str:
     made = {name for node in translation.builder.nodes for name in node.outputs}
-    values = {node: value for node, value in translation.values.items() if value in made}
+    values = {entry: value for entry, value in translation.values.items() if value in made}
     names = sorted(set(values.values()))
     session = session_of(open_model(translation.builder, translation.image, names), plain=True)
     outputs = dict(zip(names, session.run(names, {"image": pair.fed})))
     batch = pair.batch.as_in_context(mx.cpu())
-    by_node: Dict[str, np.ndarray] = {node: outputs[value] for node, value in values.items()}
-    found = first_difference(translation.graph, translation.arrays, batch, by_node)
+    by_entry: Dict[Entry, np.ndarray] = {entry: outputs[value] for entry, value in values.items()}
+    found = first_difference(translation.graph, translation.arrays, batch, by_entry)
     return f"the first operator that differs is {found}" if found else "no single operator differs"

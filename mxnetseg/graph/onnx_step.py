@@ -47,13 +47,13 @@ class Step:
     ----------
     node : Node
     values : mapping
-        (id of a node, output) -> Value, of all nodes before this one.
+        What the outputs of all nodes before this one have become.
     results : sequence of Shape
         Those of the node's outputs.
     emitter : Emitter
     """
 
-    def __init__(self, node: Node, values: Mapping[Tuple[int, int], Value], results: Sequence[Shape], emitter: Emitter):
+    def __init__(self, node: Node, values: Mapping[Entry, Value], results: Sequence[Shape], emitter: Emitter):
         self.node = node
         self.results = results
         self._values = values
@@ -67,7 +67,7 @@ class Step:
         return self.results[0]
 
     def value(self, entry: Entry) -> Value:
-        return self._values[id(entry.node), entry.index]
+        return self._values[entry]
 
     def option(self, name: str, default: Any = None) -> Any:
         """An attribute as a Python value; a text where it is none."""
@@ -153,8 +153,9 @@ class Step:
 
     def filled(self, shape: Shape, number: float) -> str:
         """A float32 value of that shape that holds one number."""
-        if all(isinstance(size, int) for size in shape) and int(np.prod(shape)) <= 64:  # type: ignore[arg-type]
-            return self.number(np.full(shape, number))
+        fixed = [size for size in shape if isinstance(size, int)]
+        if len(fixed) == len(shape) and np.prod(fixed) <= 64:
+            return self.number(np.full(fixed, number))
         return self.emit("ConstantOfShape", self.sizes(shape), value=np.asarray([number], np.float32))
 
     def reshape(self, x: str, before: Shape, after: Shape) -> str:

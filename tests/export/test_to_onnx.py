@@ -4,8 +4,6 @@ import json
 
 import mxnet as mx
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 from mxnet.gluon import HybridBlock, nn
 
@@ -20,6 +18,9 @@ from mxnetseg.graph.onnx_rules import RULES
 from mxnetseg.shipped import shipped
 
 from ..deploy.networks import build
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
 
 
 @pytest.fixture(scope="module")
