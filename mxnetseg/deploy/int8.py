@@ -8,6 +8,7 @@ from mxnet.contrib import quantization
 
 from ..errors import MXNetSegError
 from ..graph import Graph, known
+from .sums import mend_sums
 
 __all__ = ["to_int8"]
 
@@ -42,7 +43,7 @@ def to_int8(symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray], batches: Itera
     quantized, weights, statistics = quantization.calib_graph(
         quantized, weights, statistics, table, logger=None, **OPTIONS
     )
-    return quantized.get_backend_symbol(BACKEND), {**weights, **statistics}
+    return mend_sums(quantized.get_backend_symbol(BACKEND)), {**weights, **statistics}
 
 
 def _kept(symbol: mx.sym.Symbol) -> List[str]:

@@ -98,9 +98,22 @@ def _joins_channels(node: Node) -> bool:
     return node.attrs.get("dim", "1") == "1"
 
 
-def _no_leaky(node: Node) -> bool:
-    """GELU and its like come out wrong, or stop with an error after a sum."""
-    return not any(inner.op == "LeakyReLU" for part in node.subgraphs for inner in part.operators())
+def _pools_exactly(node: Node) -> bool:
+    """MXNet's sums and norms end the process, its means are wrong where a window leaves the map."""
+    kind = node.attrs.get("pool_type", "max")
+    ragged = node.attrs.get("pooling_convention", "valid") != "valid" and node.attrs.get("count_include_pad") != "False"
+    return kind == "max" or (kind == "avg" and not ragged)
+
+
+def _fused_exactly(node: Node) -> bool:
+    """GELU and its like come out wrong, or stop with an error after a sum; so do some convolutions."""
+    inner = [part for graph in node.subgraphs for part in graph.operators()]
+    return not any(part.op == "LeakyReLU" or _shares_groups(part) for part in inner)
+
+
+def _shares_groups(node: Node) -> bool:
+    """With several filters to a group: MXNet's kernel takes the scale of a filter's weights for that of a group's."""
+    return node.attrs.get("num_group", "1") not in ("1", node.attrs.get("num_filter"))
 
 
 def _each(names: str, operator: Optional[Operator] = None) -> Dict[str, Operator]:
@@ -121,7 +134,7 @@ OPERATORS: Dict[str, Operator] = {
     "Convolution": Operator(costs.convolution, bfloat16=always, blocked=True),
     "Deconvolution": Operator(costs.deconvolution),
     "FullyConnected": Operator(costs.linear, costs.linear_with_bias, bfloat16=always),
-    "Pooling": Operator(costs.per_input, channels=FIRST, bfloat16=_follows, int8=always, blocked=True),
+    "Pooling": Operator(costs.per_input, channels=FIRST, bfloat16=_follows, int8=_pools_exactly, blocked=True),
     "_contrib_AdaptiveAvgPooling2D": Operator(costs.per_input, channels=FIRST),
     **_each("BatchNorm GroupNorm InstanceNorm", _NORM),
     "_contrib_SyncBatchNorm": Operator(every=costs.per_output(2)),  # not in mmcv's table
@@ -165,5 +178,5 @@ OPERATORS: Dict[str, Operator] = {
     **_each("broadcast_like reshape_like slice_like", _LIKE),
     **_each("_contrib_arange_like shape_array size_array ones_like zeros_like", _OF_SHAPE),
     # what MXNet's passes fuse
-    **_each("_sg_mkldnn_conv _sg_mkldnn_fully_connected", Operator(int8=_no_leaky)),
+    **_each("_sg_mkldnn_conv _sg_mkldnn_fully_connected", Operator(int8=_fused_exactly)),
 }
