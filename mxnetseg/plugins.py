@@ -379,7 +379,9 @@ def reason(error: BaseException, file: str = "") -> str:
         text = error.msg
         if error.filename:  # what can't even be read, a null byte, has none
             place = f"{error.filename}:{error.lineno}"
-    return f"{type(error).__name__}: {text}" + (f" ({place})" if place else "")
+    kind = f"{type(error).__name__}: "
+    text = text[len(kind) :] if text.startswith(kind) else text  # some of MXNet's begin with their kind
+    return kind + text + (f" ({place})" if place else "")
 
 
 def _text(error: BaseException) -> str:

@@ -1,6 +1,5 @@
 """A graph whose convolutions and linear layers run in int8, with the ranges seen on calibration images."""
 
-import json
 from typing import Dict, Iterable, List, Sequence, Tuple
 
 import mxnet as mx
@@ -8,14 +7,12 @@ from mxnet import autograd, nd
 from mxnet.contrib import quantization
 
 from ..errors import MXNetSegError
+from ..graph import Graph, known
 from .sums import mend_sums
 
 __all__ = ["to_int8"]
 
 BACKEND = "MKLDNN_QUANTIZE"
-# products of two feature maps are left out: MXNet's kernel takes signed integers only, but is given others
-QUANTIZED = frozenset({"elemwise_add", "Flatten"})
-FUSED = frozenset({"_sg_mkldnn_conv", "_sg_mkldnn_fully_connected"})
 OPTIONS = dict(calib_mode="naive", quantized_dtype="auto")
 
 
@@ -51,28 +48,7 @@ def to_int8(symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray], batches: Itera
 
 def _kept(symbol: mx.sym.Symbol) -> List[str]:
     """Names of operators that stay float32."""
-    return [node["name"] for node in json.loads(symbol.tojson())["nodes"] if not _quantizable(node)]
-
-
-def _quantizable(node: dict) -> bool:
-    operator, attrs = node["op"], node.get("attrs", {})
-    if operator in FUSED:
-        inner = [part for graph in node["subgraphs"] for part in graph["nodes"]]
-        # GELU and its like come out wrong, or stop with an error after a sum
-        return not any(part["op"] == "LeakyReLU" or _is_grouped(part) for part in inner)
-    if operator == "Concat":
-        return attrs.get("dim", "1") == "1"
-    if operator == "Pooling":  # sums and norms end the process, means are wrong where a window leaves the map
-        kind = attrs.get("pool_type", "max")
-        ragged = attrs.get("pooling_convention", "valid") != "valid" and attrs.get("count_include_pad") != "False"
-        return kind == "max" or (kind == "avg" and not ragged)
-    return operator in QUANTIZED
-
-
-def _is_grouped(node: dict) -> bool:
-    """With several filters to a group: MXNet's kernel takes the scale of a filter's weights for that of a group's."""
-    attrs = node.get("attrs", {})
-    return attrs.get("num_group", "1") not in ("1", attrs.get("num_filter"))
+    return [node.name for node in Graph(symbol).nodes() if not known(node).int8(node)]
 
 
 def _ranges(symbol, names: Sequence[str], arrays, batches) -> Dict[str, Tuple[float, float]]:

@@ -15,6 +15,7 @@ from ..data import Dataset, DatasetSpec, Sample, TrainLoader, TrainTransform, ge
 from ..errors import MXNetSegError
 from ..losses import build_loss
 from ..models import Segmentor
+from ..plugins import reason
 from .build import build_network
 from .ema import WeightAverage
 from .inference import Preprocess
@@ -203,13 +204,18 @@ def activation_bytes(net: Segmentor, shape: Tuple[int, int, int, int]) -> int:
     """Bytes of everything that the training graph computes of a batch (N, 3, H, W), from shapes alone.
 
     An upper bound of what has to be kept for the backward pass: some of it is computed in place.
+
+    Raises MXNetSegError where the network can't take that size.
     """
     graph = net._graphs.train
     output = graph(mx.sym.var("data"))
     internals = (mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output).get_internals()
     inputs = set(internals.list_inputs())
     shapes: List[Tuple[int, ...]]
-    _, shapes, _ = internals.infer_shape(data=shape)
+    try:
+        _, shapes, _ = internals.infer_shape(data=shape)
+    except mx.MXNetError as err:  # a plugin's; ours take any size
+        raise MXNetSegError(f"the network can't take images {shape}: {reason(err)}; try another crop") from err
     return 4 * sum(math.prod(s) for name, s in zip(internals.list_outputs(), shapes) if name not in inputs)
 
 

@@ -67,7 +67,9 @@ class RunFacts(_Part):
 
     name: str = Field(..., pattern=r"^\w[\w.+-]*$")  # what its checkpoints are called
     id: str = ""  # tells runs of one name apart; empty in files of format 1
-    weights_dir: str = ""  # where its checkpoints were written; a hint, see `rundir`
+    # hints, see `rundir`: where its state was written, and where its checkpoints
+    folder: str = ""
+    weights_dir: str = ""
     # a training transform that was given in Python: what it is called
     transform: str = Field("", max_length=300, pattern=r"^[\w.<>-]*$")
     data: Dict[str, str] = Field(default_factory=dict)  # split -> digest of its files' names and sizes
