@@ -128,7 +128,7 @@ class Dataset:
         return self.mask_paths
 
     def digest(self) -> str:
-        """SHA-256 of its files' names and sizes, in hexadecimal: tells another set of files, wherever it lies.
+        """SHA-256 of the files' names and sizes, hexadecimal; the same wherever the files lie.
 
         Raises
         ------
@@ -411,7 +411,7 @@ def _near_split(spec: DatasetSpec, split: str) -> str:
         return ""
     close = near(split, spec.splits)
     if not close:
-        # data sets with official training and test images only: what is scored has to be said aloud
+        # where only training and test images are official, the user has to say which are scored
         return f" (its splits are {', '.join(spec.splits)}; say which with data.train_split, data.val_split or --split)"
     return f" (its splits are {', '.join(spec.splits)}; did you mean {close[0]}?)"
 

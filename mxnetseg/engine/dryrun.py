@@ -82,9 +82,9 @@ def dry_run(
 ) -> DryRun:
     """Build data, network, optimizer and schedule of `recipe`, tell what a run would do, and take one step.
 
-    Data and initial weights that are not on this machine are named, not missed: the step is on made-up images
-    in any case, two crops of `crop` pixels on the first context. Nothing is written. `initializer` is of all
-    parameters; what training uses when left out.
+    The step is on made-up images, two crops of `crop` pixels on the first context, so data and initial weights that
+    are not on this machine are only named. Nothing is written. `initializer` is for all parameters; left out, it is
+    the one that training uses.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def _step(
         with Feed(loader, criterion, Preprocess.of(data), [context]) as feed:
             value = step(next(feed), lr, recipe.train.seed)
     except NotFinite as err:
-        raise MXNetSegError(f"the first step's loss is no number ({err}); lower the learning rate") from None
+        raise MXNetSegError(f"the first step's loss is not a number ({err}); lower the learning rate") from None
     gradients = [p.grad(context) for p in net.collect_params().values() if p.grad_req != "null"]
     norm = float(nd.multi_sum_sq(*gradients, num_arrays=len(gradients)).sum().sqrt().asscalar())
     if not np.isfinite(norm):
