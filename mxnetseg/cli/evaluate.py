@@ -23,6 +23,8 @@ def add_arguments(parser) -> None:
     parser.add_argument("--split", metavar="NAME", help="another split than --mode says")
     options.add(parser, "--ctx")
     options.add_inference(parser)
+    what = "classes that mIoU averages: seen, those that are only predicted as well, as 0; truth, those of the truth"
+    parser.add_argument("--miou-classes", choices=("seen", "truth"), help=what)
     options.add_dtype(parser)
     options.add_network(parser)
     options.add(parser, "--json", "--overwrite")
@@ -100,6 +102,8 @@ def _recipe(args, record):
 
     recipe = load_recipe(args.config) if args.config else record.recipe or Recipe()
     overrides = options.inference_overrides(args)
+    if args.miou_classes:
+        overrides.append(f"eval.miou_classes={args.miou_classes}")
     if args.data:
         recipe = recipe.model_copy(update={"data": other_data(recipe.data, args.data)})
     elif not args.config:

@@ -242,7 +242,9 @@ class LayerDecayConfig(_Part):
     rate: float = Field(..., gt=0, le=1, description="factor from a layer to the one before it")
     layers: int = Field(12, ge=4, description="number of layers that the stages are counted as")
     kind: Literal["layer", "stage"] = Field(
-        "layer", description="layer: the third stage is split into several layers; stage: every stage is one"
+        "layer",
+        description="layer: the third stage is split into several layers; stage: every stage is one, and MogaNet's "
+        "embeddings between the stages are layer 0, like the stem; FFNet's are in their stages",
     )
     stem: bool = Field(
         True, description="the stem is layer 0; false: it learns at the full rate, as FFNet's published models did"
@@ -354,6 +356,12 @@ class EvalConfig(_Part):
         "mirror images are always averaged as probabilities",
     )
     batch_size: int = Field(1, ge=1, le=100_000, description="windows of one forward pass")
+    miou_classes: Literal["seen", "truth"] = Field(
+        "seen",
+        description="classes that mIoU is the mean of. seen: those that the truth or the prediction shows, so one that "
+        "is only predicted counts as 0, as in mmsegmentation, torchmetrics and Cityscapes' evaluator; truth: those "
+        "that the truth shows",
+    )
 
     @model_validator(mode="after")
     def _one_size(self) -> "EvalConfig":

@@ -58,7 +58,7 @@ class Validation(_Event):
     iteration, total, net, run_dir
         As in `Step`; `net` holds the trained weights, also where an average of them was scored.
     scores : Scores
-    best : the best mIoU of the run, 0 to 1, this one included
+    best : the best mIoU of the run, 0 to 1, this one included; -1 while no validation has had a labelled pixel
     """
 
     scores: Scores

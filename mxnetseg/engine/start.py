@@ -149,6 +149,13 @@ def continued(recipe: Optional[Recipe], changes: Sequence[str], state: Checkpoin
             f"a run can't be resumed with another recipe: {listed}. Leave the changes out, or start a new run with "
             "--set model.init=CHECKPOINT"
         )
+    scored = state.record.state.scored if state.record.state else None
+    if scored and scored.absent and scored.miou_classes != recipe.eval.miou_classes:
+        log.warning(
+            "an older version began this run, whose mIoU left out classes that are only predicted; from here on they "
+            "count as 0, so no validation may come up to the best until now (%s are not in the truth)",
+            ", ".join(scored.absent),
+        )
     return recipe
 
 

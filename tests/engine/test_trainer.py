@@ -27,10 +27,12 @@ from mxnetseg.engine.optimizer import Optimizer
 from mxnetseg.engine.record import Record
 from mxnetseg.engine.rundir import STATE
 from mxnetseg.engine.runlog import RunLog
+from mxnetseg.engine.state import Scored
 from mxnetseg.engine.step import Feed
 from mxnetseg.engine.stop import Interrupted
 from mxnetseg.engine.trainer import train
 from mxnetseg.errors import MXNetSegError
+from mxnetseg.metrics import ConfusionMatrix
 from mxnetseg.opening import open_network
 from mxnetseg.saving import SaveError
 
@@ -329,6 +331,37 @@ def test_the_average_comes_to_every_context_and_goes(recipe_file):
     with average.in_place():
         assert all((array.asnumpy() == 0).all() for array in parameters[name].list_data())
     assert [array.asnumpy().max() for array in parameters[name].list_data()] == [0, 3]
+
+
+def test_validation_names_what_the_truth_lacks_and_may_have_nothing_to_score(recipe_file, monkeypatch):
+    """The first validation finds no labelled pixel, the second a class that is only predicted."""
+    empty, counted = ConfusionMatrix(10), ConfusionMatrix(10)
+    counted.update(np.zeros(2, np.uint8), np.array([0, 3], np.uint8))
+    names = [f"c{i}" for i in range(10)]
+    told = []
+    found = iter([empty.scores(names), counted.scores(names)])
+    monkeypatch.setattr(run, "evaluate", lambda *args: next(found))
+    result = go(recipe_file, on_validation=lambda validation: told.append((validation.scores.miou, validation.best)))
+    assert told == [(None, -1), (0.25, 0.25)] and result.best == 0.25
+    assert [row["iteration"] for row in rows() if row["val_miou"]] == ["6"]
+    assert "PA 0.5000 on val; predicted, but not in the truth: c3" in Path("run/log.txt").read_text()
+    scored = checkpoint.read(result.best_path).record.scores
+    assert scored.only_predicted == ["c3"] and scored.miou_classes == "seen"
+
+
+def test_a_run_without_scores_has_no_best_weights(recipe_file, monkeypatch):
+    monkeypatch.setattr(run, "evaluate", lambda *args: ConfusionMatrix(10).scores([str(i) for i in range(10)]))
+    result = go(recipe_file, "train.iterations=2")
+    assert result.best_path is None and result.best == -1 and result.scores.miou is None
+    record = checkpoint.read(result.last_path).record
+    assert record.scores.miou is None and record.scores.iteration == 2
+
+
+def test_a_run_that_left_out_what_is_only_predicted_goes_on_with_a_warning(recipe_file, monkeypatch, caplog):
+    monkeypatch.setattr(Scored, "at", lambda iteration, of, scores: Scored(miou=1, absent=["pole"]))
+    go(recipe_file, "train.iterations=6", on_step=lambda step: step.iteration == 4 and step.stop())
+    resume(recipe_file, "train.iterations=6")
+    assert "from here on they count as 0, so no validation may come up" in caplog.text and "(pole are" in caplog.text
 
 
 def test_early_stopping(recipe_file, monkeypatch):
