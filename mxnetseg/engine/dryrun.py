@@ -13,9 +13,9 @@ from tabulate import tabulate
 from ..config import Recipe
 from ..data import Dataset, DatasetSpec, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
 from ..errors import MXNetSegError
+from ..graph import VARIABLE, Graph, infer_shapes
 from ..losses import build_loss
 from ..models import Segmentor
-from ..plugins import reason
 from .build import build_network
 from .ema import WeightAverage
 from .inference import Preprocess
@@ -209,16 +209,11 @@ def activation_bytes(net: Segmentor, shape: Tuple[int, int, int, int]) -> int:
 
     Raises MXNetSegError where the network can't take that size.
     """
-    graph = net._graphs.train
-    output = graph(mx.sym.var("data"))
-    internals = (mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output).get_internals()
-    inputs = set(internals.list_inputs())
-    shapes: List[Tuple[int, ...]]
-    try:
-        _, shapes, _ = internals.infer_shape(data=shape)
-    except mx.MXNetError as err:  # a plugin's; ours take any size
-        raise MXNetSegError(f"the network can't take images {shape}: {reason(err)}; try another crop") from err
-    return 4 * sum(math.prod(s) for name, s in zip(internals.list_outputs(), shapes) if name not in inputs)
+    output = net._graphs.train(mx.sym.var("data"))
+    graph = Graph(mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output)
+    return 4 * sum(
+        math.prod(s) for entry, s in infer_shapes(graph, {"data": shape}).items() if entry.node.op != VARIABLE
+    )
 
 
 def _memory(recipe: Recipe, net: Segmentor, optimizer: Optimizer, contexts: int) -> List[str]:
