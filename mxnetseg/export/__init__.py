@@ -1,5 +1,6 @@
 """Networks as files for other toolkits (docs/export.md)."""
 
-from .plain import to_mxnet
+from .to_mxnet import to_mxnet
+from .to_onnx import Report, to_onnx
 
-__all__ = ["to_mxnet"]
+__all__ = ["Report", "to_mxnet", "to_onnx"]
