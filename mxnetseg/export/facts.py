@@ -1,4 +1,4 @@
-"""What an exported network says of itself, as the metadata of an ONNX file or as JSON."""
+"""What an ONNX file says of itself: the texts in its metadata."""
 
 import json
 from typing import Any, Dict, Optional, Tuple
@@ -8,16 +8,10 @@ from ..engine.record import Record
 from ..network import Network
 from ..versions import package_version
 
-__all__ = ["described", "facts"]
+__all__ = ["facts"]
 
 
-def facts(network: Network, record: Record, **about: Any) -> Dict[str, str]:
-    """What `described` gives as texts; what is no text becomes JSON."""
-    found = described(network, record, **about)
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in found.items()}
-
-
-def described(
+def facts(
     network: Network,
     record: Record,
     *,
@@ -27,8 +21,8 @@ def described(
     output: str,
     with_preprocessing: bool,
     dtype: str,
-) -> Dict[str, Any]:
-    """Facts by key, those that are known. The keys are listed in docs/export.md."""
+) -> Dict[str, str]:
+    """Texts by key; what is no text is JSON. The keys are listed in docs/export.md."""
     feeding = record.feeding
     found: Dict[str, Any] = {
         "model": network.spec.get("name"),
@@ -50,4 +44,6 @@ def described(
         "checkpoint_sha256": digest or None,
         "versions": {"mxnetseg": __version__, **{name: package_version(name) for name in ("mxnet", "onnx")}},
     }
-    return {key: value for key, value in found.items() if value is not None}
+    return {
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in found.items() if value is not None
+    }

@@ -9,7 +9,7 @@ The first two are what `gluon.SymbolBlock.imports` and MXNet's C API (c_predict_
 
 import json
 from pathlib import Path
-from typing import Dict, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -31,7 +31,7 @@ from ..ops import mxnet_only
 from ..versions import versions
 from .check import Difference, pictures
 from .ends import OUTPUTS
-from .facts import described
+from .facts import facts
 from .to_onnx import Report
 
 __all__ = ["PARTS", "to_mxnet"]
@@ -99,7 +99,7 @@ def to_mxnet(
     symbol, arrays = _traced(network, output, preprocess if with_preprocessing else None)
     text, content = symbol.tojson(), b"".join(map(bytes, pack(arrays)))
     difference = _compared(network, text, content, output, preprocess, with_preprocessing)
-    about_it = described(
+    facts_ = facts(
         network,
         record,
         digest=digest,
@@ -109,10 +109,18 @@ def to_mxnet(
         with_preprocessing=with_preprocessing,
         dtype="float32",
     )
-    facts = json.dumps({**about_it, "versions": versions()}, indent=2) + "\n"
-    contents = {weights: content, about: facts.encode(), graph: text.encode()}
+    described = json.dumps({**{key: _value(text) for key, text in facts_.items()}, "versions": versions()}, indent=2)
+    contents = {weights: content, about: f"{described}\n".encode(), graph: text.encode()}
     saving.write_files({file: [part] for file, part in contents.items()})
     return Report(graph, sum(map(len, contents.values())), "float32", True, True, list(CHECKED), *difference)
+
+
+def _value(text: str) -> Any:
+    """What a text of `facts` was made of."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _traced(

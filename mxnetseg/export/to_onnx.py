@@ -34,7 +34,7 @@ __all__ = ["AGREEMENT", "TOLERANCE", "Report", "to_onnx"]
 DTYPES = ("float32",)
 TOLERANCE = 1e-4  # of the greatest logit
 AGREEMENT = 0.9999  # of the pixels have the same class
-CHECKED = ((2, 97, 131), (1, 256, 320))  # batch, height and width where these are free
+CHECKED = ((2, 97, 131), (1, 192, 256))  # batch, height and width where these are free
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ def _dot(step: Step) -> str:
 
 
 RULES: Dict[str, Rule] = {
-    **dict.fromkeys(("_copy", "identity", "BlockGrad", "stop_gradient", "Dropout"), _same),
+    **dict.fromkeys(("_copy", "BlockGrad", "Dropout"), _same),
     **{name: _unary(op) for name, op in UNARY.items()},
     **{f"{kind}_{name}": _pair(op) for kind in ("elemwise", "broadcast") for name, op in PAIRS.items()},
     **{f"broadcast_{name}": _pair(op) for name, op in EXTREMES.items()},

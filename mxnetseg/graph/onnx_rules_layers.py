@@ -63,7 +63,14 @@ def _pooling(step: Step) -> str:
     if set(kernel) == set(strides) == {1} and not any(pads):
         return x
     ceil = step.choice("pooling_convention", {"valid": 0, "full": 1}, "valid")
-    average = {"count_include_pad": int(step.node.flag("count_include_pad", True))} if kind == "AveragePool" else {}
+    average = {}
+    if kind == "AveragePool":
+        counted = step.node.flag("count_include_pad", True)
+        if counted and ceil:
+            # runtimes disagree whether what lies beyond the padding counts, too; to MXNet it does not
+            x = step.emit("Pad", x, step.ints(0, 0, *pads, 0, 0, *pads)) if any(pads) else x
+            pads, counted = [0] * len(pads), False
+        average["count_include_pad"] = int(counted)
     return step.emit(kind, x, kernel_shape=kernel, strides=strides, pads=pads * 2, ceil_mode=ceil, **average)
 
 

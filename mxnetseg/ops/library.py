@@ -12,7 +12,7 @@ from typing import Iterator, Optional
 from ..commands import typed
 from ..errors import MXNetSegError
 from ..turn import in_turn
-from .build import Library, build, find
+from .build import Library, build, find, find_nvcc, kernels_problem
 
 __all__ = ["Status", "available", "function", "load", "mxnet_only", "serves", "status"]
 
@@ -158,7 +158,9 @@ def _warn_of_gpu() -> None:
     global _warned_of_gpu
     if not _warned_of_gpu:
         _warned_of_gpu = True
+        nvcc = find_nvcc()
         log.warning(
-            "the operator library has no CUDA kernels, MXNet's own operators serve instead, several times slower: "
-            + typed("install a CUDA toolkit (nvcc), then run `mxnetseg ops build --cuda --force`")
+            "the operator library has no CUDA kernels, MXNet's own operators serve instead, several times slower: %s",
+            (nvcc and kernels_problem(nvcc))
+            or typed("install a CUDA toolkit (nvcc), then run `mxnetseg ops build --cuda --force`"),
         )

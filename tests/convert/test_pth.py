@@ -13,9 +13,10 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from mxnetseg.convert import pth as module
-from mxnetseg.convert import read_pth, torch_files
+from mxnetseg.convert import read_pth
 from mxnetseg.errors import MXNetSegError
+from mxnetseg.foreign import pth as module
+from mxnetseg.foreign import torch_files
 
 from .writer import Call, Global, Persistent, Storage, tensor, view, write_legacy, write_object, write_pth, write_zip
 
