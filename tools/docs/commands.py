@@ -1,26 +1,19 @@
-"""Write docs/commands.md: every command with its options, read off the parsers.
-
-    python tools/commands_doc.py          writes it
-    python tools/commands_doc.py --check  says whether it is current (exit status 1: not)
+"""docs/commands.md: every command with its options, read off the parsers.
 
 Not argparse's own help: its layout differs from Python to Python.
 """
 
 import argparse
 import importlib.util
-import sys
 from pathlib import Path
 from typing import Iterator, List
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from mxnetseg import cli
 
-from mxnetseg import cli  # noqa: E402
-
-PAGE = ROOT / "docs" / "commands.md"
+ROOT = Path(__file__).resolve().parents[2]
 INTRO = """# Commands
 
-Made by `python tools/commands_doc.py` from the parsers. Each is called as `mxnetseg COMMAND` after `pip install .`, and
+Made by `python -m tools.docs` from the parsers. Each is called as `mxnetseg COMMAND` after `pip install .`, and
 as `python -m mxnetseg COMMAND` from a clone. `train.py` and `eval.py` are `mxnetseg train` and `mxnetseg eval`.
 
 Exit status: 0, done. 1, `doctor` or `data check` found problems. 2, a mistake that the message explains. 128 + n,
@@ -29,7 +22,7 @@ signal n came, and what was done is saved.
 DEMOS = ("image_demo.py", "video_demo.py")
 
 
-def page() -> str:
+def text(_: str) -> str:
     parts = [INTRO.strip()]
     for name in cli.COMMANDS:
         command = cli._command(name)
@@ -104,22 +97,3 @@ def _meaning(action: argparse.Action) -> str:
     if action.required and action.option_strings:
         text += " (must be given)"
     return text.replace("|", "\\|").replace("<", "&lt;")
-
-
-def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit status 1 when the page is not current"
-    )
-    args = parser.parse_args(argv)
-    new = page()
-    if args.check:
-        current = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == new
-        print("current" if current else f"{PAGE} is not current; run tools/commands_doc.py")
-        return int(not current)
-    PAGE.write_text(new, encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,4 @@
-"""Compare every model with its original and write docs/parity.md.
-
-    OMP_NUM_THREADS=2 python -m tools.parity
+"""docs/parity.md: every model compared with its original.
 
 Weights, inputs and expected values are those of tests/goldens; networks are counted as `mxnetseg flops` counts.
 """
@@ -23,10 +21,10 @@ from tests.goldens import families
 from tests.models import test_family_goldens as family
 from tests.models import test_goldens as classic
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TEXT = """# Parity
 
-How near each model is to its original. Made by `OMP_NUM_THREADS=2 python -m tools.parity`; the tests hold the same
+How near each model is to its original. Made by `OMP_NUM_THREADS=2 python -m tools.docs parity`; the tests hold the same
 differences to the tolerances given here.
 
 ## Logits of MogaNet, FFNet and DGMN2
@@ -67,9 +65,8 @@ The MXNetSeg toolkit of 2022 and ours: the largest difference of any output, rel
 """
 
 
-def main() -> None:
-    text = TEXT.format(eval=_eval(), train=_train(), counts=_counts(), classic=_classic())
-    (ROOT / "docs" / "parity.md").write_text(text, encoding="utf-8")
+def text(_: str) -> str:
+    return TEXT.format(eval=_eval(), train=_train(), counts=_counts(), classic=_classic())
 
 
 def _table(headers, rows) -> str:
@@ -150,7 +147,3 @@ def _classic() -> str:
         )
         nd.waitall()
     return _table(("model", "output stride", "auxiliary", "difference", "parameters", "FLOPs at 512x512"), rows)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,18 +1,21 @@
 """Draw docs/images/camvid.png: prediction and truth of one CamVid validation image, without the photograph.
 
-    python tools/readme_picture.py --checkpoint FILE --root DIR --image 0016E5_07981
+    python -m tools.docs.picture --checkpoint FILE --root DIR --image 0016E5_07981
 
 The image is the one whose own mIoU is the median of the validation split.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from mxnetseg import Predictor
+from mxnetseg.config import DataConfig
+from mxnetseg.data import open_dataset
+from mxnetseg.visual import colorize, save_png, with_legend
+
+PICTURE = Path(__file__).resolve().parents[2] / "docs" / "images" / "camvid.png"
 
 
 def main() -> None:
@@ -20,13 +23,8 @@ def main() -> None:
     parser.add_argument("--checkpoint", required=True, metavar="FILE")
     parser.add_argument("--root", required=True, metavar="DIR", help="CamVid's folder")
     parser.add_argument("--image", required=True, metavar="STEM")
-    parser.add_argument("--out", default=str(ROOT / "docs" / "images" / "camvid.png"), metavar="FILE")
+    parser.add_argument("--out", default=PICTURE, metavar="FILE")
     args = parser.parse_args()
-
-    from mxnetseg import Predictor
-    from mxnetseg.config import DataConfig
-    from mxnetseg.data import open_dataset
-    from mxnetseg.visual import colorize, save_png, with_legend
 
     dataset = open_dataset(DataConfig(name="camvid", root=args.root), "val")
     names = [dataset.load(index).name for index in range(len(dataset))]

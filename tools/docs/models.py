@@ -1,6 +1,4 @@
-"""Write docs/models.md: a table to choose by, and where each model differs from its paper or from the toolkit of 2022.
-
-    python -m tools.models_doc
+"""docs/models.md: a table to choose by, and where each model differs from its paper or from the toolkit of 2022.
 
 Parameters and FLOPs are those of `mxnetseg models`, accuracies those that the recipes say were published, speeds those
 in docs/performance.md. What nobody has published or measured stays empty.
@@ -14,8 +12,7 @@ from mxnetseg.cli.models import zoo
 from mxnetseg.config import load_recipe
 from tools.bench import summary
 
-ROOT = Path(__file__).resolve().parents[1]
-TARGET = ROOT / "docs" / "models.md"
+ROOT = Path(__file__).resolve().parents[2]
 SAME = "nowhere"
 DATA = {"cityscapes": "Cityscapes", "ade20k": "ADE20K", "voc_aug": "VOC", "voc2012": "VOC", "nyuv2": "NYUv2"}
 
@@ -100,7 +97,7 @@ NOTES = {
 
 TEXT = """# Models
 
-Made by `python -m tools.models_doc`. How to choose: find models that reach the accuracy you need, on data like yours,
+Made by `python -m tools.docs`. How to choose: find models that reach the accuracy you need, on data like yours,
 and of these take the one with the fewest FLOPs. The parameters and FLOPs (at 512x512, [counted as in the
 papers](flops.md)) are those of the usual backbone with its usual number of classes; `mxnetseg models` prints them. A
 figure on another backbone names it.
@@ -175,7 +172,7 @@ def table(headers, rows) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [headers, ["---"] * len(headers), *rows])
 
 
-def text() -> str:
+def text(_: str) -> str:
     published, measured, rows = accuracies(), speeds(), zoo()
     choice = table(
         (
@@ -209,7 +206,3 @@ def text() -> str:
 
 def _others(row) -> str:
     return "any" if row["others"] == "any" else f"{row['usual backbone']}" + f", {row['others']}" * bool(row["others"])
-
-
-if __name__ == "__main__":
-    TARGET.write_text(text(), encoding="utf-8")

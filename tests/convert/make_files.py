@@ -1,9 +1,9 @@
 """Make the small PyTorch checkpoints that tests/convert reads, with PyTorch itself.
 
-    python tools/make_pth_fixtures.py [tests/convert/files]
+    python tests/convert/make_files.py [tests/convert/files]
 
 Needs PyTorch, which nothing else here does; the committed files are of PyTorch 2.13. Every value follows a formula
-that tests/convert/test_pth.py repeats: `ramp` counts in quarters around zero, which all types hold exactly.
+that tests/convert/pth.py repeats: `ramp` counts in quarters around zero, which all types hold exactly.
 """
 
 import argparse

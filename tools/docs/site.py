@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Dict, Iterator, List
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # the repository's own pages, which a forge shows beside the code
 OUTSIDE = {
     "README.md": "index.md",

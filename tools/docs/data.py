@@ -1,22 +1,13 @@
-"""Write the sections of docs/data.md that describe the data sets, from the table.
+"""docs/data.md: the sections about the data sets, from the table."""
 
-python tools/data_docs.py          writes them
-python tools/data_docs.py --check  says whether they are current (exit status 1: not)
-"""
-
-import argparse
-import sys
 import textwrap
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mxnetseg.config import DataConfig
 from mxnetseg.data import get_spec, list_datasets
+from mxnetseg.data.dataset import ranges
 from mxnetseg.data.prepare import PREPARATIONS
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "data.md"
-BEGIN = "<!-- from here on made by tools/data_docs.py -->"
+BEGIN = "<!-- from here on made by python -m tools.docs -->"
 END = "<!-- up to here -->"
 
 
@@ -55,7 +46,7 @@ def _section(spec):
     for value, index in sorted(spec.raw_values().items()):
         raw.setdefault(index, value)
     classes = ", ".join(f"{raw[index]} {name}" for index, name in enumerate(spec.classes))
-    lines += ["", *_wrapped(f"Values in the masks: {classes}. Ignored: {_ranges(spec.ignore)}.")]
+    lines += ["", *_wrapped(f"Values in the masks: {classes}. Ignored: {ranges(spec.ignore)}.")]
     return lines
 
 
@@ -63,36 +54,7 @@ def _wrapped(text: str):
     return textwrap.wrap(text, 118, break_long_words=False, break_on_hyphens=False)
 
 
-def _ranges(values) -> str:
-    parts = []
-    for value in sorted(values):
-        if parts and value == parts[-1][1] + 1:
-            parts[-1][1] = value
-        else:
-            parts.append([value, value])
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
-
-
-def page(text: str) -> str:
+def text(page: str) -> str:
     """The page with the sections of now."""
-    before, rest = text.split(BEGIN)
+    before, rest = page.split(BEGIN)
     return f"{before}{BEGIN}\n\n{sections()}\n\n{END}{rest.split(END)[1]}"
-
-
-def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit status 1 when the page is not current"
-    )
-    args = parser.parse_args(argv)
-    text = PAGE.read_text(encoding="utf-8")
-    new = page(text)
-    if args.check:
-        print("current" if text == new else f"{PAGE} is not current; run tools/data_docs.py")
-        return int(text != new)
-    PAGE.write_text(new, encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
