@@ -17,7 +17,9 @@ from mxnet import autograd, nd
 from mxnet.gluon import HybridBlock
 
 from .. import saving
+from ..deploy.apart import keep_apart
 from ..deploy.fold import fold_norms
+from ..deploy.plan import Plan
 from ..engine import checkpoint
 from ..engine.arrays import pack
 from ..engine.inference import Preprocess
@@ -144,14 +146,13 @@ def _traced(
         result = mx.sym.softmax(result, axis=1)
     elif output == "class_map":
         result = mx.sym.cast(mx.sym.argmax(result, axis=1), dtype="uint8")
-    arrays.update(constants)
-    graph = Graph(result)
-    # Not for speed alone: the C API fuses with oneDNN unasked, and a norm is lost where others use its convolution, too
-    fold_norms(graph, arrays)
-    symbol = graph.symbol()
+    plan = Plan(Graph(result), {**arrays, **constants}, CHECKED[0][1:])
+    fold_norms(plan)
+    keep_apart(plan)  # the C API has oneDNN fuse operators, unasked
+    symbol = plan.graph.symbol()
     kinds = {**dict.fromkeys(symbol.list_arguments(), "arg"), **dict.fromkeys(symbol.list_auxiliary_states(), "aux")}
     del kinds["data"]
-    return symbol, {f"{kind}:{name}": arrays[name].asnumpy() for name, kind in kinds.items()}
+    return symbol, {f"{kind}:{name}": plan.arrays[name].asnumpy() for name, kind in kinds.items()}
 
 
 def _compared(

@@ -185,7 +185,7 @@ def test_mistakes(tmp_path):
 
 def test_what_computes_something_else_is_not_written(tmp_path, monkeypatch):
     module = importlib.import_module("mxnetseg.export.to_mxnet")  # the function hides it
-    monkeypatch.setattr(module, "fold_norms", lambda graph, arrays: arrays.update(spoilt(arrays)))
+    monkeypatch.setattr(module, "fold_norms", lambda plan: plan.arrays.update(spoilt(plan.arrays)))
     for output in ("logits", "class_map", "probabilities"):
         with pytest.raises(MXNetSegError, match="differs from ForeignNetwork.* of the greatest value; no file was"):
             to_mxnet(block(), "out/net", output=output)
