@@ -8,8 +8,7 @@ import numpy as np
 from mxnet import nd
 
 from ..errors import MXNetSegError
-from ..graph import VARIABLE, Entry, Graph, Node
-from ..graph.onnx_rules import RULES
+from ..graph import VARIABLE, Entry, Graph, Node, known
 from ..graph.onnx_step import Free, Shape, Step, Value
 
 __all__ = ["Builder", "OnnxNode", "translate"]
@@ -114,18 +113,19 @@ def translate(
     """
     values: Dict[Entry, Value] = {}
     for node in graph.nodes():
+        rule = known(node).onnx
         if node.op == VARIABLE:
             is_image = node.name == "data"
-            outputs = image if is_image else builder.weight(node.name, arrays[node.name].asnumpy())
-        elif node.op not in RULES:
+            written: Any = image if is_image else builder.weight(node.name, arrays[node.name].asnumpy())
+        elif rule is None:
             raise MXNetSegError(
                 f"{node.name}: MXNet's operator {node.op} can't be written as ONNX; build the layer of other operators "
                 "(mxnetseg.graph.onnx_rules.RULES has their names)"
             )
         else:
             results = [shapes[entry] for entry in _outputs(node, shapes)]
-            outputs = RULES[node.op](Step(node, values, results, builder))
-        for entry, name in zip(_outputs(node, shapes), [outputs] if isinstance(outputs, str) else outputs):
+            written = rule(Step(node, values, results, builder))
+        for entry, name in zip(_outputs(node, shapes), [written] if isinstance(written, str) else written):
             values[entry] = Value(name, shapes[entry])
             if node.op != VARIABLE or node.name == "data":
                 builder.seen(name, shapes[entry])

@@ -41,7 +41,7 @@ CHECKED = ((2, (97, 131)), (1, (192, 256)))  # batch, height and width where the
 
 @dataclass(frozen=True)
 class Report:
-    """What `to_onnx` has written, and how it was checked.
+    """What an export has written, and how it was checked.
 
     Attributes
     ----------
@@ -52,8 +52,8 @@ class Report:
     free_size, free_batch : bool
         Whether the file takes images of any height and width, and batches of any size.
     checked : list of (int, int, int)
-        Batch, height and width of the pictures that ONNX Runtime was given: drawn street scenes, for int8 the
-        calibration images.
+        Batch, height and width of the pictures that it was tried with: drawn street scenes, for int8 the calibration
+        images.
     difference : float
         The largest difference of a logit to the network's, by the network's largest logit.
     same : float
@@ -208,7 +208,7 @@ def _translate(network: GluonNetwork, wish: _Wish) -> _Translation:
     parameters = network.collect_params().values()
     arrays = {p.name: p.data(context).as_in_context(mx.cpu()).astype("float32") for p in parameters}
     arrays.update(constants)
-    fold_norms(Plan(graph, arrays, wish.size or (512, 512)))
+    fold_norms(Plan(graph, arrays))
     sizes = shapes(graph, arrays, probes(wish.size, wish.batch))
     (head,) = graph.heads
     planes = sizes[head]

@@ -14,7 +14,7 @@ from mxnetseg.deploy import DeployedNetwork
 from mxnetseg.export import OnnxNetwork, to_onnx
 from mxnetseg.export import model as onnx_model
 from mxnetseg.export.check import pictures
-from mxnetseg.graph.onnx_rules import RULES
+from mxnetseg.graph import OPERATORS
 from mxnetseg.shipped import shipped
 
 from ..deploy.networks import build
@@ -166,7 +166,8 @@ def test_a_wrong_rule_leaves_no_file_and_is_named(small, tmp_path, monkeypatch):
             coordinate_transformation_mode="half_pixel",
         )
 
-    monkeypatch.setitem(RULES, "_contrib_BilinearResize2D", other)
+    resize = "_contrib_BilinearResize2D"
+    monkeypatch.setitem(OPERATORS, resize, OPERATORS[resize]._replace(onnx=other))
     with pytest.raises(MXNetSegError, match="first operator that differs is bisenet.*_contrib_BilinearResize2D"):
         to_onnx(small[0], tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
