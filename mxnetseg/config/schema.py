@@ -67,7 +67,7 @@ class ModelConfig(_Part):
     )
     init: str = Field(
         "random",
-        description="random; imagenet (backbone from the GluonCV store, needs a network or its cache); "
+        description="random; imagenet (the backbone's weights that are on this machine: `mxnetseg weights`); "
         "or the path of a checkpoint (layers whose name and shape match)",
     )
 

@@ -12,6 +12,7 @@ from ..errors import MXNetSegError
 from ..graph import Graph
 from ..network import GluonNetwork, as_network
 from ..nn import inference_graph
+from .apart import keep_apart
 from .bfloat16 import to_bfloat16
 from .calibration import calibration_batches
 from .fold import fold_norms
@@ -28,11 +29,11 @@ from .winograd import use_winograd
 __all__ = ["DTYPES", "PASSES", "optimize"]
 
 ALWAYS = (fold_norms, pad_channels, split_linear_layers, convolve_before_resizing, resize_in_one_pass)
-# What is done to a graph, in this order. int8 goes on with MXNet's own passes.
+# What is done to a graph, in this order, before MXNet's own passes.
 PASSES: Dict[str, Sequence[Callable[[Plan], None]]] = {
-    "float32": (*ALWAYS, use_winograd, plain_layouts),
-    "bfloat16": (*ALWAYS, pad_images, to_bfloat16, plain_layouts),
-    "int8": ALWAYS,
+    "float32": (*ALWAYS, use_winograd, plain_layouts, keep_apart),
+    "bfloat16": (*ALWAYS, pad_images, to_bfloat16, plain_layouts, keep_apart),
+    "int8": (*ALWAYS, keep_apart),
 }
 DTYPES = tuple(PASSES)
 BACKEND = "MKLDNN"  # MXNet's name for oneDNN
@@ -86,7 +87,6 @@ def optimize(
     if reason:
         raise MXNetSegError(reason)
     arrays = _arrays(network)
-    networks = {id(array) for array in arrays.values()}
     with inference_graph() as constants:
         # the last resize is left to those who use the logits
         graph = Graph(network.coarse_logits(mx.sym.var("data")))
@@ -100,13 +100,15 @@ def optimize(
     else:
         symbol = symbol.get_backend_symbol(BACKEND)
     weights = {name: arrays[name] for name in symbol.list_inputs() if name != "data"}
-    # what the network may go on to change
-    weights = {name: array.copy() if id(array) in networks else array for name, array in weights.items()}
     return DeployedNetwork(symbol, weights, dtype, network)
 
 
 def _arrays(network: GluonNetwork) -> Dict[str, nd.NDArray]:
-    """The network's parameters on the CPU, by name."""
+    """Copies of the network's parameters on the CPU, by name.
+
+    After a prediction MXNet keeps weights of groups in oneDNN's layout, which `amp_cast`, `transpose` and `reshape` can't
+    read; a copy has the plain one.
+    """
     elsewhere = [context for context in network.contexts if context.device_type != "cpu"]
     if elsewhere:
         raise MXNetSegError(
@@ -114,6 +116,6 @@ def _arrays(network: GluonNetwork) -> Dict[str, nd.NDArray]:
             "net.collect_params().reset_ctx(mxnet.cpu())"
         )
     return {
-        name: parameter.data(network.contexts[0]).astype("float32", copy=False)
+        name: parameter.data(network.contexts[0]).copy().astype("float32", copy=False)
         for name, parameter in network.collect_params().items()
     }

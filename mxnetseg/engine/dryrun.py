@@ -10,12 +10,15 @@ import numpy as np
 from mxnet import nd
 from tabulate import tabulate
 
+from ..commands import typed
 from ..config import Recipe
 from ..data import Dataset, DatasetSpec, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
 from ..errors import MXNetSegError
 from ..graph import VARIABLE, Graph, infer_shapes
 from ..losses import build_loss
 from ..models import Segmentor
+from ..pretrained import find
+from ..registry import MODELS
 from .build import build_network
 from .ema import WeightAverage
 from .inference import Preprocess
@@ -160,10 +163,13 @@ def _data(recipe: Recipe, missing: List[str]) -> Tuple[int, List[str]]:
 def _without_init(recipe: Recipe, missing: List[str]) -> Recipe:
     """The recipe; with random initial weights where its own are not on this machine."""
     init = recipe.model.init
-    if init.lower() == "random" or Path(init).is_file():
+    name = recipe.model.backbone or MODELS.find(recipe.model.name).backbone
+    if init.lower() == "random" or Path(init).is_file() or (init.lower() == "imagenet" and find(name)):
         return recipe
     if init.lower() == "imagenet":
-        missing.append("initial weights: GluonCV's of the backbone, which a dry run does not fetch")
+        missing.append(
+            typed(f"initial weights: ImageNet's for {name}; `mxnetseg weights show {name}` says where to get them")
+        )
     else:
         missing.append(f"initial weights: no file {init}")
     return recipe.model_copy(update={"model": recipe.model.model_copy(update={"init": "random"})})

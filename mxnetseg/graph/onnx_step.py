@@ -153,8 +153,9 @@ class Step:
 
     def filled(self, shape: Shape, number: float) -> str:
         """A float32 value of that shape that holds one number."""
-        if all(isinstance(size, int) for size in shape) and int(np.prod(shape)) <= 64:  # type: ignore[arg-type]
-            return self.number(np.full(shape, number))
+        fixed = [size for size in shape if isinstance(size, int)]
+        if len(fixed) == len(shape) and np.prod(fixed) <= 64:
+            return self.number(np.full(fixed, number))
         return self.emit("ConstantOfShape", self.sizes(shape), value=np.asarray([number], np.float32))
 
     def reshape(self, x: str, before: Shape, after: Shape) -> str:
