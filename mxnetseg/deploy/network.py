@@ -14,6 +14,7 @@ from ..errors import MXNetSegError
 from ..network import Network, check_input
 from ..ops import upsample_argmax, upsample_taps
 from ..ops.upsample import serves_taps
+from ..plugins import reason
 from ..turn import in_turn
 from . import saved
 
@@ -75,7 +76,10 @@ class DeployedNetwork:
 
     @in_turn
     def coarse_logits(self, x: nd.NDArray) -> nd.NDArray:
-        """Logits (N, num_classes, h, w) before the last resize, which `align_corners` says how to do."""
+        """Logits (N, num_classes, h, w) before the last resize, which `align_corners` says how to do.
+
+        Raises MXNetSegError where the images are elsewhere, or of a size that the network can't take.
+        """
         check_input(x)
         if x.context not in self._weights:
             there = ", ".join(map(str, self.contexts))
@@ -85,7 +89,10 @@ class DeployedNetwork:
         weights = self._weights[x.context]
         x = x.astype("float32", copy=False)
         with autograd.pause(train_mode=False):
-            return self._graph(*(x if name == "data" else weights[name] for name in self._inputs))
+            try:
+                return self._graph(*(x if name == "data" else weights[name] for name in self._inputs))
+            except mx.MXNetError as err:  # a network of others may take some sizes only
+                raise MXNetSegError(f"{self!r} can't take images {x.shape}: {reason(err)}") from err
 
     def save(self, path: Union[str, Path], *, overwrite: bool = False) -> None:
         """Keep it in a file, NAME.optimized, so that its making, and the calibration of int8, is done once.

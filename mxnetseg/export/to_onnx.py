@@ -10,6 +10,7 @@ from mxnet import nd
 from mxnet.gluon import HybridBlock
 
 from ..deploy.fold import fold_norms
+from ..deploy.plan import Plan
 from ..engine import checkpoint
 from ..engine.inference import Preprocess
 from ..engine.record import Record
@@ -196,7 +197,7 @@ def _translate(network, record, size, batch, output, with_preprocessing) -> _Tra
         p.name: p.data(network.contexts[0]).as_in_context(mx.cpu()).astype("float32") for p in parameters.values()
     }
     arrays.update(constants)
-    fold_norms(graph, arrays)
+    fold_norms(Plan(graph, arrays))
     name_apart(graph)
     sizes = shapes(graph, arrays, probes(size, batch))
     builder = Builder()
