@@ -291,6 +291,18 @@ def test_sums_of_sums():
     assert not eligible(fast)
 
 
+def test_a_layer_that_is_used_again():
+    """Its operators have one name."""
+
+    def again(F, x, start, one):
+        x = start(x)
+        for _ in range(3):
+            x = F.tanh(one(x))
+        return x
+
+    check(Net(again, conv(3, 8, 1), conv(8, 8)), **{WINOGRAD: 3})
+
+
 def test_a_residual_that_is_replaced_itself():
     def residual(F, x, start, first, second, third):
         x = F.relu(first(start(x)))
