@@ -40,7 +40,7 @@ CHECKED = ((2, 97, 131), (1, 192, 256))  # batch, height and width where these a
 
 @dataclass(frozen=True)
 class Report:
-    """What `to_onnx` has written, and how it was checked.
+    """What an export has written, and how it was checked.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Report:
     free_size, free_batch : bool
         Whether the file takes images of any height and width, and batches of any size.
     checked : list of (int, int, int)
-        Batch, height and width of the pictures that ONNX Runtime was given.
+        Batch, height and width of the pictures that it was tried with.
     difference : float
         The largest difference of a logit to the network's, by the network's largest logit.
     same : float
