@@ -45,7 +45,7 @@ class Net(HybridBlock):
             parameter.initialize(mx.init.Normal(0.5), force_reinit=True)
 
     def hybrid_forward(self, F, x):
-        return self._function(F, x, *self.convs._children.values())
+        return self._function(F, x, *self.convs)
 
 
 def conv(in_channels, channels, kernel=3, **options):
