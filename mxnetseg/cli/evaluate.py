@@ -65,7 +65,8 @@ def run(args) -> int:
         raise MXNetSegError(f"--json holds scores, but --mode {args.mode} only predicts; say --mode val")
     options.check_json(args)
     count = found.record.model and found.record.model.num_classes
-    check_classes(f"checkpoint {path}", count, found.record.feeding.classes, dataset, args.other_classes)
+    trained, remedies = found.record.feeding.classes, ("--data NAME", "--other-classes")
+    check_classes(f"checkpoint {path}", count, trained, dataset, args.other_classes, remedies=remedies)
     arguments = options.network_arguments(args, num_classes_of(recipe.data))
     calibration = options.calibration(args, recipe.data)
     net = open_network(found, contexts, args.dtype, arguments=arguments, calibration=calibration)

@@ -6,7 +6,7 @@ toolkit that needs it. Unknown keys are errors.
 
 from typing import Any, Dict, List, Literal, Optional, Tuple, Union
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationInfo, model_validator
 from typing_extensions import Annotated
 
 __all__ = [
@@ -38,6 +38,9 @@ Size = Union[Side, Tuple[Side, Side]]
 # optimizers compute 1 - beta in float32, where numbers just below 1 are 6e-8 apart
 Beta = Annotated[float, Field(ge=0, le=0.999999)]
 
+# the context to validate under what a checkpoint holds, which may have been written when less was checked
+RECORDED = "recorded"
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
@@ -64,9 +67,16 @@ class ModelConfig(_Part):
     )
     init: str = Field(
         "random",
-        description="random; imagenet (backbone from the GluonCV store, needs a network or its cache); "
+        description="random; imagenet (the backbone's weights that are on this machine: `mxnetseg weights`); "
         "or the path of a checkpoint (layers whose name and shape match)",
     )
+
+    @model_validator(mode="after")
+    def _each_key_once(self, info: ValidationInfo) -> "ModelConfig":
+        for key in ("name", "backbone", "num_classes", "aux", "output_stride", "norm", "backbone_options"):
+            if key in self.options and info.context != RECORDED:
+                raise ValueError(f"model.options.{key} would be taken instead of model.{key}; give that alone")
+        return self
 
 
 class TransformConfig(_Part):
@@ -262,7 +272,7 @@ class OptimizerConfig(_Part):
         default_factory=list, description="multipliers by parameter name; the factors of all matching rules multiply"
     )
     layer_decay: Optional[LayerDecayConfig] = Field(
-        None, description="lower learning rates for earlier layers; FFNet and MogaNet backbones"
+        None, description="lower learning rates for earlier layers; on EfficientNet-Lite, FFNet and MogaNet"
     )
     clip_norm: Optional[float] = Field(None, gt=0, description="clip the global norm of the gradient to this")
 

@@ -124,6 +124,7 @@ class Callbacks:
                 self._on_step(Step(*self._facts(), loss=loss, lr=lr))
 
     def validation(self) -> None:
+        """Tell of the last validation."""
         run = self._run
         if self._on_validation:
             assert run.scores

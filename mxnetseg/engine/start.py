@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 # what may differ between a run and its continuation
 FREE = {f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "patience")}
 FREE |= {"data.root", "data.cache", "description"}
+# facts of a run that its checkpoints, which are passed on, don't tell
+PRIVATE: Dict[str, Any] = {"folder": "", "weights_dir": "", "data": {}}
 
 
 def open_run(
@@ -110,7 +112,7 @@ def open_run(
         place=place,
         state=state,
         saved=state.model_copy(deep=True) if resumed else None,
-        record=record.model_copy(update={"run": place.facts.model_copy(update={"weights_dir": "", "data": {}})}),
+        record=record.model_copy(update={"run": place.facts.model_copy(update=PRIVATE)}),
         lengths=lengths,
         schedule=schedule,
         net=net,

@@ -11,7 +11,8 @@ from gluoncv.model_zoo import get_model
 from gluoncv.model_zoo.model_store import _model_sha1
 
 from mxnetseg import create_model
-from mxnetseg.backbones import load_imagenet, store
+from mxnetseg.engine.imagenet import load_imagenet
+from mxnetseg.pretrained import store
 from mxnetseg.registry import BACKBONES
 
 STORED = {name: entry.store_name for name, entry in BACKBONES.items() if entry.store_name}
@@ -75,7 +76,7 @@ def test_stored_weights_give_the_same_map(backbone, old, tmp_path, monkeypatch):
     monkeypatch.setenv("MXNET_HOME", str(tmp_path))
     net = create_model("fcn", backbone=backbone, output_stride=32)
     net.initialize()
-    assert load_imagenet(net) == len(net.backbone._collect_params_with_prefix())
+    assert load_imagenet(net).arrays == len(net.backbone._collect_params_with_prefix())
     np.testing.assert_array_equal(net.backbone(x)[-1].asnumpy(), expected)
 
 

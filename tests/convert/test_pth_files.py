@@ -8,7 +8,8 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from mxnetseg.convert import read_pth, torch_files
+from mxnetseg.convert import read_pth
+from mxnetseg.foreign import torch_files
 
 from .pth import BOTH, FILES, STATE, ramp, refused, same
 from .writer import Call, Global, Persistent, Storage, tensor, view, write_legacy, write_object, write_pth, write_zip

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mxnetseg.convert import pth as module
 from mxnetseg.convert import read_pth
+from mxnetseg.foreign import pth as module
 
 from .pth import BOTH, STATE, ramp, refused, same
 from .writer import tensor, write_object, write_pth

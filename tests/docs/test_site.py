@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import mxnetseg
 from tools.docs import site
 
 from .markdown import ROOT
@@ -16,6 +17,11 @@ def test_public_names_have_docstrings():
     """What `make docs` refuses, told sooner."""
     assert len(site.documented()) == len(set(site.documented())) > 40
     assert site.undocumented() == []
+
+
+def test_all_that_the_package_offers_is_in_the_reference():
+    offered = (getattr(mxnetseg, name) for name in mxnetseg.__all__)
+    assert {thing.__module__ for thing in offered if callable(thing)} <= set(site.documented())
 
 
 def test_a_name_without_a_docstring_is_found(tmp_path):

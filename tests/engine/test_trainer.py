@@ -518,7 +518,10 @@ def test_scores_are_told_of_the_weights_that_have_them(recipe_file):
         assert records[name].scores.of == "average" and records[name].scores.iteration == records[name].iteration
     assert records["ema"].scores.miou == result.scores.miou
     assert records["iter2"].scores is records["iter4"].scores is None  # 3 and 6 were validated
-    assert all(record.run.id == records["best"].run.id and not record.run.weights_dir for record in records.values())
+    assert all(
+        record.run.id == records["best"].run.id and not record.run.weights_dir and not record.run.folder
+        for record in records.values()
+    )
 
 
 def test_weights_that_are_not_finite_are_never_saved(recipe_file, monkeypatch):
@@ -591,6 +594,19 @@ def test_where_the_weights_of_a_resumed_run_go(recipe_file, monkeypatch, tmp_pat
     assert victim.read_bytes() == b"precious" and result.last_path.parent == Path("weights/bisenet")
 
 
+def test_a_copy_of_a_run_does_not_overwrite_its_checkpoints(recipe_file, monkeypatch):
+    stopped_run(recipe_file, monkeypatch)
+    shutil.copytree("run", "copy")
+    with pytest.raises(MXNetSegError, match=f"copy is a copy of the run in {Path('run').absolute()}, .*--weights-dir"):
+        resume(recipe_file, run_dir="copy")
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        stop_after(patch, 4)
+        train(load_recipe(recipe_file), CPU, resume="copy", weights_dir="w_copy", progress=False)
+    assert resume(recipe_file, run_dir="copy").last_path.parents[1] == Path("w_copy").absolute()
+    os.rename("run", "moved")
+    assert resume(recipe_file, run_dir="moved").last_path.parents[1] == Path("w_run").absolute()
+
+
 def test_one_run_one_process(recipe_file, monkeypatch):
     stopped_run(recipe_file, monkeypatch)
     shutil.copytree("run", "copy")
@@ -600,7 +616,7 @@ def test_one_run_one_process(recipe_file, monkeypatch):
         original(self, *args)
         for folder in ("run", "copy"):  # a copy has the same checkpoints
             with pytest.raises(MXNetSegError, match=f"in use by process {os.getpid()} on .*, since"):
-                resume(recipe_file, run_dir=folder)
+                train(load_recipe(recipe_file), CPU, resume=folder, weights_dir="w_run", progress=False)
 
     monkeypatch.setattr(RunLog, "step", step)
     train(load_recipe(recipe_file), CPU, resume="run", weights_dir="w_run", progress=False)

@@ -5,13 +5,14 @@ import os
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Optional
 
 from mxnet.gluon.utils import check_sha1, download
 
 from ..errors import MXNetSegError
 from ..saving import write_file
 
-__all__ = ["stored_file"]
+__all__ = ["SHA1", "cached_file", "download_file", "models_folder"]
 
 ADDRESS = "https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/"
 SHA1 = {
@@ -38,27 +39,40 @@ SHA1 = {
 }
 
 
-def stored_file(name: str) -> Path:
-    """The file of the classifier `name`, whole: from ~/.mxnet/models ($MXNET_HOME/models), else downloaded into it.
+def models_folder() -> Path:
+    """Where GluonCV keeps what it has downloaded: ~/.mxnet/models ($MXNET_HOME/models)."""
+    return Path(os.environ.get("MXNET_HOME") or "~/.mxnet").expanduser() / "models"
+
+
+def cached_file(name: str) -> Optional[Path]:
+    """The whole file of the classifier `name`, if it is in that folder."""
+    path = _place(name)
+    return path if path.is_file() and check_sha1(str(path), SHA1[name]) else None
+
+
+def download_file(name: str) -> Path:
+    """Download the file of the classifier `name` into that folder, from $MXNET_GLUON_REPO if that is set.
 
     Raises
     ------
     MXNetSegError
-        What came is not the file.
-    OSError, RuntimeError, ValueError, zipfile.BadZipFile
-        It can't be had, or not be written.
+        It can't be had, or what came is another file.
     """
-    folder = Path(os.environ.get("MXNET_HOME") or "~/.mxnet").expanduser() / "models"
-    path = folder / f"{name}-{SHA1[name][:8]}.params"
-    if path.is_file() and check_sha1(str(path), SHA1[name]):
-        return path
+    path = _place(name)
     address = os.environ.get("MXNET_GLUON_REPO") or ADDRESS
-    with tempfile.TemporaryDirectory() as scratch:
-        archive = str(Path(scratch, "archive.zip"))
-        download(f"{address.rstrip('/')}/gluon/models/{path.stem}.zip", archive, retries=2)
-        with zipfile.ZipFile(archive) as unpacked:
-            content = unpacked.read(path.name)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            archive = str(Path(scratch, "archive.zip"))
+            download(f"{address.rstrip('/')}/gluon/models/{path.stem}.zip", archive, retries=2)
+            with zipfile.ZipFile(archive) as unpacked:
+                content = unpacked.read(path.name)
+    except Exception as err:  # a download fails in many ways
+        raise MXNetSegError(f"{path.stem}.zip can't be had from {address} ({err})") from err
     if hashlib.sha1(content).hexdigest() != SHA1[name]:
         raise MXNetSegError(f"{path.stem}.zip from {address} holds another file than {path.name}")
     write_file(path, content)
     return path
+
+
+def _place(name: str) -> Path:
+    return models_folder() / f"{name}-{SHA1[name][:8]}.params"
