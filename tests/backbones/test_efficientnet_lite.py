@@ -8,7 +8,7 @@ from mxnet import autograd
 from mxnetseg import create_model, list_models
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.registry import MODELS
-from tests.models.test_segmentor import SMALL, batch, build
+from tests.small import SMALL, batch, build
 
 LITE0 = "efficientnet_lite0"
 

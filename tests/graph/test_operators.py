@@ -7,7 +7,7 @@ from mxnetseg import create_model, list_backbones, list_models
 from mxnetseg.graph import OPERATORS, Graph, Node, is_relu, known, sees
 from mxnetseg.nn import inference_graph
 
-from ..models.test_segmentor import SMALL
+from ..small import SMALL
 
 
 def operators(name, **options):
