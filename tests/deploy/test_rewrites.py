@@ -354,10 +354,20 @@ def test_linear_layers_behind_linear_layers_that_are_cut():
     check(Net(cut, conv(3, 6, 1), *layers), **{"SliceChannel": 0})
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda F, y: F.relu(y + y) + y,
+        lambda F, y: y + F.Activation(y, act_type="relu"),
+        lambda F, y: F.LeakyReLU(y, act_type="gelu") + y,
+        lambda F, y: (y + F.tanh(F.ones_like(y))) + y,
+        lambda F, y: F.Activation(y + F.tanh(F.ones_like(y)), act_type="relu") + y,
+    ],
+)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
-def test_a_convolution_that_is_added_to_itself(no_winograd, dtype):
-    """MXNet's fusion fails there."""
-    net = Net(lambda F, x, one: (lambda y: F.relu(y + y) + y)(one(x)), conv(3, 8))
+def test_a_convolution_that_is_added_to_what_was_made_of_it(no_winograd, dtype, function):
+    """MXNet's own fusion would fail, or give something else."""
+    net = Net(lambda F, x, one: function(F, one(x)), conv(3, 8))
     x = images(31, 50, n=2)
     fast = optimize(net, dtype, [x] if dtype == "int8" else None)
     assert relative_error(fast.coarse_logits(x), net(x)) < (TOLERANCE if dtype == "float32" else 0.05)

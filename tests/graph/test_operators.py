@@ -5,6 +5,7 @@ import pytest
 
 from mxnetseg import create_model, list_backbones, list_models
 from mxnetseg.graph import OPERATORS, Graph, Node, is_relu, known, sees
+from mxnetseg.graph.onnx_rules import RULES
 from mxnetseg.nn import inference_graph
 
 from ..small import SMALL
@@ -34,6 +35,10 @@ def test_it_knows_a_backbone_of_every_family(backbone):
 @pytest.mark.parametrize("backbone", list_backbones())
 def test_it_knows_every_backbone(backbone):
     assert operators("fcn", backbone=backbone, norm="gn") <= set(OPERATORS)
+
+
+def test_every_rule_for_onnx_stands_in_the_table():
+    assert {name: facts.onnx for name, facts in OPERATORS.items() if facts.onnx} == RULES
 
 
 def test_what_sees_the_image_and_what_only_its_size():
