@@ -8,7 +8,7 @@ from mxnetseg.graph import OPERATORS, Graph, Node, is_relu, known, sees
 from mxnetseg.graph.onnx_rules import RULES
 from mxnetseg.nn import inference_graph
 
-from ..models.test_segmentor import SMALL
+from ..small import SMALL
 
 
 def operators(name, **options):
