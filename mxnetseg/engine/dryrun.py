@@ -14,6 +14,7 @@ from ..commands import typed
 from ..config import Recipe
 from ..data import Dataset, DatasetSpec, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
 from ..errors import MXNetSegError
+from ..graph import VARIABLE, Graph, infer_shapes
 from ..losses import build_loss
 from ..models import Segmentor
 from ..pretrained import find
@@ -64,10 +65,12 @@ class StandIn(Dataset):
         self._size = size
 
     def load(self, index: int) -> Sample:
+        """Noise, and the label of this index."""
         image = np.random.default_rng([index, 3]).integers(0, 256, (*self._size, 3), np.uint8)
         return Sample(image, self.label(index), self.names[index])
 
     def label(self, index: int) -> np.ndarray:
+        """(H, W) uint8: blocks of random classes, about a tenth to ignore, the same for an index every time."""
         rng = np.random.default_rng([index, 4])
         blocks = rng.integers(0, self.num_classes, (8, 8)).astype(np.uint8)
         blocks[rng.random((8, 8)) < 0.1] = 255
@@ -82,9 +85,9 @@ def dry_run(
 ) -> DryRun:
     """Build data, network, optimizer and schedule of `recipe`, tell what a run would do, and take one step.
 
-    Data and initial weights that are not on this machine are named, not missed: the step is on made-up images
-    in any case, two crops of `crop` pixels on the first context. Nothing is written. `initializer` is of all
-    parameters; what training uses when left out.
+    The step is on made-up images, two crops of `crop` pixels on the first context, so data and initial weights that
+    are not on this machine are only named. Nothing is written. `initializer` is for all parameters; left out, it is
+    the one that training uses.
 
     Raises
     ------
@@ -196,7 +199,7 @@ def _step(
         with Feed(loader, criterion, Preprocess.of(data), [context]) as feed:
             value = step(next(feed), lr, recipe.train.seed)
     except NotFinite as err:
-        raise MXNetSegError(f"the first step's loss is no number ({err}); lower the learning rate") from None
+        raise MXNetSegError(f"the first step's loss is not a number ({err}); lower the learning rate") from None
     gradients = [p.grad(context) for p in net.collect_params().values() if p.grad_req != "null"]
     norm = float(nd.multi_sum_sq(*gradients, num_arrays=len(gradients)).sum().sqrt().asscalar())
     if not np.isfinite(norm):
@@ -209,14 +212,14 @@ def activation_bytes(net: Segmentor, shape: Tuple[int, int, int, int]) -> int:
     """Bytes of everything that the training graph computes of a batch (N, 3, H, W), from shapes alone.
 
     An upper bound of what has to be kept for the backward pass: some of it is computed in place.
+
+    Raises MXNetSegError where the network can't take that size.
     """
-    graph = net._graphs.train
-    output = graph(mx.sym.var("data"))
-    internals = (mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output).get_internals()
-    inputs = set(internals.list_inputs())
-    shapes: List[Tuple[int, ...]]
-    _, shapes, _ = internals.infer_shape(data=shape)
-    return 4 * sum(math.prod(s) for name, s in zip(internals.list_outputs(), shapes) if name not in inputs)
+    output = net._graphs.train(mx.sym.var("data"))
+    graph = Graph(mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output)
+    return 4 * sum(
+        math.prod(s) for entry, s in infer_shapes(graph, {"data": shape}).items() if entry.node.op != VARIABLE
+    )
 
 
 def _memory(recipe: Recipe, net: Segmentor, optimizer: Optimizer, contexts: int) -> List[str]:

@@ -31,7 +31,7 @@ NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
 @dataclass
 class RunDir:
-    """The folder of a run's log, curves and state, and that of its checkpoints. Within it both are this process's."""
+    """The folder of a run's log, curves and state, and that of its checkpoints; both are locked until it is closed."""
 
     folder: Path
     _weights: Path
@@ -49,12 +49,12 @@ class RunDir:
         return self._weights / f"{self.facts.name}{suffix}.params"
 
     def there(self, suffix: str) -> Optional[Path]:
-        """That file, if it is there."""
+        """The same, or None where there is no such file."""
         path = self.checkpoint(suffix)
         return path if path.exists() else None
 
     def note(self, **facts: Any) -> None:
-        """Keep more with the run's facts."""
+        """Add to the run's facts, which its state file will hold."""
         self.facts = self.facts.model_copy(update=facts)
 
     def __enter__(self) -> "RunDir":
@@ -109,8 +109,10 @@ def new_run(folder: Optional[str], weights_dir: str, model: str, title: str, dat
                     continue
                 locks.push(claim.pop_all())
             assert own
-            facts = RunFacts(name=name, id=uuid.uuid4().hex, weights_dir=_hint(Path(weights_dir)), data=data)
-            return RunDir(Path(folder or RUNS / name), weights, facts, (own, named), locks.pop_all())
+            place = Path(folder or RUNS / name)
+            hints = {"folder": _hint(place), "weights_dir": _hint(Path(weights_dir))}
+            facts = RunFacts(name=name, id=uuid.uuid4().hex, data=data, **hints)
+            return RunDir(place, weights, facts, (own, named), locks.pop_all())
 
 
 def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkpoint]:
@@ -123,7 +125,7 @@ def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkp
     ------
     MXNetSegError
         There is no run in the folder, its state is damaged, another process is at it, or its checkpoints would
-        overwrite another run's.
+        overwrite another run's, or those of the run that the folder is a copy of.
     """
     _state_of(folder)  # before a lock makes the folder
     with contextlib.ExitStack() as locks:
@@ -131,6 +133,8 @@ def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkp
         state = read_state(folder)
         facts, model = state.record.run, state.record.model
         assert facts and model  # read_state has seen to it
+        if weights_dir is None:
+            _check_no_copy(Path(folder), facts)
         weights, recorded = Path(weights_dir or "weights") / model.name, Path(facts.weights_dir) / model.name
         file = f"{facts.name}.params"
         owner = _owner(weights / file)
@@ -145,9 +149,19 @@ def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkp
             elif weights_dir is None:
                 log.warning("this run's checkpoints are not in %s any more; they go to %s", recorded, weights)
         named = locks.enter_context(_name_lock(weights, facts.name))
-        place = _hint(Path(weights_dir or weights.parent))
-        facts = facts.model_copy(update={"weights_dir": place, "id": facts.id or uuid.uuid4().hex})
+        hints = {"folder": _hint(Path(folder)), "weights_dir": _hint(Path(weights_dir or weights.parent))}
+        facts = facts.model_copy(update={**hints, "id": facts.id or uuid.uuid4().hex})
         return RunDir(Path(folder), weights, facts, (own, named), locks.pop_all()), state
+
+
+def _check_no_copy(folder: Path, facts: RunFacts) -> None:
+    """Raise MXNetSegError for a copy of a run's folder; one that was moved, so that the first is gone, is none."""
+    original = Path(facts.folder) / STATE
+    if facts.folder and _owner(original) == facts.id and not original.samefile(folder / STATE):
+        raise MXNetSegError(
+            f"{folder} is a copy of the run in {facts.folder}, and would overwrite its checkpoints; name a folder of "
+            "its own with --weights-dir"
+        )
 
 
 def read_state(folder: str) -> Checkpoint:
@@ -156,7 +170,7 @@ def read_state(folder: str) -> Checkpoint:
     state = checkpoint.read(path)
     record: Record = state.record
     if record.kind != "training" or not (record.state and record.run and record.model and record.recipe):
-        raise MXNetSegError(f"--resume {folder}: {path} is no training state")
+        raise MXNetSegError(f"--resume {folder}: {path} is not a training state")
     ours, recipes = record.model.name, record.recipe.model.name
     if not same(ours, recipes):
         raise MXNetSegError(f"--resume {folder}: {path} is of {ours}, but its recipe of {recipes}")
@@ -174,7 +188,7 @@ def _state_of(folder: str) -> Path:
 
 def _lock(folder: Path) -> Lock:
     lock = Lock(folder / ".lock", f"the run in {folder}")
-    remove_partials(folder, OWN)  # who was killed here has left them
+    remove_partials(folder, OWN)  # left by a process that was killed
     return lock
 
 
@@ -185,15 +199,15 @@ def _name_lock(weights: Path, name: str) -> Lock:
 
 
 def _hint(folder: Path) -> str:
-    """An absolute path for a record; empty where its name is no text."""
+    """An absolute path for a record; empty if it can't be written as text."""
     place = str(folder.absolute())
     return "" if any("\ud800" <= letter <= "\udfff" for letter in place) else place
 
 
 def _remove_dead(weights: Path) -> None:
-    """Remove what killed runs have left in a folder: of one that had saved nothing, nobody will take up the name."""
+    """Remove what killed runs left in a folder of weights; nobody can resume one that had saved nothing."""
     for path in weights.glob(".*.lock"):
-        with contextlib.suppress(MXNetSegError):  # it lives, or is somebody else's
+        with contextlib.suppress(MXNetSegError):  # the run goes on, or the file is somebody else's
             _name_lock(weights, path.name[1 : -len(".lock")]).release()
 
 
@@ -206,7 +220,7 @@ def _made(folder: Path) -> bool:
 
 
 def _owner(path: Path) -> Optional[str]:
-    """The id of the run whose checkpoint a file is, empty where there is none; None: no file, or a damaged one.
+    """The id of the run that wrote a checkpoint, empty if it names none; None if there is no file, or a damaged one.
 
     Raises MXNetSegError where the disk can't tell now.
     """

@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 # what may differ between a run and its continuation
 FREE = {f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "patience")}
 FREE |= {"data.root", "data.cache", "description"}
+# facts of a run that its checkpoints, which are passed on, don't tell
+PRIVATE: Dict[str, Any] = {"folder": "", "weights_dir": "", "data": {}}
 
 
 def open_run(
@@ -90,7 +92,7 @@ def open_run(
     record = Record(
         model=NetworkSpec(**net.spec), feeding=feeding, recipe=recipe, iterations=lengths.total, plugins=facts
     )
-    checkpoint.text_of(record)  # it must be possible before a folder is made
+    checkpoint.text_of(record)  # if this fails, it must fail before a folder is made
 
     if resumed:
         place = resumed[0]
@@ -110,7 +112,7 @@ def open_run(
         place=place,
         state=state,
         saved=state.model_copy(deep=True) if resumed else None,
-        record=record.model_copy(update={"run": place.facts.model_copy(update={"weights_dir": "", "data": {}})}),
+        record=record.model_copy(update={"run": place.facts.model_copy(update=PRIVATE)}),
         lengths=lengths,
         schedule=schedule,
         net=net,
@@ -147,6 +149,13 @@ def continued(recipe: Optional[Recipe], changes: Sequence[str], state: Checkpoin
             f"a run can't be resumed with another recipe: {listed}. Leave the changes out, or start a new run with "
             "--set model.init=CHECKPOINT"
         )
+    scored = state.record.state.scored if state.record.state else None
+    if scored and scored.absent and scored.miou_classes != recipe.eval.miou_classes:
+        log.warning(
+            "an older version began this run, whose mIoU left out classes that are only predicted; from here on they "
+            "count as 0, so no validation may come up to the best until now (%s are not in the truth)",
+            ", ".join(scored.absent),
+        )
     return recipe
 
 
@@ -163,10 +172,12 @@ def _check_transform(before: Checkpoint, named: str) -> None:
 
 
 def _check_free(run_dir: Optional[str], recipe: Recipe) -> None:
-    """Refuse a folder that holds files which are called like a run's, but were not left by this one's first try."""
+    """Refuse a folder with files of a run's names, unless an earlier try of this very recipe left them."""
     folder = Path(run_dir or "")
     there = [name for name in ("recipe.yaml", "log.txt", "metrics.csv", "curves.png") if (folder / name).exists()]
-    if run_dir is None or not there or (folder / STATE).exists():  # of a state, `new_run` says more
+    if (
+        run_dir is None or not there or (folder / STATE).exists()
+    ):  # `new_run` has a better message where there is a state
         return
     with explained(folder / "recipe.yaml", "read"):
         same = "recipe.yaml" in there and (folder / "recipe.yaml").read_bytes() == dump_recipe(recipe).encode()

@@ -22,12 +22,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
+from .. import cuda as gpus
 from .. import preflight
 from ..commands import typed
 from ..errors import MXNetSegError
 from ..versions import package_version
 
-__all__ = ["BuildError", "Library", "build", "cache_folder", "find", "find_nvcc", "nvcc_command"]
+__all__ = [
+    "BuildError",
+    "Library",
+    "build",
+    "cache_folder",
+    "find",
+    "find_nvcc",
+    "kernels_problem",
+    "nvcc_command",
+    "nvcc_facts",
+]
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +95,8 @@ def find(cuda: Optional[bool] = None) -> Library:
     compiler, version = _compiler()
     mxnet = _mxnet_folder()
     nvcc = find_nvcc() if cuda or (cuda is None and _mxnet_has_cuda()) else None
+    if nvcc and cuda is None and kernels_problem(nvcc):
+        nvcc = None  # MXNet's own operators do better than kernels that end in an error
     if cuda and nvcc is None:
         raise BuildError(
             "the CUDA half of the operator library needs nvcc, which is nowhere: "
@@ -102,9 +115,12 @@ def build(cuda: Optional[bool] = None, force: bool = False) -> Library:
     """Build the library where it is not built already (or `force`), which takes 20 s of one core; raises BuildError.
 
     `cuda`: with the CUDA kernels (True), without (False), or with them where the installed MXNet is
-    a CUDA build and nvcc is there (None).
+    a CUDA build and there is an nvcc whose code runs on the GPUs here (None).
     """
     library = find(cuda)
+    problem = kernels_problem(library.nvcc) if library.nvcc else None
+    if problem:
+        log.warning("the CUDA kernels won't run on this machine: %s", problem)
     if library.path.exists() and not force:
         return library
     if cuda is None and library.cuda:
@@ -200,11 +216,31 @@ def find_nvcc() -> Optional[str]:
     return next((found for found in (shutil.which(place) for place in places if place) if found), None)
 
 
-def _gpu_codes(nvcc: str, architectures: Optional[Tuple[int, ...]] = None) -> List[str]:
+def nvcc_facts(nvcc: str) -> Tuple[Tuple[int, int], List[int]]:
+    """The CUDA of an nvcc, (13, 0), and the GPUs that it makes machine code for, 75 for compute capability 7.5."""
+    release = re.search(r"release (\d+)\.(\d+)", _output([nvcc, "--version"]) or "")
+    if not release:
+        raise BuildError(f"{nvcc} --version names no release; CUDA 11 or newer is needed")
+    return (int(release[1]), int(release[2])), _architectures(nvcc)
+
+
+def kernels_problem(nvcc: str) -> Optional[str]:
+    """Why kernels of this nvcc can't run on the GPUs of this machine, or None."""
+    try:
+        return gpus.toolkit_problem(*nvcc_facts(nvcc))
+    except BuildError as err:
+        return str(err)
+
+
+def _architectures(nvcc: str, wanted: Tuple[int, ...] = ARCHITECTURES) -> List[int]:
     known = sorted(int(number) for number in re.findall(r"compute_(\d+)\b", _output([nvcc, "--list-gpu-arch"]) or ""))
     if not known:
         raise BuildError(f"{nvcc} --list-gpu-arch lists nothing; CUDA 11 or newer is needed")
-    chosen = [number for number in architectures or ARCHITECTURES if number in known] or known[-1:]
+    return [number for number in wanted if number in known] or known[-1:]
+
+
+def _gpu_codes(nvcc: str, architectures: Optional[Tuple[int, ...]] = None) -> List[str]:
+    chosen = _architectures(nvcc, architectures or ARCHITECTURES)
     codes = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in chosen]
     if architectures is None:
         codes.append(f"-gencode=arch=compute_{chosen[-1]},code=compute_{chosen[-1]}")

@@ -1,18 +1,20 @@
 """Load the operator library into MXNet, on first use; where that can't be, say so once and do without."""
 
+import contextlib
 import ctypes
 import logging
 import os
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Optional
+from typing import Iterator, Optional
 
 from ..commands import typed
 from ..errors import MXNetSegError
 from ..turn import in_turn
-from .build import Library, build, find
+from .build import Library, build, find, find_nvcc, kernels_problem
 
-__all__ = ["Status", "available", "function", "load", "serves", "status"]
+__all__ = ["Status", "available", "function", "load", "mxnet_only", "serves", "status"]
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +22,7 @@ _loaded: Optional[Library] = None
 _problem: Optional[str] = None  # why it was not loaded, once that was tried
 _warned_of_gpu = False
 _said = 0  # how loudly it was said that there is no library
+_scope = threading.local()
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def serves(array=None, *, cuda: bool = True) -> bool:
 
     `cuda`: the operator has a CUDA half. One that has none leaves GPUs to MXNet's own operators, and says nothing.
     """
-    if not available(quiet=not cuda):
+    if getattr(_scope, "mxnet_only", False) or not available(quiet=not cuda):
         return False
     if cuda and _loaded.cuda:
         return True
@@ -92,6 +95,17 @@ def serves(array=None, *, cuda: bool = True) -> bool:
     if gpu and cuda:
         _warn_of_gpu()
     return not gpu
+
+
+@contextlib.contextmanager
+def mxnet_only() -> Iterator[None]:
+    """Within it this thread does without the library, so the graphs that it traces run where MXNet alone is."""
+    before = getattr(_scope, "mxnet_only", False)
+    _scope.mxnet_only = True
+    try:
+        yield
+    finally:
+        _scope.mxnet_only = before
 
 
 @lru_cache(maxsize=None)
@@ -144,7 +158,9 @@ def _warn_of_gpu() -> None:
     global _warned_of_gpu
     if not _warned_of_gpu:
         _warned_of_gpu = True
+        nvcc = find_nvcc()
         log.warning(
-            "the operator library has no CUDA kernels, MXNet's own operators serve instead, several times slower: "
-            + typed("install a CUDA toolkit (nvcc), then run `mxnetseg ops build --cuda --force`")
+            "the operator library has no CUDA kernels, MXNet's own operators serve instead, several times slower: %s",
+            (nvcc and kernels_problem(nvcc))
+            or typed("install a CUDA toolkit (nvcc), then run `mxnetseg ops build --cuda --force`"),
         )
