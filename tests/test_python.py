@@ -69,7 +69,7 @@ def test_the_public_names_are_all_there_and_light():
     )
     done = subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert done.stdout.splitlines() == ["[]", "load_state False"], done.stderr
-    assert set(mxnetseg._PUBLIC) | {"__version__", "convert", "deploy"} == set(mxnetseg.__all__)
+    assert set(mxnetseg._PUBLIC) | {"__version__", "convert", "deploy", "export"} == set(mxnetseg.__all__)
     names = {}
     exec("from mxnetseg import *", names)
     assert set(mxnetseg.__all__) <= set(names)
@@ -85,7 +85,7 @@ def test_type_checkers_see_every_public_name():
     for module, names in re.findall(r"from \.([\w.]*) import (.*)", block):
         for name in names.split(", "):
             found[name.split(" as ")[-1]] = module
-    assert found == {**mxnetseg._PUBLIC, "convert": "", "deploy": ""}
+    assert found == {**mxnetseg._PUBLIC, "convert": "", "deploy": "", "export": ""}
 
 
 def test_a_run_tells_every_step_and_validation(keys):

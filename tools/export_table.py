@@ -56,9 +56,8 @@ def measured(name: str, openvino: Optional[str]) -> Dict[str, Any]:
     from mxnetseg.config.schema import IMAGENET_MEAN, IMAGENET_STD
     from mxnetseg.data import normalize
     from mxnetseg.errors import MXNetSegError
-    from mxnetseg.export import to_onnx
+    from mxnetseg.export import OnnxNetwork, to_onnx
     from mxnetseg.export.check import pictures
-    from mxnetseg.export.runtime import run, session_of
     from tools.bench.networks import build
 
     model, backbone = name.split("/")
@@ -71,9 +70,9 @@ def measured(name: str, openvino: Optional[str]) -> Dict[str, Any]:
         except MXNetSegError as err:
             return {"problem": str(err)}
         logits = [net(mx.nd.array(image)).asnumpy() for image in images]
-        session = session_of(path)
+        file = OnnxNetwork(path)
         greatest = max(np.abs(one).max() for one in logits)
-        errors = [np.abs(run(session, image, "logits") - one).max() for image, one in zip(images, logits)]
+        errors = [np.abs(file(mx.nd.array(image)).asnumpy() - one).max() for image, one in zip(images, logits)]
         row = {
             "free": report.free_size and report.free_batch,
             "onnxruntime": float(max(errors) / greatest),

@@ -1,14 +1,14 @@
 """A graph of MXNet's as ONNX nodes, without the package onnx."""
 
+import itertools
 from collections import Counter
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from mxnet import nd
 
 from ..errors import MXNetSegError
-from ..graph import VARIABLE, Graph
-from ..graph.onnx_rules import RULES
+from ..graph import VARIABLE, Entry, Graph, Node, known
 from ..graph.onnx_step import Free, Shape, Step, Value
 
 __all__ = ["Builder", "OnnxNode", "translate"]
@@ -88,13 +88,8 @@ class Builder:
 
 
 def translate(
-    builder: Builder,
-    graph: Graph,
-    image: str,
-    arrays: Mapping[str, nd.NDArray],
-    names: Mapping[str, str],
-    shapes: Mapping[str, Sequence[Shape]],
-) -> Dict[str, str]:
+    builder: Builder, graph: Graph, image: str, arrays: Mapping[str, nd.NDArray], shapes: Mapping[Entry, Shape]
+) -> Dict[Entry, str]:
     """Write the graph's operators, by the rules of `mxnetseg.graph.onnx_rules`.
 
     Parameters
@@ -102,37 +97,40 @@ def translate(
     image : str
         The value that becomes the graph's "data".
     arrays : mapping
-        The values of its other variables; `names` says what they are called in the file.
+        The values of its other variables.
     shapes : mapping
         As `shapes.shapes` gives them.
 
     Returns
     -------
     dict
-        Name of a node of the graph -> name of the ONNX value that its first output has become.
+        The names of what the outputs of the graph's nodes have become.
 
     Raises
     ------
     MXNetSegError
         There is no rule for an operator.
     """
-    values: Dict[Tuple[int, int], Value] = {}
+    values: Dict[Entry, Value] = {}
     for node in graph.nodes():
-        results = shapes[node.name]
+        rule = known(node).onnx
         if node.op == VARIABLE:
-            weight = node.name != "data"
-            outputs = image
-            if weight:
-                outputs = builder.weight(names.get(node.name, node.name), arrays[node.name].asnumpy())
-        elif node.op not in RULES:
+            is_image = node.name == "data"
+            written: Any = image if is_image else builder.weight(node.name, arrays[node.name].asnumpy())
+        elif rule is None:
             raise MXNetSegError(
                 f"{node.name}: MXNet's operator {node.op} can't be written as ONNX; build the layer of other operators "
                 "(mxnetseg.graph.onnx_rules.RULES has their names)"
             )
         else:
-            outputs = RULES[node.op](Step(node, values, results, builder))
-        for index, (name, shape) in enumerate(zip([outputs] if isinstance(outputs, str) else outputs, results)):
-            values[id(node), index] = Value(name, shape)
+            results = [shapes[entry] for entry in _outputs(node, shapes)]
+            written = rule(Step(node, values, results, builder))
+        for entry, name in zip(_outputs(node, shapes), [written] if isinstance(written, str) else written):
+            values[entry] = Value(name, shapes[entry])
             if node.op != VARIABLE or node.name == "data":
-                builder.seen(name, shape)
-    return {node.name: values[id(node), 0].name for node in graph.nodes()}
+                builder.seen(name, shapes[entry])
+    return {entry: value.name for entry, value in values.items()}
+
+
+def _outputs(node: Node, shapes: Mapping[Entry, Shape]) -> Iterator[Entry]:
+    return itertools.takewhile(shapes.__contains__, (Entry(node, index) for index in itertools.count()))

@@ -1,6 +1,6 @@
 """Whether an ONNX model gives what the network gives, and if not, since which operator."""
 
-from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -9,19 +9,20 @@ from mxnet import autograd, nd
 from ..data.streets import draw_scene
 from ..data.transforms import resize
 from ..errors import MXNetSegError
-from ..graph import VARIABLE, Graph
+from ..graph import VARIABLE, Entry, Graph
+from ..network import Network
 
-__all__ = ["Difference", "Outputs", "difference", "first_difference", "pictures"]
+__all__ = ["Difference", "Pair", "difference", "first_difference", "given", "pictures"]
 
 LEAST = 64  # pixels of a side of a scene that can be drawn
 WRONG = 1e-3  # of a feature map's greatest value: more than rounding
 
 
-class Outputs(NamedTuple):
-    """Of one batch: logits (N, C, H, W) and class maps (N, H, W)."""
+class Pair(NamedTuple):
+    """A batch for the network, (N, 3, H, W), and the same as the file takes it."""
 
-    logits: np.ndarray
-    classes: np.ndarray
+    batch: nd.NDArray
+    fed: np.ndarray
 
 
 class Difference(NamedTuple):
@@ -38,8 +39,15 @@ def pictures(batch: int, size: Tuple[int, int]) -> np.ndarray:
     return np.stack([resize(picture, *size) for picture in drawn])
 
 
-def difference(wanted: Sequence[np.ndarray], given: Sequence[Outputs]) -> Difference:
-    """Between a network's logits and what another gives for the same batches.
+def given(session: Any, pairs: Iterable[Pair], output: str) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+    """Logits (N, C, H, W), and class maps (N, H, W) by the output that is asked for."""
+    for pair in pairs:
+        logits, last = session.run(["logits", output], {"image": pair.fed})
+        yield logits, last if last.ndim == 3 else last.argmax(axis=1)
+
+
+def difference(network: Network, pairs: Iterable[Pair], other: Iterable[Tuple[np.ndarray, np.ndarray]]) -> Difference:
+    """Between a network and what another gives for the same batches: logits and class maps.
 
     Raises
     ------
@@ -47,34 +55,35 @@ def difference(wanted: Sequence[np.ndarray], given: Sequence[Outputs]) -> Differ
         Their shapes differ.
     """
     largest, greatest, same, pixels = np.float32(0), np.float32(0), 0, 0
-    for logits, other in zip(wanted, given):
-        if logits.shape != other.logits.shape:
-            raise MXNetSegError(f"the ONNX model gives logits {other.logits.shape}, the network {logits.shape}")
-        largest = np.maximum(largest, np.abs(logits - other.logits).max())  # NaN stays NaN
-        greatest = np.maximum(greatest, np.abs(logits).max())
-        equal = logits.argmax(axis=1) == other.classes
+    for pair, (logits, classes) in zip(pairs, other):
+        wanted = network(pair.batch).asnumpy()
+        if wanted.shape != logits.shape:
+            raise MXNetSegError(f"the ONNX model gives logits {logits.shape}, the network {wanted.shape}")
+        largest = np.maximum(largest, np.abs(wanted - logits).max())  # NaN stays NaN
+        greatest = np.maximum(greatest, np.abs(wanted).max())
+        equal = wanted.argmax(axis=1) == classes
         same, pixels = same + int(equal.sum()), pixels + equal.size
     return Difference(float(largest / greatest) if greatest else float(largest), same / pixels)
 
 
 def first_difference(
-    graph: Graph, arrays: Mapping[str, nd.NDArray], batch: nd.NDArray, values: Mapping[str, np.ndarray]
+    graph: Graph, arrays: Mapping[str, nd.NDArray], batch: nd.NDArray, values: Mapping[Entry, np.ndarray]
 ) -> Optional[str]:
     """The first operator of the graph whose output is not what `values` has for it, in words; None: there is none.
 
-    `values` are outputs by the operators' names; what it lacks is not looked at.
+    What `values` lacks is not looked at.
     """
-    nodes = [node for node in graph.nodes() if node.op != VARIABLE and node.name in values]
     internals = graph.symbol().get_internals()
     there = set(internals.list_outputs())
-    nodes = [node for node in nodes if f"{node.name}_output" in there]
-    symbol = mx.sym.Group([internals[f"{node.name}_output"] for node in nodes])
+    names = {f"{name}_output": node for node, name in graph.names().items() if node.op != VARIABLE}
+    names = {name: node for name, node in names.items() if name in there and Entry(node) in values}
+    symbol = mx.sym.Group([internals[name] for name in names])
     with autograd.pause(train_mode=False):
         outputs: Any = nd.CachedOp(symbol)(
             *(batch if name == "data" else arrays[name] for name in symbol.list_inputs())
         )
-    for node, output in zip(nodes, outputs if isinstance(outputs, list) else [outputs]):
-        wanted, value = output.asnumpy(), values[node.name]
+    for node, output in zip(names.values(), outputs if isinstance(outputs, list) else [outputs]):
+        wanted, value = output.asnumpy(), values[Entry(node)]
         if wanted.shape != value.shape:
             return f"{node.name} ({node.op}), whose shape is {value.shape} instead of {wanted.shape}"
         error = float(np.abs(wanted - value).max())

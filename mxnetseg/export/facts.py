@@ -1,7 +1,7 @@
 """What an ONNX file says of itself: the texts in its metadata."""
 
 import json
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Mapping
 
 from .. import __version__
 from ..engine.record import Record
@@ -11,18 +11,12 @@ from ..versions import package_version
 __all__ = ["facts"]
 
 
-def facts(
-    network: Network,
-    record: Record,
-    *,
-    digest: str,
-    size: Optional[Tuple[int, int]],
-    batch: Optional[int],
-    output: str,
-    with_preprocessing: bool,
-    dtype: str,
-) -> Dict[str, str]:
-    """Texts by key; what is no text is JSON. The keys are listed in docs/export.md."""
+def facts(network: Network, digest: str, wish: Mapping[str, Any]) -> Dict[str, str]:
+    """Texts by key; what is no text is JSON. The keys are listed in docs/export.md.
+
+    `digest` is that of the checkpoint, or empty; `wish` holds arguments of `to_onnx`.
+    """
+    record: Record = network.record or Record()
     feeding = record.feeding
     found: Dict[str, Any] = {
         "model": network.spec.get("name"),
@@ -33,13 +27,13 @@ def facts(
         "channel_order": "RGB",
         "mean": feeding.mean,
         "std": feeding.std,
-        "normalized_inside": with_preprocessing,
+        "normalized_inside": wish["with_preprocessing"],
         "base": feeding.base,
         "fit": feeding.fit,
-        "size": size or "free",
-        "batch": batch or "free",
-        "output": output,
-        "dtype": dtype,
+        "size": wish["size"] or "free",
+        "batch": wish["batch"] or "free",
+        "output": wish["output"],
+        "dtype": wish["dtype"],
         "scores": record.scores.model_dump(include={"pa", "macc", "miou"}) if record.scores else None,
         "checkpoint_sha256": digest or None,
         "versions": {"mxnetseg": __version__, **{name: package_version(name) for name in ("mxnet", "onnx")}},

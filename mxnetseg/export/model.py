@@ -1,6 +1,6 @@
 """Nodes and constants as an ONNX model; what of it no image changes is computed once."""
 
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Union
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from ..errors import MXNetSegError
 from .builder import Builder, OnnxNode
 from .runtime import session_of
 
-__all__ = ["OPSET", "Port", "compute_once", "open_model", "to_model"]
+__all__ = ["OPSET", "Port", "compute_once", "drop_output", "open_model", "to_model"]
 
 OPSET = 20  # the first with Gelu, and GridSample's "linear"
 IR_VERSION = 9  # which goes with it; runtimes refuse newer ones than they know
@@ -24,7 +24,7 @@ class Port(NamedTuple):
 
 
 def to_model(
-    builder: Builder, inputs: Sequence[Port], outputs: Sequence[Port], about: Mapping[str, str], checked: bool = True
+    builder: Builder, image: Optional[Port], outputs: Sequence[Port], about: Mapping[str, str], checked: bool = True
 ) -> Any:
     """An `onnx.ModelProto` that ONNX's own checks accept.
 
@@ -41,15 +41,12 @@ def to_model(
         raise MXNetSegError(
             f"the weights take {size / 1e9:.1f} GB, and an ONNX file can't hold more than 2 GB; take a smaller backbone"
         )
-    graph = helper.make_graph(
-        [_node(node) for node in builder.nodes],
-        "mxnetseg",
-        *(
-            [helper.make_tensor_value_info(p.name, _type(p.dtype), p.shape) for p in ports]
-            for ports in (inputs, outputs)
-        ),
-        [numpy_helper.from_array(array, name) for name, array in builder.constants.items()],
-    )
+    infos = [
+        [helper.make_tensor_value_info(port.name, _type(port.dtype), port.shape) for port in ports]
+        for ports in ([image] if image else [], outputs)
+    ]
+    weights = [numpy_helper.from_array(array, name) for name, array in builder.constants.items()]
+    graph = helper.make_graph([_node(node) for node in builder.nodes], "mxnetseg", infos[0], infos[1], weights)
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="mxnetseg"
     )
@@ -76,17 +73,23 @@ def compute_once(builder: Builder, outputs: Sequence[str]) -> None:
         part = Builder()
         part.nodes, part.constants = nodes, dict(builder.constants)
         part.needed(wanted)
-        builder.constants.update(zip(wanted, session_of(open_model(part, [], wanted), plain=True).run(wanted, {})))
+        builder.constants.update(zip(wanted, session_of(open_model(part, None, wanted), plain=True).run(wanted, {})))
     builder.needed(outputs)
 
 
-def open_model(builder: Builder, inputs: Sequence[Port], outputs: Iterable[str]) -> Any:
+def open_model(builder: Builder, image: Optional[Port], outputs: Iterable[str]) -> Any:
     """A model for looking into: its outputs are any values, whose types the runtime finds out."""
     from onnx import ValueInfoProto
 
-    model = to_model(builder, inputs, [], {}, checked=False)
+    model = to_model(builder, image, [], {}, checked=False)
     model.graph.output.extend(ValueInfoProto(name=name) for name in outputs)
     return model
+
+
+def drop_output(model: Any, name: Optional[str]) -> None:
+    """Take an output from the model; what makes it stays."""
+    for output in [one for one in model.graph.output if one.name == name]:
+        model.graph.output.remove(output)
 
 
 def _node(node: OnnxNode) -> Any:

@@ -101,16 +101,8 @@ def to_mxnet(
     symbol, arrays = _traced(network, output, preprocess if with_preprocessing else None)
     text, content = symbol.tojson(), b"".join(map(bytes, pack(arrays)))
     difference = _compared(network, text, content, output, preprocess, with_preprocessing)
-    facts_ = facts(
-        network,
-        record,
-        digest=digest,
-        size=None,
-        batch=None,
-        output=output,
-        with_preprocessing=with_preprocessing,
-        dtype="float32",
-    )
+    wish = dict(size=None, batch=None, output=output, with_preprocessing=with_preprocessing, dtype="float32")
+    facts_ = facts(network, digest, wish)
     described = json.dumps({**{key: _value(text) for key, text in facts_.items()}, "versions": versions()}, indent=2)
     contents = {weights: content, about: f"{described}\n".encode(), graph: text.encode()}
     saving.write_files({file: [part] for file, part in contents.items()})

@@ -15,27 +15,28 @@ from ..engine import checkpoint
 from ..engine.inference import Preprocess
 from ..engine.record import Record
 from ..errors import MXNetSegError
-from ..graph import Graph
+from ..graph import Entry, Graph
 from ..graph.onnx_step import Free
-from ..network import GluonNetwork, as_network
+from ..network import MOST_CLASSES, GluonNetwork, as_network
 from ..nn import inference_graph
 from ..opening import open_network
 from ..optional import check_installed
 from ..saving import write_file
 from .builder import Builder, translate
-from .check import Outputs, difference, first_difference, pictures
+from .check import Difference, Pair, difference, first_difference, given, pictures
 from .ends import OUTPUTS, add_output, add_preprocessing
 from .facts import facts
-from .model import Port, compute_once, open_model, to_model
-from .runtime import run, session_of
-from .shapes import name_apart, probes, shapes
+from .int8 import calibration_pairs, to_int8
+from .model import Port, compute_once, drop_output, open_model, to_model
+from .runtime import session_of
+from .shapes import probes, shapes
 
 __all__ = ["AGREEMENT", "TOLERANCE", "Report", "to_onnx"]
 
-DTYPES = ("float32",)
+DTYPES = ("float32", "int8")
 TOLERANCE = 1e-4  # of the greatest logit
 AGREEMENT = 0.9999  # of the pixels have the same class
-CHECKED = ((2, 97, 131), (1, 192, 256))  # batch, height and width where these are free
+CHECKED = ((2, (97, 131)), (1, (192, 256)))  # batch, height and width where these are free
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,12 @@ class Report:
     free_size, free_batch : bool
         Whether the file takes images of any height and width, and batches of any size.
     checked : list of (int, int, int)
-        Batch, height and width of the pictures that it was tried with.
+        Batch, height and width of the pictures that it was tried with: drawn street scenes, for int8 the calibration
+        images.
     difference : float
         The largest difference of a logit to the network's, by the network's largest logit.
     same : float
-        The share of the pixels that get the network's class, 0 to 1; for int8 on the calibration images.
+        The share of the pixels that get the network's class, 0 to 1.
     """
 
     path: Path
@@ -68,14 +70,25 @@ class Report:
     same: float
 
 
+class _Wish(NamedTuple):
+    """Arguments of `to_onnx`."""
+
+    size: Optional[Tuple[int, int]]
+    batch: Optional[int]
+    output: str
+    with_preprocessing: bool
+    dtype: str
+
+
 class _Translation(NamedTuple):
     """A graph, its arrays, and what it has become; see `builder.translate` for the values."""
 
     graph: Graph
     arrays: Dict[str, nd.NDArray]
     builder: Builder
-    values: Dict[str, str]
-    classes: int
+    values: Dict[Entry, str]
+    image: Port
+    outputs: List[Port]  # the logits, and what is asked for
 
 
 def to_onnx(
@@ -95,7 +108,7 @@ def to_onnx(
 
     Parameters
     ----------
-    net : Segmentor, another HybridBlock that maps (N, 3, H, W) to logits, or the path of a checkpoint
+    net : Segmentor, another HybridBlock that maps (N, 3, H, W) to logits (N, num_classes, H, W), or a checkpoint's path
     path : str or Path
         The file to be written.
     size : (int, int), optional
@@ -112,7 +125,8 @@ def to_onnx(
         "float32", or "int8": convolutions and linear layers with 8-bit integers, whose ranges are those on the
         calibration images.
     calibration : iterable, for int8 only
-        As `mxnetseg.deploy.optimize` takes it.
+        RGB images (H, W, 3) uint8, resized where `size` is fixed; or preprocessed batches (N, 3, H, W) of floats. Some
+        30 images like those to come.
     overwrite : bool
         Whether a file that is there may be replaced.
     progress : bool
@@ -132,8 +146,11 @@ def to_onnx(
     """
     for module in ("onnx", "onnxruntime"):
         check_installed(module, "ONNX export", "onnx onnxruntime")
+    wish = _Wish(size and tuple(size), batch, output, with_preprocessing, dtype)  # type: ignore[arg-type]
     path = Path(path)
-    _check(path, size, batch, output, dtype, calibration, overwrite)
+    _check(wish, calibration)
+    if path.exists() and not overwrite:
+        raise MXNetSegError(f"{path} is there already; name another file, or say overwrite=True (--overwrite)")
 
     def say(text: str) -> None:
         if progress:
@@ -146,120 +163,127 @@ def to_onnx(
     network = as_network(net)
     if not isinstance(network, GluonNetwork):
         raise MXNetSegError(f"{network!r} can't be traced; export the network that it was made of")
-    record = network.record or Record()
-    say(f"translate {network!r}" if not network.spec else f"translate {network.spec.get('name')}")
-    translation = _translate(network, record, size, batch, output, with_preprocessing)
-    about = facts(
-        network,
-        record,
-        digest=digest,
-        size=size,
-        batch=batch,
-        output=output,
-        with_preprocessing=with_preprocessing,
-        dtype=dtype,
-    )
-    images = [(batch or count, *(size or free)) for count, *free in (CHECKED[-1:] if size and batch else CHECKED)]
-    if size:
-        images = images[-1:]
-    say(f"check it with ONNX Runtime at {', '.join('x'.join(map(str, image)) for image in images)}")
-    ports = _ports(translation, size, batch, output, with_preprocessing)
-    report = _require_equal(network, translation, ports, Preprocess.of(record.feeding), images, with_preprocessing)
-    translation.builder.needed([output])
-    model = to_model(translation.builder, ports[:1], ports[2:], about)
+    say("translate the network's operators")
+    translation = _translate(network, wish)
+    about = facts(network, digest, wish._asdict())
+    model = to_model(translation.builder, translation.image, translation.outputs, about)
+    preprocess = Preprocess.of((network.record or Record()).feeding)
+    context = network.contexts[0]
+    if dtype == "int8":
+        pairs = list(calibration_pairs(calibration or (), preprocess, size, batch, with_preprocessing, context))
+        say(f"quantize with {len(pairs)} calibration images")
+        model = to_int8(model, [pair.fed for pair in pairs])
+    else:
+        pairs = [_pair(preprocess, with_preprocessing, *shape, context) for shape in _shapes(size, batch)]
+    say("compare what ONNX Runtime gives with what the network gives")
+    found_difference = difference(network, pairs, given(session_of(model), pairs, output))
+    if dtype == "float32":
+        _require_equal(found_difference, translation, pairs[0])
+    drop_output(model, "logits" if output != "logits" else None)
     content = model.SerializeToString()
     write_file(path, content)
-    return Report(path, len(content), dtype, size is None, batch is None, [tuple(image) for image in images], *report)
+    checked = sorted({(pair.batch.shape[0], *pair.batch.shape[2:]) for pair in pairs})
+    return Report(path, len(content), dtype, size is None, batch is None, checked, *found_difference)
 
 
-def _check(path, size, batch, output, dtype, calibration, overwrite) -> None:
-    if path.exists() and not overwrite:
-        raise MXNetSegError(f"{path} is there already; name another file, or say overwrite=True (--overwrite)")
-    if output not in OUTPUTS:
-        raise MXNetSegError(f"output={output!r}: must be one of {', '.join(OUTPUTS)}")
-    if dtype not in DTYPES:
-        raise MXNetSegError(f"dtype={dtype!r}: must be one of {', '.join(DTYPES)}")
-    if dtype == "int8" and calibration is None:
+def _check(wish: _Wish, calibration: Optional[Iterable[Any]]) -> None:
+    for name, value, allowed in (("output", wish.output, OUTPUTS), ("dtype", wish.dtype, DTYPES)):
+        if value not in allowed:
+            raise MXNetSegError(f"{name}={value!r}: must be one of {', '.join(allowed)}")
+    if wish.dtype == "int8" and calibration is None:
         raise MXNetSegError("int8 needs calibration images: to_onnx(net, path, dtype='int8', calibration=images)")
-    if size is not None and (len(size) != 2 or min(size) < 1):
-        raise MXNetSegError(f"size={size!r}: must be the height and width of the images in pixels, e.g. (512, 1024)")
-    if batch is not None and batch < 1:
-        raise MXNetSegError(f"batch={batch!r}: must be the number of images in a batch, 1 or more")
+    if wish.size is not None and (len(wish.size) != 2 or min(wish.size) < 1):
+        raise MXNetSegError(f"size={wish.size!r}: must be the height and width of images in pixels, e.g. (512, 1024)")
+    if wish.batch is not None and wish.batch < 1:
+        raise MXNetSegError(f"batch={wish.batch!r}: must be the number of images in a batch, 1 or more")
 
 
-def _translate(network, record, size, batch, output, with_preprocessing) -> _Translation:
+def _translate(network: GluonNetwork, wish: _Wish) -> _Translation:
+    context = network.contexts[0]
     with inference_graph() as constants:
-        graph = Graph(network(mx.sym.var("data")))
-    if len(graph.heads) != 1:
-        raise MXNetSegError(f"the network has {len(graph.heads)} outputs; it must have one, the logits")
-    parameters = network.collect_params()
-    arrays = {
-        p.name: p.data(network.contexts[0]).as_in_context(mx.cpu()).astype("float32") for p in parameters.values()
-    }
+        symbol = network(mx.sym.var("data"))
+    if not isinstance(symbol, mx.sym.Symbol) or len(symbol) != 1:
+        raise MXNetSegError(f"the network has {len(symbol)} outputs; it must have one, the logits")
+    graph = Graph(symbol)
+    parameters = network.collect_params().values()
+    arrays = {p.name: p.data(context).as_in_context(mx.cpu()).astype("float32") for p in parameters}
     arrays.update(constants)
     fold_norms(Plan(graph, arrays))
-    name_apart(graph)
-    sizes = shapes(graph, arrays, probes(size, batch))
+    sizes = shapes(graph, arrays, probes(wish.size, wish.batch))
+    (head,) = graph.heads
+    planes = sizes[head]
+    if (
+        len(planes) != 4
+        or isinstance(planes[1], Free)
+        or (planes[0], *planes[2:]) != _but_channels(sizes[graph.variable("data")])
+    ):
+        raise MXNetSegError(
+            "the network's output is no (N, num_classes, H, W) of the image's own height and width; resize the logits "
+            "within it"
+        )
+    classes = planes[1]
+    if wish.output == "class_map" and classes > MOST_CLASSES:
+        raise MXNetSegError(
+            f"{classes} classes do not fit a uint8 class map, at most {MOST_CLASSES} do; take output='logits'"
+        )
     builder = Builder()
     image = "image"
-    if with_preprocessing:
-        image = add_preprocessing(builder, image, record.feeding.mean, record.feeding.std)
-    values = translate(builder, graph, image, arrays, {}, sizes)
-    head = graph.heads[0]
-    add_output(builder, values[head.node.name], "logits")
-    if output != "logits":
-        add_output(builder, "logits", output)
-    compute_once(builder, ["logits", output])
-    classes = sizes[head.node.name][head.index][1]
-    if isinstance(classes, Free):
-        raise MXNetSegError("the network's output has no fixed number of classes: it is no (N, num_classes, H, W)")
-    return _Translation(graph, arrays, builder, values, classes)
+    if wish.with_preprocessing:
+        feeding = (network.record or Record()).feeding
+        image = add_preprocessing(builder, image, feeding.mean, feeding.std)
+    values = translate(builder, graph, image, arrays, sizes)
+    add_output(builder, values[head], "logits")
+    if wish.output != "logits":
+        add_output(builder, "logits", wish.output)
+    compute_once(builder, ["logits", wish.output])
+    count: Union[int, str] = wish.batch or "batch"
+    height, width = wish.size or ("height", "width")
+    pictured = [count, height, width, 3] if wish.with_preprocessing else [count, 3, height, width]
+    outputs = [Port("logits", "float32", [count, classes, height, width])]
+    if wish.output == "probabilities":
+        outputs.append(outputs[0]._replace(name=wish.output))
+    elif wish.output == "class_map":
+        outputs.append(Port(wish.output, "uint8", [count, height, width]))
+    port = Port("image", "uint8" if wish.with_preprocessing else "float32", pictured)
+    return _Translation(graph, arrays, builder, values, port, outputs)
 
 
-def _ports(translation, size, batch, output, with_preprocessing) -> List[Port]:
-    """Of the image, the logits, and the output that is asked for."""
-    count, (height, width) = batch or "batch", size or ("height", "width")
-    planes = [count, translation.classes, height, width]
-    image = [count, height, width, 3] if with_preprocessing else [count, 3, height, width]
-    return [
-        Port("image", "uint8" if with_preprocessing else "float32", image),
-        Port("logits", "float32", planes),
-        Port(output, *(("uint8", [count, height, width]) if output == "class_map" else ("float32", planes))),
-    ]
+def _but_channels(shape: Tuple[Any, ...]) -> Tuple[Any, ...]:
+    return (shape[0], *shape[2:])
 
 
-def _require_equal(network, translation, ports, preprocess, images, with_preprocessing):
-    output = ports[2].name
-    outputs = ports[1:] if output != "logits" else ports[1:2]
-    session = session_of(to_model(translation.builder, ports[:1], outputs, {}))
-    wanted, given, batches = [], [], []
-    for count, *size in images:
-        picture = pictures(count, tuple(size))
-        batch = preprocess(picture, network.contexts[0])
-        fed = picture if with_preprocessing else batch.asnumpy()
-        batches.append((batch.as_in_context(mx.cpu()), fed))
-        wanted.append(network(batch).asnumpy())
-        logits = run(session, fed, "logits")
-        last = run(session, fed, output) if output != "logits" else logits
-        given.append(Outputs(logits, last if last.ndim == 3 else last.argmax(axis=1)))
-    found = difference(wanted, given)
+def _shapes(size: Optional[Tuple[int, int]], batch: Optional[int]) -> List[Tuple[int, Tuple[int, int]]]:
+    """Batch and size of the pictures to check with."""
+    if size is None:
+        return [(batch or count, free) for count, free in CHECKED]
+    return [(batch or 2, size)]
+
+
+def _pair(
+    preprocess: Preprocess, with_preprocessing: bool, count: int, size: Tuple[int, int], context: mx.Context
+) -> Pair:
+    picture = pictures(count, size)
+    batch = preprocess(picture, context)
+    return Pair(batch, picture if with_preprocessing else batch.asnumpy())
+
+
+def _require_equal(found: Difference, translation: _Translation, pair: Pair) -> None:
     if found.largest <= TOLERANCE and found.same >= AGREEMENT:
-        return found
-    batch, fed = batches[0]
-    place = _place_of_difference(translation, ports[0], batch, fed)
+        return
     raise MXNetSegError(
         f"what ONNX Runtime gives differs from the network by {found.largest:.2g} of the greatest logit, and "
-        f"{found.same:.3%} of the classes are the same; {place}. No file was written; please report this, with the "
-        "versions of onnxruntime and mxnetseg"
+        f"{found.same:.3%} of the classes are the same; {_place_of_difference(translation, pair)}. No file was "
+        "written; please report this, with the versions of onnxruntime and mxnetseg"
     )
 
 
-def _place_of_difference(translation: _Translation, image: Port, batch: nd.NDArray, fed: np.ndarray) -> str:
+def _place_of_difference(translation: _Translation, pair: Pair) -> str:
     made = {name for node in translation.builder.nodes for name in node.outputs}
-    values = {node: value for node, value in translation.values.items() if value in made}
+    values = {entry: value for entry, value in translation.values.items() if value in made}
     names = sorted(set(values.values()))
-    session = session_of(open_model(translation.builder, [image], names), plain=True)
-    outputs = dict(zip(names, session.run(names, {"image": fed})))
-    graph, arrays = translation.graph, translation.arrays
-    found = first_difference(graph, arrays, batch, {node: outputs[value] for node, value in values.items()})
+    session = session_of(open_model(translation.builder, translation.image, names), plain=True)
+    outputs = dict(zip(names, session.run(names, {"image": pair.fed})))
+    batch = pair.batch.as_in_context(mx.cpu())
+    by_entry: Dict[Entry, np.ndarray] = {entry: outputs[value] for entry, value in values.items()}
+    found = first_difference(translation.graph, translation.arrays, batch, by_entry)
     return f"the first operator that differs is {found}" if found else "no single operator differs"

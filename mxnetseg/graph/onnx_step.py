@@ -47,13 +47,13 @@ class Step:
     ----------
     node : Node
     values : mapping
-        (id of a node, output) -> Value, of all nodes before this one.
+        What the outputs of all nodes before this one have become.
     results : sequence of Shape
         Those of the node's outputs.
     emitter : Emitter
     """
 
-    def __init__(self, node: Node, values: Mapping[Tuple[int, int], Value], results: Sequence[Shape], emitter: Emitter):
+    def __init__(self, node: Node, values: Mapping[Entry, Value], results: Sequence[Shape], emitter: Emitter):
         self.node = node
         self.results = results
         self._values = values
@@ -67,7 +67,7 @@ class Step:
         return self.results[0]
 
     def value(self, entry: Entry) -> Value:
-        return self._values[id(entry.node), entry.index]
+        return self._values[entry]
 
     def option(self, name: str, default: Any = None) -> Any:
         """An attribute as a Python value; a text where it is none."""

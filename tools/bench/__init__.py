@@ -2,9 +2,8 @@
 
 networks     the seven networks, and weights that exercise every part of them
 trace        a network -> plan (needs MXNet)
-plan         what passes between the two Pythons: a list of operators with weights and fixed sizes
+plan         what passes to PyTorch's Python: a list of operators with weights and fixed sizes
 torch_net    plan -> PyTorch module
-onnx_net     plan -> ONNX file
 worker       one contender in a process of its own: one line asks, one line answers
 run_*        what a worker does with each toolkit
 process      the suite's side of that pipe
@@ -17,6 +16,6 @@ report       tables, written between markers into docs/performance.md
 summary      the table at the top of that page, taken from them
 plot         the same as a picture
 
-What runs in the peers' Python (plan, torch_net, onnx_net, worker, run_torch, run_onnx) imports neither MXNet nor
+What runs in the peers' Python (plan, torch_net, worker, run_torch, run_onnx) imports neither MXNet nor
 mxnetseg.
 """

@@ -125,8 +125,8 @@ def _export(common, pythons, cores, contenders) -> Dict[str, str]:
         return {"peers": "no Python with the peers"}
     if any(contender.module == "run_onnx" for contender in contenders):
         try:
-            with Worker(pythons.peers, "run_onnx", cores) as worker:
-                worker.ask(prepare="export", **common)
+            with Worker(pythons.own, "run_mxnet", cores) as worker:
+                worker.ask(prepare="export_onnx", **common)
         except Failed as err:
             return {"onnx": f"the network could not be written as ONNX: {err}"}
     return {}

@@ -1,4 +1,4 @@
-"""What a worker does in MXNet's Python: writes a network and its plan, runs it plain or deployed, trains it."""
+"""What a worker does in MXNet's Python: writes a network (weights, plan, ONNX file), runs it, trains it."""
 
 import importlib.util
 import os
@@ -8,7 +8,7 @@ import numpy as np
 
 from .worker import Prepared
 
-__all__ = ["deployed", "export", "plain", "training"]
+__all__ = ["deployed", "export", "export_onnx", "plain", "training"]
 
 CALIBRATION = 2  # images for int8
 
@@ -32,6 +32,16 @@ def export(request) -> None:
     if request["task"] == "inference":
         net.reparameterize()  # as anyone would deploy it
     trace(net, shape).save(folder / "plan")
+
+
+def export_onnx(request) -> None:
+    """Write the network as an ONNX file for images of this size alone."""
+    from mxnetseg.export import to_onnx
+
+    from .run_onnx import FILE
+
+    _, net, image = _load(request)
+    to_onnx(net.reparameterize(), Path(request["folder"]) / FILE, size=image.shape[2:], batch=image.shape[0])
 
 
 def plain(request) -> Prepared:

@@ -1,4 +1,4 @@
-"""What a worker does with the plan as an ONNX file: writes it, runs it in ONNX Runtime or in OpenVINO."""
+"""What a worker does with the network as an ONNX file: runs it in ONNX Runtime or in OpenVINO."""
 
 import os
 from pathlib import Path
@@ -7,17 +7,9 @@ import numpy as np
 
 from .worker import Prepared
 
-__all__ = ["export", "onnxruntime", "openvino"]
+__all__ = ["FILE", "onnxruntime", "openvino"]
 
 FILE = "network.onnx"
-
-
-def export(request) -> None:
-    from .onnx_net import to_onnx
-    from .plan import Plan
-
-    folder = Path(request["folder"])
-    to_onnx(Plan.load(folder / "plan"), folder / FILE)
 
 
 def onnxruntime(request) -> Prepared:
