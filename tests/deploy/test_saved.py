@@ -13,7 +13,7 @@ from mxnetseg.engine import checkpoint
 from mxnetseg.engine.record import Feeding, Record
 from mxnetseg.errors import MXNetSegError
 
-from ..models.test_segmentor import SMALL
+from ..small import SMALL
 from .networks import SIZES, build, images
 
 FEEDING = Feeding(classes=["road", "sky", "tree", "car", "sign"], mean=(1, 2, 3))

@@ -25,7 +25,7 @@ from mxnetseg.network import ForeignNetwork
 from mxnetseg.nn import ConvNormAct, DeformConv
 
 from ..deploy.networks import SIZES, build, images, relative_error
-from ..models.test_segmentor import SMALL
+from ..small import SMALL
 
 TOLERANCE = 1e-4
 FEEDING = Feeding(classes=["road", "sky", "tree", "car", "sign"], mean=(120, 110, 100), std=(50, 60, 70))
