@@ -28,7 +28,9 @@ def build(library: str, name: str):
         return torchvision.models.get_model(name)
     import timm
 
-    return timm.create_model(name, **(dict(class_token=False, global_pool="avg") if name.startswith("vit") else {}))
+    # ours have no class token, and a norm behind every level
+    options = dict(class_token=False, global_pool="avg", fc_norm=False) if name.startswith("vit") else {}
+    return timm.create_model(name, **options)
 
 
 def features(network, library: str, name: str, x):
