@@ -186,8 +186,8 @@ def _compared(
         difference = float(apart.max() / max(greatest, 1e-30))
         if not difference <= TOLERANCE:
             raise MXNetSegError(
-                f"what MXNet gives differs from the network by {difference:.2g} of the greatest value; no file was written."
-                " Look for NaN or infinity in the weights; if there is none, please report this"
+                f"what MXNet gives differs from the network by {difference:.2g} of the greatest value; no file was "
+                "written. Look for NaN or infinity in the weights; if there is none, please report this"
             )
         worst = max(worst, difference)
         equal, pixels = equal + int((classes == logits.argmax(axis=1)).sum()), pixels + classes.size
