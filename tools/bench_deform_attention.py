@@ -181,7 +181,7 @@ def main():
     from tabulate import tabulate
 
     from mxnetseg import ops, startup
-    from mxnetseg.ops.deform_unfold import composed
+    from mxnetseg.ops.deform import composed
 
     ops.load()
     threads = startup.threads()

@@ -9,8 +9,8 @@ calls `load()` first. Networks exported under MXNETSEG_OPS=0 need no library.
 
 from .library import Status, available, load, status
 
-# the function hides the package of the same name: from mxnetseg.ops.deform_unfold import ... works all the same
-from .deform_unfold import deform_attention, deform_unfold  # isort: skip
+# the function hides the package of the same name: from mxnetseg.ops.deform import ... works all the same
+from .deform import deform_attention, deform_unfold  # isort: skip
 from .upsample import upsample_argmax, upsample_cross_entropy, upsample_taps  # isort: skip
 
 __all__ = [

@@ -396,7 +396,7 @@ class _Attention(mx.operator.CustomOp):
         self.options = dict(heads=heads, scale=scale)
 
     def forward(self, is_train, req, in_data, out_data, aux):
-        from mxnetseg.ops.deform_unfold import composed
+        from mxnetseg.ops.deform import composed
 
         self.assign(out_data[0], req[0], composed.deform_attention(mx.nd, *in_data, **self.options))
 
