@@ -10,7 +10,7 @@ from typing import Optional, Sequence
 
 import numpy as np
 from mxnet import nd
-from mxnet.gluon import HybridBlock, nn
+from mxnet.gluon import Block, HybridBlock, nn
 
 from .config.schema import LossConfig, LossTerm
 from .data import IGNORE
@@ -236,7 +236,7 @@ class LovaszSoftmax(ImageLoss):
         return F.sum(means).reshape((1,)) * scale
 
 
-class CombinedLoss(HybridBlock):
+class CombinedLoss(Block):
     """A weighted sum of criteria; `normalizer` and `scale` have one entry for each."""
 
     resizes = False
@@ -252,10 +252,10 @@ class CombinedLoss(HybridBlock):
         """What the labels weigh for each of the criteria."""
         return np.array([one.normalizer(labels) for one in self.criteria._children.values()])
 
-    def hybrid_forward(self, F, logits, labels, scale):
+    def forward(self, logits, labels, scale):
         total = 0
         for i, (factor, criterion) in enumerate(zip(self._factors, self.criteria._children.values())):
-            total = total + factor * criterion(logits, labels, F.slice_axis(scale, axis=0, begin=i, end=i + 1))
+            total = total + factor * criterion(logits, labels, scale[i : i + 1])
         return total
 
 
@@ -293,8 +293,20 @@ def _build_term(term: LossTerm, num_classes: int, **how) -> Criterion:
         criterion = entry.build(num_classes, term.class_weights, **term.options)
     if not isinstance(criterion, Criterion):
         raise PluginError(f"the builder of loss {entry.name} gave a {type(criterion).__name__}, not a Criterion")
-    for method in ("forward", "normalizer"):
-        setattr(criterion, method, LOSSES.blamed(entry.name, f"its {method} fails")(getattr(criterion, method)))
+    forward = LOSSES.blamed(entry.name, "its forward fails")(criterion.forward)
+    criterion.normalizer = LOSSES.blamed(entry.name, "its normalizer fails")(criterion.normalizer)
+
+    def checked(logits, labels, scale):
+        loss = forward(logits, labels, scale)
+        if isinstance(logits, nd.NDArray) and getattr(loss, "shape", None) != (1,):
+            what = f"an array of shape {loss.shape}" if isinstance(loss, nd.NDArray) else f"a {type(loss).__name__}"
+            raise PluginError(
+                f"loss {entry.name} of the {LOSSES.origin(entry.name)}: gives {what} for logits {logits.shape} and "
+                f"labels {labels.shape}; it has to give (1,): the sum of it all, times scale"
+            )
+        return loss
+
+    criterion.forward = checked
     return criterion
 
 

@@ -1,7 +1,7 @@
 """Scores from an exact confusion matrix."""
 
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Literal, Optional, Sequence
 
 import cv2
 import numpy as np
@@ -9,7 +9,9 @@ from tabulate import tabulate
 
 from .errors import MXNetSegError
 
-__all__ = ["ConfusionMatrix", "Scores"]
+__all__ = ["ConfusionMatrix", "MIoUClasses", "Scores"]
+
+MIoUClasses = Literal["seen", "truth"]
 
 IGNORE = 255
 EXACT = 1 << 24  # up to this float32 holds every whole number
@@ -17,41 +19,50 @@ EXACT = 1 << 24  # up to this float32 holds every whole number
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of a confusion matrix, all from 0 to 1.
-
-    Pixels predicted as a class that the truth never shows still count against their true class and against `pa`.
+    """Scores of a confusion matrix, all from 0 to 1; None where there is nothing to divide by.
 
     Attributes
     ----------
-    pa : float
-        Pixel accuracy, correct over valid pixels (also called aAcc).
-    macc : float
-        Mean over classes of correct over true pixels.
-    miou : float
-        Mean over classes of intersection over union.
-    iou, accuracy : list of float or None
+    pa : float or None
+        Pixel accuracy, correct over valid pixels (also called aAcc); None, like both means, where no pixel is labelled.
+    macc : float or None
+        Mean over the classes of the truth of correct over true pixels.
+    miou : float or None
+        Mean over classes of intersection over union; `miou_classes` says over which.
+    iou : list of float or None
+        Per class; 0 for a class that is only predicted, None for one that neither truth nor prediction shows.
+    accuracy : list of float or None
         Per class; None for a class that the truth never shows.
     pixels : list of int
         Valid pixels of each class in the truth.
     classes : list of str
         Class names in label order.
+    miou_classes : "seen" or "truth"
+        Whether classes that are only predicted are in `miou`: all seen ones, or those of the truth.
     """
 
-    pa: float
-    macc: float
-    miou: float
+    pa: Optional[float]
+    macc: Optional[float]
+    miou: Optional[float]
     iou: List[Optional[float]]
     accuracy: List[Optional[float]]
     pixels: List[int]
     classes: List[str]
+    miou_classes: MIoUClasses = "seen"
 
     @property
     def absent(self) -> List[str]:
-        """Classes that the truth never shows; they are left out of both means."""
-        return [name for name, iou in zip(self.classes, self.iou) if iou is None]
+        """Classes that the truth never shows."""
+        return [name for name, accuracy in zip(self.classes, self.accuracy) if accuracy is None]
+
+    @property
+    def only_predicted(self) -> List[str]:
+        """Those of them that are predicted all the same."""
+        each = zip(self.classes, self.iou, self.accuracy)
+        return [name for name, iou, accuracy in each if accuracy is None and iou is not None]
 
     def table(self) -> str:
-        """A per-class table, the means, and what was left out of them."""
+        """A per-class table, the means, and which classes the truth never shows."""
         total = max(sum(self.pixels), 1)
         rows = [
             [name, _percent(iou), _percent(accuracy), f"{100 * pixels / total:.2f}"]
@@ -63,9 +74,13 @@ class Scores:
             colalign=("left", "right", "right", "right"),
             disable_numparse=True,
         )
-        text += f"\n\nPA {100 * self.pa:.2f}  mAcc {100 * self.macc:.2f}  mIoU {100 * self.miou:.2f}"
-        if self.absent:
-            text += f"\nnot in the truth, left out of the means: {', '.join(self.absent)}"
+        text += f"\n\nPA {_percent(self.pa)}  mAcc {_percent(self.macc)}  mIoU {_percent(self.miou)}"
+        never = [name for name, iou in zip(self.classes, self.iou) if iou is None]
+        if never:
+            text += f"\nneither in the truth nor predicted, left out of the means: {', '.join(never)}"
+        if self.only_predicted:
+            how = "0 in mIoU, left out of mAcc" if self.miou_classes == "seen" else "left out of the means"
+            text += f"\nnot in the truth, but predicted, {how}: {', '.join(self.only_predicted)}"
         return text
 
     def to_dict(self) -> Dict:
@@ -74,11 +89,13 @@ class Scores:
             "pa": self.pa,
             "macc": self.macc,
             "miou": self.miou,
+            "miou_classes": self.miou_classes,
             "classes": {
                 name: {"iou": iou, "accuracy": accuracy, "pixels": pixels}
                 for name, iou, accuracy, pixels in zip(self.classes, self.iou, self.accuracy, self.pixels)
             },
             "absent": self.absent,
+            "only_predicted": self.only_predicted,
         }
 
 
@@ -118,21 +135,26 @@ class ConfusionMatrix:
         outside[: self.num_classes, : self.num_classes] = False
         return outside
 
-    def scores(self, classes: Sequence[str]) -> Scores:
-        """Scores of what has been counted so far."""
+    def scores(self, classes: Sequence[str], miou_classes: MIoUClasses = "seen") -> Scores:
+        """Scores of what has been counted so far.
+
+        `miou_classes` settles what becomes of a class that is predicted somewhere, but that the truth never shows.
+        "seen": its IoU of 0 is in mIoU, as in mmsegmentation, torchmetrics and the evaluator of Cityscapes. "truth": it
+        is left out.
+        """
         correct, true, predicted = np.diag(self.matrix), self.matrix.sum(1), self.matrix.sum(0)
-        present = true > 0
-        union = true + predicted - correct
-        iou = [int(c) / int(u) if p else None for c, u, p in zip(correct, union, present)]
-        accuracy = [int(c) / int(t) if p else None for c, t, p in zip(correct, true, present)]
+        iou = [_ratio(c, t + p - c) for c, t, p in zip(correct, true, predicted)]
+        accuracy = [_ratio(c, t) for c, t in zip(correct, true)]
+        averaged = iou if miou_classes == "seen" else [i for i, t in zip(iou, true) if t]
         return Scores(
-            pa=int(correct.sum()) / max(int(true.sum()), 1),
+            pa=_ratio(correct.sum(), true.sum()),
             macc=_mean(accuracy),
-            miou=_mean(iou),
+            miou=_mean(averaged),
             iou=iou,
             accuracy=accuracy,
             pixels=[int(t) for t in true],
             classes=list(classes),
+            miou_classes=miou_classes,
         )
 
 
@@ -146,9 +168,13 @@ def _pairs(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     return counts
 
 
-def _mean(values: Sequence[Optional[float]]) -> float:
+def _ratio(part: Any, whole: Any) -> Optional[float]:
+    return int(part) / int(whole) if whole else None
+
+
+def _mean(values: Sequence[Optional[float]]) -> Optional[float]:
     present = [value for value in values if value is not None]
-    return sum(present) / len(present) if present else 0.0
+    return sum(present) / len(present) if present else None
 
 
 def _percent(value: Optional[float]) -> str:

@@ -1,7 +1,7 @@
 """`mxnetseg.evaluate`: the scores of a network, from Python; and which data a checkpoint is scored on."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Tuple, Union
 
 from .config import DataConfig, EvalConfig, as_recipe
 from .context import Contexts, as_contexts
@@ -154,7 +154,15 @@ def require_data(record: "Record", source: str) -> None:
     require((fact for fact in record.plugins if fact.kind == "data set"), source)
 
 
-def check_classes(source: str, count: Any, trained: Any, dataset: "Dataset", other_classes: bool = False) -> None:
+def check_classes(
+    source: str,
+    count: Any,
+    trained: Any,
+    dataset: "Dataset",
+    other_classes: bool = False,
+    *,
+    remedies: Tuple[str, str] = ("data=NAME", "other_classes=True"),
+) -> None:
     """Index 3 of the network must be index 3 of the labels.
 
     Parameters
@@ -163,6 +171,8 @@ def check_classes(source: str, count: Any, trained: Any, dataset: "Dataset", oth
         What messages call the network.
     count, trained : int, list of str
         How many classes it has, and their names; None where that is not known.
+    remedies : (str, str)
+        How the data set is named, and how the check is left out, where messages are read: in Python or a shell.
 
     Raises
     ------
@@ -172,8 +182,8 @@ def check_classes(source: str, count: Any, trained: Any, dataset: "Dataset", oth
     name = dataset.spec.name
     if count and count != dataset.num_classes:
         raise MXNetSegError(
-            f"{source} predicts {count} classes, data set {name} has {dataset.num_classes}; name the --data it was "
-            "trained on"
+            f"{source} predicts {count} classes, data set {name} has {dataset.num_classes}; say {remedies[0]}, the "
+            "one that it was trained on"
         )
     differing = [(i, *pair) for i, pair in enumerate(zip(trained or (), dataset.classes)) if pair[0] != pair[1]]
     if differing and not other_classes:
@@ -181,5 +191,5 @@ def check_classes(source: str, count: Any, trained: Any, dataset: "Dataset", oth
         more = f", and {len(differing) - 1} more" if differing[1:] else ""
         raise MXNetSegError(
             f"{source} was trained on other classes than data set {name} has: {index} is {ours!r} there and {theirs!r} "
-            f"here{more}; name the --data it was trained on, or say --other-classes if they mean the same"
+            f"here{more}; say {remedies[0]}, the one that it was trained on, or {remedies[1]} if they mean the same"
         )

@@ -1,7 +1,7 @@
 """The zoo as a whole: which models and backbones there are, and networks by name."""
 
 import inspect
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from .backbones import Backbone
 from .config import ModelConfig, load_recipe
@@ -132,7 +132,21 @@ def create_model(
         net.reparameterize()
     with MODELS.blamed(entry.name, FAILS), BACKBONES.blamed(backbone_entry.name, FAILS):
         net.complete_shapes()
+    if MODELS.origin(entry.name) or BACKBONES.origin(backbone_entry.name):
+        for method in ("forward", "coarse_logits", "class_map", "head_logits"):
+            setattr(net, method, _told(getattr(net, method), entry.name, backbone_entry.name))
     return net
+
+
+def _told(call: Callable[[Any], Any], model: str, backbone: str) -> Callable[[Any], Any]:
+    """A call of a plugin's network that tells what it raises in one line: it may fail at some sizes only."""
+
+    def told(x: Any) -> Any:
+        what = f"{FAILS} for images {x.shape}" if hasattr(x, "shape") else FAILS
+        with MODELS.blamed(model, what), BACKBONES.blamed(backbone, what):
+            return call(x)
+
+    return told
 
 
 def _check_kind(kind: str, name: str, built: Any, wanted: type) -> None:

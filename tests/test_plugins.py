@@ -11,6 +11,9 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from mxnet import nd
+from mxnet.gluon import HybridBlock
+from mxnet.gluon.nn import Conv2D
 
 import mxnetseg
 from mxnetseg import PluginError, create_model, list_models, plugins
@@ -18,9 +21,11 @@ from mxnetseg.cli import doctor, main
 from mxnetseg.config import DataConfig, LossConfig
 from mxnetseg.data import get_spec, list_datasets
 from mxnetseg.engine import checkpoint
+from mxnetseg.engine.dryrun import activation_bytes
 from mxnetseg.engine.record import PluginFact, Record
 from mxnetseg.errors import MXNetSegError
-from mxnetseg.losses import PixelLoss, build_loss
+from mxnetseg.losses import PixelLoss, build_loss, total_loss
+from mxnetseg.models import Branch, Segmentor
 from mxnetseg.registry import MODELS, register_loss, register_model
 
 from .packages import EXAMPLE, install, make_package
@@ -371,6 +376,61 @@ def test_a_loss_that_fails_is_told_in_one_line(body, what, streets, capfd):
     )
     error = capfd.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ") and "loss theirs" in error and re.search(what, error), error
+
+
+@pytest.mark.parametrize("also", [[], [{"name": "dice"}]])
+@pytest.mark.parametrize(
+    "gives, told",
+    [
+        (lambda labels, scale: labels, "an array of shape (3, 4, 4)"),
+        (lambda labels, scale: labels.sum(axis=(1, 2)), "an array of shape (3,)"),
+        (lambda labels, scale: [scale, scale], "a list"),
+    ],
+)
+def test_a_loss_of_another_shape_is_told_with_its_name(gives, told, also):
+    class Loss(PixelLoss):
+        def hybrid_forward(self, F, logits, labels, scale, weights):
+            return gives(F.take(weights, labels), scale)
+
+    register_loss("theirs")(Loss)
+    criterion = build_loss(LossConfig(name="theirs", also=also), 2)
+    criterion.initialize()
+    criterion.hybridize()
+    logits, labels = nd.zeros((3, 2, 4, 4)), nd.zeros((3, 4, 4))
+    assert said(total_loss, criterion, [logits, logits], labels, nd.ones((1 + len(also),)), 0.4) == (
+        f"loss theirs of the module {__name__}: gives {told} for logits (3, 2, 4, 4) and labels (3, 4, 4); it has to "
+        "give (1,): the sum of it all, times scale"
+    )
+
+
+def test_a_network_that_fails_at_some_sizes_is_told_in_one_line(streets):
+    """As all do whose position embedding has one size."""
+
+    class Head(HybridBlock):
+        def __init__(self, channels, num_classes):
+            super().__init__()
+            self.conv = Conv2D(num_classes, 1, in_channels=channels)
+            self.place = self.params.get("place", shape=(1, 1, 2, 2))
+
+        def hybrid_forward(self, F, x, place):
+            return F.broadcast_add(self.conv(x), place)
+
+    def build(backbone, num_classes, aux):
+        return Segmentor(backbone, Branch(Head(backbone.channels[3], num_classes)))
+
+    register_model("theirs", backbone="mobilenet_v2_0_25", output_stride=32, paper="")(build)
+    net = create_model("theirs", num_classes=2)
+    net.initialize()
+    assert net(nd.zeros((1, 3, 64, 64))).shape == (1, 2, 64, 64)
+    net.hybridize()
+    for call in (net, net.coarse_logits, net.class_map, net.head_logits):
+        message = said(call, nd.zeros((1, 3, 128, 96)))
+        start = (
+            f"model theirs of the module {__name__}: its forward pass fails for images (1, 3, 128, 96): MXNetError: "
+        )
+        assert message.startswith(start) and "\n" not in message
+    with pytest.raises(MXNetSegError, match=r"can't take images \(2, 3, 128, 128\): MXNetError: Error in operator"):
+        activation_bytes(net, (2, 3, 128, 128))
 
 
 def test_a_loss_needs_no_init_of_its_own():

@@ -30,10 +30,13 @@ class Backbone(HybridBlock):
         How the heads of models published on it resize.
     isotropic : bool
         Whether all levels have one size, as in a plain transformer.
+    least_side : int
+        The least height and width of images.
     """
 
     align_corners = False
     isotropic = False
+    least_side = 1
 
     def __init__(self, channels: Sequence[int]):
         super().__init__()

@@ -102,7 +102,7 @@ class FFNet(Backbone):
         drop_levels(self.norms, levels)
 
     def layer_of(self, name: str, config: LayerDecayConfig) -> Optional[int]:
-        """ConvNeXt's rule (Liu et al., 2022) on the originals' blocks."""
+        """ConvNeXt's rule (Liu et al., 2022) on the originals' names, where an embedding is its stage's block 0."""
         place, *inside = name.split(".")
         if place == "stem":
             return 0 if config.stem else None
@@ -110,8 +110,8 @@ class FFNet(Backbone):
             return None
         stage, index = int(inside[0]), int(inside[1])
         if config.kind == "stage":
-            return 0 if stage and not index else stage + 1
-        # what the originals call a block is two residuals here; from the second stage on the embedding is in block 0
+            return stage + 1
+        # what the originals call a block is two residuals here; from the second stage on the embedding is block 0
         block = (index + 1) // 2 if stage else index // 2
         return (1, 2, min(3 + block // 3, config.layers), config.layers)[stage]
 

@@ -155,7 +155,10 @@ class MogaNet(Backbone):
         return tuple(features)
 
     def layer_of(self, name: str, config: LayerDecayConfig) -> Optional[int]:
-        """ConvNeXt's rule (Liu et al., 2022) on the original's blocks; norms of the features count to no layer."""
+        """ConvNeXt's rule (Liu et al., 2022) on the original's names, where embeddings stand beside the stages.
+
+        By stage all embeddings are layer 0, like the stem. Norms of the features count to no layer.
+        """
         number, part, index = name.split(".")[1:4]
         stage = int(number)
         if part == "norm":

@@ -16,6 +16,7 @@ COMMANDS = [
     "speed",
     "config",
     "convert",
+    "weights",
     "flops",
     "models",
     "data",
@@ -23,7 +24,7 @@ COMMANDS = [
     "doctor",
 ]
 # these look models, data sets and the like up by name; so do some actions of `data`
-PLUGGED = ("train", "eval", "predict", "speed", "convert", "flops", "models", "config")
+PLUGGED = ("train", "eval", "predict", "speed", "convert", "weights", "flops", "models", "config")
 
 
 def main(argv=None, program=None) -> int:

@@ -76,12 +76,34 @@ def _gpus(mxnet, features, problems):
     cards = cuda.cards()
     rows = [(f"card {i}", f"{name}, compute capability {n}.{m}") for i, (name, (n, m)) in enumerate(cards)]
     problems.extend(filter(None, (cuda.card_problem(*card) for card in cards)))
+    rows += _toolkit(problems)
     count = mxnet.context.num_gpus()
     if not count:
         problems.append("MXNet is built for CUDA but finds no GPU; check nvidia-smi and the driver (460 or newer)")
         return [*rows, ("gpus", "none")]
     memory = [[part / 2**30 for part in mxnet.context.gpu_memory_info(i)] for i in range(count)]
     return [*rows, *((f"gpu {i}", f"{free:.1f} of {total:.1f} GiB free") for i, (free, total) in enumerate(memory))]
+
+
+def _toolkit(problems):
+    """The driver, and nvcc, which makes the operators' kernels for it."""
+    from ..ops import build
+
+    known, nvcc = cuda.driver(), build.find_nvcc()
+    rows = [("driver", f"runs what CUDA up to {known[0]}.{known[1]} makes")] if known else []
+    if nvcc is None:
+        return [*rows, ("nvcc", "none; DGMN2's attention runs on MXNet's own operators on a GPU, slower")]
+    try:
+        (major, minor), made_for = build.nvcc_facts(nvcc)
+    except build.BuildError as err:
+        problems.append(str(err))
+        return [*rows, ("nvcc", "not usable")]
+    problem = cuda.toolkit_problem((major, minor), made_for)
+    if problem:
+        problems.append(f"CUDA kernels for the operators: {problem}")
+    needs = f"; what it makes needs a driver {cuda.DRIVERS[major]} or newer" if major in cuda.DRIVERS else ""
+    capabilities = ", ".join(f"{number // 10}.{number % 10}" for number in made_for)
+    return [*rows, ("nvcc", f"{nvcc}, CUDA {major}.{minor}, for compute capability {capabilities}{needs}")]
 
 
 def _operators(problems):

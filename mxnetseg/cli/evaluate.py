@@ -23,6 +23,8 @@ def add_arguments(parser) -> None:
     parser.add_argument("--split", metavar="NAME", help="another split than --mode says")
     options.add(parser, "--ctx")
     options.add_inference(parser)
+    what = "classes that mIoU averages: seen, those that are only predicted as well, as 0; truth, those of the truth"
+    parser.add_argument("--miou-classes", choices=("seen", "truth"), help=what)
     options.add_dtype(parser)
     options.add_network(parser)
     options.add(parser, "--json", "--overwrite")
@@ -63,7 +65,8 @@ def run(args) -> int:
         raise MXNetSegError(f"--json holds scores, but --mode {args.mode} only predicts; say --mode val")
     options.check_json(args)
     count = found.record.model and found.record.model.num_classes
-    check_classes(f"checkpoint {path}", count, found.record.feeding.classes, dataset, args.other_classes)
+    trained, remedies = found.record.feeding.classes, ("--data NAME", "--other-classes")
+    check_classes(f"checkpoint {path}", count, trained, dataset, args.other_classes, remedies=remedies)
     arguments = options.network_arguments(args, num_classes_of(recipe.data))
     calibration = options.calibration(args, recipe.data)
     net = open_network(found, contexts, args.dtype, arguments=arguments, calibration=calibration)
@@ -99,6 +102,8 @@ def _recipe(args, record):
 
     recipe = load_recipe(args.config) if args.config else record.recipe or Recipe()
     overrides = options.inference_overrides(args)
+    if args.miou_classes:
+        overrides.append(f"eval.miou_classes={args.miou_classes}")
     if args.data:
         recipe = recipe.model_copy(update={"data": other_data(recipe.data, args.data)})
     elif not args.config:

@@ -32,6 +32,7 @@ def _known(table):
 
 
 def _backbones():
+    from ..pretrained import weights_for
     from ..registry import BACKBONES
     from ..zoo import list_backbones  # noqa: F401  (fills the table)
 
@@ -41,7 +42,7 @@ def _backbones():
             "backbone": entry.name,
             "output strides": ", ".join(map(str, entry.output_strides)),
             "classes": entry.num_classes,
-            "ImageNet weights": entry.store_name or "convert",
+            "ImageNet weights": ", ".join(one.name for one in weights_for(entry.name)[:1]) or "convert",
         }
         for entry in entries
     ]

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from ..errors import MXNetSegError
 from ..names import near, same
 from ..shipped import shipped
-from .schema import Recipe, first_and_also
+from .schema import RECORDED, Recipe, first_and_also
 
 __all__ = [
     "as_recipe",
@@ -135,10 +135,11 @@ def recorded_recipe(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     try:
-        return Recipe.model_validate(value)
+        return Recipe.model_validate(value, context=RECORDED)
     except ValidationError as err:
         unknown = [problem["loc"] for problem in err.errors() if problem["type"] == "extra_forbidden"]
-        return _without(value, unknown) if unknown else value
+        kept = _without(value, unknown)
+        return value if kept == value else recorded_recipe(kept)
 
 
 def _without(value: Any, places: Sequence[Tuple[Any, ...]]) -> Any:

@@ -6,7 +6,7 @@ toolkit that needs it. Unknown keys are errors.
 
 from typing import Any, Dict, List, Literal, Optional, Tuple, Union
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationInfo, model_validator
 from typing_extensions import Annotated
 
 __all__ = [
@@ -38,6 +38,9 @@ Size = Union[Side, Tuple[Side, Side]]
 # optimizers compute 1 - beta in float32, where numbers just below 1 are 6e-8 apart
 Beta = Annotated[float, Field(ge=0, le=0.999999)]
 
+# the context to validate under what a checkpoint holds, which may have been written when less was checked
+RECORDED = "recorded"
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
@@ -64,9 +67,16 @@ class ModelConfig(_Part):
     )
     init: str = Field(
         "random",
-        description="random; imagenet (backbone from the GluonCV store, needs a network or its cache); "
+        description="random; imagenet (the backbone's weights that are on this machine: `mxnetseg weights`); "
         "or the path of a checkpoint (layers whose name and shape match)",
     )
+
+    @model_validator(mode="after")
+    def _each_key_once(self, info: ValidationInfo) -> "ModelConfig":
+        for key in ("name", "backbone", "num_classes", "aux", "output_stride", "norm", "backbone_options"):
+            if key in self.options and info.context != RECORDED:
+                raise ValueError(f"model.options.{key} would be taken instead of model.{key}; give that alone")
+        return self
 
 
 class TransformConfig(_Part):
@@ -232,7 +242,9 @@ class LayerDecayConfig(_Part):
     rate: float = Field(..., gt=0, le=1, description="factor from a layer to the one before it")
     layers: int = Field(12, ge=4, description="number of layers that the stages are counted as")
     kind: Literal["layer", "stage"] = Field(
-        "layer", description="layer: the third stage is split into several layers; stage: every stage is one"
+        "layer",
+        description="layer: the third stage is split into several layers; stage: every stage is one, and MogaNet's "
+        "embeddings between the stages are layer 0, like the stem; FFNet's are in their stages",
     )
     stem: bool = Field(
         True, description="the stem is layer 0; false: it learns at the full rate, as FFNet's published models did"
@@ -344,6 +356,12 @@ class EvalConfig(_Part):
         "mirror images are always averaged as probabilities",
     )
     batch_size: int = Field(1, ge=1, le=100_000, description="windows of one forward pass")
+    miou_classes: Literal["seen", "truth"] = Field(
+        "seen",
+        description="classes that mIoU is the mean of. seen: those that the truth or the prediction shows, so one that "
+        "is only predicted counts as 0, as in mmsegmentation, torchmetrics and Cityscapes' evaluator; truth: those "
+        "that the truth shows",
+    )
 
     @model_validator(mode="after")
     def _one_size(self) -> "EvalConfig":

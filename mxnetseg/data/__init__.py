@@ -2,9 +2,10 @@
 
 from .cache import Cache, announce
 from .catalog import get_spec, list_datasets, num_classes_of
-from .dataset import IGNORE, Dataset, Sample, open_dataset
+from .dataset import IGNORE, Dataset, Sample
 from .foreign import register_transform
 from .loader import Batch, EvalLoader, TrainLoader
+from .opening import open_dataset
 from .sampling import RareClassStream, SampleStream, count_pixels
 from .spec import DatasetSpec
 from .spec import register as register_dataset

@@ -7,7 +7,8 @@ import numpy as np
 
 from ..config.schema import DataConfig
 from ..visual import INK, PAPER, colorize, legend, overlay
-from .dataset import Dataset, open_dataset
+from .dataset import Dataset
+from .opening import open_dataset
 from .sampling import Draw, sample_rng
 from .transforms import TrainTransform
 

@@ -11,8 +11,10 @@ from tqdm import tqdm
 from ..config.schema import DataConfig
 from ..errors import MXNetSegError
 from .catalog import get_spec
-from .dataset import Dataset, open_dataset, root_of
+from .dataset import Dataset
 from .files import read_image, read_mask
+from .layout import root_of
+from .opening import open_dataset
 from .workers import check_workers, in_order
 
 __all__ = ["check", "splits_of"]

@@ -25,8 +25,10 @@ class Comparison(NamedTuple):
     optimized: Scores
 
     @property
-    def lost(self) -> float:
-        """Points of mIoU that the optimized network loses."""
+    def lost(self) -> Optional[float]:
+        """Points of mIoU that the optimized network loses; None where no pixel is labelled."""
+        if self.plain.miou is None or self.optimized.miou is None:
+            return None
         return 100 * (self.plain.miou - self.optimized.miou)
 
 
@@ -60,9 +62,8 @@ def compare(
     """
     if dataset.mask_paths is None:
         raise MXNetSegError(f"split {dataset.split!r} has no labels to score against; take a labelled split")
-    runs = [
-        predict_dataset(one, dataset, preprocess, config or EvalConfig(), contexts, workers) for one in (net, optimized)
-    ]
+    config = config or EvalConfig()
+    runs = [predict_dataset(one, dataset, preprocess, config, contexts, workers) for one in (net, optimized)]
     counts = [ConfusionMatrix(dataset.num_classes) for _ in runs]
     same = pixels = 0
     pairs = tqdm(zip(*runs), total=len(dataset), desc=dataset.split, unit="img", disable=not progress, leave=False)
@@ -71,4 +72,4 @@ def compare(
             confusion.update(sample.label, prediction)
         equal = np.equal(pair[0][1], pair[1][1])
         same, pixels = same + int(equal.sum()), pixels + equal.size
-    return Comparison(same / pixels, *(confusion.scores(dataset.classes) for confusion in counts))
+    return Comparison(same / pixels, *(one.scores(dataset.classes, config.miou_classes) for one in counts))

@@ -1,6 +1,5 @@
 """A graph whose convolutions and linear layers run in int8, with the ranges seen on calibration images."""
 
-import json
 from typing import Dict, Iterable, List, Sequence, Tuple
 
 import mxnet as mx
@@ -8,13 +7,12 @@ from mxnet import autograd, nd
 from mxnet.contrib import quantization
 
 from ..errors import MXNetSegError
+from ..graph import Graph, known
+from .sums import mend_sums
 
 __all__ = ["to_int8"]
 
 BACKEND = "MKLDNN_QUANTIZE"
-# products of two feature maps are left out: MXNet's kernel takes signed integers only, but is given others
-QUANTIZED = frozenset({"Pooling", "elemwise_add", "Flatten"})
-FUSED = frozenset({"_sg_mkldnn_conv", "_sg_mkldnn_fully_connected"})
 OPTIONS = dict(calib_mode="naive", quantized_dtype="auto")
 
 
@@ -45,22 +43,12 @@ def to_int8(symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray], batches: Itera
     quantized, weights, statistics = quantization.calib_graph(
         quantized, weights, statistics, table, logger=None, **OPTIONS
     )
-    return quantized.get_backend_symbol(BACKEND), {**weights, **statistics}
+    return mend_sums(quantized.get_backend_symbol(BACKEND)), {**weights, **statistics}
 
 
 def _kept(symbol: mx.sym.Symbol) -> List[str]:
     """Names of operators that stay float32."""
-    return [node["name"] for node in json.loads(symbol.tojson())["nodes"] if not _quantizable(node)]
-
-
-def _quantizable(node: dict) -> bool:
-    operator, attrs = node["op"], node.get("attrs", {})
-    if operator in FUSED:
-        # GELU and its like come out wrong, or stop with an error after a sum
-        return not any(inner["op"] == "LeakyReLU" for part in node["subgraphs"] for inner in part["nodes"])
-    if operator == "Concat":
-        return attrs.get("dim", "1") == "1"
-    return operator in QUANTIZED
+    return [node.name for node in Graph(symbol).nodes() if not known(node).int8(node)]
 
 
 def _ranges(symbol, names: Sequence[str], arrays, batches) -> Dict[str, Tuple[float, float]]:

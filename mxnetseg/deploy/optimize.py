@@ -1,6 +1,6 @@
 """From a network to its fastest form on a CPU."""
 
-from typing import Any, Dict, Iterable, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
 from mxnet import nd
@@ -12,6 +12,7 @@ from ..errors import MXNetSegError
 from ..graph import Graph
 from ..network import GluonNetwork, as_network
 from ..nn import inference_graph
+from .apart import keep_apart
 from .bfloat16 import to_bfloat16
 from .calibration import calibration_batches
 from .fold import fold_norms
@@ -20,13 +21,21 @@ from .layout import plain_layouts
 from .limits import problem
 from .network import DeployedNetwork
 from .padding import pad_channels, pad_images
+from .plan import Plan
 from .resized import convolve_before_resizing, resize_in_one_pass
 from .split import split_linear_layers
 from .winograd import use_winograd
 
-__all__ = ["DTYPES", "optimize"]
+__all__ = ["DTYPES", "PASSES", "optimize"]
 
-DTYPES = ("float32", "bfloat16", "int8")
+ALWAYS = (fold_norms, pad_channels, split_linear_layers, convolve_before_resizing, resize_in_one_pass)
+# What is done to a graph, in this order, before MXNet's own passes.
+PASSES: Dict[str, Sequence[Callable[[Plan], None]]] = {
+    "float32": (*ALWAYS, use_winograd, plain_layouts, keep_apart),
+    "bfloat16": (*ALWAYS, pad_images, to_bfloat16, plain_layouts, keep_apart),
+    "int8": (*ALWAYS, keep_apart),
+}
+DTYPES = tuple(PASSES)
 BACKEND = "MKLDNN"  # MXNet's name for oneDNN
 
 
@@ -79,35 +88,22 @@ def optimize(
         raise MXNetSegError(reason)
     arrays = _arrays(network)
     networks = {id(array) for array in arrays.values()}
-    graph = _graph(network, arrays, size)
+    with inference_graph() as constants:
+        # the last resize is left to those who use the logits
+        graph = Graph(network.coarse_logits(mx.sym.var("data")))
+    plan = Plan(graph, {**arrays, **constants}, size)
+    for change in PASSES[dtype]:
+        change(plan)
+    symbol, arrays = graph.symbol(), plan.arrays
     if dtype == "int8":
         batches = calibration_batches(calibration, Preprocess.of((network.record or Record()).feeding))
-        symbol, arrays = to_int8(graph.symbol(), arrays, batches)
+        symbol, arrays = to_int8(symbol, arrays, batches)
     else:
-        if dtype == "bfloat16":
-            pad_images(graph, arrays)
-            to_bfloat16(graph, arrays)
-        else:
-            use_winograd(graph, arrays, size)
-        plain_layouts(graph)
-        symbol = graph.symbol().get_backend_symbol(BACKEND)
+        symbol = symbol.get_backend_symbol(BACKEND)
     weights = {name: arrays[name] for name in symbol.list_inputs() if name != "data"}
     # what the network may go on to change
     weights = {name: array.copy() if id(array) in networks else array for name, array in weights.items()}
     return DeployedNetwork(symbol, weights, dtype, network)
-
-
-def _graph(network: GluonNetwork, arrays: Dict[str, nd.NDArray], size: Tuple[int, int]) -> Graph:
-    with inference_graph() as constants:
-        # the last resize is left to those who use the logits
-        graph = Graph(network.coarse_logits(mx.sym.var("data")))
-    arrays.update(constants)
-    fold_norms(graph, arrays)
-    pad_channels(graph, arrays)
-    split_linear_layers(graph, arrays, size)
-    convolve_before_resizing(graph, arrays, size)
-    resize_in_one_pass(graph, arrays, size)
-    return graph
 
 
 def _arrays(network: GluonNetwork) -> Dict[str, nd.NDArray]:

@@ -5,13 +5,13 @@ map's own size, once for each of the kernel's taps, and the products enlarged an
 logits but for rounding. Where decoders enlarge their levels before they join them, that is most of their arithmetic.
 """
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
-from mxnet import nd
 
-from ..graph import Entry, Graph, Node, Sizes, single_user
+from ..graph import Entry, Node, is_relu
 from ..ops.upsample import serves_taps
+from .plan import Plan
 
 __all__ = ["convolve_before_resizing", "resize_in_one_pass"]
 
@@ -24,52 +24,48 @@ class Part(NamedTuple):
     """A run of a convolution's input channels: a map as it is, or one to be enlarged."""
 
     entry: Entry
-    channels: int
+    start: int
+    end: int
     resize: Optional[Node]  # of which `entry` is the input
 
 
-def convolve_before_resizing(graph: Graph, arrays: Dict[str, nd.NDArray], size: Tuple[int, int]) -> None:
-    """Change `graph` in place; weights of the convolutions that come out are added to `arrays`. What pays is decided
-    for images of `size`.
-
-    Leaves everything as it is where there is no operator library.
-    """
-    found = [node for node in graph.operators() if _is_plain(node, arrays) and _source(node).op in ("Concat", RESIZE)]
+def convolve_before_resizing(plan: Plan) -> None:
+    """Leaves everything as it is where there is no operator library."""
+    found = [
+        node for node in plan.graph.operators() if _is_plain(node, plan) and _source(node).op in ("Concat", RESIZE)
+    ]
     if not found or not serves_taps():
         return
-    sizes = Sizes(graph, arrays, size)
-    users = graph.users()
     for conv in found:
-        if single_user(_source(conv), users) is conv:
-            parts = _parts(conv, sizes)
+        if plan.graph.single_user(_source(conv)) is conv:
+            parts = _parts(conv, plan)
             if any(part.resize for part in parts):
-                _split(conv, parts, graph, arrays, users)
+                _split(conv, parts, plan)
 
 
-def resize_in_one_pass(graph: Graph, arrays: Dict[str, nd.NDArray], size: Tuple[int, int]) -> None:
+def resize_in_one_pass(plan: Plan) -> None:
     """Every resize left, with the sum after it if nothing else uses the resize, becomes an operator of the library.
 
     Leaves everything as it is where there is none.
     """
-    found = [node for node in graph.operators() if node.op == RESIZE]
+    found = [node for node in plan.graph.operators() if node.op == RESIZE]
     if not found or not serves_taps():
         return
-    sizes, users = Sizes(graph, arrays, size), graph.users()
     for resize in found:
-        source, node = resize.inputs[0], single_user(resize, users)
+        source, node = resize.inputs[0], plan.graph.single_user(resize)
         if node is not None and node.op == "elemwise_add":
             other = next(entry for entry in node.inputs if entry.node is not resize)
             node.inputs, node.attrs = [source, other], _attributes(resize, 1, add=1)
         elif len(resize.inputs) == 2 and resize.attrs.get("mode") == "like":
             node, resize.attrs = resize, _attributes(resize, 1, add=0)
-        elif _factor(resize) and sizes.of(source) is not None:
-            node, channels = resize, sizes.of(source)[1]
-            zeros = graph.constant(f"zeros{channels}", lambda channels=channels: np.zeros(channels), arrays)
+        elif _factor(resize):
+            node, channels = resize, plan.shape(source)[1]
+            zeros = plan.constant(f"zeros{channels}", lambda channels=channels: np.zeros(channels))
             node.inputs, node.attrs = [source, zeros], _attributes(resize, 1, factor=_factor(resize))
         else:
             continue
         node.op = TAPS
-        _take_relu(node, users)
+        _take_relu(node, plan)
 
 
 def _attributes(resize: Node, kernel: int, *, factor: int = 0, add: int = 1) -> Dict[str, str]:
@@ -79,9 +75,9 @@ def _attributes(resize: Node, kernel: int, *, factor: int = 0, add: int = 1) -> 
     return {name: str(value) for name, value in found.items()}
 
 
-def _is_plain(node: Node, arrays) -> bool:
+def _is_plain(node: Node, plan: Plan) -> bool:
     """A convolution of stride 1 that keeps the size, with a square kernel, no dilation and no groups."""
-    if node.op != "Convolution" or any(entry.node.name not in arrays for entry in node.inputs[1:]):
+    if node.op != "Convolution" or not plan.has_weights(node):
         return False
     kernel = node.numbers("kernel", (0, 0))
     return (
@@ -96,24 +92,21 @@ def _source(conv: Node) -> Node:
     return conv.inputs[0].node
 
 
-def _parts(conv: Node, sizes: Sizes) -> List[Part]:
-    """What the convolution's input is made of; nothing where a size is not known."""
+def _parts(conv: Node, plan: Plan) -> List[Part]:
+    """What the convolution's input is made of; nothing where no part tells the size."""
     source = _source(conv)
     entries = [conv.inputs[0]] if source.op == RESIZE else source.inputs
     if source.op == "Concat" and int(source.attrs.get("dim", 1)) != 1:
         return []
-    parts = []
+    parts: List[Part] = []
     for entry in entries:
-        node, shape = entry.node, sizes.of(entry)
-        if shape is None:
-            return []
-        small = sizes.of(node.inputs[0]) if node.op == RESIZE else None
+        node, shape = entry.node, plan.shape(entry)
+        start = parts[-1].end if parts else 0
+        small = plan.shape(node.inputs[0]) if node.op == RESIZE else None
         pays = small and small[1] >= LEAST_CHANNELS and np.prod(shape[2:]) >= LEAST_GROWTH * np.prod(small[2:])
-        parts.append(Part(node.inputs[0], shape[1], node) if pays else Part(entry, shape[1], None))
+        parts.append(Part(node.inputs[0] if pays else entry, start, start + shape[1], node if pays else None))
     whole = [part for part in parts if part.resize is None]
-    if whole or not parts or _factor(parts[0].resize):
-        return parts
-    return []  # nothing tells the size
+    return parts if whole or _factor(parts[0].resize) else []
 
 
 def _factor(resize: Node) -> int:
@@ -125,40 +118,43 @@ def _factor(resize: Node) -> int:
     return int(float(factor)) if float(factor) == int(float(factor)) else 0
 
 
-def _split(conv: Node, parts: Sequence[Part], graph: Graph, arrays, users) -> None:
+def _split(conv: Node, parts: Sequence[Part], plan: Plan) -> None:
     """Replace the convolution by one of the maps as they are, and what each map to be enlarged adds to it."""
-    name = conv.inputs[1].node.name
-    weight = arrays[name].asnumpy()
-    starts = np.cumsum([0, *(part.channels for part in parts)])
-    pieces = [weight[:, start:end] for start, end in zip(starts, starts[1:])]
-    whole = [(part.entry, piece, start) for start, part, piece in zip(starts, parts, pieces) if part.resize is None]
+    _, variable, *bias = conv.inputs
+    name = variable.node.name
+    weight = plan.arrays[name].asnumpy()
+    whole = [part for part in parts if part.resize is None]
     factor = 0
     if whole:
-        base = Entry(_convolution(conv, whole, graph, arrays))
+        base = _convolution(conv, whole, weight, plan)
     else:
         factor = _factor(parts[0].resize)
-        base = (conv.inputs[2:] or [graph.constant(f"{name}_nobias", lambda: np.zeros(len(weight)), arrays)])[0]
-    for start, part, piece in zip(starts, parts, pieces):
+        base = (bias or [plan.constant(f"{name}_nobias", lambda: np.zeros(len(weight)))])[0]
+    for part in parts:
         if part.resize is None:
             continue
-        matrices = graph.constant(f"{name}_taps{start}", lambda piece=piece: _matrices(piece), arrays)
+        at = f"{part.start}to{part.end}"
+        piece = weight[:, part.start : part.end]
+        matrices = plan.constant(f"{name}_taps{at}", lambda piece=piece: _matrices(piece))
         attrs = {**conv.attrs, "kernel": "(1, 1)", "pad": "(0, 0)", "no_bias": "True"}
-        attrs["num_filter"] = str(arrays[matrices.node.name].shape[0])
-        taps = Node("Convolution", f"{conv.name}_taps{start}", attrs, [part.entry, matrices])
+        attrs["num_filter"] = str(plan.arrays[matrices.node.name].shape[0])
+        taps = Entry(Node("Convolution", f"{conv.name}_taps{at}", attrs, [part.entry, matrices]))
         attrs = _attributes(part.resize, weight.shape[2], factor=factor)
-        base, factor = Entry(Node(TAPS, f"{conv.name}_sum{start}", attrs, [Entry(taps), base])), 0
-    _become(conv, base.node, users)
+        base, factor = Entry(Node(TAPS, f"{conv.name}_sum{at}", attrs, [taps, base])), 0
+    conv.become(base.node)
+    _take_relu(conv, plan)
 
 
-def _convolution(conv: Node, parts: Sequence[Tuple[Entry, np.ndarray, int]], graph: Graph, arrays) -> Node:
-    """That of the maps as they are, each with its piece of the weight and where that begins."""
-    name = "_".join([conv.inputs[1].node.name, "from", *(str(start) for *_, start in parts)])
-    weight = graph.constant(name, lambda: np.concatenate([piece for _, piece, _ in parts], axis=1), arrays)
-    source = parts[0][0]
+def _convolution(conv: Node, parts: Sequence[Part], weight: np.ndarray, plan: Plan) -> Entry:
+    """That of the maps as they are, each with its piece of the weight."""
+    name = "_".join([conv.inputs[1].node.name, "from", *(f"{part.start}to{part.end}" for part in parts)])
+    pieces = [weight[:, part.start : part.end] for part in parts]
+    variable = plan.constant(name, lambda: np.concatenate(pieces, axis=1))
+    source = parts[0].entry
     if len(parts) > 1:
-        entries = [entry for entry, *_ in parts]
-        source = Entry(Node("Concat", f"{conv.name}_whole_input", {"dim": "1", "num_args": str(len(parts))}, entries))
-    return Node("Convolution", f"{conv.name}_whole", dict(conv.attrs), [source, weight, *conv.inputs[2:]])
+        attrs = {"dim": "1", "num_args": str(len(parts))}
+        source = Entry(Node("Concat", f"{conv.name}_whole_input", attrs, [part.entry for part in parts]))
+    return Entry(Node("Convolution", f"{conv.name}_whole", conv.attrs, [source, variable, *conv.inputs[2:]]))
 
 
 def _matrices(weight: np.ndarray) -> np.ndarray:
@@ -166,15 +162,8 @@ def _matrices(weight: np.ndarray) -> np.ndarray:
     return weight.transpose(2, 3, 0, 1).reshape(-1, weight.shape[1], 1, 1)
 
 
-def _become(conv: Node, last: Node, users) -> None:
-    """`conv` is now the last sum."""
-    conv.op, conv.attrs, conv.inputs, conv.name = last.op, last.attrs, last.inputs, last.name
-    _take_relu(conv, users)
-
-
-def _take_relu(taps: Node, users) -> None:
+def _take_relu(taps: Node, plan: Plan) -> None:
     """A ReLU that alone follows becomes part of it."""
-    node = single_user(taps, users)
-    if node is not None and node.is_relu():
-        node.op, node.name, node.inputs = taps.op, f"{taps.name}_relu", taps.inputs
-        node.attrs = {**taps.attrs, "relu": "1"}
+    node = plan.graph.single_user(taps)
+    if node is not None and is_relu(node):
+        node.become(Node(taps.op, f"{taps.name}_relu", {**taps.attrs, "relu": "1"}, taps.inputs))

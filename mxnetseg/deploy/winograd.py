@@ -1,12 +1,12 @@
 """3x3 convolutions in float32 by Winograd's algorithm, where that is faster (`ops.winograd`)."""
 
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Sequence, Tuple
 
 import numpy as np
-from mxnet import nd
 
-from ..graph import Entry, Graph, Node, Sizes, single_user
+from ..graph import Entry, Node, is_relu
 from ..ops.winograd import serves_winograd, winograd_weight
+from .plan import Plan
 
 __all__ = ["use_winograd"]
 
@@ -16,24 +16,18 @@ BYTE, PRODUCT = 27, 1.2
 PAYS = 0.85  # share of the direct convolution's cost
 
 
-def use_winograd(graph: Graph, arrays: Dict[str, nd.NDArray], size: Tuple[int, int]) -> None:
-    """Change `graph` in place; weights of the products that come out are added to `arrays`. What pays is decided for
-    images of `size`.
-
-    Leaves everything as it is where there is no operator library.
-    """
-    found = [node for node in graph.operators() if _is_eligible(node, arrays)]
+def use_winograd(plan: Plan) -> None:
+    """Leaves everything as it is where there is no operator library."""
+    found = [node for node in plan.graph.operators() if _is_eligible(node, plan)]
     if not found or not serves_winograd():
         return
-    sizes, users = Sizes(graph, arrays, size), graph.users()
-    tiles: Dict[Tuple[int, int, int], Node] = {}  # convolutions of the same map share them
+    found = [conv for conv in found if _cost(conv, plan.shape(conv.inputs[0])) < PAYS]
+    tiles: Dict[Tuple[Entry, str], Node] = {}  # convolutions of the same map share them
     for conv in found:
-        shape = sizes.of(conv.inputs[0])
-        if shape is not None and _cost(conv, shape) < PAYS and not _is_pooled(conv, users):
-            _replace(conv, graph, arrays, users, tiles)
+        _replace(conv, plan, tiles)
 
 
-def _is_eligible(node: Node, arrays) -> bool:
+def _is_eligible(node: Node, plan: Plan) -> bool:
     dilation = node.numbers("dilate", (1, 1))
     return (
         node.op == "Convolution"
@@ -41,16 +35,8 @@ def _is_eligible(node: Node, arrays) -> bool:
         and node.numbers("stride", (1, 1)) == (1, 1)
         and node.numbers("pad", (0, 0)) == dilation == (dilation[0],) * 2
         and int(node.attrs.get("num_group", 1)) == 1
-        and all(entry.node.name in arrays for entry in node.inputs[1:])
+        and plan.has_weights(node)
     )
-
-
-def _is_pooled(conv: Node, users) -> bool:
-    """Winograd's output has MXNet's layout, which oneDNN pools many times slower than its own."""
-    after = single_user(conv, users)
-    if after is not None and after.is_relu():
-        after = single_user(after, users)
-    return after is not None and after.op == "Pooling"
 
 
 def _cost(conv: Node, shape: Sequence[int]) -> float:
@@ -63,33 +49,34 @@ def _cost(conv: Node, shape: Sequence[int]) -> float:
     return winograd / (2 * 9 * channels * filters * height * width)
 
 
-def _replace(conv: Node, graph: Graph, arrays, users, tiles) -> None:
+def _replace(conv: Node, plan: Plan, tiles: Dict[Tuple[Entry, str], Node]) -> None:
     """The convolution, and the residual sum and ReLU that follow it alone, become Winograd's three operators."""
-    weight = conv.inputs[1].node.name
-    values = arrays[weight].asnumpy()
-    dilation = str(conv.numbers("dilate", (1, 1))[0])
-    source = conv.inputs[0]
-    key = (id(source.node), source.index, int(dilation))
-    if key not in tiles:
-        tiles[key] = Node("mxnetseg_winograd_input", f"{conv.name}_tiles", {"dilation": dilation}, [source])
-    weights = graph.constant(f"{weight}_winograd", lambda: winograd_weight(values), arrays)
-    products = Node("batch_dot", f"{conv.name}_products", {}, [weights, Entry(tiles[key], 0)])
-    bias = conv.inputs[2:] or [graph.constant(f"{weight}_nobias", lambda: np.zeros(len(values)), arrays)]
-    inputs = [Entry(products), Entry(tiles[key], 1), *bias]
-    end, residual, relu = _followers(conv, users)
-    if residual is not None:
-        inputs.append(residual)
-    end.op, end.name, end.inputs = "mxnetseg_winograd_output", f"{conv.name}_winograd", inputs
-    end.attrs = dict(dilation=dilation, residual=str(int(residual is not None)), relu=str(int(relu)))
+    end, residual, relu = _followers(conv, plan)
+    after = plan.graph.single_user(end)
+    if after is not None and after.op == "Pooling":
+        return  # Winograd's output has MXNet's layout, which oneDNN pools many times slower than its own
+    source, weight, *bias = conv.inputs
+    name, dilation = weight.node.name, str(conv.numbers("dilate", (1, 1))[0])
+    values = plan.arrays[name].asnumpy()
+    if (source, dilation) not in tiles:
+        attrs = {"dilation": dilation}
+        tiles[source, dilation] = Node("mxnetseg_winograd_input", f"{conv.name}_tiles", attrs, [source])
+    cut = tiles[source, dilation]
+    weights = plan.constant(f"{name}_winograd", lambda: winograd_weight(values))
+    products = Node("batch_dot", f"{conv.name}_products", {}, [weights, Entry(cut, 0)])
+    bias = bias or [plan.constant(f"{name}_nobias", lambda: np.zeros(len(values)))]
+    inputs = [Entry(products), Entry(cut, 1), *bias, *residual]
+    attrs = dict(dilation=dilation, residual=str(len(residual)), relu=str(int(relu)))
+    end.become(Node("mxnetseg_winograd_output", f"{conv.name}_winograd", attrs, inputs))
 
 
-def _followers(conv: Node, users) -> Tuple[Node, Optional[Entry], bool]:
+def _followers(conv: Node, plan: Plan) -> Tuple[Node, Sequence[Entry], bool]:
     """The last node that the convolution can take in, the other part of a sum, and whether a ReLU is the last."""
-    end, residual = conv, None
-    node = single_user(conv, users)
+    end, residual = conv, []
+    node = plan.graph.single_user(conv)
     if node is not None and node.op == "elemwise_add":
-        end, residual = node, next(entry for entry in node.inputs if entry.node is not conv)
-        node = single_user(node, users)
-    if node is not None and node.is_relu():
+        end, residual = node, [entry for entry in node.inputs if entry.node is not conv]
+        node = plan.graph.single_user(node)
+    if node is not None and is_relu(node):
         return node, residual, True
     return end, residual, False

@@ -58,7 +58,7 @@ class Validation(_Event):
     iteration, total, net, run_dir
         As in `Step`; `net` holds the trained weights, also where an average of them was scored.
     scores : Scores
-    best : the best mIoU of the run, 0 to 1, this one included
+    best : the best mIoU of the run, 0 to 1, this one included; -1 while no validation has had a labelled pixel
     """
 
     scores: Scores
@@ -124,6 +124,7 @@ class Callbacks:
                 self._on_step(Step(*self._facts(), loss=loss, lr=lr))
 
     def validation(self) -> None:
+        """Tell of the last validation."""
         run = self._run
         if self._on_validation:
             assert run.scores

@@ -1,6 +1,7 @@
 """Score a network on a labelled split."""
 
 import contextlib
+import logging
 from collections import deque
 from typing import Callable, Deque, Generator, Optional, Sequence, Tuple
 
@@ -19,6 +20,8 @@ from .inference import Preprocess, predict_image
 
 __all__ = ["predict_dataset", "evaluate"]
 
+log = logging.getLogger(__name__)
+
 
 def evaluate(
     net: Network,
@@ -32,7 +35,8 @@ def evaluate(
 ) -> Optional[Scores]:
     """PA, mAcc and mIoU of `net` on every image of `dataset`, at the labels' own size.
 
-    `stop` is asked after every image; when it says yes there are no scores, but None.
+    `stop` is asked after every image; when it says yes there are no scores, but None. A split whose labels are all
+    ignored has scores without numbers, and a warning in the log.
 
     Raises
     ------
@@ -52,8 +56,14 @@ def evaluate(
             if stop():
                 return None
             if progress and number % 10 == 0:
-                bar.set_postfix(mIoU=f"{confusion.scores(dataset.classes).miou:.4f}")
-    return confusion.scores(dataset.classes)
+                miou = confusion.scores(dataset.classes, config.miou_classes).miou
+                bar.set_postfix(mIoU="-" if miou is None else f"{miou:.4f}")
+    scores = confusion.scores(dataset.classes, config.miou_classes)
+    if scores.miou is None:
+        log.warning(
+            "split %r of %s: all labels are ignored, so there is nothing to score", dataset.split, dataset.spec.name
+        )
+    return scores
 
 
 def predict_dataset(

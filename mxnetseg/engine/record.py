@@ -42,6 +42,7 @@ class NetworkSpec(_Part):
     config: None = None  # of `create_model`: a file here is no part of a record
 
     def arguments(self) -> Dict[str, Any]:
+        """What the file says, as keyword arguments of `create_model`."""
         return self.model_dump(exclude_unset=True)
 
 
@@ -58,6 +59,7 @@ class Feeding(_Part):
 
     @classmethod
     def of(cls, data: DataConfig, spec: DatasetSpec) -> "Feeding":
+        """As a recipe feeds a data set."""
         kept = {key: getattr(data, key) for key in ("mean", "std", "base", "fit")}
         return cls(name=spec.name, classes=list(spec.classes), palette=list(spec.palette), **kept)
 
@@ -67,7 +69,9 @@ class RunFacts(_Part):
 
     name: str = Field(..., pattern=r"^\w[\w.+-]*$")  # what its checkpoints are called
     id: str = ""  # tells runs of one name apart; empty in files of format 1
-    weights_dir: str = ""  # where its checkpoints were written; a hint, see `rundir`
+    # hints, see `rundir`: where its state was written, and where its checkpoints
+    folder: str = ""
+    weights_dir: str = ""
     # a training transform that was given in Python: what it is called
     transform: str = Field("", max_length=300, pattern=r"^[\w.<>-]*$")
     data: Dict[str, str] = Field(default_factory=dict)  # split -> digest of its files' names and sizes

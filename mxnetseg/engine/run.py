@@ -110,7 +110,7 @@ class Run:
         self.log.validated(state.iteration, scores)
         state.unscored, state.stale = False, state.stale + 1
         state.scored = Scored.at(state.iteration, of, scores)
-        if scores.miou > state.best:
+        if scores.miou is not None and scores.miou > state.best:
             state.best, state.stale = scores.miou, 0
             self._write("_best", of)
         if patience_is_over(self.recipe, state):

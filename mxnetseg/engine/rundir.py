@@ -109,8 +109,10 @@ def new_run(folder: Optional[str], weights_dir: str, model: str, title: str, dat
                     continue
                 locks.push(claim.pop_all())
             assert own
-            facts = RunFacts(name=name, id=uuid.uuid4().hex, weights_dir=_hint(Path(weights_dir)), data=data)
-            return RunDir(Path(folder or RUNS / name), weights, facts, (own, named), locks.pop_all())
+            place = Path(folder or RUNS / name)
+            hints = {"folder": _hint(place), "weights_dir": _hint(Path(weights_dir))}
+            facts = RunFacts(name=name, id=uuid.uuid4().hex, data=data, **hints)
+            return RunDir(place, weights, facts, (own, named), locks.pop_all())
 
 
 def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkpoint]:
@@ -123,7 +125,7 @@ def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkp
     ------
     MXNetSegError
         There is no run in the folder, its state is damaged, another process is at it, or its checkpoints would
-        overwrite another run's.
+        overwrite another run's, or those of the run that the folder is a copy of.
     """
     _state_of(folder)  # before a lock makes the folder
     with contextlib.ExitStack() as locks:
@@ -131,6 +133,8 @@ def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkp
         state = read_state(folder)
         facts, model = state.record.run, state.record.model
         assert facts and model  # read_state has seen to it
+        if weights_dir is None:
+            _check_no_copy(Path(folder), facts)
         weights, recorded = Path(weights_dir or "weights") / model.name, Path(facts.weights_dir) / model.name
         file = f"{facts.name}.params"
         owner = _owner(weights / file)
@@ -145,9 +149,19 @@ def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkp
             elif weights_dir is None:
                 log.warning("this run's checkpoints are not in %s any more; they go to %s", recorded, weights)
         named = locks.enter_context(_name_lock(weights, facts.name))
-        place = _hint(Path(weights_dir or weights.parent))
-        facts = facts.model_copy(update={"weights_dir": place, "id": facts.id or uuid.uuid4().hex})
+        hints = {"folder": _hint(Path(folder)), "weights_dir": _hint(Path(weights_dir or weights.parent))}
+        facts = facts.model_copy(update={**hints, "id": facts.id or uuid.uuid4().hex})
         return RunDir(Path(folder), weights, facts, (own, named), locks.pop_all()), state
+
+
+def _check_no_copy(folder: Path, facts: RunFacts) -> None:
+    """Raise MXNetSegError for a copy of a run's folder; one that was moved, so that the first is gone, is none."""
+    original = Path(facts.folder) / STATE
+    if facts.folder and _owner(original) == facts.id and not original.samefile(folder / STATE):
+        raise MXNetSegError(
+            f"{folder} is a copy of the run in {facts.folder}, and would overwrite its checkpoints; name a folder of "
+            "its own with --weights-dir"
+        )
 
 
 def read_state(folder: str) -> Checkpoint:

@@ -107,10 +107,14 @@ class RunLog:
         self._write({"iteration": done, "epoch": epoch, "lr": lr, "loss": mean, "wait": round(share, 4)})
 
     def validated(self, done: int, scores: Scores) -> None:
-        """A validation is done."""
-        log.info("iteration %d: mIoU %.4f  mAcc %.4f  PA %.4f on val", done, scores.miou, scores.macc, scores.pa)
-        self._write({"iteration": done, "val_pa": scores.pa, "val_macc": scores.macc, "val_miou": scores.miou})
-        self._draw()
+        """A validation is done; one without a labelled pixel leaves no row."""
+        if scores.miou is not None:
+            told = f"mIoU {scores.miou:.4f}  mAcc {scores.macc:.4f}  PA {scores.pa:.4f} on val"
+            if scores.only_predicted:
+                told += f"; predicted, but not in the truth: {', '.join(scores.only_predicted)}"
+            log.info("iteration %d: %s", done, told)
+            self._write({"iteration": done, "val_pa": scores.pa, "val_macc": scores.macc, "val_miou": scores.miou})
+            self._draw()
         self._recent = time.perf_counter(), self._recent[1], self._images  # validation is no training time
 
     def _write(self, row: Dict[str, Any]) -> None:

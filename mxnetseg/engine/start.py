@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 # what may differ between a run and its continuation
 FREE = {f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "patience")}
 FREE |= {"data.root", "data.cache", "description"}
+# facts of a run that its checkpoints, which are passed on, don't tell
+PRIVATE: Dict[str, Any] = {"folder": "", "weights_dir": "", "data": {}}
 
 
 def open_run(
@@ -110,7 +112,7 @@ def open_run(
         place=place,
         state=state,
         saved=state.model_copy(deep=True) if resumed else None,
-        record=record.model_copy(update={"run": place.facts.model_copy(update={"weights_dir": "", "data": {}})}),
+        record=record.model_copy(update={"run": place.facts.model_copy(update=PRIVATE)}),
         lengths=lengths,
         schedule=schedule,
         net=net,
@@ -146,6 +148,13 @@ def continued(recipe: Optional[Recipe], changes: Sequence[str], state: Checkpoin
         raise MXNetSegError(
             f"a run can't be resumed with another recipe: {listed}. Leave the changes out, or start a new run with "
             "--set model.init=CHECKPOINT"
+        )
+    scored = state.record.state.scored if state.record.state else None
+    if scored and scored.absent and scored.miou_classes != recipe.eval.miou_classes:
+        log.warning(
+            "an older version began this run, whose mIoU left out classes that are only predicted; from here on they "
+            "count as 0, so no validation may come up to the best until now (%s are not in the truth)",
+            ", ".join(scored.absent),
         )
     return recipe
 

@@ -21,14 +21,17 @@ class Scored(_Part):
 
     iteration: Optional[Count] = None
     of: Literal["weights", "average", "unknown"] = "unknown"  # unknown: the file is of a time that did not say
-    pa: float
-    macc: float
-    miou: float
+    pa: Optional[float] = None  # none of the three where no pixel was labelled
+    macc: Optional[float] = None
+    miou: Optional[float] = None
+    miou_classes: Literal["seen", "truth"] = "truth"  # as it was before files said so
     classes: Dict[str, Dict[str, Any]] = Field(default_factory=dict)
     absent: List[str] = Field(default_factory=list)
+    only_predicted: List[str] = Field(default_factory=list)
 
     @classmethod
     def at(cls, iteration: int, of: str, scores: Scores) -> "Scored":
+        """The scores of these weights, "weights" or "average", as they were after `iteration` steps."""
         return cls.model_validate({**scores.to_dict(), "iteration": iteration, "of": of})
 
 

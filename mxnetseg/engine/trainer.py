@@ -34,7 +34,7 @@ class Result:
     scores : Scores or None
         Of the last validation; None without one.
     best : float
-        The best mIoU, 0 to 1; -1 without a validation.
+        The best mIoU, 0 to 1; -1 without a validation that had a labelled pixel.
     run_dir : Path
         Of log.txt, metrics.csv, curves.png and the state that `resume` takes.
     last_path, best_path, average_path : Path

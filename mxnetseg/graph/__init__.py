@@ -1,5 +1,26 @@
-"""A network's symbol as nodes: what deploy, FLOPs and export read."""
+"""A network's symbol as nodes, and what is known of their operators: what deploy, FLOPs and export read."""
 
-from .symbol import VARIABLE, Entry, Graph, Node, Sizes, single_user
+from .costs import Call
+from .operators import ALL, FIRST, NONE, OPERATORS, Operator, is_relu, known, operator_name, sees
+from .shapes import Shape, infer_shapes
+from .symbol import VARIABLE, Current, Entry, Graph, Node
 
-__all__ = ["VARIABLE", "Entry", "Graph", "Node", "Sizes", "single_user"]
+__all__ = [
+    "ALL",
+    "FIRST",
+    "NONE",
+    "OPERATORS",
+    "VARIABLE",
+    "Call",
+    "Current",
+    "Entry",
+    "Graph",
+    "Node",
+    "Operator",
+    "Shape",
+    "infer_shapes",
+    "is_relu",
+    "known",
+    "operator_name",
+    "sees",
+]

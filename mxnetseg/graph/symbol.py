@@ -1,33 +1,57 @@
-"""A symbol as nodes that can be changed, and back."""
+"""A symbol's JSON as nodes that can be changed, and back: the only place that knows the format."""
 
 import json
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from types import MappingProxyType
+from typing import Any, Callable, Dict, Generic, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar, Union
 
-import mxnet as mx
-import numpy as np
-from mxnet import nd
-
-__all__ = ["VARIABLE", "Entry", "Graph", "Node", "Sizes", "single_user"]
+__all__ = ["VARIABLE", "Current", "Entry", "Graph", "Node"]
 
 VARIABLE = "null"  # the operator of inputs and parameters
+T = TypeVar("T")
 
 
 class Entry(NamedTuple):
     """One output of a node."""
 
     node: "Node"
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # a tuple has a method of that name
+
+
+class _Changes:
+    """`last` is another object after every change of a node or of a graph's outputs."""
+
+    last = object()
 
 
 @dataclass(eq=False)
 class Node:
-    """An operator or a variable. Attributes are strings, as MXNet writes them."""
+    """An operator or a variable. Attributes are strings, as MXNet writes them.
+
+    A field changes only by being assigned to: attributes are read-only, inputs a tuple. So no change goes unnoticed,
+    and what a graph says of users and shapes is never that of an earlier state.
+    """
 
     op: str
     name: str
-    attrs: Dict[str, str] = field(default_factory=dict)
-    inputs: List[Entry] = field(default_factory=list)
+    attrs: Mapping[str, str] = field(default_factory=dict)
+    inputs: Sequence[Entry] = field(default=(), repr=False)
+    subgraphs: Sequence["Graph"] = field(
+        default=(), repr=False
+    )  # what operators that MXNet's passes have fused are made of
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "attrs":
+            value = MappingProxyType(dict(value))
+        elif name in ("inputs", "subgraphs"):
+            value = tuple(value)
+        super().__setattr__(name, value)
+        _Changes.last = object()
+
+    def become(self, other: "Node") -> None:
+        """Turn into what `other` is; users stay, and now get what `other` gives."""
+        self.op, self.name, self.attrs = other.op, other.name, other.attrs
+        self.inputs, self.subgraphs = other.inputs, other.subgraphs
 
     def flag(self, name: str, default: bool = False) -> bool:
         return self.attrs.get(name, str(default)) in ("True", "true", "1")
@@ -37,25 +61,56 @@ class Node:
             return tuple(default)
         return tuple(int(number) for number in self.attrs[name].strip("()[] ").split(",") if number.strip())
 
-    def is_relu(self) -> bool:
-        return self.op == "relu" or (self.op == "Activation" and self.attrs.get("act_type") == "relu")
+
+class Current(Generic[T]):
+    """What `find` gives; found again if anything has changed since."""
+
+    def __init__(self, find: Callable[[], T]):
+        self._find = find
+        self._when: Optional[object] = None
+
+    def get(self) -> T:
+        if self._when is not _Changes.last:
+            when = _Changes.last  # before: another thread may change its graphs meanwhile
+            self._found = self._find()
+            self._when = when
+        return self._found
 
 
 class Graph:
-    """The nodes that the outputs `heads` need. Whoever changes a node changes what all its users get."""
+    """The nodes that the outputs `heads` need. Whoever changes a node changes what all its users get.
 
-    def __init__(self, symbol: mx.sym.Symbol):
-        raw = json.loads(symbol.tojson(remove_amp_cast=False))
+    Parameters
+    ----------
+    symbol : str or mxnet.symbol.Symbol
+        A symbol, or its JSON.
+    """
+
+    def __init__(self, symbol: Union[str, Any]):
+        raw = json.loads(symbol if isinstance(symbol, str) else symbol.tojson(remove_amp_cast=False))
         self._about = raw.get("attrs", {})
         self._variables: Dict[str, Node] = {}
+        self._users = Current(self._find_users)
         nodes: List[Node] = []
         for one in raw["nodes"]:
-            inputs = [Entry(nodes[source], index) for source, index, *_ in one["inputs"]]
-            node = Node(one["op"], one["name"], dict(one.get("attrs", {})), inputs)
-            if node.op == VARIABLE:  # one per name: that is how values are given
-                node = self._variables.setdefault(node.name, node)
+            if one["op"] == VARIABLE:
+                node = self.variable(one["name"], one.get("attrs", {})).node
+            else:
+                inputs = [Entry(nodes[source], index) for source, index, *_ in one["inputs"]]
+                subgraphs = [Graph(json.dumps(part)) for part in one.get("subgraphs", ())]
+                node = Node(one["op"], one["name"], one.get("attrs", {}), inputs, subgraphs)
             nodes.append(node)
         self.heads = [Entry(nodes[source], index) for source, index, *_ in raw["heads"]]
+
+    @property
+    def heads(self) -> Sequence[Entry]:
+        """The graph's outputs."""
+        return self._heads
+
+    @heads.setter
+    def heads(self, entries: Sequence[Entry]) -> None:
+        self._heads = tuple(entries)
+        _Changes.last = object()
 
     def nodes(self) -> List[Node]:
         """Every node once, behind the nodes it takes its inputs from."""
@@ -66,74 +121,82 @@ class Graph:
             node, inputs_done = stack.pop()
             if inputs_done:
                 order.append(node)
-            elif id(node) not in seen:
-                seen.add(id(node))
+            elif node not in seen:
+                seen.add(node)
                 stack.append((node, True))
-                stack.extend((entry.node, False) for entry in reversed(node.inputs) if id(entry.node) not in seen)
+                stack.extend((entry.node, False) for entry in reversed(node.inputs) if entry.node not in seen)
         return order
 
-    def operators(self) -> Iterator[Node]:
-        return (node for node in self.nodes() if node.op != VARIABLE)
+    def operators(self) -> List[Node]:
+        return [node for node in self.nodes() if node.op != VARIABLE]
 
-    def constant(self, name: str, make: Callable[[], np.ndarray], arrays: Dict[str, nd.NDArray]) -> Entry:
-        """The variable of that name; what `make` gives is added to `arrays` unless it is there already."""
-        if name not in arrays:
-            arrays[name] = nd.array(make(), dtype="float32")
-        return Entry(self._variables.setdefault(name, Node(VARIABLE, name)))
+    def variable(self, name: str, attrs: Optional[Mapping[str, str]] = None) -> Entry:
+        """The variable of that name. There is one, because values are given by name; the first to ask says `attrs`."""
+        if name not in self._variables:
+            self._variables[name] = Node(VARIABLE, name, attrs or {})
+        return Entry(self._variables[name])
 
-    def users(self) -> Dict[int, List[Optional[Node]]]:
-        """The users of each node, by `id(node)`, as often as they take an output; None: the graph's own outputs."""
-        users: Dict[int, List[Optional[Node]]] = {}
-        for node in self.nodes():
-            for entry in node.inputs:
-                users.setdefault(id(entry.node), []).append(node)
-        for head in self.heads:
-            users.setdefault(id(head.node), []).append(None)
-        return users
+    def users(self, node: Node) -> List[Optional[Node]]:
+        """Those that take the node's outputs now, as often as they do; None: the graph's own outputs."""
+        return list(self._users.get().get(node, ()))
 
-    def symbol(self) -> mx.sym.Symbol:
-        """Back to a symbol. Operators whose name is taken get another, because MXNet's passes go by names."""
+    def single_user(self, node: Node) -> Optional[Node]:
+        """The node's sole user, or None; one that takes the output twice counts as two."""
+        found = self.users(node)
+        return found[0] if len(found) == 1 else None
+
+    def replace(self, old: Entry, new: Entry) -> None:
+        """Whoever took `old` takes `new`."""
+        for user in self.users(old.node):
+            if user is not None:
+                user.inputs = [new if entry == old else entry for entry in user.inputs]
+        self.heads = [new if entry == old else entry for entry in self.heads]
+
+    def names(self) -> Dict[Node, str]:
+        """The nodes in order, with names that no two share: MXNet's passes go by names."""
         nodes = self.nodes()
-        at = {id(node): index for index, node in enumerate(nodes)}
-        taken = set()
-        raw = []
+        found, taken = {}, {node.name for node in nodes if node.op == VARIABLE}
         for node in nodes:
             name, number = node.name, 1
-            while name in taken:
+            while node.op != VARIABLE and name in taken:
                 number += 1
                 name = f"{node.name}_{number}"
             taken.add(name)
-            inputs = [[at[id(entry.node)], entry.index, 0] for entry in node.inputs]
-            raw.append({"op": node.op, "name": name, "attrs": node.attrs, "inputs": inputs})
-        content = {
-            "nodes": raw,
-            "arg_nodes": [index for index, node in enumerate(nodes) if node.op == VARIABLE],
-            "heads": [[at[id(entry.node)], entry.index, 0] for entry in self.heads],
+            found[node] = name
+        return found
+
+    def json(self) -> str:
+        """The symbol's JSON."""
+        return json.dumps(self._content())
+
+    def symbol(self) -> Any:
+        """Back to an mxnet.symbol.Symbol."""
+        import mxnet as mx
+
+        return mx.sym.load_json(self.json())
+
+    def _content(self) -> Dict[str, Any]:
+        names = self.names()
+        at = {node: index for index, node in enumerate(names)}
+        nodes = []
+        for node, name in names.items():
+            inputs = [[at[entry.node], entry.index, 0] for entry in node.inputs]
+            one: Dict[str, Any] = {"op": node.op, "name": name, "attrs": dict(node.attrs), "inputs": inputs}
+            if node.subgraphs:
+                one["subgraphs"] = [part._content() for part in node.subgraphs]
+            nodes.append(one)
+        return {
+            "nodes": nodes,
+            "arg_nodes": [index for node, index in at.items() if node.op == VARIABLE],
+            "heads": [[at[entry.node], entry.index, 0] for entry in self.heads],
             "attrs": self._about,
         }
-        return mx.sym.load_json(json.dumps(content))
 
-
-class Sizes:
-    """The shapes of what the graph's present nodes give, for an image of `size`."""
-
-    def __init__(self, graph: Graph, arrays: Dict[str, nd.NDArray], size: Tuple[int, int]):
-        internals = graph.symbol().get_internals()
-        known = {name: arrays[name].shape for name in internals.list_inputs() if name in arrays}
-        shapes = dict(zip(internals.list_outputs(), internals.infer_shape(data=(1, 3, *size), **known)[1]))
-        self._of: Dict[int, Optional[Sequence[int]]] = {}
-        names = set()
-        for node in graph.nodes():
-            shape = shapes.get(node.name if node.op == VARIABLE else f"{node.name}_output")
-            self._of[id(node)] = None if node.name in names else shape
-            names.add(node.name)
-
-    def of(self, entry: Entry) -> Optional[Sequence[int]]:
-        """None for one of several outputs, and where another node has the same name."""
-        return self._of[id(entry.node)]
-
-
-def single_user(node: Node, users: Dict[int, List[Optional[Node]]]) -> Optional[Node]:
-    """The node's sole user, or None; one that takes the output twice counts as two."""
-    found = users.get(id(node), [])
-    return found[0] if len(found) == 1 else None
+    def _find_users(self) -> Dict[Node, List[Optional[Node]]]:
+        users: Dict[Node, List[Optional[Node]]] = {}
+        for node in self.nodes():
+            for entry in node.inputs:
+                users.setdefault(entry.node, []).append(node)
+        for head in self.heads:
+            users.setdefault(head.node, []).append(None)
+        return users

@@ -4,14 +4,12 @@ The library is compiled on first use (some 20 s, then cached) and loaded into MX
 functions run on MXNet's own operators, and a warning says why. docs/gpu.md tells about the CUDA half.
 
 Importing this package loads nothing. A process that reads an exported network (`SymbolBlock.imports`)
-calls `load()` first. Networks exported under MXNETSEG_OPS=0 need no library.
+calls `load()` first. Networks traced under `mxnet_only()` need no library.
 """
 
-from .library import Status, available, load, status
-
-# the function hides the package of the same name: from mxnetseg.ops.deform import ... works all the same
-from .deform import deform_attention, deform_unfold  # isort: skip
-from .upsample import upsample_argmax, upsample_cross_entropy, upsample_taps  # isort: skip
+from .deform import deform_attention, deform_unfold
+from .library import Status, available, load, mxnet_only, status
+from .upsample import upsample_argmax, upsample_cross_entropy, upsample_taps
 
 __all__ = [
     "Status",
@@ -19,6 +17,7 @@ __all__ = [
     "deform_attention",
     "deform_unfold",
     "load",
+    "mxnet_only",
     "status",
     "upsample_argmax",
     "upsample_cross_entropy",

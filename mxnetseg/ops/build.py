@@ -19,10 +19,11 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Tuple
 
+from .. import cuda as gpus
 from .. import preflight
 from ..commands import typed
 from ..errors import MXNetSegError
@@ -30,7 +31,17 @@ from ..saving import SaveError, explained
 from ..versions import package_version
 from . import cache
 
-__all__ = ["BuildError", "Library", "build", "compiler", "find", "find_nvcc", "nvcc_command"]
+__all__ = [
+    "BuildError",
+    "Library",
+    "build",
+    "compiler",
+    "find",
+    "find_nvcc",
+    "kernels_problem",
+    "nvcc_command",
+    "nvcc_facts",
+]
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +75,7 @@ class Library:
 
     path: Path
     cuda: bool
+    built: bool = False
 
     @property
     def log(self) -> Path:
@@ -71,8 +83,8 @@ class Library:
         return self.path.with_suffix(".log")
 
 
-def find(cuda: Optional[bool] = None) -> Tuple[Library, bool]:
-    """The library for this machine, and whether it is built. `cuda`: as for `build`.
+def find(cuda: Optional[bool] = None) -> Library:
+    """The library for this machine, built or not. `cuda`: as for `build`.
 
     Raises
     ------
@@ -80,39 +92,43 @@ def find(cuda: Optional[bool] = None) -> Tuple[Library, bool]:
         It can't be built, or kept anywhere.
     """
     if cuda is None:
-        if _mxnet_has_cuda():
-            library, built = find(cuda=True)
+        nvcc = find_nvcc() if _mxnet_has_cuda() else None
+        # MXNet's own operators do better than kernels that end in an error
+        if _mxnet_has_cuda() and not (nvcc and kernels_problem(nvcc)):
+            library = find(cuda=True)
             failed = library.log.exists() and not library.path.exists()
-            if built or (find_nvcc() and not failed):
-                return library, built
+            if library.built or (nvcc and not failed):
+                return library
         return find(cuda=False)
     usable, reasons = [], []
     for library in _places(cuda):
         try:
             cache.check(library.path.parent)
             if cache.is_whole(library.path):
-                return library, True
+                return replace(library, built=True)
             usable.append(library)
         except (cache.Unusable, OSError) as err:
             reasons.append(str(err))
     if not usable:
         raise BuildError("; ".join(reasons))
-    return usable[0], False
+    return usable[0]
 
 
 def build(cuda: Optional[bool] = None, force: bool = False) -> Library:
     """Build the library where it is not built already (or `force`), which takes 20 s of one core.
 
     `cuda`: with the CUDA kernels (True), without (False), or with them where the installed MXNet is a CUDA build and
-    nvcc is there (None).
+    there is an nvcc whose code runs on the GPUs here (None).
 
     Raises
     ------
     BuildError
         It can't be built, or kept anywhere; the message names the remedy.
     """
+    nvcc = find_nvcc() if cuda or (cuda is None and _mxnet_has_cuda()) else None
+    problem = kernels_problem(nvcc) if nvcc else None
     if cuda is None:
-        cuda = _mxnet_has_cuda() and (find_nvcc() is not None if force else find()[0].cuda)
+        cuda = nvcc is not None and not problem if force else find().cuda
         try:
             return build(cuda, force)
         except BuildError as err:
@@ -120,6 +136,8 @@ def build(cuda: Optional[bool] = None, force: bool = False) -> Library:
                 raise
             log.warning("the operators will run on the CPU only: %s", err)
             return build(False, force)
+    if problem:
+        log.warning("the CUDA kernels won't run on this machine: %s", problem)
     reasons: List[str] = []
     for library in _places(cuda):
         try:
@@ -133,7 +151,7 @@ def build(cuda: Optional[bool] = None, force: bool = False) -> Library:
             continue
         if reasons:
             log.warning("the operator library is in %s, for %s", library.path.parent, "; ".join(reasons))
-        return library
+        return replace(library, built=True)
     raise BuildError(
         f"there is no place for the operator library: {'; '.join(reasons)}; or name another folder in MXNETSEG_CACHE"
     )
@@ -242,11 +260,31 @@ def find_nvcc() -> Optional[str]:
     return next((found for found in (shutil.which(place) for place in places if place) if found), None)
 
 
-def _gpu_codes(nvcc: str, architectures: Optional[Tuple[int, ...]] = None) -> List[str]:
+def nvcc_facts(nvcc: str) -> Tuple[Tuple[int, int], List[int]]:
+    """The CUDA of an nvcc, (13, 0), and the GPUs that it makes machine code for, 75 for compute capability 7.5."""
+    release = re.search(r"release (\d+)\.(\d+)", _output([nvcc, "--version"]) or "")
+    if not release:
+        raise BuildError(f"{nvcc} --version names no release; CUDA 11 or newer is needed")
+    return (int(release[1]), int(release[2])), _architectures(nvcc)
+
+
+def kernels_problem(nvcc: str) -> Optional[str]:
+    """Why kernels of this nvcc can't run on the GPUs of this machine, or None."""
+    try:
+        return gpus.toolkit_problem(*nvcc_facts(nvcc))
+    except BuildError as err:
+        return str(err)
+
+
+def _architectures(nvcc: str, wanted: Tuple[int, ...] = ARCHITECTURES) -> List[int]:
     known = sorted(int(number) for number in re.findall(r"compute_(\d+)\b", _output([nvcc, "--list-gpu-arch"]) or ""))
     if not known:
         raise BuildError(f"{nvcc} --list-gpu-arch lists nothing; CUDA 11 or newer is needed")
-    chosen = [number for number in architectures or ARCHITECTURES if number in known] or known[-1:]
+    return [number for number in wanted if number in known] or known[-1:]
+
+
+def _gpu_codes(nvcc: str, architectures: Optional[Tuple[int, ...]] = None) -> List[str]:
+    chosen = _architectures(nvcc, architectures or ARCHITECTURES)
     codes = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in chosen]
     if architectures is None:
         codes.append(f"-gencode=arch=compute_{chosen[-1]},code=compute_{chosen[-1]}")

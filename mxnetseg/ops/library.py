@@ -1,16 +1,18 @@
 """Load the operator library into MXNet, on first use; where that can't be, say so once and do without."""
 
+import contextlib
 import ctypes
 import logging
 import os
+import threading
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import Iterator, Optional, Tuple
 
 from ..commands import typed
 from ..errors import MXNetSegError
-from .build import Library, build, compiler, find
+from .build import Library, build, compiler, find, find_nvcc, kernels_problem
 
-__all__ = ["Status", "available", "function", "load", "serves", "status"]
+__all__ = ["Status", "available", "function", "load", "mxnet_only", "serves", "status"]
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +21,7 @@ _functions: Optional[ctypes.CDLL] = None  # those of the same library that are n
 _problem: Optional[str] = None  # why it was not loaded, once that was tried
 _warned_of_gpu = False
 _said = 0  # how loudly it was said that there is no library
+_scope = threading.local()
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def serves(array=None, *, cuda: bool = True) -> bool:
 
     `cuda`: the operator has a CUDA half. One that has none leaves GPUs to MXNet's own operators, and says nothing.
     """
-    if not available(quiet=not cuda):
+    if getattr(_scope, "mxnet_only", False) or not available(quiet=not cuda):
         return False
     if cuda and _loaded.cuda:
         return True
@@ -83,6 +86,17 @@ def serves(array=None, *, cuda: bool = True) -> bool:
     if gpu and cuda:
         _warn_of_gpu()
     return not gpu
+
+
+@contextlib.contextmanager
+def mxnet_only() -> Iterator[None]:
+    """Within it this thread does without the library, so the graphs that it traces run where MXNet alone is."""
+    before = getattr(_scope, "mxnet_only", False)
+    _scope.mxnet_only = True
+    try:
+        yield
+    finally:
+        _scope.mxnet_only = before
 
 
 def function(name: str):
@@ -99,14 +113,14 @@ def status() -> Status:
     if _switched_off():
         return Status("off", problem=_switched_off())
     try:
-        library, built = find()
-        if not built:
+        library = find()
+        if not library.built:
             compiler()
     except MXNetSegError as err:
         return Status("not usable", problem=str(err))
     if _problem is not None:
         return Status("not usable", str(library.path), library.cuda, _problem)
-    return Status("built" if built else "not built", str(library.path), library.cuda)
+    return Status("built" if library.built else "not built", str(library.path), library.cuda)
 
 
 def _load_once() -> None:
@@ -147,7 +161,9 @@ def _warn_of_gpu() -> None:
     global _warned_of_gpu
     if not _warned_of_gpu:
         _warned_of_gpu = True
+        nvcc = find_nvcc()
         log.warning(
-            "the operator library has no CUDA kernels, MXNet's own operators serve instead, several times slower: "
-            + typed("install a CUDA toolkit (nvcc), then run `mxnetseg ops build --cuda --force`")
+            "the operator library has no CUDA kernels, MXNet's own operators serve instead, several times slower: %s",
+            (nvcc and kernels_problem(nvcc))
+            or typed("install a CUDA toolkit (nvcc), then run `mxnetseg ops build --cuda --force`"),
         )

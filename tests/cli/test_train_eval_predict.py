@@ -81,10 +81,33 @@ def test_eval_of_another_split_and_root(run, trained, streets):
 def test_multi_scale_and_windows_reach_the_evaluation(run, trained):
     arguments = ["eval", "--checkpoint", trained, *CPU, "--quiet", "--json"]
     assert run(*arguments, "plain.json")[0] == 0
-    assert run(*arguments, "ms.json", "--ms", "--crop", "48", "64", "--stride", "32", "--base", "96")[0] == 0
+    assert (
+        run(
+            *arguments,
+            "ms.json",
+            "--ms",
+            "--crop",
+            "48",
+            "64",
+            "--stride",
+            "32",
+            "--base",
+            "96",
+            "--miou-classes",
+            "truth",
+        )[0]
+        == 0
+    )
     plain, ms = (json.loads(Path(f"{n}.json").read_text()) for n in ("plain", "ms"))
     assert plain["eval"]["scales"] == [1.0] and not plain["eval"]["flip"]
-    expected = {"crop": [48, 64], "stride": 32, "base": 96, "flip": True, "scales": [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]}
+    expected = {
+        "miou_classes": "truth",
+        "crop": [48, 64],
+        "stride": 32,
+        "base": 96,
+        "flip": True,
+        "scales": [0.5, 0.75, 1.0, 1.25, 1.5, 1.75],
+    }
     assert {k: ms["eval"][k] for k in expected} == expected
     assert plain["miou"] != ms["miou"]
 

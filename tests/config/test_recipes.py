@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from mxnetseg.config import OptimizerConfig, dump_recipe, find_recipe, load_recipe, override_recipe, recipe_for
+from mxnetseg.config import (
+    OptimizerConfig,
+    as_recipe,
+    dump_recipe,
+    find_recipe,
+    load_recipe,
+    override_recipe,
+    recipe_for,
+    recorded_recipe,
+)
+from mxnetseg.engine.record import Record
 from mxnetseg.errors import MXNetSegError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -83,11 +93,21 @@ def test_epochs_and_iterations_replace_each_other(tmp_path):
     assert recipe.train.iterations is None and recipe.train.epochs == 2
 
 
+@pytest.mark.parametrize("key, value", [("aux", True), ("backbone", "resnet18"), ("num_classes", 3), ("norm", "gn")])
+def test_an_option_can_not_stand_for_a_key_of_its_own(key, value):
+    with pytest.raises(MXNetSegError, match=f"model.options.{key} would be taken instead of model.{key}"):
+        as_recipe({"model": {"options": {key: value}}})
+    # a checkpoint of a version that took it goes on to mean what it meant; so does one of a newer version
+    recorded = recorded_recipe({"model": {"options": {key: value}, "newer": 1}})
+    assert recorded.model.options == {key: value}
+    assert Record(recipe=recorded).recipe == recorded
+
+
 def test_options_are_those_of_one_name(tmp_path):
     text = "model: {name: bisenet, backbone: mobilenet_v2_0_25, options: {width: 16}, backbone_options: {a: 1}}\n"
     write(tmp_path / "base.yaml", text)
-    recipe = load_recipe(write(tmp_path / "r.yaml", "_base_: base.yaml\nmodel: {options: {aux: 1}, name: fcn}\n"))
-    assert recipe.model.options == {"aux": 1} and recipe.model.backbone_options == {"a": 1}
+    recipe = load_recipe(write(tmp_path / "r.yaml", "_base_: base.yaml\nmodel: {options: {dilation: 1}, name: fcn}\n"))
+    assert recipe.model.options == {"dilation": 1} and recipe.model.backbone_options == {"a": 1}
     recipe = load_recipe(tmp_path / "base.yaml", ["model.name=BiSeNet", "model.backbone=resnet18"])
     assert recipe.model.options == {"width": 16} and recipe.model.backbone_options == {}
 

@@ -10,6 +10,7 @@ from PIL import Image
 from mxnetseg import create_model
 from mxnetseg.config import DataConfig, EvalConfig
 from mxnetseg.data import open_dataset
+from mxnetseg.deploy.accuracy import compare
 from mxnetseg.engine.evaluator import evaluate
 from mxnetseg.engine.inference import Preprocess, predict_image
 from mxnetseg.engine.predictions import write_predictions
@@ -54,11 +55,27 @@ def test_an_unlabelled_split_can_not_be_scored(streets):
 def test_scores_are_computed_for_the_bar_alone_and_at_the_end(streets, monkeypatch, progress, count):
     """The training split's ten images: the bar shows a score at the tenth."""
     original, calls = ConfusionMatrix.scores, []
-    monkeypatch.setattr(ConfusionMatrix, "scores", lambda self, classes: calls.append(1) or original(self, classes))
+    monkeypatch.setattr(ConfusionMatrix, "scores", lambda *args: calls.append(1) or original(*args))
     train = open_dataset(DataConfig(name="streets", root=str(streets)), "train")
     assert len(train) == 10
     assert evaluate(small_net(), train, Preprocess(), EvalConfig(), [mx.cpu()], progress=progress)
     assert len(calls) == count
+
+
+def test_a_split_without_a_labelled_pixel_has_no_scores(own_folder, caplog):
+    data = DataConfig(**own_folder, ignore=[0, 1, 2, 255], label_map={10: 0, 11: 1, 12: 2})
+    dataset = open_dataset(data, "val")
+    net = create_model("fcn", "mobilenet_v2_0_25", num_classes=3)
+    net.initialize()
+    assert evaluate(net, dataset, Preprocess(), EvalConfig(), [mx.cpu()], progress=False).miou is None
+    assert "split 'val' of folder: all labels are ignored, so there is nothing to score" in caplog.text
+    assert compare(net, net, dataset, Preprocess(), progress=False).lost is None
+
+
+@pytest.mark.parametrize("miou_classes", ["seen", "truth"])
+def test_the_recipe_says_which_classes_miou_averages(val, miou_classes):
+    scores = evaluate(small_net(), val, Preprocess(), EvalConfig(miou_classes=miou_classes), [mx.cpu()], progress=False)
+    assert scores.miou_classes == miou_classes
 
 
 def test_it_can_be_stopped(val):

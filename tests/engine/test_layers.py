@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mxnetseg import create_model
+from mxnetseg.backbones import Backbone
 from mxnetseg.config import LayerDecayConfig
 from mxnetseg.convert.mmseg import translate
 from mxnetseg.engine.layers import layer_factor
@@ -77,40 +78,89 @@ def test_equals_the_originals_rule_on_their_names(backbone, names, original):
         assert factor == pytest.approx(original(name, 0.9, 12), rel=1e-12), (name, ours[name])
 
 
-def test_the_published_factors_of_ffnet():
-    net = create_model("upernet", "ffnet_4", 5)
-    config = LayerDecayConfig(rate=0.9, layers=12, stem=False)
-    factors = {name: layer_factor(name, net.backbone, config) for name in net._collect_params_with_prefix()}
-    by_stage = [
-        sorted({round(f, 3) for n, f in factors.items() if n.startswith(f"backbone.stages.{i}.")}) for i in range(4)
-    ]
-    assert by_stage[0] == [0.282] and by_stage[1] == [0.314] and by_stage[3] == [0.9]
-    assert by_stage[2][0] == 0.349 and by_stage[2][-1] == 0.9 and len(by_stage[2]) == 10
-    assert {f for n, f in factors.items() if not n.startswith("backbone.stages")} == {1.0}
+def blocks(stage, first, last, part=""):
+    return [f"stages.{stage}.{part}{index}" for index in range(first, last + 1)]
 
 
-@pytest.mark.parametrize("backbone", ["ffnet_2", "ffnet_seg", "moganet_xtiny"])
-@pytest.mark.parametrize("kind", ["layer", "stage"])
-def test_rates_never_fall_towards_the_head(backbone, kind):
-    """Every stem, embedding and block is met, the stem learns slowest, heads at the full rate."""
+# By layer, the places below the backbone whose parameters count to it: all that there are. FFNet's places 0 in stages
+# 1 to 3 are embeddings; then two places are a block of the original. None: the full rate.
+FFNET_STAGES = {
+    0: ["stem"],
+    1: blocks(0, 0, 5),
+    2: blocks(1, 0, 6),
+    3: blocks(2, 0, 30),
+    4: blocks(3, 0, 6),
+    None: ["norms.0", "norms.1", "norms.2", "norms.3"],
+}
+FFNET_LAYERS = {
+    **{layer: FFNET_STAGES[layer] for layer in (0, 1, 2, None)},
+    3: blocks(2, 0, 4),
+    4: blocks(2, 5, 10),
+    5: blocks(2, 11, 16),
+    6: blocks(2, 17, 22),
+    7: blocks(2, 23, 28),
+    8: blocks(2, 29, 30),
+    9: blocks(3, 0, 6),
+}
+FFNET_SEG_STAGES = {0: ["stem"], 1: blocks(0, 0, 5), 2: blocks(1, 0, 8), 3: blocks(2, 0, 36), 4: blocks(3, 0, 10)}
+MOGANET_NORMS = {None: ["stages.0.norm", "stages.1.norm", "stages.2.norm", "stages.3.norm"]}
+MOGANET_STAGES = {
+    **MOGANET_NORMS,
+    0: ["stages.0.embed", "stages.1.embed", "stages.2.embed", "stages.3.embed"],
+    1: blocks(0, 0, 2, "blocks."),
+    2: blocks(1, 0, 2, "blocks."),
+    3: blocks(2, 0, 9, "blocks."),
+    4: blocks(3, 0, 1, "blocks."),
+}
+MOGANET_LAYERS = {
+    **MOGANET_NORMS,
+    0: ["stages.0.embed"],
+    2: blocks(0, 0, 2, "blocks."),
+    3: ["stages.1.embed", *blocks(1, 0, 2, "blocks."), *blocks(2, 0, 1, "blocks.")],
+    4: ["stages.2.embed", *blocks(2, 2, 3, "blocks.")],
+    5: blocks(2, 4, 5, "blocks."),
+    6: blocks(2, 6, 7, "blocks."),
+    7: blocks(2, 8, 9, "blocks."),
+    9: ["stages.3.embed", *blocks(3, 0, 1, "blocks.")],
+}
+
+
+@pytest.mark.parametrize(
+    "backbone, kind, table",
+    [
+        ("ffnet_2", "stage", FFNET_STAGES),
+        ("ffnet_2", "layer", FFNET_LAYERS),
+        ("ffnet_seg", "stage", FFNET_SEG_STAGES),
+        ("moganet_xtiny", "stage", MOGANET_STAGES),
+        ("moganet_xtiny", "layer", MOGANET_LAYERS),
+    ],
+)
+def test_every_parameter_counts_to_the_layer_of_the_table(backbone, kind, table):
     net = create_model("upernet", backbone, 5)
-    config = LayerDecayConfig(rate=0.8, layers=9 if kind == "layer" else 6, kind=kind)
-    factors = {name: layer_factor(name, net.backbone, config) for name in net._collect_params_with_prefix()}
-    lowest = 0.8 ** (config.layers + 1)
-    stem = "backbone.stem." if backbone.startswith("ffnet") else "backbone.stages.0.embed."
-    assert {f for n, f in factors.items() if n.startswith(stem)} == {lowest}
-    blocks = [
-        [f for n, f in factors.items() if re.match(rf"backbone\.stages\.{i}\.(?!embed|norm|0\.\d)", n)]
-        for i in range(4)
-    ]
-    for earlier, later in zip(blocks, blocks[1:]):
-        assert lowest < min(earlier) and max(earlier) <= min(later) < 1
-    assert {f for n, f in factors.items() if n.startswith(("head", "aux", "backbone.norms"))} == {1.0}
-    if kind == "stage":
-        assert [set(b) for b in blocks] == [{0.8 ** (6 - stage)} for stage in range(4)]
+    config = LayerDecayConfig(rate=0.8, layers=9, kind=kind)
+    found = {}
+    for name in net._collect_params_with_prefix():
+        factor = layer_factor(name, net.backbone, config)
+        if name.startswith("backbone."):
+            place = re.match(
+                r"stem|norms\.\d|stages\.\d\.(embed|norm|(blocks\.)?\d+)", name[len("backbone.") :]
+            ).group()
+            found.setdefault(place, set()).add(factor)
+        else:
+            assert factor == 1, name
+    expected = {place: layer for layer, places in table.items() for place in places}
+    assert found == {place: {1 if layer is None else 0.8 ** (10 - layer)} for place, layer in expected.items()}
+
+
+@pytest.mark.parametrize("family, stem", [("ffnet_2", "stem.0.weight"), ("moganet_xtiny", "stages.0.embed.0.weight")])
+def test_the_stem_may_learn_at_the_full_rate(family, stem):
+    backbone = create_model("upernet", family, 5).backbone
+    assert layer_factor(f"backbone.{stem}", backbone, LayerDecayConfig(rate=0.9, stem=False)) == 1
 
 
 def test_other_backbones_are_told_to_use_rules():
+    """No other family's published recipes have such a decay."""
+    assert {kind.__name__ for kind in Backbone.__subclasses__() if "layer_of" in vars(kind)} == {"FFNet", "MogaNet"}
     backbone = create_model("fcn", "resnet18").backbone
     config = LayerDecayConfig(rate=0.9)
     assert layer_factor("head.conv1.weight", backbone, config) == 1

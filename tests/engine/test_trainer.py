@@ -27,10 +27,12 @@ from mxnetseg.engine.optimizer import Optimizer
 from mxnetseg.engine.record import Record
 from mxnetseg.engine.rundir import STATE
 from mxnetseg.engine.runlog import RunLog
+from mxnetseg.engine.state import Scored
 from mxnetseg.engine.step import Feed
 from mxnetseg.engine.stop import Interrupted
 from mxnetseg.engine.trainer import train
 from mxnetseg.errors import MXNetSegError
+from mxnetseg.metrics import ConfusionMatrix
 from mxnetseg.opening import open_network
 from mxnetseg.saving import SaveError
 
@@ -331,6 +333,37 @@ def test_the_average_comes_to_every_context_and_goes(recipe_file):
     assert [array.asnumpy().max() for array in parameters[name].list_data()] == [0, 3]
 
 
+def test_validation_names_what_the_truth_lacks_and_may_have_nothing_to_score(recipe_file, monkeypatch):
+    """The first validation finds no labelled pixel, the second a class that is only predicted."""
+    empty, counted = ConfusionMatrix(10), ConfusionMatrix(10)
+    counted.update(np.zeros(2, np.uint8), np.array([0, 3], np.uint8))
+    names = [f"c{i}" for i in range(10)]
+    told = []
+    found = iter([empty.scores(names), counted.scores(names)])
+    monkeypatch.setattr(run, "evaluate", lambda *args: next(found))
+    result = go(recipe_file, on_validation=lambda validation: told.append((validation.scores.miou, validation.best)))
+    assert told == [(None, -1), (0.25, 0.25)] and result.best == 0.25
+    assert [row["iteration"] for row in rows() if row["val_miou"]] == ["6"]
+    assert "PA 0.5000 on val; predicted, but not in the truth: c3" in Path("run/log.txt").read_text()
+    scored = checkpoint.read(result.best_path).record.scores
+    assert scored.only_predicted == ["c3"] and scored.miou_classes == "seen"
+
+
+def test_a_run_without_scores_has_no_best_weights(recipe_file, monkeypatch):
+    monkeypatch.setattr(run, "evaluate", lambda *args: ConfusionMatrix(10).scores([str(i) for i in range(10)]))
+    result = go(recipe_file, "train.iterations=2")
+    assert result.best_path is None and result.best == -1 and result.scores.miou is None
+    record = checkpoint.read(result.last_path).record
+    assert record.scores.miou is None and record.scores.iteration == 2
+
+
+def test_a_run_that_left_out_what_is_only_predicted_goes_on_with_a_warning(recipe_file, monkeypatch, caplog):
+    monkeypatch.setattr(Scored, "at", lambda iteration, of, scores: Scored(miou=1, absent=["pole"]))
+    go(recipe_file, "train.iterations=6", on_step=lambda step: step.iteration == 4 and step.stop())
+    resume(recipe_file, "train.iterations=6")
+    assert "from here on they count as 0, so no validation may come up" in caplog.text and "(pole are" in caplog.text
+
+
 def test_early_stopping(recipe_file, monkeypatch):
     """No step, no better score: a learning rate of 0 stops after the first validation and `patience` more."""
     options = ["optimizer.lr=0", "train.patience=2", "train.val_every=1", "model.norm=gn", "train.save_every=100"]
@@ -485,7 +518,10 @@ def test_scores_are_told_of_the_weights_that_have_them(recipe_file):
         assert records[name].scores.of == "average" and records[name].scores.iteration == records[name].iteration
     assert records["ema"].scores.miou == result.scores.miou
     assert records["iter2"].scores is records["iter4"].scores is None  # 3 and 6 were validated
-    assert all(record.run.id == records["best"].run.id and not record.run.weights_dir for record in records.values())
+    assert all(
+        record.run.id == records["best"].run.id and not record.run.weights_dir and not record.run.folder
+        for record in records.values()
+    )
 
 
 def test_weights_that_are_not_finite_are_never_saved(recipe_file, monkeypatch):
@@ -558,6 +594,19 @@ def test_where_the_weights_of_a_resumed_run_go(recipe_file, monkeypatch, tmp_pat
     assert victim.read_bytes() == b"precious" and result.last_path.parent == Path("weights/bisenet")
 
 
+def test_a_copy_of_a_run_does_not_overwrite_its_checkpoints(recipe_file, monkeypatch):
+    stopped_run(recipe_file, monkeypatch)
+    shutil.copytree("run", "copy")
+    with pytest.raises(MXNetSegError, match=f"copy is a copy of the run in {Path('run').absolute()}, .*--weights-dir"):
+        resume(recipe_file, run_dir="copy")
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        stop_after(patch, 4)
+        train(load_recipe(recipe_file), CPU, resume="copy", weights_dir="w_copy", progress=False)
+    assert resume(recipe_file, run_dir="copy").last_path.parents[1] == Path("w_copy").absolute()
+    os.rename("run", "moved")
+    assert resume(recipe_file, run_dir="moved").last_path.parents[1] == Path("w_run").absolute()
+
+
 def test_one_run_one_process(recipe_file, monkeypatch):
     stopped_run(recipe_file, monkeypatch)
     shutil.copytree("run", "copy")
@@ -567,7 +616,7 @@ def test_one_run_one_process(recipe_file, monkeypatch):
         original(self, *args)
         for folder in ("run", "copy"):  # a copy has the same checkpoints
             with pytest.raises(MXNetSegError, match=f"in use by process {os.getpid()} on .*, since"):
-                resume(recipe_file, run_dir=folder)
+                train(load_recipe(recipe_file), CPU, resume=folder, weights_dir="w_run", progress=False)
 
     monkeypatch.setattr(RunLog, "step", step)
     train(load_recipe(recipe_file), CPU, resume="run", weights_dir="w_run", progress=False)

@@ -10,7 +10,6 @@ from mxnetseg import create_model
 from mxnetseg.engine import checkpoint
 from mxnetseg.engine.record import NetworkSpec, Record
 from mxnetseg.errors import MXNetSegError
-from mxnetseg.nn import drop_channels, drop_path
 from tests.goldens import families
 
 SIZES = [(64, 64), (65, 129), (97, 161), (33, 40)]
@@ -149,29 +148,6 @@ def test_initial_weights_of_transformers():
 
 
 # --- dropping --------------------------------------------------------------------------------------------------------
-
-
-def test_drop_path_drops_whole_images_and_scales_the_kept():
-    mx.random.seed(3)
-    layer = drop_path(0.25)
-    x = nd.ones((4000, 2, 3, 3))
-    np.testing.assert_array_equal(layer(x).asnumpy(), x.asnumpy())
-    with autograd.record():
-        out = layer(x).asnumpy()
-    kept = out[:, 0, 0, 0]
-    assert (out == kept[:, None, None, None]).all()
-    np.testing.assert_allclose(np.unique(kept), [0, 1 / 0.75], rtol=1e-6)
-    assert (kept > 0).mean() == pytest.approx(0.75, abs=0.03)
-
-
-def test_dropout_of_the_heads_drops_whole_channels():
-    layer = drop_channels(0.5)
-    with autograd.record():
-        out = layer(nd.ones((8, 64, 3, 5))).asnumpy()
-    assert (out == out[:, :, :1, :1]).all()
-    np.testing.assert_allclose(np.unique(out), [0, 2])
-    net = build("upernet", "resnet18", dropout=0.25)
-    assert net.head.drop._rate == net.aux_heads[0].drop._rate == 0.25
 
 
 def test_drop_path_rates_grow_evenly_over_the_blocks():

@@ -10,7 +10,7 @@ import pytest
 from mxnet.gluon import HybridBlock, nn
 
 from mxnetseg import MXNetSegError
-from mxnetseg.nn import bicubic_like, concat, resize_like, silu
+from mxnetseg.nn import bicubic_like, concat, nearest_like, resize_like, silu
 from tools.bench import contenders, networks, report, statistics
 from tools.bench.__main__ import read
 from tools.bench.plan import Plan
@@ -83,12 +83,14 @@ def test_a_plan_is_read_as_it_was_written(tmp_path):
 
 @pytest.mark.parametrize("corners", [True, False])
 @pytest.mark.parametrize("factor", [1, 2])
-def test_two_products_with_interpolation_matrices_are_a_resize(corners, factor):
-    plan = traced(
-        lambda F, x: resize_like(F, F.Pooling(x, kernel=(2, 2), stride=(2, 2)), x, align_corners=corners, factor=factor)
-    )
+def test_a_resize_has_its_size(corners, factor):
+    def enlarged(F, x):
+        small = F.Pooling(x, kernel=(2, 2), stride=(2, 2))
+        return resize_like(F, small, x if factor == 1 else small, align_corners=corners, factor=factor)
+
+    plan = traced(enlarged)
     assert operators(plan) == {"input": 1, "max_pool": 1, "resize": 1}
-    assert plan.nodes[-1].attrs == {"size": [8 * factor, 12 * factor], "align_corners": corners}
+    assert plan.nodes[-1].attrs == {"size": [8, 12], "align_corners": corners}
 
 
 def test_a_resize_to_the_same_size_is_left_out():
@@ -114,22 +116,13 @@ def test_what_only_sizes_decide_is_computed_beforehand():
     [
         (lambda F, x: F.erfinv(x), "can't convert operator erfinv"),
         (lambda F, x: bicubic_like(F, x, F.concat(x, x, dim=2)), "pad"),
+        (lambda F, x: nearest_like(F, x, F.concat(x, x, dim=2)), "dot"),
         (lambda F, x: F.Pooling(x, kernel=(2, 2), pool_type="lp", p_value=2), "pooling"),
     ],
 )
 def test_what_has_no_counterpart_is_an_error(function, message):
     with pytest.raises(MXNetSegError, match=message):
         traced(function)
-
-
-def test_a_resize_that_is_not_bilinear_is_an_error():
-    def nearest(F, x):
-        from mxnetseg.nn import nearest_like
-
-        return nearest_like(F, x, F.concat(x, x, dim=2))
-
-    with pytest.raises(MXNetSegError, match="not bilinear"):
-        traced(nearest)
 
 
 def test_tracing_wants_mxnets_own_operators(monkeypatch):

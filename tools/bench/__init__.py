@@ -12,6 +12,7 @@ rounds       interleaved timing
 statistics   medians, spread, agreement
 contenders   who is compared
 machine      what it was measured on
+operators    the library's operators alone: `python -m tools.bench.operators --help`
 report       tables, written between markers into docs/performance.md
 summary      the table at the top of that page, taken from them
 plot         the same as a picture

@@ -221,7 +221,7 @@ def publish(report: dict, args) -> None:
         link = str(plot)
     try:
         replace_between(page, tables(report, link if drawn else None))
-        summary.write(page)
+        page.write_text(summary.text(page.read_text(encoding="utf-8")), encoding="utf-8")
     except (OSError, ValueError) as err:
         raise SystemExit(f"{err}; the tables can be made again with --from-json") from err
     print(f"wrote {page}" + (f" and {plot}" if drawn else ""))

@@ -1,0 +1,52 @@
+"""What the passes of `optimize` change."""
+
+from dataclasses import dataclass
+from typing import Callable, Dict, Tuple
+
+import numpy as np
+from mxnet import nd
+
+from ..graph import Current, Entry, Graph, Node, Shape, infer_shapes
+
+__all__ = ["Plan"]
+
+
+@dataclass
+class Plan:
+    """A graph in the making.
+
+    Attributes
+    ----------
+    graph : Graph
+        Its input is the variable `data`.
+    arrays : dict of str -> NDArray
+        Values of its other variables, by name. Passes add those of weights that they make.
+    size : (int, int)
+        Height and width of most images to come, in pixels: what pays is decided for them.
+    """
+
+    graph: Graph
+    arrays: Dict[str, nd.NDArray]
+    size: Tuple[int, int]
+
+    def __post_init__(self):
+        self._shapes = Current(self._infer)
+
+    def shape(self, entry: Entry) -> Shape:
+        """What the graph as it is now gives there, for one image of `size`; inferred anew after each change, so ask
+        before changing where there is a choice."""
+        return self._shapes.get()[entry]
+
+    def has_weights(self, node: Node) -> bool:
+        """Whether the node's inputs but the first are variables of known values."""
+        return all(entry.node.name in self.arrays for entry in node.inputs[1:])
+
+    def constant(self, name: str, make: Callable[[], np.ndarray]) -> Entry:
+        """The variable of that name; its values are what `make` gives, unless it has some."""
+        if name not in self.arrays:
+            self.arrays[name] = nd.array(make(), dtype="float32")
+        return self.graph.variable(name)
+
+    def _infer(self) -> Dict[Entry, Shape]:
+        arrays = {name: array.shape for name, array in self.arrays.items()}
+        return infer_shapes(self.graph, {**arrays, "data": (1, 3, *self.size)})

@@ -1,0 +1,5 @@
+"""Networks as files for other toolkits (docs/export.md)."""
+
+from .to_onnx import Report, to_onnx
+
+__all__ = ["Report", "to_onnx"]
