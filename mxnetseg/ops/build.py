@@ -147,14 +147,13 @@ def build(cuda: Optional[bool] = None, force: bool = False) -> Library:
                     cache.make(library.path.parent)
                     _build(library, force)
         except (cache.Unusable, SaveError) as err:
-            reasons.append(str(err))
+            remedy = "; or name another folder in MXNETSEG_CACHE" if isinstance(err, SaveError) else ""
+            reasons.append(f"{err}{remedy}")
             continue
         if reasons:
             log.warning("the operator library is in %s, for %s", library.path.parent, "; ".join(reasons))
         return replace(library, built=True)
-    raise BuildError(
-        f"there is no place for the operator library: {'; '.join(reasons)}; or name another folder in MXNETSEG_CACHE"
-    )
+    raise BuildError(f"there is no place for the operator library: {'; '.join(reasons)}")
 
 
 def _places(cuda: bool) -> List[Library]:

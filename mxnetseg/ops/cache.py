@@ -35,7 +35,8 @@ def folders() -> List[Path]:
         with contextlib.suppress(OSError):  # no folder for temporary files can be written
             places.append(Path(tempfile.gettempdir()) / f"mxnetseg-{os.geteuid()}")
     if not places:
-        raise Unusable(f"there is no place for the operator library: no home, no temporary files; {OTHERS}")
+        missing = f"the home in MXNETSEG_CACHE={root}" if root else "a home, or a folder for temporary files"
+        raise Unusable(f"there is no place for the operator library, for {missing} is not to be found; {OTHERS}")
     return [place.absolute() / "ops" for place in places]
 
 
