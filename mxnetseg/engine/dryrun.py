@@ -14,9 +14,9 @@ from ..commands import typed
 from ..config import Recipe
 from ..data import Dataset, DatasetSpec, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
 from ..errors import MXNetSegError
+from ..graph import VARIABLE, Graph, infer_shapes
 from ..losses import build_loss
 from ..models import Segmentor
-from ..plugins import reason
 from ..pretrained import find
 from ..registry import MODELS
 from .build import build_network
@@ -85,9 +85,9 @@ def dry_run(
 ) -> DryRun:
     """Build data, network, optimizer and schedule of `recipe`, tell what a run would do, and take one step.
 
-    Data and initial weights that are not on this machine are named, not missed: the step is on made-up images
-    in any case, two crops of `crop` pixels on the first context. Nothing is written. `initializer` is of all
-    parameters; what training uses when left out.
+    The step is on made-up images, two crops of `crop` pixels on the first context, so data and initial weights that
+    are not on this machine are only named. Nothing is written. `initializer` is for all parameters; left out, it is
+    the one that training uses.
 
     Raises
     ------
@@ -199,7 +199,7 @@ def _step(
         with Feed(loader, criterion, Preprocess.of(data), [context]) as feed:
             value = step(next(feed), lr, recipe.train.seed)
     except NotFinite as err:
-        raise MXNetSegError(f"the first step's loss is no number ({err}); lower the learning rate") from None
+        raise MXNetSegError(f"the first step's loss is not a number ({err}); lower the learning rate") from None
     gradients = [p.grad(context) for p in net.collect_params().values() if p.grad_req != "null"]
     norm = float(nd.multi_sum_sq(*gradients, num_arrays=len(gradients)).sum().sqrt().asscalar())
     if not np.isfinite(norm):
@@ -215,16 +215,11 @@ def activation_bytes(net: Segmentor, shape: Tuple[int, int, int, int]) -> int:
 
     Raises MXNetSegError where the network can't take that size.
     """
-    graph = net._graphs.train
-    output = graph(mx.sym.var("data"))
-    internals = (mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output).get_internals()
-    inputs = set(internals.list_inputs())
-    shapes: List[Tuple[int, ...]]
-    try:
-        _, shapes, _ = internals.infer_shape(data=shape)
-    except mx.MXNetError as err:  # a plugin's; ours take any size
-        raise MXNetSegError(f"the network can't take images {shape}: {reason(err)}; try another crop") from err
-    return 4 * sum(math.prod(s) for name, s in zip(internals.list_outputs(), shapes) if name not in inputs)
+    output = net._graphs.train(mx.sym.var("data"))
+    graph = Graph(mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output)
+    return 4 * sum(
+        math.prod(s) for entry, s in infer_shapes(graph, {"data": shape}).items() if entry.node.op != VARIABLE
+    )
 
 
 def _memory(recipe: Recipe, net: Segmentor, optimizer: Optimizer, contexts: int) -> List[str]:

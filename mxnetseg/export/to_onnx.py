@@ -10,6 +10,7 @@ from mxnet import nd
 from mxnet.gluon import HybridBlock
 
 from ..deploy.fold import fold_norms
+from ..deploy.plan import Plan
 from ..engine import checkpoint
 from ..engine.inference import Preprocess
 from ..engine.record import Record
@@ -39,7 +40,7 @@ CHECKED = ((2, 97, 131), (1, 192, 256))  # batch, height and width where these a
 
 @dataclass(frozen=True)
 class Report:
-    """What `to_onnx` has written, and how it was checked.
+    """What an export has written, and how it was checked.
 
     Attributes
     ----------
@@ -50,7 +51,7 @@ class Report:
     free_size, free_batch : bool
         Whether the file takes images of any height and width, and batches of any size.
     checked : list of (int, int, int)
-        Batch, height and width of the pictures that ONNX Runtime was given.
+        Batch, height and width of the pictures that it was tried with.
     difference : float
         The largest difference of a logit to the network's, by the network's largest logit.
     same : float
@@ -196,7 +197,7 @@ def _translate(network, record, size, batch, output, with_preprocessing) -> _Tra
         p.name: p.data(network.contexts[0]).as_in_context(mx.cpu()).astype("float32") for p in parameters.values()
     }
     arrays.update(constants)
-    fold_norms(graph, arrays)
+    fold_norms(Plan(graph, arrays))
     name_apart(graph)
     sizes = shapes(graph, arrays, probes(size, batch))
     builder = Builder()

@@ -67,7 +67,7 @@ def _read(path, ema: bool) -> Dict[str, np.ndarray]:
     if stat.S_ISDIR(kind):
         raise Refused("is a folder; name the file in it")
     if not stat.S_ISREG(kind):  # a pipe would block, a device never ends
-        raise Refused("is no ordinary file; copy it to one")
+        raise Refused("is not an ordinary file; copy it to one")
     with open(path, "rb") as file:
         head = file.read(1024)
         if head.startswith(b"PK\x03\x04"):
@@ -98,7 +98,7 @@ def _not_a_checkpoint(head: bytes) -> str:
         return "is compressed with gzip; unpack it first"
     if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
         return f"is a text, not a checkpoint ({printable(head[:40].decode('ascii'))!r}); {AGAIN}"
-    return f"is no checkpoint of PyTorch, or is damaged at its start; {AGAIN}"
+    return f"is not a checkpoint of PyTorch, or is damaged at its start; {AGAIN}"
 
 
 def _state_dict(content: Any, ema: bool) -> Dict[str, Tensor]:

@@ -24,7 +24,7 @@ class Storages:
     def __call__(self, identity) -> Storage:
         """Persistent id -> storage: ("storage", type, key, device, count) and, in the old format, a view or None."""
         if type(identity) is not tuple or len(identity) not in (5, 6) or identity[0] != "storage":
-            raise Refused(f"its pickle refers to something that is no storage; {AGAIN}")
+            raise Refused(f"its pickle refers to something that is not a storage; {AGAIN}")
         kind, key, whole = identity[1], identity[2], identity[4]
         if type(kind) is not Kind or type(key) is not str or not is_count(whole):
             raise Refused(f"its pickle describes a storage in an unknown way; {AGAIN}")
@@ -63,7 +63,7 @@ class Zip:
         roots = [name[: -len("data.pkl")] for name in self.members if name.partition("/")[2] == "data.pkl"]
         if len(roots) != 1:
             raise Refused(
-                "is a zip archive, but none that torch.save wrote (no data.pkl in it); if the checkpoint lies inside, "
+                "is a zip archive, but torch.save did not write it (no data.pkl in it); if the checkpoint lies inside, "
                 "unpack it first"
             )
         self.root = roots[0]
@@ -86,7 +86,7 @@ class Zip:
         """The bytes of a member; zipfile checks their CRC."""
         member = self.member(name)
         if member.file_size > most:
-            raise Refused(f"{name} in its zip archive is too large; this is no checkpoint of weights")
+            raise Refused(f"{name} in its zip archive is too large; this is not a checkpoint of weights")
         try:
             with self.zip.open(member) as source:
                 content = source.read(member.file_size + 1)  # a limit: compressed, it could hold more than it says
@@ -125,7 +125,7 @@ class Legacy:
         except Refused:
             magic = None
         if magic != self.MAGIC:
-            raise Refused(f"is a pickle, but none that torch.save wrote, or is damaged at its start; {AGAIN}")
+            raise Refused(f"is a pickle, but torch.save did not write it, or it is damaged at its start; {AGAIN}")
         if load(most=64) != self.PROTOCOL:
             raise Refused(f"has an unknown version of PyTorch's old format; {AGAIN}")
         load(most=4096)  # the writer's byte order and sizes of types: storages ignore them

@@ -203,7 +203,7 @@ def is_count(n: Any) -> bool:
 
 
 MOST_DIMENSIONS = 32  # NumPy's
-MOST_REPEATED = 1 << 26  # an expanded tensor costs no memory in the file, but may for whoever copies it
+MOST_REPEATED = 1 << 26  # an expanded tensor takes no memory in the file, but a copy of it does
 
 _CLASSES = {
     ("collections", "OrderedDict"): _make_dict,

@@ -43,7 +43,7 @@ class Function:
 def load_pickle(file, find: Callable[[str, str], Any], persistent: Callable[[Any], Any], most: int = MOST_BYTES) -> Any:
     """Read one pickle; `file` stands behind its STOP opcode afterwards.
 
-    Dict entries whose key is no string are dropped: state dicts have none, and keys of the file's choice
+    Dict entries whose key is not a string are dropped: state dicts have none, and keys of the file's choice
     (deep tuples, numbers that collide) could crash or stall the hashing.
 
     `find` makes an object that stands for a global of (module, name): a Function, an Inert, another; `persistent` makes
@@ -55,7 +55,7 @@ def load_pickle(file, find: Callable[[str, str], Any], persistent: Callable[[Any
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(_Bounded(file, most))):
             if count >= MOST_OPCODES:
-                raise Refused(f"its pickle has more than {MOST_OPCODES} opcodes; this is no checkpoint of weights")
+                raise Refused(f"its pickle has more than {MOST_OPCODES} opcodes; this is not a checkpoint of weights")
             _OPCODES[opcode.name](machine, argument)
         return machine.result()
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as err:
@@ -165,7 +165,7 @@ class _Machine:
             # a list in the memo can be an argument again and again; honest files use theirs once
             self.copied += sum(len(a) for a in arguments if type(a) in (list, tuple, dict))
             if self.copied > MOST_OPCODES:
-                raise Refused("its pickle repeats itself without end; this is no checkpoint of weights")
+                raise Refused("its pickle repeats itself without end; this is not a checkpoint of weights")
             self.push(function.call(*arguments))
         else:
             name = printable(getattr(function, "name", type(function).__name__))

@@ -68,9 +68,7 @@ def fit(state: Mapping[str, np.ndarray], name: str, source: str) -> Dict[str, np
     try:
         names = translate(state, name, shapes)
     except KeyError:
-        raise MXNetSegError(
-            f"{source}: there is no table of names for {name}; it has GluonCV's weights alone"
-        ) from None
+        raise MXNetSegError(f"{source}: there is no table of names for {name}") from None
     arrays = {new: np.asarray(state[old], np.float32) for old, new in names.items() if new is not None}
     if POSITIONS in arrays:
         arrays = _of_transformer(arrays, with_class="cls_token" in state)

@@ -12,7 +12,7 @@ from ..foreign.names import Rules, counted, rename
 __all__ = ["family_of", "translate"]
 
 # counters of PyTorch's batch norms, classifiers, and what leads to them
-_NOT_NEEDED = re.compile(r"num_batches_tracked$|^(fc|classifier|head|head_dist|pre_logits)\.")
+_NOT_NEEDED = re.compile(r"num_batches_tracked$|^(fc|classifier|head|pre_logits)\.")
 
 _RESNET: Rules = [(r"\.conv2\.bn0\.", ".conv2.bn.")]  # of a split attention
 

@@ -25,13 +25,13 @@ from .writer import tensor, write_legacy, write_object, write_pth, write_zip
         (b"\xef\xbb\xbf\n <html>", "web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
         (b"Access denied\n", "a text"),
-        (b"\x00\x01\x02" * 99, "no checkpoint"),
-        (b"\x93NUMPY\x01\x00v\x00", "no checkpoint"),
+        (b"\x00\x01\x02" * 99, "not a checkpoint"),
+        (b"\x93NUMPY\x01\x00v\x00", "not a checkpoint"),
         (b"\x1f\x8b\x08\x00abc", "gzip"),
         (b"./sys_info" + bytes(247) + b"ustar  \x00" + bytes(999), "0.1.10"),
         (b"PK\x03\x04" + bytes(100), "zip archive"),
-        (b"\x80\x02}q\x00.", "none that torch.save wrote"),
-        (b"\x80", "none that torch.save wrote"),
+        (b"\x80\x02}q\x00.", "torch.save did not write it"),
+        (b"\x80", "torch.save did not write it"),
         (pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2) + pickle.dumps(1002, protocol=2), "unknown version"),
     ],
 )
@@ -45,15 +45,15 @@ def test_not_a_file(tmp_path):
     refused(tmp_path / "missing.pth", "No such file")
     refused(str(tmp_path / "nul\0"))
     if sys.platform != "win32":
-        refused("/dev/zero", "no ordinary file")
+        refused("/dev/zero", "not an ordinary file")
         os.mkfifo(tmp_path / "pipe")
-        refused(tmp_path / "pipe", "no ordinary file")
+        refused(tmp_path / "pipe", "not an ordinary file")
 
 
 def test_other_archives(tmp_path):
     path = tmp_path / "x.pth"
     np.savez(path.with_suffix(".npz"), a=np.ones(2))
-    refused(path.with_suffix(".npz"), "none that torch.save wrote")
+    refused(path.with_suffix(".npz"), "torch.save did not write it")
     write_zip(path, pickle.dumps({}), **{"constants.pkl": b""})
     refused(path, "TorchScript")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

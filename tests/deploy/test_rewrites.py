@@ -45,7 +45,7 @@ class Net(HybridBlock):
             parameter.initialize(mx.init.Normal(0.5), force_reinit=True)
 
     def hybrid_forward(self, F, x):
-        return self._function(F, x, *self.convs._children.values())
+        return self._function(F, x, *self.convs)
 
 
 def conv(in_channels, channels, kernel=3, **options):
@@ -291,6 +291,18 @@ def test_sums_of_sums():
     assert not eligible(fast)
 
 
+def test_a_layer_that_is_used_again():
+    """Its operators have one name."""
+
+    def again(F, x, start, one):
+        x = start(x)
+        for _ in range(3):
+            x = F.tanh(one(x))
+        return x
+
+    check(Net(again, conv(3, 8, 1), conv(8, 8)), **{WINOGRAD: 3})
+
+
 def test_a_residual_that_is_replaced_itself():
     def residual(F, x, start, first, second, third):
         x = F.relu(first(start(x)))
@@ -354,10 +366,20 @@ def test_linear_layers_behind_linear_layers_that_are_cut():
     check(Net(cut, conv(3, 6, 1), *layers), **{"SliceChannel": 0})
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda F, y: F.relu(y + y) + y,
+        lambda F, y: y + F.Activation(y, act_type="relu"),
+        lambda F, y: F.LeakyReLU(y, act_type="gelu") + y,
+        lambda F, y: (y + F.tanh(F.ones_like(y))) + y,
+        lambda F, y: F.Activation(y + F.tanh(F.ones_like(y)), act_type="relu") + y,
+    ],
+)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
-def test_a_convolution_that_is_added_to_itself(no_winograd, dtype):
-    """MXNet's fusion fails there."""
-    net = Net(lambda F, x, one: (lambda y: F.relu(y + y) + y)(one(x)), conv(3, 8))
+def test_a_convolution_that_is_added_to_what_was_made_of_it(no_winograd, dtype, function):
+    """MXNet's own fusion would fail, or give something else."""
+    net = Net(lambda F, x, one: function(F, one(x)), conv(3, 8))
     x = images(31, 50, n=2)
     fast = optimize(net, dtype, [x] if dtype == "int8" else None)
     assert relative_error(fast.coarse_logits(x), net(x)) < (TOLERANCE if dtype == "float32" else 0.05)

@@ -11,6 +11,7 @@ from tests.goldens import imagenet
 from tests.goldens.deterministic import image
 
 QUICK = ("efficientnet_lite0", "timm_efficientnet_lite0", "timm_mobilenet_v2", "torchvision_mobilenet_v2")
+TOLERANCES = (1e-5, 1e-5, 3e-5, 1e-4)  # of the largest value: random weights make rounding grow with the depth
 NAMES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in imagenet.NETWORKS]
 
 
@@ -23,10 +24,10 @@ def test_features_are_the_originals(name):
     net.initialize()
     for key, parameter in net._collect_params_with_prefix().items():
         parameter.set_data(mx.nd.array(arrays[key]))
-    for level, out in enumerate(net(mx.nd.array(image(1, (1, 3, *size)))), 1):
+    for level, (out, tolerance) in enumerate(zip(net(mx.nd.array(image(1, (1, 3, *size)))), TOLERANCES), 1):
         out, expected = out.asnumpy(), samples[f"c{level}_val"]
         assert out.shape == tuple(samples[f"c{level}_shape"])
-        assert np.abs(out.ravel()[samples[f"c{level}_idx"]] - expected).max() <= 3e-5 * np.abs(out).max(), level
+        assert np.abs(out.ravel()[samples[f"c{level}_idx"]] - expected).max() <= tolerance * np.abs(out).max(), level
 
 
 @pytest.mark.parametrize(
