@@ -1,4 +1,4 @@
-# make demo | test | test-all | test-matrix | lint | format | docs | constraints | clean
+# make demo | test | test-all | test-matrix | lint | format | docs | docs-tables | constraints | clean
 # Every target makes its own virtual environment first; PYTHON=python3.10 chooses the Python.
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python3 python; do \
@@ -11,7 +11,7 @@ export WANDB_MODE ?= offline
 INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check --no-deps \
 	-r constraints/python$$($(RUN) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: help demo test test-all test-matrix lint format docs constraints clean
+.PHONY: help demo test test-all test-matrix lint format docs docs-tables constraints clean
 
 help:
 	@echo "make demo      draw a small data set, train, evaluate and predict on it (about 5 minutes)"
@@ -20,6 +20,7 @@ help:
 	@echo "make test-matrix  the tests on every Python there is, with the oldest and the newest NumPy for each (hours)"
 	@echo "make lint      check formatting, style, types and which room imports which;  make format  mend them"
 	@echo "make docs      build the documentation into site/, strictly (Python 3.10 or newer)"
+	@echo "make docs-tables  write what is made from the code in docs/: commands, recipe keys, data sets, models"
 	@echo "make constraints   write constraints/ anew after a change of requirements*.txt; UPGRADE=1 takes newer releases"
 	@echo "make clean     remove the virtual environment"
 
@@ -49,6 +50,9 @@ format: $(VENV)/.ready-dev
 docs: $(VENV)-docs/.ready
 	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build
 	@echo "site/index.html"
+
+docs-tables: $(VENV)/.ready-dev
+	$(RUN) -m tools.docs
 
 constraints: $(VENV)/.ready-dev
 	$(RUN) -m pip install --quiet --disable-pip-version-check uv

@@ -19,6 +19,7 @@ from . import compat, preflight, startup
 if TYPE_CHECKING:
     from . import convert as convert
     from . import deploy as deploy
+    from . import export as export
     from .config import Recipe, load_recipe
     from .data import DatasetSpec, register_dataset, register_transform
     from .engine.callbacks import Step, Validation
@@ -54,6 +55,7 @@ __all__ = [
     "create_model",
     "deploy",
     "evaluate",
+    "export",
     "list_backbones",
     "list_models",
     "load",

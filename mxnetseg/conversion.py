@@ -6,22 +6,24 @@ from typing import Any, Dict, Optional, Union
 
 import numpy as np
 
+from . import pretrained
 from .config import Recipe, load_recipe
 from .convert.mmseg import is_backbone
-from .convert.pth import read_pth
 from .convert.state import PTH, to_ours
 from .data import get_spec
 from .engine import checkpoint
 from .engine.checkpoint import Checkpoint
 from .engine.record import Feeding, NetworkSpec, Record, plugin_facts
 from .errors import MXNetSegError
+from .foreign import read_pth
 from .models import Segmentor
 from .network import Network
 from .opening import open_network
+from .registry import BACKBONES
 from .versions import versions
 from .zoo import create_model, recipe_arguments
 
-__all__ = ["convert_checkpoint"]
+__all__ = ["convert_checkpoint", "import_weights"]
 
 log = logging.getLogger(__name__)
 
@@ -117,3 +119,57 @@ def _stem(source: str) -> str:
     while Path(name).suffix.lower() in (*PTH, ".params"):
         name = Path(name).stem
     return name
+
+
+def import_weights(
+    backbone: str,
+    source: Union[str, Path],
+    name: Optional[str] = None,
+    target: Optional[Union[str, Path]] = None,
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Make a file of ImageNet weights one of ours, which `model.init: imagenet` finds.
+
+    Parameters
+    ----------
+    backbone : str
+        One of `list_backbones()`.
+    source : str or Path
+        A file of timm, torchvision or efficientnet_lite_pytorch: .safetensors or .pth.
+    name : str, optional
+        What it is, a name of `mxnetseg weights show BACKBONE`, or "other" for weights of your own. Needed where the
+        file's digest doesn't tell.
+    target : str or Path, optional
+        Another file than `pretrained.imported_file(backbone)`; a recipe names it as `model.init`.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    MXNetSegError
+        The file is damaged, does not fit, is not what it is said to be, or nobody said what it is; the target exists.
+    """
+    backbone = BACKBONES.find(backbone).name
+    path = Path(target) if target else pretrained.imported_file(backbone)
+    if path.exists() and not overwrite:
+        raise MXNetSegError(f"{path} exists; name another --to, or say --overwrite")
+    arrays = pretrained.read_classifier(Path(source))
+    weights = pretrained.identify(backbone, Path(source), name)
+    found = pretrained.fit(arrays, backbone, str(source))
+    spoilt = checkpoint.not_finite(found)
+    if spoilt:
+        raise MXNetSegError(f"{source} holds NaN or infinity in {spoilt[0]}; take another file")
+    title, digest = weights.name if weights else "other weights", pretrained.digest_of(Path(source))
+    record = Record(
+        kind="converted",
+        backbone=backbone,
+        source=f"{title} ({Path(source).name}, SHA-256 {digest})",
+        feeding=Feeding(mean=weights.mean, std=weights.std) if weights else Feeding(),
+        versions=versions(),
+    )
+    checkpoint.write(path, {f"backbone.{key}": array for key, array in found.items()}, record)
+    return path

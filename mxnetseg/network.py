@@ -176,7 +176,12 @@ def contexts_of(block: Block) -> List[mx.Context]:
     return contexts
 
 
-def check_input(x: nd.NDArray) -> None:
-    """Raise MXNetSegError unless x is a batch (N, 3, H, W) that is not empty."""
+def check_input(x: nd.NDArray, least: int = 1) -> None:
+    """Raise MXNetSegError unless x is a batch (N, 3, H, W) that is not empty, with sides of `least` pixels and more."""
     if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
         raise MXNetSegError(f"the network takes a batch of RGB images, (N, 3, H, W); got shape {x.shape}")
+    if min(x.shape[2:]) < least:
+        raise MXNetSegError(
+            f"the network takes images of {least}x{least} pixels and more, because of its backbone; got shape "
+            f"{x.shape}. Pad or enlarge them"
+        )

@@ -40,7 +40,8 @@ def open_network(
     Parameters
     ----------
     source : str, Path or Checkpoint
-        A file, or one that `checkpoint.read` has read. None: initial weights, drawn at random.
+        A file, or one that `checkpoint.read` has read; also one that `DeployedNetwork.save` wrote. None: initial
+        weights, drawn at random.
     ctx : int, str, mxnet.Context or list of these
         As in `train`, but cpu() when left out.
     dtype : str, optional
@@ -62,6 +63,8 @@ def open_network(
         net.initialize(mx.init.Xavier(), ctx=contexts)
     else:
         found = source if isinstance(source, Checkpoint) else checkpoint.read(source)
+        if found.record.optimized:
+            return _of_optimized(found, contexts, dtype)
         net = _of_record(found, contexts) if found.record.model else _of_foreign(found, given, contexts)
         record = found.record if found.record.model else record
     net.record = record or Record()
@@ -72,6 +75,18 @@ def open_network(
     from .deploy import optimize
 
     return optimize(net, dtype, calibration, size)
+
+
+def _of_optimized(found: Checkpoint, contexts: Sequence[mx.Context], dtype: Optional[str]) -> Network:
+    from .deploy import load as load_optimized
+
+    facts = found.record.optimized
+    if dtype is not None and facts:
+        raise MXNetSegError(
+            f"checkpoint {found.path} is optimized already, in {facts.dtype}; leave dtype (--dtype) out"
+        )
+    optimized: Network = load_optimized(found, list(contexts))
+    return optimized
 
 
 def _of_record(found: Checkpoint, contexts: Sequence[mx.Context]) -> Segmentor:

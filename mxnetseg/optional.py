@@ -1,6 +1,7 @@
-"""Packages that only some of the work needs: wandb, matplotlib, scipy, h5py."""
+"""Packages that only some of the work needs: wandb, matplotlib, scipy, h5py, onnx."""
 
 import importlib.util
+from typing import Optional
 
 from .errors import MXNetSegError
 
@@ -13,7 +14,10 @@ def installed(module: str) -> bool:
     return spec is not None and spec.origin is not None
 
 
-def check_installed(module: str, purpose: str) -> None:
-    """Raise MXNetSegError, "`purpose` needs `module`", with the remedy, where it is not installed."""
+def check_installed(module: str, purpose: str, packages: Optional[str] = None) -> None:
+    """Raise MXNetSegError, "`purpose` needs `module`", with the remedy, where it is not installed.
+
+    `packages` are all that `purpose` needs, as pip takes them, where that is more than the module.
+    """
     if not installed(module):
-        raise MXNetSegError(f"{purpose} needs {module}, which is not installed: pip install {module}")
+        raise MXNetSegError(f"{purpose} needs {module}, which is not installed: pip install {packages or module}")

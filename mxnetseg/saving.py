@@ -7,11 +7,20 @@ import os
 import re
 import socket
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Union
+from typing import Any, Dict, Iterable, Iterator, Mapping, Union
 
 from .errors import MXNetSegError
 
-__all__ = ["SaveError", "append_line", "explained", "remove_partials", "sync_file", "write_file", "write_json"]
+__all__ = [
+    "SaveError",
+    "append_line",
+    "explained",
+    "remove_partials",
+    "sync_file",
+    "write_file",
+    "write_files",
+    "write_json",
+]
 
 _REMEDIES = {
     errno.ENOSPC: "free some space",
@@ -43,26 +52,40 @@ def write_file(path: Union[str, Path], *chunks: Any, sync: bool = True) -> None:
     SaveError
         The disk is full, the folder can't be written, ...; the old file is whole.
     """
-    path = Path(path)
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if sync:
-            _remove_dead_partials(path)
-        temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.partial")
-        try:
-            with open(temporary, "wb") as file:
-                for chunk in chunks:
-                    file.write(chunk)
+    write_files({Path(path): chunks}, sync=sync)
+
+
+def write_files(contents: Mapping[Path, Iterable[Any]], *, sync: bool = True) -> None:
+    """Write files that belong together, as `write_file` does: all are whole on the disk before the first is renamed.
+
+    They are renamed in their order, so what makes use of the others comes last.
+    """
+    temporaries: Dict[Path, Path] = {}
+    try:
+        for path, chunks in contents.items():
+            with explained(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
                 if sync:
-                    file.flush()
-                    os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
+                    _remove_dead_partials(path)
+                temporaries[path] = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.partial")
+                with open(temporaries[path], "wb") as file:
+                    for chunk in chunks:
+                        file.write(chunk)
+                    if sync:
+                        file.flush()
+                        os.fsync(file.fileno())
+        for path, temporary in temporaries.items():
+            with explained(path):
+                os.replace(temporary, path)
+    except BaseException:
+        for temporary in temporaries.values():
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-            raise
-        if sync:
-            _sync_folder(path.parent)
+        raise
+    if sync:
+        for folder, path in {path.parent: path for path in temporaries}.items():
+            with explained(path):
+                _sync_folder(folder)
 
 
 def write_json(path: Union[str, Path], content: Any) -> None:

@@ -268,7 +268,10 @@ def test_scores_of_a_checkpoint_or_a_network(keys, streets, own_folder):
     assert mxnetseg.evaluate(net, settings={"flip": True}, workers=0).miou != scores.miou
     assert mxnetseg.evaluate(lambda x: net(x), "streets", root=streets, workers=0) == scores
     for call, message in (
-        (lambda: mxnetseg.evaluate(net, dict(own_folder), workers=0), "the network predicts 10 classes, .* has 3"),
+        (
+            lambda: mxnetseg.evaluate(net, dict(own_folder), workers=0),
+            "the network predicts 10 classes, .* has 3; say data=N",
+        ),
         (lambda: mxnetseg.evaluate(net, contexts="cpu"), "contexts and dtype are for checkpoints"),
         (
             lambda: mxnetseg.evaluate(lambda x: x),

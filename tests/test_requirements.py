@@ -31,7 +31,7 @@ def test_a_clone_gets_what_the_package_and_its_extras_ask_for():
     wanted = {*project()["dependencies"], *(line for name in named for line in extras[name])}
     beside = {"gluoncv>=0.10.5,<0.11"}  # to compare with
     assert set(lines("requirements.txt")) == wanted | beside
-    assert named == set(extras) - {"all", "cu112", "dev"}
+    assert named == set(extras) - {"all", "cu112", "dev", "pretrained"}
     assert set(lines("requirements-dev.txt")) == set(extras["dev"])
 
 

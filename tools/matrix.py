@@ -33,7 +33,7 @@ TEST_PACKAGES = ("pytest", "hypothesis", "nbclient", "nbformat", "ipykernel", "h
 # expected outputs (the goldens) are in the other half. The pages are the same for every Python.
 SLOWER_HALF = (
     *(f"engine/test_{name}.py" for name in ("crashes", "dryrun", "mutated_checkpoints", "trainer")),
-    *(f"models/test_{name}.py" for name in ("backbones", "families", "segmentor")),
+    *("backbones/test_backbones.py", "models/test_families.py", "models/test_segmentor.py"),
     *("docs", "tools", "test_memory.py", "test_requirements.py"),
 )
 

@@ -3,6 +3,7 @@
 from . import (  # noqa: F401  (each file registers its family)
     densenet,
     dgmn2,
+    efficientnet_lite,
     eprnet,
     ffnet,
     mobilenetv2,
@@ -14,6 +15,5 @@ from . import (  # noqa: F401  (each file registers its family)
     xception65,
 )
 from .base import LEVELS, Backbone
-from .imagenet import load_imagenet
 
-__all__ = ["LEVELS", "Backbone", "load_imagenet"]
+__all__ = ["LEVELS", "Backbone"]

@@ -30,10 +30,13 @@ class Backbone(HybridBlock):
         How the heads of models published on it resize.
     isotropic : bool
         Whether all levels have one size, as in a plain transformer.
+    least_side : int
+        The least height and width of images.
     """
 
     align_corners = False
     isotropic = False
+    least_side = 1
 
     def __init__(self, channels: Sequence[int]):
         super().__init__()
@@ -65,7 +68,7 @@ class Backbone(HybridBlock):
         """
         known = sorted(kind.__name__ for kind in Backbone.__subclasses__() if kind.layer_of is not Backbone.layer_of)
         raise MXNetSegError(
-            f"optimizer.layer_decay knows the layers of {' and '.join(known)}, not those of {type(self).__name__}; "
+            f"optimizer.layer_decay knows the layers of {', '.join(known)}, not those of {type(self).__name__}; "
             "write optimizer.rules instead"
         )
 

@@ -7,7 +7,7 @@ from typing import List
 
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import make_norm, set_output_stride
+from ..nn import ReLU6, make_norm, set_output_stride
 from ..registry import register_backbone
 from .base import Backbone, place_in_features
 
@@ -15,13 +15,6 @@ __all__ = ["MobileNetV2"]
 
 # table 2 of the paper: expansion, channels, blocks, stride of the first
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-
-
-class ReLU6(HybridBlock):
-    """Clips to 0..6."""
-
-    def hybrid_forward(self, F, x):
-        return F.clip(x, 0, 6)
 
 
 class LinearBottleneck(HybridBlock):

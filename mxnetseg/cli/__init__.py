@@ -16,6 +16,8 @@ COMMANDS = [
     "speed",
     "config",
     "convert",
+    "weights",
+    "export",
     "flops",
     "models",
     "data",
@@ -23,7 +25,7 @@ COMMANDS = [
     "doctor",
 ]
 # these look models, data sets and the like up by name; so do some actions of `data`
-PLUGGED = ("train", "eval", "predict", "speed", "convert", "flops", "models", "config")
+PLUGGED = ("train", "eval", "predict", "speed", "convert", "weights", "export", "flops", "models", "config")
 
 
 def main(argv=None, program=None) -> int:

@@ -17,7 +17,7 @@ PANELS = 6
 
 def add_arguments(parser) -> None:
     parser.add_argument("--out", metavar="DIR", help="a new folder for all of it; runs/demo_<time> when left out")
-    what = "scenes to learn from, and scenes to be asked about (320 60)"
+    what = "scenes to train on, and scenes to validate on (320 60)"
     parser.add_argument("--scenes", type=int, nargs=2, default=SCENES, metavar="N", help=what)
     options.add(parser, "--ctx", "--set", "--quiet")
 
@@ -35,7 +35,7 @@ def run(args) -> int:
     from ..saving import write_file
 
     if min(args.scenes) < 1:
-        raise MXNetSegError(f"--scenes {' '.join(map(str, args.scenes))}: one of each kind is needed at least")
+        raise MXNetSegError(f"--scenes {' '.join(map(str, args.scenes))}: at least one of each kind is needed")
     options.show_log(args.quiet)
     begin = time.time()
     out = Path(args.out or f"runs/demo_{time.strftime('%Y%m%d_%H%M%S')}")
@@ -43,9 +43,9 @@ def run(args) -> int:
         raise MXNetSegError(f"--out {out}: is there already; name a new folder")
     recipe = load_recipe(RECIPE, [f"data.root={out / 'scenes'}", *args.set])
     contexts = parse_contexts(args.ctx or ["cpu"])
-    learned, asked = args.scenes
-    print(f"1/4 drawing {learned} street scenes to learn from and {asked} to be asked about")
-    draw_streets(out / "scenes", {"train": learned, "val": asked}, SIZE, progress=not args.quiet)
+    learned, validated = args.scenes
+    print(f"1/4 drawing {learned} street scenes to train on and {validated} to validate on")
+    draw_streets(out / "scenes", {"train": learned, "val": validated}, SIZE, progress=not args.quiet)
     print("2/4 training")
     try:
         result = train(recipe, contexts, run_dir=str(out), weights_dir=str(out / "weights"), progress=not args.quiet)

@@ -25,13 +25,14 @@ def run(args) -> int:
 
 
 def _known(table):
-    """The names of a table whose plugins work; what is wrong with the others is told."""
+    """The names of a table whose plugins work; each that does not gets a warning."""
     for problem in table.load_all():
         print(f"warning: {problem}", file=sys.stderr)
     return [name for name in table.names() if name in table]
 
 
 def _backbones():
+    from ..pretrained import weights_for
     from ..registry import BACKBONES
     from ..zoo import list_backbones  # noqa: F401  (fills the table)
 
@@ -41,7 +42,7 @@ def _backbones():
             "backbone": entry.name,
             "output strides": ", ".join(map(str, entry.output_strides)),
             "classes": entry.num_classes,
-            "ImageNet weights": entry.store_name or "convert",
+            "ImageNet weights": ", ".join(one.name for one in weights_for(entry.name)[:1]) or "convert",
         }
         for entry in entries
     ]

@@ -41,7 +41,7 @@ def add(parser, *names: str, **more) -> None:
 
 
 def check_json(args) -> None:
-    """Find a file that is in the way of --json before the work."""
+    """Refuse --json FILE before the work begins, if there is such a file already."""
     from ..engine.predictions import check_free
 
     check_free([Path(args.json)] if args.json else [], args.overwrite)
@@ -101,7 +101,7 @@ def inference_overrides(args) -> List[str]:
 
 def _size(option: str, values: Optional[List[int]]):
     if values:
-        sides(option, values)  # tells a mistake
+        sides(option, values)  # raises where they are wrong
     return values[0] if values and len(values) == 1 else values
 
 
@@ -131,7 +131,7 @@ def find_checkpoint(name: str, model: Optional[str] = None, option: str = "--che
         raise MXNetSegError(f"{option} {name}: there are {', '.join(map(str, matches))}; give the whole path")
     names = {file.name: file for file in known}
     close = [str(names[n]) for n in near(path.name, names)]
-    hint = f"did you mean {', '.join(close)}?" if close else "weights/ holds none that is near"
+    hint = f"did you mean {', '.join(close)}?" if close else "weights/ holds none of a similar name"
     raise MXNetSegError(f"{option} {name}: no such file, nor below weights/; {hint}")
 
 
@@ -147,7 +147,7 @@ def network_arguments(args, num_classes: Optional[int] = None) -> dict:
 
 
 def check_network(args, found) -> None:
-    """Options that contradict the record of a checkpoint are a mistake, not a wish."""
+    """Raise MXNetSegError for an option that contradicts the checkpoint's own record."""
     for key, given in network_arguments(args).items():
         recorded = getattr(found.record.model, key, None)
         if given is not None and recorded is not None and not same(str(given), str(recorded)):
@@ -166,7 +166,7 @@ def show_log(quiet: bool) -> None:
 
 @contextlib.contextmanager
 def lasting_output() -> Iterator[None]:
-    """Within it a terminal that is closed, or a pipe that nobody reads, does not end the work."""
+    """A context in which a closed terminal, or a pipe that nobody reads, does not end the work."""
     with contextlib.redirect_stdout(_Lasting(sys.stdout)), contextlib.redirect_stderr(_Lasting(sys.stderr)):
         yield
 

@@ -95,6 +95,8 @@ def _images(sources: List[str]) -> Dict[str, Path]:
             if not file.is_file():
                 raise MXNetSegError(f"{file}: no such image")
             if file.stem in found:
-                raise MXNetSegError(f"{found[file.stem]} and {file} would be written to one place; predict them apart")
+                raise MXNetSegError(
+                    f"{found[file.stem]} and {file} would be written to the same files; predict them one at a time"
+                )
             found[file.stem] = file
     return found

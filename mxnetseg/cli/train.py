@@ -108,7 +108,7 @@ def _dry_run(args, recipe, contexts) -> int:
     from ..engine.dryrun import dry_run
 
     if args.resume:
-        raise MXNetSegError("--dry-run tells of a run from its start; leave --resume out and name the recipe")
+        raise MXNetSegError("--dry-run describes a new run; leave --resume out and name the recipe")
     if args.dry_run < 32:
         raise MXNetSegError(f"--dry-run {args.dry_run}: crops of less than 32 pixels vanish in the network")
     print(dry_run(recipe, contexts, args.dry_run).report)

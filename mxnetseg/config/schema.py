@@ -30,7 +30,7 @@ __all__ = [
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
-# bounds far beyond use, so that a slip of the finger is told before memory runs out
+# bounds far beyond any use: a slip of the finger is an error, before memory runs out
 Side = Annotated[int, Field(ge=1, le=100_000)]
 Deviation = Annotated[float, Field(ge=1e-3, le=1e6)]  # of values from 0 to 255; below, dividing by it overflows
 Scale = Annotated[float, Field(gt=0, le=100)]
@@ -67,7 +67,7 @@ class ModelConfig(_Part):
     )
     init: str = Field(
         "random",
-        description="random; imagenet (backbone from the GluonCV store, needs a network or its cache); "
+        description="random; imagenet (the backbone's weights that are on this machine: `mxnetseg weights`); "
         "or the path of a checkpoint (layers whose name and shape match)",
     )
 
@@ -237,7 +237,7 @@ class ParamRule(_Part):
 
 
 class LayerDecayConfig(_Part):
-    """Lower learning rates for earlier layers: rate ** (layers + 1 - layer), 1 for all that is no stage's."""
+    """Lower learning rates for earlier layers: rate ** (layers + 1 - layer), 1 for what belongs to no stage."""
 
     rate: float = Field(..., gt=0, le=1, description="factor from a layer to the one before it")
     layers: int = Field(12, ge=4, description="number of layers that the stages are counted as")
@@ -272,7 +272,7 @@ class OptimizerConfig(_Part):
         default_factory=list, description="multipliers by parameter name; the factors of all matching rules multiply"
     )
     layer_decay: Optional[LayerDecayConfig] = Field(
-        None, description="lower learning rates for earlier layers; FFNet and MogaNet backbones"
+        None, description="lower learning rates for earlier layers; on EfficientNet-Lite, FFNet and MogaNet"
     )
     clip_norm: Optional[float] = Field(None, gt=0, description="clip the global norm of the gradient to this")
 

@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from .pth import read_pth
+from ..foreign import read_pth
 from .state import dialect_of, has_auxiliary, load_state, options_for
 
 __all__ = ["convert_checkpoint", "dialect_of", "has_auxiliary", "load_state", "options_for", "read_pth"]

@@ -6,7 +6,7 @@ rates for output stride 8: ours are built with options to fit.
 
 from typing import Any, Dict
 
-from .names import Rules, counted, rename
+from ..foreign.names import Rules, counted, rename
 
 __all__ = ["options", "recognises", "translate"]
 

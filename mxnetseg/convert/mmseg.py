@@ -6,7 +6,7 @@ MogaNet, FFNet and DGMN2, under Semantic FPN, UPerNet, SETR's heads and FFNet's 
 import re
 from typing import Dict, Optional
 
-from .names import Rules, counted, rename
+from ..foreign.names import Rules, counted, rename
 
 __all__ = ["is_backbone", "translate"]
 

@@ -2,7 +2,7 @@
 
 from typing import Dict
 
-from .names import Rules, counted, rename
+from ..foreign.names import Rules, counted, rename
 
 __all__ = ["translate"]
 

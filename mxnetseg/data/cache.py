@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 class Cache:
     """A folder of arrays, each under a name made of its source's path, size and time of change.
 
-    Any number of processes may share it: a file appears whole or not at all, and whoever makes it makes the same.
+    Any number of processes may share it: a file appears whole or not at all, and all would make the same one.
     """
 
     def __init__(self, folder: Union[str, Path]):
@@ -63,7 +63,7 @@ class Cache:
         except FileNotFoundError:
             pass
         except (OSError, ValueError, EOFError):
-            log.warning("%s is damaged and made anew", file)
+            log.warning("%s is damaged; it is made anew", file)
         self._write(file, make())
         return _mapped(file)
 
@@ -75,9 +75,7 @@ class Cache:
             write_file(file, header.getvalue(), array.data)
         except SaveError as err:
             what = (
-                f"the disk of {self.folder} is full"
-                if err.errno in FULL
-                else f"can not write into {self.folder} ({err})"
+                f"the disk of {self.folder} is full" if err.errno in FULL else f"can't write into {self.folder} ({err})"
             )
             raise MXNetSegError(f"data.cache: {what}; name another folder, or leave data.cache out") from err
 
@@ -88,7 +86,7 @@ def announce(cache: Cache, *datasets: "Dataset") -> None:
     Raises
     ------
     MXNetSegError
-        More than the disk has free, without what is there already.
+        What is not there yet takes more than the disk has free.
     """
     needed = missing = 0
     for dataset in datasets:

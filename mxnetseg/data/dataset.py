@@ -122,7 +122,7 @@ class Dataset:
         return self.mask_paths
 
     def digest(self) -> str:
-        """SHA-256 of its files' names and sizes, in hexadecimal: tells another set of files, wherever it lies.
+        """SHA-256 of the files' names and sizes, hexadecimal; the same wherever the files lie.
 
         Raises
         ------
@@ -160,12 +160,12 @@ class Dataset:
         """What a message about a wrong label value ends with."""
         classes = sorted(self.spec.raw_values())
         return (
-            f"{self.spec.name} has the classes {_ranges(classes)} and ignores {_ranges(self.spec.ignore)}. "
+            f"{self.spec.name} has the classes {ranges(classes)} and ignores {ranges(self.spec.ignore)}. "
             "Mend the mask, or (data.name: folder) extend data.classes, data.ignore or data.label_map"
         )
 
 
-def _ranges(values: Iterable[int]) -> str:
+def ranges(values: Iterable[int]) -> str:
     """1, 2, 3, 7 -> "1-3, 7"."""
     parts: List[List[int]] = []
     for value in sorted(values):

@@ -1,4 +1,4 @@
-"""Transforms of others: callables `f(image=..., mask=...) -> {"image": ..., "mask": ...}`, as albumentations' are."""
+"""Transforms from elsewhere: `f(image=..., mask=...) -> {"image": ..., "mask": ...}`, as albumentations' are."""
 
 import contextlib
 import inspect
@@ -46,7 +46,7 @@ def register_transform(name: str) -> Callable[[Build], Build]:
 
 
 def foreign_transforms(data: DataConfig, given: Optional[Function] = None) -> Dict[bool, "List[ForeignTransform]"]:
-    """Those of a recipe, then one that is given in Python: before the crop (True) and behind it (False).
+    """A recipe's transforms, then one given in Python: those before the crop (True), and those after it (False).
 
     Raises
     ------
@@ -79,12 +79,12 @@ def name_of(function: Function) -> str:
 
 
 class ForeignTransform:
-    """A callable of others with its random numbers fixed by the sample, and what it gives checked.
+    """A callable from elsewhere. Its random numbers are fixed by the sample, and its results are checked.
 
     Random numbers: a function with a parameter `rng` is given the sample's own generator. For all others Python's,
     NumPy's and OpenCV's global generators are seeded by the sample for the call (the first two go on as before after
-    it), and so is an object with the method `set_random_seed`, as albumentations' since 1.4.19. What draws from none of
-    these differs from run to run.
+    it), and so is an object with the method `set_random_seed`, as albumentations' since 1.4.19. Random
+    numbers from any other source differ from run to run.
     """
 
     def __init__(self, function: Function, title: str, classes: int):
@@ -103,7 +103,7 @@ class ForeignTransform:
         MXNetSegError
             The callable fails, or gives something else; it is named.
         """
-        # its own to write to: what is decoded may be a view, or a file that is mapped into memory
+        # copies, which it may change: what was decoded may be a view, or a file mapped into memory
         given: Dict[str, Any] = {"image": np.array(image), "mask": np.array(mask)}
         with _seeded(int(rng.integers(2**32)), self.function):
             try:
@@ -132,7 +132,7 @@ class ForeignTransform:
         if wrong.size:
             raise MXNetSegError(
                 f"{self.title}: the mask holds {', '.join(map(str, wrong[:5]))}, neither one of the {self.classes} "
-                f"classes nor {IGNORE} (ignored). Masks must not be interpolated; what is filled up is {IGNORE}"
+                f"classes nor {IGNORE} (ignored). Masks must not be interpolated; fill new pixels with {IGNORE}"
             )
 
 
@@ -145,7 +145,7 @@ def _takes_rng(function: Function) -> bool:
 
 @contextlib.contextmanager
 def _seeded(seed: int, function: Function) -> Iterator[None]:
-    """Within it the global generators depend on `seed` alone; they go on as before after it."""
+    """A context in which the global generators depend on `seed` alone; afterwards they go on as before."""
     ours, numpys = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed)

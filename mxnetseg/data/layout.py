@@ -73,6 +73,6 @@ def near_split(spec: DatasetSpec, split: str) -> str:
         return ""
     close = near(split, spec.splits)
     if not close:
-        # data sets with official training and test images only: what is scored has to be said aloud
+        # where only training and test images are official, the user has to say which are scored
         return f" (its splits are {', '.join(spec.splits)}; say which with data.train_split, data.val_split or --split)"
     return f" (its splits are {', '.join(spec.splits)}; did you mean {close[0]}?)"

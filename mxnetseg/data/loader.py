@@ -40,7 +40,7 @@ class _Load:
         sample = self.dataset.load(draw.index)
         if self.transform is None:
             return sample
-        assert sample.label is not None  # TrainLoader has seen to it
+        assert sample.label is not None  # TrainLoader has checked
         image, label = self.transform(sample.image, sample.label, sample_rng(self.seed, draw))
         return Sample(image, label, sample.name)
 

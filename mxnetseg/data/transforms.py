@@ -220,6 +220,6 @@ def _window(label: np.ndarray, crop: Tuple[int, int], rng: np.random.Generator) 
 
 
 def _is_mixed(label: np.ndarray, most: float) -> bool:
-    """Whether there are two classes at least, and none takes `most` or more of the labelled pixels."""
+    """Whether there are at least two classes, and none takes `most` or more of the labelled pixels."""
     counts = np.bincount(label.ravel(), minlength=256)[:IGNORE]
     return np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < most

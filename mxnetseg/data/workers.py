@@ -1,4 +1,4 @@
-"""A small pool of processes that answer in the order of the questions.
+"""A small pool of processes whose results come in the order of their tasks.
 
 Not `concurrent.futures`: it can't tell which task a dead worker was on. Not `fork`: the parent runs
 MXNet's threads. Workers are fresh interpreters that import NumPy and OpenCV, never MXNet.
@@ -29,12 +29,12 @@ Answer = TypeVar("Answer", covariant=True)
 READY = "ready"
 UNKNOWN = (ImportError, AttributeError, TypeError, pickle.PickleError)  # what unpickling says of a name it can't find
 NOT_TAKEN = (
-    "data workers can't take over the transforms and the data set: {}. What they are given has to be in a module: no "
-    "lambda, nothing of a script or a notebook; or set train.workers to 0"
+    "data workers can't unpickle the transforms or the data set: {}. Define them in a module, not as a lambda or in a "
+    "script or notebook, or set train.workers to 0"
 )
 
-# A thread waits for the end of stdin, which is that of the parent: then the worker ends, whatever it is doing.
-# It comes before all imports, which can take long.
+# stdin ends when the parent does. A thread waits for that, and then ends the worker, whatever it is doing. It is
+# started before the imports, which can take long.
 SCRIPT = """
 import os, threading
 threading.Thread(target=lambda: os.read(0, 1) or os._exit(0), daemon=True).start()
@@ -52,9 +52,9 @@ class Job(Protocol[Task, Answer]):
 
 
 def check_workers(workers: Any, option: str = "workers") -> int:
-    """`workers` as an int. Raises MXNetSegError unless it is a whole number from 0 on; `option` is what it calls it."""
+    """`workers` as an int. Raises MXNetSegError unless it is a whole number, 0 or more; its message says `option`."""
     if isinstance(workers, bool) or not isinstance(workers, Integral) or workers < 0:
-        raise MXNetSegError(f"{option} {workers!r}: a number of processes, 0 or more; 0 is without any")
+        raise MXNetSegError(f"{option} {workers!r}: a number of processes, 0 or more; 0 reads in this process")
     return int(workers)
 
 
@@ -68,12 +68,13 @@ class _Worker(NamedTuple):
 class WorkerPool(Generic[Task, Answer]):
     """Run `load(task)` in `workers` processes; `result()` gives the answers in the order of `submit`.
 
-    Tasks are handed over while workers are busy, so they should be small, or the answers.
+    Keep tasks small, or their answers: a task is sent while its worker may be sending an answer, and if neither fits
+    into a pipe, both wait for ever.
 
     Raises
     ------
     MXNetSegError
-        A worker can't be started, or died while it started: the message says how, and the last that it said.
+        A worker can't be started, or died while it started: the message says how, with the last lines that it wrote.
     """
 
     def __init__(self, load: Job[Task, Answer], workers: int):
@@ -139,7 +140,7 @@ class WorkerPool(Generic[Task, Answer]):
         self.close()
 
     def _hear(self, worker: _Worker, when: str) -> Any:
-        """The next that a worker has to say."""
+        """The next message from a worker."""
         try:
             return worker.channel.recv()
         except (EOFError, OSError):
@@ -169,7 +170,7 @@ def in_order(load: Job[Task, Answer], tasks: Iterable[Task], workers: int) -> Ge
 
 def _start() -> _Worker:
     package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    # all that is found here must be there: a plugin's transform is unpickled by its module's name
+    # all of our path: a worker imports the module of a plugin's transform to unpickle it
     path = os.pathsep.join([package_parent, *(folder or os.getcwd() for folder in sys.path)])
     try:
         ours, theirs = Pipe()
@@ -184,7 +185,9 @@ def _start() -> _Worker:
                 start_new_session=True,  # Ctrl-C is for the parent, which ends its workers itself
             )
     except OSError as err:
-        raise MXNetSegError(f"no data worker can be started: {err}; lower train.workers, 0 is without any") from err
+        raise MXNetSegError(
+            f"no data worker can be started: {err}; lower train.workers; 0 reads in this process"
+        ) from err
     said = bytearray()
     relay = threading.Thread(target=_relay, args=(process.stderr, said), daemon=True)
     relay.start()

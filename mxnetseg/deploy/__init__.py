@@ -3,7 +3,7 @@
 from .accuracy import Comparison, agreement, compare
 from .calibration import calibration_images
 from .limits import LIMITS
-from .network import DeployedNetwork
+from .network import DeployedNetwork, load
 from .optimize import DTYPES, optimize
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "agreement",
     "calibration_images",
     "compare",
+    "load",
     "optimize",
 ]

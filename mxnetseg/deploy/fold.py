@@ -23,24 +23,25 @@ def fold_norms(plan: Plan) -> None:
     for node in plan.graph.operators():
         if node.op not in NORMS:
             continue
-        before = node.inputs[0].node
-        if before.op == "Convolution":
-            if _folds(before, node, plan):
-                key = (*before.inputs[1:], *node.inputs[1:])
-                if key not in made:
-                    made[key] = _fold(before, node, plan, len(made))
-                attrs = {**before.attrs, "no_bias": "False"}
-                node.become(Node("Convolution", before.name, attrs, [before.inputs[0], *made[key]]))
-                continue
-            # MXNet's fusion would take the norm and forget the others that use the convolution's output
-            apart = Node("Reshape", f"{node.name}_input", {"shape": "(-2,)"}, [node.inputs[0]])
-            node.inputs = [Entry(apart), *node.inputs[1:]]
-        node.op, node.attrs = "BatchNorm", {key: node.attrs[key] for key in KEPT if key in node.attrs}
+        conv = node.inputs[0].node
+        if _folds(conv, node, plan):
+            key = (*conv.inputs[1:], *node.inputs[1:])
+            if key not in made:
+                made[key] = _fold(conv, node, plan, len(made))
+            attrs = {**conv.attrs, "no_bias": "False"}
+            node.become(Node("Convolution", conv.name, attrs, [conv.inputs[0], *made[key]]))
+        else:
+            node.op, node.attrs = "BatchNorm", {key: node.attrs[key] for key in KEPT if key in node.attrs}
 
 
 def _folds(conv: Node, norm: Node, plan: Plan) -> bool:
-    alone = plan.graph.single_user(conv) is norm and int(norm.attrs.get("axis", 1)) == 1
-    return alone and plan.has_weights(conv) and plan.has_weights(norm)
+    return (
+        conv.op == "Convolution"
+        and plan.graph.single_user(conv) is norm
+        and int(norm.attrs.get("axis", 1)) == 1
+        and plan.has_weights(conv)
+        and plan.has_weights(norm)
+    )
 
 
 def _fold(conv: Node, norm: Node, plan: Plan, number: int) -> List[Entry]:

@@ -1,17 +1,24 @@
 """A graph and its weights, called like the network they were made of."""
 
-from typing import Dict, List
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Dict, List, Union
 
 import mxnet as mx
 from mxnet import autograd, nd
 
+from ..context import Contexts, as_contexts
+from ..engine import checkpoint
+from ..engine.checkpoint import Checkpoint
 from ..errors import MXNetSegError
 from ..network import Network, check_input
 from ..ops import upsample_argmax, upsample_taps
 from ..ops.upsample import serves_taps
+from ..plugins import reason
 from ..turn import in_turn
+from . import saved
 
-__all__ = ["DeployedNetwork"]
+__all__ = ["DeployedNetwork", "load"]
 
 
 class DeployedNetwork:
@@ -69,7 +76,10 @@ class DeployedNetwork:
 
     @in_turn
     def coarse_logits(self, x: nd.NDArray) -> nd.NDArray:
-        """Logits (N, num_classes, h, w) before the last resize, which `align_corners` says how to do."""
+        """Logits (N, num_classes, h, w) before the last resize, which `align_corners` says how to do.
+
+        Raises MXNetSegError where the images are elsewhere, or of a size that the network can't take.
+        """
         check_input(x)
         if x.context not in self._weights:
             there = ", ".join(map(str, self.contexts))
@@ -79,7 +89,23 @@ class DeployedNetwork:
         weights = self._weights[x.context]
         x = x.astype("float32", copy=False)
         with autograd.pause(train_mode=False):
-            return self._graph(*(x if name == "data" else weights[name] for name in self._inputs))
+            try:
+                return self._graph(*(x if name == "data" else weights[name] for name in self._inputs))
+            except mx.MXNetError as err:  # a network of others may take some sizes only
+                raise MXNetSegError(f"{self!r} can't take images {x.shape}: {reason(err)}") from err
+
+    def save(self, path: Union[str, Path], *, overwrite: bool = False) -> None:
+        """Keep it in a file, NAME.optimized, so that its making, and the calibration of int8, is done once.
+
+        `load` below, `mxnetseg.load` and whatever takes a checkpoint open the file; docs/deploy.md says where it can
+        be used.
+
+        Raises
+        ------
+        MXNetSegError
+            The file is there already, has another ending or can't be written; the network gives NaN or infinity.
+        """
+        saved.write(path, self, overwrite)
 
     def __repr__(self) -> str:
         spec = self.spec
@@ -87,3 +113,25 @@ class DeployedNetwork:
 
     def _place(self, context) -> Dict[str, nd.NDArray]:
         return {name: array.as_in_context(context) for name, array in self.arrays.items()}
+
+
+def load(path: Union[str, Path, Checkpoint], ctx: Contexts = None) -> DeployedNetwork:
+    """The network that `DeployedNetwork.save` wrote, on one CPU context or several (cpu() when left out).
+
+    Raises
+    ------
+    MXNetSegError
+        The file is damaged or something else, a context is no CPU, or the graph can't run here or computes something
+        else than where it was made: another MXNet, no operator library, another kind of processor.
+    """
+    contexts = as_contexts("cpu" if ctx is None else ctx, "ctx")
+    elsewhere = [context for context in contexts if context.device_type != "cpu"]
+    if elsewhere:
+        raise MXNetSegError(f"optimized networks are for CPUs, not for {elsewhere[0]}: say --ctx cpu, or ctx='cpu'")
+    found = path if isinstance(path, Checkpoint) else checkpoint.read(path)
+    facts, symbol, weights = saved.read(found)
+    spec = found.record.model.arguments() if found.record.model else {}
+    made_of = SimpleNamespace(spec=spec, record=found.record, align_corners=facts.align_corners, contexts=contexts)
+    net = DeployedNetwork(symbol, weights, facts.dtype, made_of)
+    saved.check_answer(net, found)
+    return net

@@ -12,6 +12,7 @@ from ..errors import MXNetSegError
 from ..graph import Graph
 from ..network import GluonNetwork, as_network
 from ..nn import inference_graph
+from .apart import keep_apart
 from .bfloat16 import to_bfloat16
 from .calibration import calibration_batches
 from .fold import fold_norms
@@ -28,11 +29,11 @@ from .winograd import use_winograd
 __all__ = ["DTYPES", "PASSES", "optimize"]
 
 ALWAYS = (fold_norms, pad_channels, split_linear_layers, convolve_before_resizing, resize_in_one_pass)
-# What is done to a graph, in this order. int8 goes on with MXNet's own passes.
+# What is done to a graph, in this order, before MXNet's own passes.
 PASSES: Dict[str, Sequence[Callable[[Plan], None]]] = {
-    "float32": (*ALWAYS, use_winograd, plain_layouts),
-    "bfloat16": (*ALWAYS, pad_images, to_bfloat16, plain_layouts),
-    "int8": ALWAYS,
+    "float32": (*ALWAYS, use_winograd, plain_layouts, keep_apart),
+    "bfloat16": (*ALWAYS, pad_images, to_bfloat16, plain_layouts, keep_apart),
+    "int8": (*ALWAYS, keep_apart),
 }
 DTYPES = tuple(PASSES)
 BACKEND = "MKLDNN"  # MXNet's name for oneDNN
@@ -105,8 +106,8 @@ def optimize(
 def _arrays(network: GluonNetwork) -> Dict[str, nd.NDArray]:
     """Copies of the network's parameters on the CPU, by name.
 
-    After a prediction MXNet keeps weights of groups in oneDNN's layout, which `amp_cast`, `transpose` and `reshape` can't
-    read; a copy has the plain one.
+    After a prediction MXNet keeps weights of groups in oneDNN's layout, which `amp_cast`, `transpose` and `reshape`
+    can't read; a copy has the plain one.
     """
     elsewhere = [context for context in network.contexts if context.device_type != "cpu"]
     if elsewhere:

@@ -27,7 +27,7 @@ class Plan:
 
     graph: Graph
     arrays: Dict[str, nd.NDArray]
-    size: Tuple[int, int]
+    size: Tuple[int, int] = (512, 512)
 
     def __post_init__(self):
         self._shapes = Current(self._infer)

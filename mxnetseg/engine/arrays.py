@@ -97,7 +97,7 @@ class _Entry(NamedTuple):
 
 
 class _Reader:
-    """Where we are in a file; what it is asked for is there, or an error that says what is missing."""
+    """A position in a file. Every read checks that enough bytes are left, else it says what is missing."""
 
     def __init__(self, view: memoryview, source: str):
         self.view, self.source = view, source
@@ -177,7 +177,7 @@ class _Reader:
             self.fail("it was saved before it had a shape and values")
         shape = self.take(dimension, ndim)
         if min(shape, default=0) < 0 or math.prod(max(size, 1) for size in shape) >= MOST_ELEMENTS:
-            self.fail(f"its shape {shape} is none that an array can have")
+            self.fail(f"no array can have its shape {shape}")
         return shape
 
     def names(self, arrays: int) -> List[str]:

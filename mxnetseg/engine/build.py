@@ -11,6 +11,7 @@ from ..errors import MXNetSegError
 from ..models import Segmentor
 from ..zoo import create_model, recipe_arguments
 from . import checkpoint
+from .imagenet import load_imagenet
 
 __all__ = ["build_network", "create_network"]
 
@@ -61,9 +62,15 @@ def build_network(
         net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=list(contexts))
     init = recipe.model.init
     if init.lower() == "imagenet":
-        from ..backbones import load_imagenet
-
-        log.info("backbone: %d arrays from ImageNet", load_imagenet(net))
+        loaded = load_imagenet(net)
+        log.info("backbone: %d arrays of %s, from %s", loaded.arrays, loaded.name, loaded.path)
+        fed, trained = (recipe.data.mean, recipe.data.std), (loaded.feeding.mean, loaded.feeding.std)
+        if fed != trained:
+            log.warning(
+                "the ImageNet weights were trained on (image - mean) / std with mean %s and std %s; "
+                "data.mean is %s, data.std %s",
+                *(list(part) for part in (*trained, *fed)),
+            )
     elif init.lower() != "random":
         log.info("init: %d of %d parameters from %s", *checkpoint.load_matching(net, init), init)
     return net

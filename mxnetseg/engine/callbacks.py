@@ -70,7 +70,7 @@ OnValidation = Callable[[Validation], object]
 
 
 def check_callable(**given: object) -> None:
-    """Raise MXNetSegError for an argument that is there, but can't be called: before a step is taken, not after it."""
+    """Raise MXNetSegError for an argument that can't be called: before the first step, not after it."""
     for name, function in given.items():
         if function is not None and not callable(function):
             raise MXNetSegError(f"{name}={function!r} can't be called; give a function")
@@ -78,7 +78,7 @@ def check_callable(**given: object) -> None:
 
 @contextlib.contextmanager
 def saved(run: Run) -> Iterator[None]:
-    """Around calls of others' code: what it raises goes on to whoever called `train`, once the run is saved."""
+    """For calls of a user's function: if it raises, the run is saved first, then `train` raises the same."""
     try:
         yield
     except KeyboardInterrupt:  # the second Ctrl-C: at once, without saving
@@ -96,7 +96,7 @@ def saved(run: Run) -> Iterator[None]:
 
 
 class Callbacks:
-    """Tells a run's caller of the iteration that is done: all that was due at it has happened and was saved."""
+    """Tells a run's caller of an iteration, once everything that was due at it is done and saved."""
 
     def __init__(self, run: Run, stop: StopSignal, on_step: Optional[OnStep], on_validation: Optional[OnValidation]):
         self._run = run
@@ -105,8 +105,8 @@ class Callbacks:
         self._on_validation = on_validation
 
     def iteration(self, loss: float, lr: float, scored: bool) -> None:
-        """A step, then its validation where there was one: a run that goes on does not repeat it, so it is told
-        even where `on_step` raises."""
+        """Tell of a step, then of its validation if there was one, even if `on_step` raises: a resumed run does not
+        repeat that validation."""
         try:
             self._step(loss, lr)
         except KeyboardInterrupt:
@@ -124,6 +124,7 @@ class Callbacks:
                 self._on_step(Step(*self._facts(), loss=loss, lr=lr))
 
     def validation(self) -> None:
+        """Tell of the last validation."""
         run = self._run
         if self._on_validation:
             assert run.scores

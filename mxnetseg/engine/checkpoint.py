@@ -107,7 +107,7 @@ def read(path: Union[str, Path]) -> Checkpoint:
     # symbol-style files say "arg:name", "aux:name"
     named = {name.split(":", 1)[1] if name[:4] in ("arg:", "aux:") else name: a for name, a in arrays.items()}
     if len(named) < len(arrays):
-        raise MXNetSegError(f"{source}: a name stands in it as arg: and as aux:; {AGAIN}")
+        raise MXNetSegError(f"{source}: holds a name both as arg: and as aux:; {AGAIN}")
     return Checkpoint(Path(path), named, record, digest)
 
 
@@ -115,7 +115,7 @@ def weights(net: Segmentor, context: Optional[mx.Context] = None) -> Dict[str, n
     """Every parameter of a network by structural name, from one context (the first when left out)."""
     parameters = net._collect_params_with_prefix()
     nd.waitall()  # a static graph's backward pass writes running statistics behind the engine's back
-    # a parameter lists its contexts in order, a dictionary of them does not
+    # not collect_params().list_ctx(), which has them in any order
     return {name: p.data(context or p.list_ctx()[0]) for name, p in parameters.items()}
 
 
@@ -197,7 +197,7 @@ def load_matching(net: Segmentor, path: Union[str, Path]) -> Tuple[int, int]:
 def _content(path: Union[str, Path]) -> bytes:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would block, a device never ends
-            raise MXNetSegError(f"checkpoint {path}: can't be read (it is no ordinary file); name the file itself")
+            raise MXNetSegError(f"checkpoint {path}: can't be read (it is not an ordinary file); name the file itself")
         return Path(path).read_bytes()
     except (OSError, ValueError) as err:  # ValueError: a NUL in the path
         raise MXNetSegError(f"checkpoint {path}: can't be read ({getattr(err, 'strerror', None) or err})") from err
@@ -243,7 +243,7 @@ def _behind(content: memoryview, footer: int, source: str) -> Tuple[memoryview, 
 
 
 def _parsed(text: bytes) -> Any:
-    """The JSON of a record; None where it is none, or too large: for its size, JSON can take 100 times the memory."""
+    """The JSON of a record; None if it isn't JSON, or too large: parsed, it can take 100 times the memory."""
     if len(text) > LONGEST or sum(map(text.count, (b",", b"[", b"{"))) > MOST_VALUES:
         return None
     with contextlib.suppress(ValueError, RecursionError):
@@ -253,7 +253,7 @@ def _parsed(text: bytes) -> Any:
 
 
 def _sound(value: Any, deepest: int = DEEPEST) -> bool:
-    """Whether JSON holds nothing that later, far from here, can't be copied, printed, saved or be a path."""
+    """Whether JSON is free of values that would fail later, far from here: copied, printed, saved or used as a path."""
     if isinstance(value, str):
         return not NO_TEXT.search(value)
     if isinstance(value, int):

@@ -10,12 +10,15 @@ import numpy as np
 from mxnet import nd
 from tabulate import tabulate
 
+from ..commands import typed
 from ..config import Recipe
 from ..data import Dataset, DatasetSpec, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
 from ..errors import MXNetSegError
+from ..graph import VARIABLE, Graph, infer_shapes
 from ..losses import build_loss
 from ..models import Segmentor
-from ..plugins import reason
+from ..pretrained import find
+from ..registry import MODELS
 from .build import build_network
 from .ema import WeightAverage
 from .inference import Preprocess
@@ -62,10 +65,12 @@ class StandIn(Dataset):
         self._size = size
 
     def load(self, index: int) -> Sample:
+        """Noise, and the label of this index."""
         image = np.random.default_rng([index, 3]).integers(0, 256, (*self._size, 3), np.uint8)
         return Sample(image, self.label(index), self.names[index])
 
     def label(self, index: int) -> np.ndarray:
+        """(H, W) uint8: blocks of random classes, about a tenth to ignore, the same for an index every time."""
         rng = np.random.default_rng([index, 4])
         blocks = rng.integers(0, self.num_classes, (8, 8)).astype(np.uint8)
         blocks[rng.random((8, 8)) < 0.1] = 255
@@ -80,9 +85,9 @@ def dry_run(
 ) -> DryRun:
     """Build data, network, optimizer and schedule of `recipe`, tell what a run would do, and take one step.
 
-    Data and initial weights that are not on this machine are named, not missed: the step is on made-up images
-    in any case, two crops of `crop` pixels on the first context. Nothing is written. `initializer` is of all
-    parameters; what training uses when left out.
+    The step is on made-up images, two crops of `crop` pixels on the first context, so data and initial weights that
+    are not on this machine are only named. Nothing is written. `initializer` is for all parameters; left out, it is
+    the one that training uses.
 
     Raises
     ------
@@ -158,10 +163,13 @@ def _data(recipe: Recipe, missing: List[str]) -> Tuple[int, List[str]]:
 def _without_init(recipe: Recipe, missing: List[str]) -> Recipe:
     """The recipe; with random initial weights where its own are not on this machine."""
     init = recipe.model.init
-    if init.lower() == "random" or Path(init).is_file():
+    name = recipe.model.backbone or MODELS.find(recipe.model.name).backbone
+    if init.lower() == "random" or Path(init).is_file() or (init.lower() == "imagenet" and find(name)):
         return recipe
     if init.lower() == "imagenet":
-        missing.append("initial weights: GluonCV's of the backbone, which a dry run does not fetch")
+        missing.append(
+            typed(f"initial weights: ImageNet's for {name}; `mxnetseg weights show {name}` says where to get them")
+        )
     else:
         missing.append(f"initial weights: no file {init}")
     return recipe.model_copy(update={"model": recipe.model.model_copy(update={"init": "random"})})
@@ -191,7 +199,7 @@ def _step(
         with Feed(loader, criterion, Preprocess.of(data), [context]) as feed:
             value = step(next(feed), lr, recipe.train.seed)
     except NotFinite as err:
-        raise MXNetSegError(f"the first step's loss is no number ({err}); lower the learning rate") from None
+        raise MXNetSegError(f"the first step's loss is not a number ({err}); lower the learning rate") from None
     gradients = [p.grad(context) for p in net.collect_params().values() if p.grad_req != "null"]
     norm = float(nd.multi_sum_sq(*gradients, num_arrays=len(gradients)).sum().sqrt().asscalar())
     if not np.isfinite(norm):
@@ -207,16 +215,11 @@ def activation_bytes(net: Segmentor, shape: Tuple[int, int, int, int]) -> int:
 
     Raises MXNetSegError where the network can't take that size.
     """
-    graph = net._graphs.train
-    output = graph(mx.sym.var("data"))
-    internals = (mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output).get_internals()
-    inputs = set(internals.list_inputs())
-    shapes: List[Tuple[int, ...]]
-    try:
-        _, shapes, _ = internals.infer_shape(data=shape)
-    except mx.MXNetError as err:  # a plugin's; ours take any size
-        raise MXNetSegError(f"the network can't take images {shape}: {reason(err)}; try another crop") from err
-    return 4 * sum(math.prod(s) for name, s in zip(internals.list_outputs(), shapes) if name not in inputs)
+    output = net._graphs.train(mx.sym.var("data"))
+    graph = Graph(mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output)
+    return 4 * sum(
+        math.prod(s) for entry, s in infer_shapes(graph, {"data": shape}).items() if entry.node.op != VARIABLE
+    )
 
 
 def _memory(recipe: Recipe, net: Segmentor, optimizer: Optimizer, contexts: int) -> List[str]:

@@ -29,11 +29,12 @@ class WeightAverage:
         }
 
     def update(self) -> None:
-        """Take the network's present weights in: those that it has when all that was asked of the engine is done.
+        """Add the network's weights to the average, as they are once the work queued so far is done.
 
-        Nothing is waited for here. The engine keeps the order, also of running statistics: a static graph's
-        backward pass writes them, but says that it reads them. So what writes them (a product with 1, which changes
-        nothing) comes after that pass; one more keeps the next pass off until the average has read them.
+        Nothing is waited for: the engine keeps the order. Running statistics need help, because a static graph's
+        backward pass writes them, but tells the engine that it only reads them. Multiplying them by 1 changes nothing
+        and counts as a write: the first such product comes after that pass, the second keeps the next pass from
+        overwriting them before the average has read them.
         """
         keep = min(self._decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
@@ -57,7 +58,7 @@ class WeightAverage:
     def in_place(self) -> Iterator[None]:
         """Within this context the network has the averaged weights, on all its contexts; then its own again.
 
-        They come back one by one, so that what goes wrong with one, or meanwhile, does not keep the others.
+        Each array is restored on its own, so that an error, within the context or with one of them, leaves none behind.
         """
         nd.waitall()  # for the statistics, see `update`
         with contextlib.ExitStack() as restore:

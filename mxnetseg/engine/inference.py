@@ -88,9 +88,9 @@ def _add_scale(
     config: EvalConfig,
     context: mx.Context,
 ) -> Blend:
-    """Add the probabilities of a scaled image, resized to `size`, to a blend; None: make that. Returns it."""
+    """Add the probabilities of a scaled image, resized to `size`, to `total`, or to a new blend; returns it."""
     on_cpu = context.device_type == "cpu"
-    # what resizes logits on a CPU is faster than MXNet
+    # on a CPU our own resize of coarse logits is faster than MXNet's
     forward: Callable[[nd.NDArray], nd.NDArray] = net.coarse_logits if on_cpu else net
     make: Callable[[int, int, int, mx.Context, bool], Blend] = HostBlend if on_cpu else DeviceBlend
     align_corners = net.align_corners  # logits are resized as the network resizes its own

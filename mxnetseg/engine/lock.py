@@ -1,4 +1,4 @@
-"""One process at a time: a lock that its holder's end gives back, whatever ended it."""
+"""One process at a time: a lock that is free again when its holder has ended, however it ended."""
 
 import contextlib
 import fcntl
@@ -18,9 +18,9 @@ class Locked(MXNetSegError):
 
 
 class Lock:
-    """An exclusive lock (flock) on a file that is there while it is held, and says who holds it.
+    """An exclusive lock (flock) on a file that exists while it is held, and says who holds it.
 
-    A file that a killed process left is free: the kernel has given its lock back.
+    A file that a killed process left is in nobody's way: the kernel has released its lock.
 
     Raises
     ------
@@ -54,23 +54,23 @@ class Lock:
             except BlockingIOError:
                 holder = os.read(handle, 200).decode(errors="replace") or "another process"
                 os.close(handle)
-                raise Locked(f"{what} is in use by {holder}; wait for its end, or stop it") from None
+                raise Locked(f"{what} is in use by {holder}; wait until it ends, or stop it") from None
             except BaseException:
-                if not os.fstat(handle).st_size:  # made just now: a file system without locks must not fill with them
+                if not os.fstat(handle).st_size:  # ours: they must not pile up where a file system has no locks
                     self._path.unlink()
                 os.close(handle)
                 raise
-            os.close(handle)  # its holder has removed it just now: try the next
+            os.close(handle)  # its holder removed it in between: try again
 
     def release(self) -> None:
-        """Give the lock back; the file goes first, so that nobody waits for one that is gone."""
+        """Give the lock back. The file goes first: after that another process might have locked it."""
         with contextlib.suppress(OSError):
             if self.held():
                 self._path.unlink()
         os.close(self._handle)
 
     def held(self) -> bool:
-        """Whether the file is still this lock's: its folder may have been removed, and made anew by another."""
+        """Whether the file is still ours: somebody may have removed its folder, and made it anew."""
         try:
             return os.path.samestat(os.fstat(self._handle), os.stat(self._path))
         except OSError:

@@ -20,7 +20,7 @@ COLUMNS = ("iteration", "epoch", "lr", "loss", "seconds", "wait", "val_pa", "val
 
 
 class MetricsCsv:
-    """The file of a run in `state`; rows that were written after it are dropped.
+    """The file of a run that is at `state`; rows written after that are dropped.
 
     `seconds` counts on from the last row that is kept.
     """
@@ -47,7 +47,7 @@ class MetricsCsv:
             self._rows = 1
 
     def mark(self, losses: List[float]) -> CsvMark:
-        """Where the file stands, once that is on the disk; `losses` are those of the row to come."""
+        """How far the file is, once all of it is on the disk; `losses` are those that the next row will average."""
         if not self.path.exists():
             self._rows = 0
         if self._rows:
@@ -56,7 +56,7 @@ class MetricsCsv:
 
 
 def _read(path: Path) -> List[Dict[str, str]]:
-    """The whole rows of a file; a last one that was cut off is left out, and what is no row of a run."""
+    """The rows of a file. A last line that was cut off is left out, and so is all that is not a row of a run."""
     if not path.exists():
         return []
     with explained(path, "read"):
@@ -77,7 +77,11 @@ def _read(path: Path) -> List[Dict[str, str]]:
         before = next(name for name in names if not name.exists())
         write_file(before, content)
         log.warning(
-            "%s: %d of its %d lines are no rows of a run; kept as %s", path, count - len(rows), count, before.name
+            "%s: %d of its %d lines are not rows of a run; a copy is kept as %s",
+            path,
+            count - len(rows),
+            count,
+            before.name,
         )
     return rows
 

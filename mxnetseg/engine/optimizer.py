@@ -241,7 +241,7 @@ def _apply_rules(parameters: Mapping[str, gluon.Parameter], rules: List[ParamRul
         try:
             pattern = re.compile(rule.match)
         except re.error as err:
-            raise MXNetSegError(f"optimizer.rules: {rule.match!r} is no regular expression ({err})") from err
+            raise MXNetSegError(f"optimizer.rules: {rule.match!r} is not a regular expression ({err})") from err
         matching = [p for name, p in parameters.items() if pattern.search(name)]
         if not matching:
             close = near(re.sub(r"[^\w.]", "", rule.match), parameters) or list(parameters)

@@ -13,7 +13,7 @@ from ..errors import MXNetSegError
 from ..plugins import TABLES
 from .state import Count, RunState, Scored
 
-__all__ = ["FORMAT", "Feeding", "NetworkSpec", "PluginFact", "Record", "RunFacts", "plugin_facts"]
+__all__ = ["FORMAT", "Feeding", "NetworkSpec", "OptimizedFacts", "PluginFact", "Record", "RunFacts", "plugin_facts"]
 
 FORMAT = 2
 
@@ -42,6 +42,7 @@ class NetworkSpec(_Part):
     config: None = None  # of `create_model`: a file here is no part of a record
 
     def arguments(self) -> Dict[str, Any]:
+        """What the file says, as keyword arguments of `create_model`."""
         return self.model_dump(exclude_unset=True)
 
 
@@ -58,6 +59,7 @@ class Feeding(_Part):
 
     @classmethod
     def of(cls, data: DataConfig, spec: DatasetSpec) -> "Feeding":
+        """As a recipe feeds a data set."""
         kept = {key: getattr(data, key) for key in ("mean", "std", "base", "fit")}
         return cls(name=spec.name, classes=list(spec.classes), palette=list(spec.palette), **kept)
 
@@ -85,12 +87,20 @@ class PluginFact(_Part):
     version: Word = ""
 
 
+class OptimizedFacts(_Part):
+    """What a graph that `deploy.optimize` made is, besides its operators."""
+
+    format: int = Field(..., ge=1)  # of the arrays that hold it
+    dtype: Literal["float32", "bfloat16", "int8"]
+    align_corners: bool
+
+
 class Record(_Part):
     """Everything but the arrays."""
 
     format: int = FORMAT
-    # of a network, of a run's state, or made from another toolkit's
-    kind: Literal["weights", "training", "converted"] = "weights"
+    # of a network, of a run's state, made from another toolkit's, or an optimized graph
+    kind: Literal["weights", "training", "converted", "optimized"] = "weights"
     model: Optional[NetworkSpec] = None  # what builds the network; None in a file of a backbone alone
     backbone: Optional[str] = None  # its name, in a file of a backbone alone
     feeding: Feeding = Feeding()
@@ -103,6 +113,7 @@ class Record(_Part):
     plugins: List[PluginFact] = Field(default_factory=list)  # what of it is not ours
     source: Optional[str] = None  # the file that was converted
     ema: bool = False  # whether its moving averages were taken
+    optimized: Optional[OptimizedFacts] = None  # of an optimized graph, in its file only
     versions: Dict[str, str] = Field(default_factory=dict)
 
     def dump(self) -> bytes:

@@ -69,7 +69,7 @@ class Run:
         return self.over and not self.state.unscored
 
     def due(self, every: Optional[int]) -> bool:
-        """Whether something that happens `every` so many iterations, or never, happens now."""
+        """Whether what happens `every` so many iterations (None: never) happens now."""
         return every is not None and self.state.iteration % every == 0
 
     def advance(self) -> Tuple[float, float]:
@@ -88,9 +88,9 @@ class Run:
         return loss, lr
 
     def validate(self, stop: StopSignal) -> bool:
-        """Score the averaged weights, if there are, else the trained ones, and keep the best; whether that was done.
+        """Score the averaged weights, or the trained ones where no average is kept, and keep the best.
 
-        When a signal comes meanwhile it is left to the continuation.
+        Returns whether that was done: if a signal comes meanwhile, it is left to the resumed run.
         """
         if self.val_set is None:
             return False
@@ -121,7 +121,7 @@ class Run:
         self._write(f"_iter{self.state.iteration}", "average" if self.average else "weights")
 
     def save(self) -> None:
-        """Write the last weights and, after all that it implies, the state; nothing where nothing has changed."""
+        """Write the last weights and then the state, which relies on them; nothing if nothing has changed."""
         now = self.state.model_copy(update={"csv": self.log.mark()}, deep=True)
         if now == self.saved:
             return
@@ -154,7 +154,7 @@ class Run:
         return self._finite(checkpoint.weights(self.net, self.contexts[0]))
 
     def _finite(self, arrays: Mapping[str, nd.NDArray]) -> Dict[str, np.ndarray]:
-        """In NumPy, once it is sure that a run can go on from them."""
+        """As NumPy arrays; raises MXNetSegError where a run could not go on from them."""
         values = {name: array.asnumpy() for name, array in arrays.items()}
         spoilt = checkpoint.not_finite(values)
         if spoilt:

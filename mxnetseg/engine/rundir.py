@@ -31,7 +31,7 @@ NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
 @dataclass
 class RunDir:
-    """The folder of a run's log, curves and state, and that of its checkpoints. Within it both are this process's."""
+    """The folder of a run's log, curves and state, and that of its checkpoints; both are locked until it is closed."""
 
     folder: Path
     _weights: Path
@@ -49,12 +49,12 @@ class RunDir:
         return self._weights / f"{self.facts.name}{suffix}.params"
 
     def there(self, suffix: str) -> Optional[Path]:
-        """That file, if it is there."""
+        """The same, or None where there is no such file."""
         path = self.checkpoint(suffix)
         return path if path.exists() else None
 
     def note(self, **facts: Any) -> None:
-        """Keep more with the run's facts."""
+        """Add to the run's facts, which its state file will hold."""
         self.facts = self.facts.model_copy(update=facts)
 
     def __enter__(self) -> "RunDir":
@@ -170,7 +170,7 @@ def read_state(folder: str) -> Checkpoint:
     state = checkpoint.read(path)
     record: Record = state.record
     if record.kind != "training" or not (record.state and record.run and record.model and record.recipe):
-        raise MXNetSegError(f"--resume {folder}: {path} is no training state")
+        raise MXNetSegError(f"--resume {folder}: {path} is not a training state")
     ours, recipes = record.model.name, record.recipe.model.name
     if not same(ours, recipes):
         raise MXNetSegError(f"--resume {folder}: {path} is of {ours}, but its recipe of {recipes}")
@@ -188,7 +188,7 @@ def _state_of(folder: str) -> Path:
 
 def _lock(folder: Path) -> Lock:
     lock = Lock(folder / ".lock", f"the run in {folder}")
-    remove_partials(folder, OWN)  # who was killed here has left them
+    remove_partials(folder, OWN)  # left by a process that was killed
     return lock
 
 
@@ -199,15 +199,15 @@ def _name_lock(weights: Path, name: str) -> Lock:
 
 
 def _hint(folder: Path) -> str:
-    """An absolute path for a record; empty where its name is no text."""
+    """An absolute path for a record; empty if it can't be written as text."""
     place = str(folder.absolute())
     return "" if any("\ud800" <= letter <= "\udfff" for letter in place) else place
 
 
 def _remove_dead(weights: Path) -> None:
-    """Remove what killed runs have left in a folder: of one that had saved nothing, nobody will take up the name."""
+    """Remove what killed runs left in a folder of weights; nobody can resume one that had saved nothing."""
     for path in weights.glob(".*.lock"):
-        with contextlib.suppress(MXNetSegError):  # it lives, or is somebody else's
+        with contextlib.suppress(MXNetSegError):  # the run goes on, or the file is somebody else's
             _name_lock(weights, path.name[1 : -len(".lock")]).release()
 
 
@@ -220,7 +220,7 @@ def _made(folder: Path) -> bool:
 
 
 def _owner(path: Path) -> Optional[str]:
-    """The id of the run whose checkpoint a file is, empty where there is none; None: no file, or a damaged one.
+    """The id of the run that wrote a checkpoint, empty if it names none; None if there is no file, or a damaged one.
 
     Raises MXNetSegError where the disk can't tell now.
     """

@@ -28,11 +28,11 @@ EVERY = 10  # iterations to a row
 
 
 class RunLog:
-    """Use as a context manager around the loop.
+    """A context manager around the loop.
 
-    Leaves log.txt, metrics.csv (one row per ten iterations, with the mean loss and the share of the time spent
-    waiting for data, and one per validation) and, where
-    matplotlib is installed, curves.png in the run's folder.
+    It leaves log.txt, metrics.csv and, where matplotlib is installed, curves.png in the run's folder. metrics.csv has
+    a row for every ten iterations, with the mean loss and the share of the time spent waiting for data, and one for
+    every validation.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class RunLog:
     def __enter__(self) -> "RunLog":
         logger = logging.getLogger("mxnetseg")
         self._level = logger.level
-        if not logger.isEnabledFor(logging.INFO):  # the file tells all, whatever is shown elsewhere
+        if not logger.isEnabledFor(logging.INFO):  # the file gets everything, whatever the terminal shows
             logger.setLevel(logging.INFO)
         logger.addHandler(self._file)
         if not self._curves:
@@ -65,9 +65,9 @@ class RunLog:
         logger = logging.getLogger("mxnetseg")
         self._bar.close()
         try:
-            with contextlib.suppress(SaveError):  # what ended the run must not give way to what its log says of it
+            with contextlib.suppress(SaveError):  # an error of the log must not hide the one that ended the run
                 if error is not None:
-                    text = str(error) or type(error).__name__  # for the file: the caller tells it, too
+                    text = str(error) or type(error).__name__  # for the file alone: whoever catches it shows it
                     self._file.handle(log.makeRecord(log.name, logging.WARNING, "", 0, "ended: %s", (text,), None))
                     self._draw()
         finally:
@@ -115,7 +115,7 @@ class RunLog:
             log.info("iteration %d: %s", done, told)
             self._write({"iteration": done, "val_pa": scores.pa, "val_macc": scores.macc, "val_miou": scores.miou})
             self._draw()
-        self._recent = time.perf_counter(), self._recent[1], self._images  # validation is no training time
+        self._recent = time.perf_counter(), self._recent[1], self._images  # validating is not training
 
     def _write(self, row: Dict[str, Any]) -> None:
         self._place.check()
@@ -156,7 +156,7 @@ class _LogFile(logging.FileHandler):
             raise error
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # what is still to be written has failed before
+        with contextlib.suppress(OSError):  # what it would still write has failed, and was reported, before
             super().close()
 
 

@@ -9,7 +9,7 @@ from ..names import lookup
 __all__ = ["Schedule"]
 
 
-# of the recipe's part, the rate at the start, and the share of the way that is done
+# name -> f(config, the rate at the start, the share of the run that is done)
 SHAPES: Dict[str, Callable[[ScheduleConfig, float, float], float]] = {
     "poly": lambda c, lr, done: c.end_lr + (lr - c.end_lr) * math.pow(1 - done, c.power),
     "cosine": lambda c, lr, done: c.end_lr + (lr - c.end_lr) * (1 + math.cos(math.pi * done)) / 2,

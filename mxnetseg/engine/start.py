@@ -92,7 +92,7 @@ def open_run(
     record = Record(
         model=NetworkSpec(**net.spec), feeding=feeding, recipe=recipe, iterations=lengths.total, plugins=facts
     )
-    checkpoint.text_of(record)  # it must be possible before a folder is made
+    checkpoint.text_of(record)  # if this fails, it must fail before a folder is made
 
     if resumed:
         place = resumed[0]
@@ -172,10 +172,12 @@ def _check_transform(before: Checkpoint, named: str) -> None:
 
 
 def _check_free(run_dir: Optional[str], recipe: Recipe) -> None:
-    """Refuse a folder that holds files which are called like a run's, but were not left by this one's first try."""
+    """Refuse a folder with files of a run's names, unless an earlier try of this very recipe left them."""
     folder = Path(run_dir or "")
     there = [name for name in ("recipe.yaml", "log.txt", "metrics.csv", "curves.png") if (folder / name).exists()]
-    if run_dir is None or not there or (folder / STATE).exists():  # of a state, `new_run` says more
+    if (
+        run_dir is None or not there or (folder / STATE).exists()
+    ):  # `new_run` has a better message where there is a state
         return
     with explained(folder / "recipe.yaml", "read"):
         same = "recipe.yaml" in there and (folder / "recipe.yaml").read_bytes() == dump_recipe(recipe).encode()

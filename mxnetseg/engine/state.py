@@ -31,6 +31,7 @@ class Scored(_Part):
 
     @classmethod
     def at(cls, iteration: int, of: str, scores: Scores) -> "Scored":
+        """The scores of these weights, "weights" or "average", as they were after `iteration` steps."""
         return cls.model_validate({**scores.to_dict(), "iteration": iteration, "of": of})
 
 

@@ -21,11 +21,11 @@ class Interrupted(Exception):
 
 
 class StopSignal:
-    """Within it SIGTERM, SIGHUP (a closed terminal) and SIGINT (Ctrl-C) are noted: it is true, or called gives true,
-    once one has come, or a callback has asked for an end. A SIGINT after that raises KeyboardInterrupt; schedulers send
-    SIGTERM twice, so that does not.
+    """A context that notes SIGTERM, SIGHUP (a closed terminal) and SIGINT (Ctrl-C) instead of ending the process.
 
-    Signals reach the main thread alone; elsewhere nothing is noted.
+    It is true, and returns True when called, once a signal has come or a callback has asked to stop. A SIGINT after the
+    first signal raises KeyboardInterrupt. A SIGTERM does not: schedulers send two. Python gives signals to the main
+    thread only, so in any other thread none are noted.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class StopSignal:
         return self.signum is not None or self.reason is not None
 
     def ask(self, reason: str) -> None:
-        """As a signal would."""
+        """Ask the run to stop, as a signal would; `reason` goes into its result."""
         self.reason = reason
 
     __call__ = __bool__
@@ -53,7 +53,7 @@ class StopSignal:
 
     def __exit__(self, *_: object) -> None:
         for signum, handler in self._before.items():
-            signal.signal(signum, signal.SIG_DFL if handler is None else handler)  # None: it was not Python's
+            signal.signal(signum, signal.SIG_DFL if handler is None else handler)  # None: it was not set from Python
 
     def _note(self, signum: int, frame: Optional[FrameType]) -> None:
         if signum == signal.SIGHUP:
@@ -67,7 +67,7 @@ class StopSignal:
             raise KeyboardInterrupt
 
     def _leave_terminal(self) -> None:
-        """What is still written must not fail because nobody can read it."""
+        """Send further output nowhere: writing to a terminal that is closed would fail."""
         null = os.open(os.devnull, os.O_WRONLY)
         for fd in self._terminals:
             os.dup2(null, fd)

@@ -78,7 +78,7 @@ def train(
     Parameters
     ----------
     recipe : Recipe
-        With `resume` it may be None: the run's own.
+        With `resume` it may be None: the run's own is taken.
     contexts : list of mxnet.Context
         Every batch is split over them.
     run_dir : str, optional
@@ -93,7 +93,7 @@ def train(
         Checkpoints go to <weights_dir>/<model>/; weights/, or where the resumed run's are, when left out.
     validate, progress : bool
     changed_data : bool
-        With `resume`: go on although the images are others than before.
+        With `resume`: go on even if the images have changed.
     transform : callable, optional
         A training transform that is not in the recipe, see `data.foreign.ForeignTransform`; the same with `resume`.
     on_step, on_validation : callable, optional
@@ -158,7 +158,7 @@ def _loop(run: Run, on_step: Optional[OnStep], on_validation: Optional[OnValidat
         try:
             run.log.sum_up()
         finally:
-            run.save()  # the last thing that is written: whoever is stopped before has something left to do
+            run.save()  # comes last: a run that is stopped before can tell by its state what is left to do
         if not run.complete and stop.signum is not None:
             iteration, total = run.state.iteration, run.lengths.total
             raise Interrupted(

@@ -1,9 +1,11 @@
 """What is known of operators: the one table that deploy, FLOPs and export go by."""
 
-from typing import Callable, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
 from . import costs
 from .costs import CORNERS, TAPS, Rule
+from .onnx_rules import RULES
+from .onnx_step import Step
 from .symbol import VARIABLE, Graph, Node
 
 __all__ = ["ALL", "FIRST", "NONE", "OPERATORS", "Operator", "is_relu", "known", "operator_name", "sees"]
@@ -37,6 +39,8 @@ class Operator(NamedTuple):
         Whether MXNet may quantize the node: whether it is right then.
     blocked : bool
         Whether oneDNN may give the output in a layout of its own.
+    onnx : function of an `onnx_step.Step`
+        Writes the operator as ONNX nodes; None: nobody has said how.
     """
 
     mmcv: Rule = costs.nothing
@@ -46,6 +50,7 @@ class Operator(NamedTuple):
     bfloat16: Callable[[Node, Sequence[bool]], bool] = never
     int8: Callable[[Node], bool] = never
     blocked: bool = False
+    onnx: Optional[Callable[[Step], Any]] = None
 
     def flops(self, call: costs.Call, everything: bool) -> int:
         """Multiply-accumulates of a call: all, or those that mmcv counts."""
@@ -129,7 +134,7 @@ _REDUCTION = Operator(every=costs.per_input)
 _SOFTMAX = Operator(every=costs.per_result(3))  # exponential, sum, quotient
 _PRODUCT = Operator(every=costs.product)
 
-OPERATORS: Dict[str, Operator] = {
+_FACTS: Dict[str, Operator] = {
     # layers; oneDNN multiplies in bfloat16 and sums in float32
     "Convolution": Operator(costs.convolution, bfloat16=always, blocked=True),
     "Deconvolution": Operator(costs.deconvolution),
@@ -154,7 +159,8 @@ OPERATORS: Dict[str, Operator] = {
     **_each("elemwise_sub elemwise_div broadcast_sub broadcast_div broadcast_maximum broadcast_minimum"),
     **_each("broadcast_equal broadcast_greater broadcast_greater_equal broadcast_lesser broadcast_lesser_equal"),
     **_each("_minus_scalar _rminus_scalar _div_scalar _rdiv_scalar _greater_scalar _lesser_scalar"),
-    **_each("_greater_equal_scalar _lesser_equal_scalar abs square sqrt rsqrt exp log floor tanh"),
+    **_each("_greater_equal_scalar _lesser_equal_scalar _equal_scalar _maximum_scalar _minimum_scalar"),
+    **_each("_power_scalar _rpower_scalar abs square sqrt rsqrt exp log floor ceil negative erf tanh softsign where"),
     **_each("mean sum max min prod nansum nanprod norm argmax argmin", _REDUCTION),
     # matrix products
     **_each("dot batch_dot _linalg_gemm _linalg_gemm2", _PRODUCT),
@@ -180,3 +186,5 @@ OPERATORS: Dict[str, Operator] = {
     # what MXNet's passes fuse
     **_each("_sg_mkldnn_conv _sg_mkldnn_fully_connected", Operator(int8=_fused_exactly)),
 }
+
+OPERATORS = {name: facts._replace(onnx=RULES.get(name)) for name, facts in _FACTS.items()}

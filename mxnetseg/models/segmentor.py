@@ -94,6 +94,7 @@ class Segmentor(HybridBlock):
         self.spec: Dict[str, Any] = {}
         self.record: Any = None  # a Record, which is no business of this room
         self.num_aux = len(aux) + main.extra
+        self._least_side = backbone.least_side * (1 if used.isdisjoint(HALF_LEVELS) else 2)
         self.align_corners = align_corners
         # One compiled graph per use: inference must not pay for auxiliary heads. The graphs share
         # this network's blocks and are kept out of its children, so parameter names stay single.
@@ -116,7 +117,7 @@ class Segmentor(HybridBlock):
     def forward(self, x):
         if not isinstance(x, NDArray):  # a Symbol: this network is part of a larger graph
             return self.hybrid_forward(None, x)
-        check_input(x)
+        check_input(x, self._least_side)
         graph = self._graphs.train if autograd.is_recording() else self._graphs.logits
         return graph(x)
 
@@ -127,21 +128,21 @@ class Segmentor(HybridBlock):
         """The logits before the last resize, for callers that resize them as part of what they do with them."""
         if not isinstance(x, NDArray):
             return self._graphs.coarse(x)
-        check_input(x)
+        check_input(x, self._least_side)
         graph = self._graphs.train_coarse if autograd.is_recording() else self._graphs.coarse
         return graph(x)
 
     @in_turn
     def class_map(self, x) -> NDArray:
         """(N, H, W) uint8: the class of the greatest logit of every pixel, without logits at full resolution."""
-        check_input(x)
+        check_input(x, self._least_side)
         return upsample_argmax(
             nd, self._graphs.coarse(x), height=x.shape[2], width=x.shape[3], align_corners=self.align_corners
         )
 
     def head_logits(self, x) -> tuple:
         """Logits (N, num_classes, h, w) of the head, then of each auxiliary head, at their own resolutions."""
-        check_input(x)
+        check_input(x, self._least_side)
         outputs = self._graphs.heads(x)
         return tuple(outputs) if isinstance(outputs, (list, tuple)) else (outputs,)
 
@@ -222,7 +223,7 @@ class _Graph(HybridBlock):
             several = isinstance(maps, (list, tuple))
             features.update({f"neck{i}": x for i, x in enumerate(maps)} if several else {"neck": maps})
         outputs = []
-        for head, (inputs, enlarge, extra) in zip(self.heads._children.values(), self._branches):
+        for head, (inputs, enlarge, extra) in zip(self.heads, self._branches):
             logits = head(*(features[name] for name in inputs))
             for out in logits[: 1 + extra] if isinstance(logits, (list, tuple)) else (logits,):
                 if self._align_corners is not None:

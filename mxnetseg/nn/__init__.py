@@ -1,6 +1,6 @@
 """Bricks that every model shares."""
 
-from .act import activation, gelu, silu
+from .act import ReLU6, activation, gelu, silu
 from .attention import attend
 from .concat import concat
 from .conv import ConvNormAct, SeparableConv, classifier, conv2d
@@ -22,6 +22,7 @@ __all__ = [
     "DeformConv",
     "LinearSum",
     "NormConv",
+    "ReLU6",
     "SeparableConv",
     "TokenMixer",
     "TransformerBlock",

@@ -34,6 +34,6 @@ def test_the_page_of_models_is_current():
 
     page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
     rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| [`")}
-    assert sorted(rows) == list_models(), "run python -m tools.models_doc"
+    assert sorted(rows) == list_models(), "run make docs-tables"
     for row in zoo():
         assert f" {row['parameters']} " in rows[row["model"]] and f" {row['FLOPs']} " in rows[row["model"]]

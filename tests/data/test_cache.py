@@ -76,7 +76,7 @@ def test_a_damaged_file_is_made_anew(dataset, tmp_path, caplog):
         kept.unlink()
         kept.write_bytes(content)
         np.testing.assert_array_equal(dataset.load(0).image, whole)
-    assert len(caplog.records) == 3 and "is damaged and made anew" in caplog.text
+    assert len(caplog.records) == 3 and "is damaged; it is made anew" in caplog.text
 
 
 def test_a_full_disk_is_an_error_that_leaves_nothing(dataset, tmp_path, monkeypatch):
@@ -94,7 +94,7 @@ def test_a_full_disk_is_an_error_that_leaves_nothing(dataset, tmp_path, monkeypa
 def test_mistakes(dataset, tmp_path):
     (tmp_path / "file").write_text("")
     dataset.cache = Cache(tmp_path / "file")
-    with pytest.raises(MXNetSegError, match="can not write into .*file"):
+    with pytest.raises(MXNetSegError, match="can't write into .*file"):
         dataset.load(0)
     dataset.cache = Cache(tmp_path / "cache")
     dataset.image_paths[0] = tmp_path / "gone.png"

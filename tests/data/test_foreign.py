@@ -207,11 +207,11 @@ def test_workers_see_the_same_samples(streets, tmp_path, monkeypatch, capfd):
     for workers in (0, 1):
         with pytest.raises(MXNetSegError, match=r"^sample train/\d+: transform theirs_noise.sized: the mask holds"):
             batches(workers, theirs_noise.sized)
-    with pytest.raises(MXNetSegError, match="data workers can't take over .*lambda"):
+    with pytest.raises(MXNetSegError, match="data workers can't unpickle .*lambda"):
         batches(1, lambda image, mask: {"image": image, "mask": mask})
     del sys.modules["theirs_noise"]
     module.rename(module.with_name("gone.py"))
-    with pytest.raises(MXNetSegError, match="can't take over"):
+    with pytest.raises(MXNetSegError, match="can't unpickle"):
         batches(1)
 
 

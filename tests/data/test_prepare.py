@@ -263,7 +263,7 @@ def test_camvid_colours_and_splits(tmp_path):
         split_of("0007XX_1")
     save_png(tmp_path / "downloads/LabeledApproved_full/0006R0_f1_L.png", np.full((HEIGHT, WIDTH, 3), 7, np.uint8))
     picture(tmp_path / "downloads/701_StillsRaw_full/0006R0_f1.png")
-    with pytest.raises(MXNetSegError, match=r"the colour \(7, 7, 7\) is none of CamVid's 32"):
+    with pytest.raises(MXNetSegError, match=r"the colour \(7, 7, 7\) is not one of CamVid's 32"):
         prepare("camvid", tmp_path / "downloads", tmp_path / "more", progress=False)
 
 

@@ -130,7 +130,7 @@ def test_answers_come_in_the_order_of_the_tasks():
 @pytest.mark.parametrize(
     "what, message",
     [
-        (Unpickled(__import__, "no_such_module"), "can't take over .* No module named 'no_such_module'.* in a module"),
+        (Unpickled(__import__, "no_such_module"), "can't unpickle .* No module named 'no_such_module'.* in a module"),
         (Unpickled(kill_myself), "died while it started: signal 9; when the machine is out of memory, lower train.w"),
         (Unpickled(run_out_of_memory), r"died while it started: exit status 1\n(.*\n)*.*MemoryError"),
     ],

@@ -43,7 +43,13 @@ def test_an_operator_of_our_own_amid_bfloat16():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name, backbone", [("semantic_fpn", "moganet_xtiny"), ("setr_mla", "vit_base_16"), ("setr_pup", "dgmn2_tiny")]
+    "name, backbone",
+    [
+        ("semantic_fpn", "moganet_xtiny"),
+        ("setr_mla", "vit_base_16"),
+        ("setr_pup", "dgmn2_tiny"),
+        ("swiftnet", "efficientnet_lite0"),
+    ],
 )
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
 def test_backbones_that_are_no_plain_convolutions(name, backbone, dtype):

@@ -61,7 +61,11 @@ def test_float32_on_every_model(name):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name, backbone",
-    [("fcn", name) for name in mxnetseg.list_backbones() if name.endswith(("14", "18", "50", "121", "39", "light"))]
+    [
+        ("fcn", name)
+        for name in mxnetseg.list_backbones()
+        if name.endswith(("14", "18", "50", "121", "39", "light", "lite0"))
+    ]
     + [("setr_mla", "vit_base_16"), ("ffnet", "ffnet_seg"), ("semantic_fpn", "dgmn2_tiny")],
 )
 def test_float32_on_every_family_of_backbones(name, backbone):

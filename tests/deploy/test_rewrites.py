@@ -45,7 +45,7 @@ class Net(HybridBlock):
             parameter.initialize(mx.init.Normal(0.5), force_reinit=True)
 
     def hybrid_forward(self, F, x):
-        return self._function(F, x, *self.convs._children.values())
+        return self._function(F, x, *self.convs)
 
 
 def conv(in_channels, channels, kernel=3, **options):
@@ -255,3 +255,169 @@ def test_what_is_pooled_stays_direct():
         return last(F.Pooling(x, kernel=(3, 3), stride=(2, 2), pad=(1, 1)))
 
     check(Net(stem, conv(3, 6), conv(6, 4)), **{TILES: 1, WINOGRAD: 1})
+
+
+# -- passes that change what other passes, or they themselves, looked at before
+
+
+def eligible(fast):
+    """3x3 convolutions left that Winograd could have taken."""
+    parts = [part for node in Graph(fast.symbol).operators() for part in node.subgraphs]
+    nodes = [node for part in [Graph(fast.symbol), *parts] for node in part.operators()]
+    return [node.name for node in nodes if node.op == "Convolution" and node.attrs["kernel"] == "(3, 3)"]
+
+
+def test_two_convolutions_that_are_summed_both_become_winograds():
+    def both(F, x, start, first, second):
+        x = start(x)
+        return F.relu(first(x) + second(x))
+
+    fast = check(Net(both, conv(3, 8, 1), conv(8, 8), conv(8, 8)), **{TILES: 1, WINOGRAD: 2, "elemwise_add": 0})
+    last = [node for node in Graph(fast.symbol).operators() if node.op == WINOGRAD][-1]
+    assert (last.attrs["residual"], last.attrs["relu"]) == ("1", "1")
+    assert not eligible(fast)
+
+
+def test_sums_of_sums():
+    """One is added to a sum that another has taken in, one to itself, one to a map that it was made of."""
+
+    def sums(F, x, start, *convs):
+        x = start(x)
+        a, b, c, d = (one(x) for one in convs[:4])
+        x = F.relu(F.relu(a + b) + (c + F.relu(d + d)))
+        return F.relu(convs[4](x) + x) + a
+
+    fast = check(Net(sums, conv(3, 8, 1), *(conv(8, 8) for _ in range(5))), **{WINOGRAD: 5})
+    assert not eligible(fast)
+
+
+def test_a_layer_that_is_used_again():
+    """Its operators have one name."""
+
+    def again(F, x, start, one):
+        x = start(x)
+        for _ in range(3):
+            x = F.tanh(one(x))
+        return x
+
+    check(Net(again, conv(3, 8, 1), conv(8, 8)), **{WINOGRAD: 3})
+
+
+def test_a_residual_that_is_replaced_itself():
+    def residual(F, x, start, first, second, third):
+        x = F.relu(first(start(x)))
+        y = F.relu(second(x) + x)
+        return F.relu(third(y) + F.relu(x + y))
+
+    fast = check(Net(residual, conv(3, 8, 1), conv(8, 8), conv(8, 8), conv(8, 8)), **{WINOGRAD: 3})
+    assert not eligible(fast)
+
+
+def test_what_a_sum_makes_is_pooled_directly():
+    def pooled(F, x, start, last):
+        x = start(x)
+        return F.Pooling(F.relu(last(x) + x), kernel=(2, 2), stride=(2, 2))
+
+    check(Net(pooled, conv(3, 8, 1), conv(8, 8)), **{WINOGRAD: 0})
+
+
+def test_sums_of_resizes_of_resizes(no_winograd):
+    def resizes(F, x, start, last):
+        x = start(x)
+        like = dict(align_corners=True)
+        small, smaller = pool(F, x, 6), pool(F, x, 3)
+        once = resize_like(F, smaller, small, **like)
+        twice = resize_like(F, once, x, **like)
+        return F.relu(twice + resize_like(F, small, x, **like)) + last(F.relu(resize_like(F, once + small, x, **like)))
+
+    check(Net(resizes, conv(3, 8, 1), conv(8, 8, 1)), **{TAPS: 4, RESIZE: 0})
+
+
+def test_weights_that_convolutions_of_different_parts_share(no_winograd):
+    """The parts of one are not those of the other, though some begin at the same channel."""
+
+    def shared(F, x, start, last):
+        x = F.relu(start(x))
+        like = dict(align_corners=True)
+
+        def cut(begin, end):
+            return F.slice_axis(x, axis=1, begin=begin, end=end)
+
+        def enlarged(begin, end):
+            return resize_like(F, pool(F, cut(begin, end), 4), x, **like)
+
+        one = last(F.concat(cut(0, 2), enlarged(2, 8), dim=1))
+        other = last(F.concat(cut(0, 5), enlarged(5, 8), dim=1))
+        return one + last(F.concat(enlarged(0, 3), cut(3, 8), dim=1)) + other + last(x)
+
+    check(Net(shared, conv(3, 8, 1), conv(8, 4)), **{TAPS: 3})
+
+
+def test_linear_layers_behind_linear_layers_that_are_cut():
+    def cut(F, x, start, first, second):
+        x = F.transpose(start(x), axes=(0, 2, 3, 1))
+        for layer in (first, second, second):
+            one, other = F.split(layer(x), num_outputs=2, axis=3)
+            x = one + F.tanh(other)
+        one, other = F.split(first(F.split(second(x), num_outputs=2, axis=3)[1]), num_outputs=2, axis=3)
+        return F.transpose(F.concat(one, other, one, dim=3), axes=(0, 3, 1, 2))
+
+    layers = [nn.Dense(12, flatten=False, in_units=6) for _ in range(2)]
+    check(Net(cut, conv(3, 6, 1), *layers), **{"SliceChannel": 0})
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda F, y: F.relu(y + y) + y,
+        lambda F, y: y + F.Activation(y, act_type="relu"),
+        lambda F, y: F.LeakyReLU(y, act_type="gelu") + y,
+        lambda F, y: (y + F.tanh(F.ones_like(y))) + y,
+        lambda F, y: F.Activation(y + F.tanh(F.ones_like(y)), act_type="relu") + y,
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_a_convolution_that_is_added_to_what_was_made_of_it(no_winograd, dtype, function):
+    """MXNet's own fusion would fail, or give something else."""
+    net = Net(lambda F, x, one: function(F, one(x)), conv(3, 8))
+    x = images(31, 50, n=2)
+    fast = optimize(net, dtype, [x] if dtype == "int8" else None)
+    assert relative_error(fast.coarse_logits(x), net(x)) < (TOLERANCE if dtype == "float32" else 0.05)
+
+
+def test_norms_in_a_row_and_side_by_side():
+    def norms(F, x, first, second, *norms):
+        x = norms[1](norms[0](first(x)))
+        y = second(x)
+        return norms[2](y) + F.relu(norms[3](y)) + norms[0](first(F.slice_axis(F.tanh(x), axis=1, begin=0, end=3)))
+
+    net = Net(norms, conv(3, 4), conv(4, 4), *(nn.BatchNorm(in_channels=4) for _ in range(4)))
+    for parameter in net.collect_params(".*(gamma|beta|running_mean)").values():
+        parameter.set_data(mx.nd.random.uniform(0.5, 1.5, parameter.shape))
+    check(net, BatchNorm=2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_convolutions_sums_and_resizes_in_any_order(seed):
+    """Every convolution that Winograd's algorithm can take is taken, whatever stands around it."""
+    rng = np.random.RandomState(seed)
+    steps = [(rng.choice(list("cccprsu")), *rng.randint(0, 99, 2)) for _ in range(12)]
+
+    def any_order(F, x, start, *convs):
+        maps = [start(x)]
+        for number, (kind, one, other) in enumerate(steps):
+            a, b = maps[-1 - one % min(3, len(maps))], maps[-1 - other % min(3, len(maps))]
+            like = dict(align_corners=bool(one % 2))
+            maps.append(
+                {
+                    "c": lambda a=a, number=number: convs[number](a),
+                    "p": lambda a=a, b=b: a + b,
+                    "r": lambda a=a: F.relu(a),
+                    "s": lambda a=a, b=b: F.relu(a + b),
+                    "u": lambda a=a, b=b, like=like: resize_like(F, pool(F, a, 5), b, **like),
+                }[kind]()
+            )
+        return sum(maps[-3:])
+
+    fast = check(Net(any_order, conv(3, 8, 1), *(conv(8, 8) for _ in steps)), **{RESIZE: 0})
+    assert not eligible(fast)

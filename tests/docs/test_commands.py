@@ -75,7 +75,7 @@ def test_options_within_a_line():
         "python tools/none.py",
         "python -m tools.bench --jsn FILE",
         "python demo/image_demo.py - - - --out pred.png --nothing",
-        "python -m tools.parity --all",
+        "python -m tools.docs --all",
         "pip install -r requirements-none.txt",
         "mxntseg models",
         "mxnetseg predict a.jpg --checkpoint weights/bisenet/bisenet_none.params",

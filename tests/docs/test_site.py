@@ -7,15 +7,21 @@ import sys
 
 import pytest
 
-from tools import docs_site
+import mxnetseg
+from tools.docs import site
 
 from .markdown import ROOT
 
 
 def test_public_names_have_docstrings():
     """What `make docs` refuses, told sooner."""
-    assert len(docs_site.documented()) == len(set(docs_site.documented())) > 40
-    assert docs_site.undocumented() == []
+    assert len(site.documented()) == len(set(site.documented())) > 40
+    assert site.undocumented() == []
+
+
+def test_all_that_the_package_offers_is_in_the_reference():
+    offered = (getattr(mxnetseg, name) for name in mxnetseg.__all__)
+    assert {thing.__module__ for thing in offered if callable(thing)} <= set(site.documented())
 
 
 def test_a_name_without_a_docstring_is_found(tmp_path):
@@ -23,7 +29,7 @@ def test_a_name_without_a_docstring_is_found(tmp_path):
     source.write_text(
         '"""A."""\n__all__ = ["f", "C"]\n\ndef f(): ...\n\ndef g(): ...\n\nclass C:\n    def m(self): ...\n'
     )
-    assert list(docs_site.without_docstring(source)) == ["f", "C", "C.m"]
+    assert list(site.without_docstring(source)) == ["f", "C", "C.m"]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +43,7 @@ def test_a_name_without_a_docstring_is_found(tmp_path):
     ],
 )
 def test_links_of_the_readme_lead_into_the_site(link, moved):
-    assert docs_site.moved(link) == moved
+    assert site.moved(link) == moved
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +79,7 @@ def sources(tmp_path):
     """A copy of what the site is made of."""
     for name in ("docs", "mxnetseg", "tools"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("mkdocs.yml", *docs_site.OUTSIDE):
+    for name in ("mkdocs.yml", *site.OUTSIDE):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 

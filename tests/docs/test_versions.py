@@ -51,7 +51,7 @@ def test_the_workflow_runs_what_the_makefile_has():
 
 
 def test_bounds_that_the_security_page_names():
-    from mxnetseg.convert import unpickle
+    from mxnetseg.foreign import unpickle
 
     bounds = f"{unpickle.MOST_BYTES >> 20} MB and {unpickle.MOST_OPCODES // 10**6} million opcodes"
     assert bounds in " ".join(read("SECURITY.md").split())

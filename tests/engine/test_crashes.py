@@ -430,7 +430,7 @@ def test_a_second_process_is_told_who_is_at_it(whole: Whole, nothing: Path, kind
     for second, what in zip(seconds, [f"run in {run}"] * 3 + [f"run {name}"]):
         assert second.status == 2
         assert [re.sub(", since .*;", ";", line) for line in second.said] == [
-            f"error: the {what} is in use by {first}; wait for its end, or stop it"
+            f"error: the {what} is in use by {first}; wait until it ends, or stop it"
         ]
     assert len(seconds) == 4
 
@@ -460,7 +460,7 @@ def with_a_second(whole: Whole, at: int, first: Callable[[], None], second: Call
 
 
 TOLD = (
-    r"in use by (another process|process \d+ on .*); wait for its end|is complete \(6 iterations\)"
+    r"in use by (another process|process \d+ on .*); wait until it ends|is complete \(6 iterations\)"
     "|holds a run already; go on with"
 )
 

@@ -5,9 +5,10 @@ import pytest
 
 from mxnetseg import create_model, list_backbones, list_models
 from mxnetseg.graph import OPERATORS, Graph, Node, is_relu, known, sees
+from mxnetseg.graph.onnx_rules import RULES
 from mxnetseg.nn import inference_graph
 
-from ..models.test_segmentor import SMALL
+from ..small import SMALL
 
 
 def operators(name, **options):
@@ -25,7 +26,9 @@ def test_it_knows_every_model():
         assert operators(name, **{"backbone": "mobilenet_v2_0_25", **SMALL.get(name, {})}) <= set(OPERATORS), name
 
 
-@pytest.mark.parametrize("backbone", ["densenet121", "dgmn2_tiny", "eprnet_light", "moganet_xtiny", "resnest14"])
+@pytest.mark.parametrize(
+    "backbone", ["densenet121", "dgmn2_tiny", "efficientnet_lite0", "eprnet_light", "moganet_xtiny", "resnest14"]
+)
 def test_it_knows_a_backbone_of_every_family(backbone):
     assert operators("fcn", backbone=backbone) <= set(OPERATORS)
 
@@ -34,6 +37,10 @@ def test_it_knows_a_backbone_of_every_family(backbone):
 @pytest.mark.parametrize("backbone", list_backbones())
 def test_it_knows_every_backbone(backbone):
     assert operators("fcn", backbone=backbone, norm="gn") <= set(OPERATORS)
+
+
+def test_every_rule_for_onnx_stands_in_the_table():
+    assert {name: facts.onnx for name, facts in OPERATORS.items() if facts.onnx} == RULES
 
 
 def test_what_sees_the_image_and_what_only_its_size():

@@ -10,8 +10,8 @@ from mxnetseg import create_model
 from mxnetseg.engine import checkpoint
 from mxnetseg.engine.record import NetworkSpec, Record
 from mxnetseg.errors import MXNetSegError
-from mxnetseg.nn import drop_channels, drop_path
 from tests.goldens import families
+from tests.small import batch, check_gradients
 
 SIZES = [(64, 64), (65, 129), (97, 161), (33, 40)]
 SMALL = {
@@ -44,10 +44,6 @@ def build(name, backbone, **kwargs):
     return net
 
 
-def batch(height, width, n=1):
-    return nd.array(np.random.RandomState(1).standard_normal((n, 3, height, width)))
-
-
 @pytest.mark.parametrize("name, backbone", PAIRS)
 def test_any_size_changing_from_call_to_call(name, backbone):
     net = build(name, backbone)
@@ -72,10 +68,7 @@ def test_every_parameter_gets_a_gradient(name, backbone):
         outputs = outputs if isinstance(outputs, (list, tuple)) else (outputs,)
         loss = sum((out - nd.arange(5).reshape((1, 5, 1, 1))).square().mean() for out in outputs)
     loss.backward()
-    for key, parameter in net._collect_params_with_prefix().items():
-        if parameter.grad_req != "null":
-            gradient = parameter.grad().asnumpy()
-            assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, key
+    check_gradients(net)
 
 
 @pytest.mark.parametrize("backbone", ["moganet_tiny", "ffnet_3", "ffnet_4", "dgmn2_small", "resnet50"])
@@ -149,29 +142,6 @@ def test_initial_weights_of_transformers():
 
 
 # --- dropping --------------------------------------------------------------------------------------------------------
-
-
-def test_drop_path_drops_whole_images_and_scales_the_kept():
-    mx.random.seed(3)
-    layer = drop_path(0.25)
-    x = nd.ones((4000, 2, 3, 3))
-    np.testing.assert_array_equal(layer(x).asnumpy(), x.asnumpy())
-    with autograd.record():
-        out = layer(x).asnumpy()
-    kept = out[:, 0, 0, 0]
-    assert (out == kept[:, None, None, None]).all()
-    np.testing.assert_allclose(np.unique(kept), [0, 1 / 0.75], rtol=1e-6)
-    assert (kept > 0).mean() == pytest.approx(0.75, abs=0.03)
-
-
-def test_dropout_of_the_heads_drops_whole_channels():
-    layer = drop_channels(0.5)
-    with autograd.record():
-        out = layer(nd.ones((8, 64, 3, 5))).asnumpy()
-    assert (out == out[:, :, :1, :1]).all()
-    np.testing.assert_allclose(np.unique(out), [0, 2])
-    net = build("upernet", "resnet18", dropout=0.25)
-    assert net.head.drop._rate == net.aux_heads[0].drop._rate == 0.25
 
 
 def test_drop_path_rates_grow_evenly_over_the_blocks():

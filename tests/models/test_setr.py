@@ -1,4 +1,4 @@
-"""SETR on a small ViT: the promises of test_segmentor.py, attention, position embeddings, where levels are taken."""
+"""SETR on a small ViT: the promises of test_segmentor.py, memory, position embeddings, where levels are taken."""
 
 import mxnet as mx
 import numpy as np
@@ -6,8 +6,7 @@ import pytest
 from mxnet import autograd
 
 from mxnetseg import create_model
-from mxnetseg.backbones.vit import SelfAttention
-from tests.models.test_segmentor import SIZES, batch
+from tests.small import SIZES, batch, check_gradients
 
 NAMES = {"setr_mla": dict(width=16), "setr_naive": {}, "setr_pup": dict(width=16)}
 VIT = dict(channels=16, depth=4, heads=4, crop_size=64)
@@ -55,23 +54,7 @@ def test_every_parameter_gets_a_gradient(name, static, aux):
             loss = sum(out.square().mean() for out in outputs)
         loss.backward()
         assert len(outputs) == 1 + net.num_aux == (1 if not aux else 4 if name == "setr_naive" else 5)
-    for key, parameter in net._collect_params_with_prefix().items():
-        if parameter.grad_req != "null":
-            gradient = parameter.grad().asnumpy()
-            assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, key
-
-
-def test_attention_equals_its_definition():
-    tokens, channels, heads = 10, 12, 3
-    layer = SelfAttention(channels, heads)
-    layer.initialize(mx.init.Normal(0.5))
-    x = np.random.RandomState(0).standard_normal((2, tokens, channels)).astype("float32")
-    weight, bias = layer.qkv.weight.data().asnumpy(), layer.qkv.bias.data().asnumpy()
-    q, k, v = ((x @ weight.T + bias).reshape(2, tokens, 3, heads, -1).transpose(2, 0, 3, 1, 4)).astype("float64")
-    scores = np.exp(q @ k.transpose(0, 1, 3, 2) / np.sqrt(channels // heads))
-    mixed = (scores / scores.sum(-1, keepdims=True) @ v).transpose(0, 2, 1, 3).reshape(2, tokens, channels)
-    expected = mixed @ layer.project.weight.data().asnumpy().T + layer.project.bias.data().asnumpy()
-    np.testing.assert_allclose(layer(mx.nd.array(x)).asnumpy(), expected, atol=1e-5)
+    check_gradients(net)
 
 
 def test_no_attention_map_holds_more_than_one_head():

@@ -1,6 +1,6 @@
 """The table at the top of docs/performance.md, taken from the tables that the suite has written below it.
 
-python -m tools.bench.summary     writes it; `python -m tools.bench --write` does so too
+`python -m tools.docs performance` writes it, and `python -m tools.bench --write` does so too.
 """
 
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Dict, List
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
-BEGIN, END = "<!-- made by python -m tools.bench.summary -->", "<!-- end of the summary -->"
+BEGIN, END = "<!-- made by python -m tools.docs -->", "<!-- end of the summary -->"
 HEADERS = (
     "network, size",
     "float32",
@@ -44,21 +44,12 @@ def table(text: str) -> List[Dict[str, str]]:
     return [dict(zip(cells[0], row)) for row in cells[2:]]
 
 
-def summarized(text: str) -> str:
+def text(page: str) -> str:
     """The page with a summary of what it says now; as it is, if it has no place for one."""
-    if BEGIN not in text:
-        return text
+    if BEGIN not in page:
+        return page
     rows = [HEADERS, ["---"] * len(HEADERS)]
-    rows += [(f"`{title}`", *(row[name] for name in HEADERS[1:])) for title, row in measured(text).items()]
+    rows += [(f"`{title}`", *(row[name] for name in HEADERS[1:])) for title, row in measured(page).items()]
     lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    before, rest = text.split(BEGIN)
+    before, rest = page.split(BEGIN)
     return f"{before}{BEGIN}\n\n{lines}\n\n{END}{rest.split(END)[1]}"
-
-
-def write(page: Path = PAGE) -> None:
-    """Refresh the summary of a page."""
-    page.write_text(summarized(page.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write()

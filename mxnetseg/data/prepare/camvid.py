@@ -83,6 +83,6 @@ def _classes(path) -> np.ndarray:
     if sum(count for _, count in unknown) > 0.02 * codes.size:
         value = int(max(unknown, key=lambda pair: pair[1])[0])
         colour = (value >> 16, value >> 8 & 255, value & 255)
-        raise MXNetSegError(f"{path}: the colour {colour} is none of CamVid's 32; is it LabeledApproved_full's?")
+        raise MXNetSegError(f"{path}: the colour {colour} is not one of CamVid's 32; is it LabeledApproved_full's?")
     classes = np.array([known.get(value, VOID) for value in values], np.uint8)
     return classes[inverse].reshape(codes.shape)

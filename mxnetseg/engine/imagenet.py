@@ -1,0 +1,90 @@
+"""ImageNet weights for the backbone of a network."""
+
+import logging
+from typing import Dict, NamedTuple
+
+import numpy as np
+from mxnet import nd
+
+from .. import pretrained
+from ..commands import typed
+from ..errors import MXNetSegError
+from ..models import Segmentor
+from . import checkpoint
+from .record import Feeding
+
+__all__ = ["Loaded", "load_imagenet"]
+
+log = logging.getLogger(__name__)
+
+PREFIX = "backbone."
+POSITIONS = "pos_embed"
+
+
+class Loaded(NamedTuple):
+    """How many arrays, what they are, where they were, and what they were fed."""
+
+    arrays: int
+    name: str
+    path: str
+    feeding: Feeding
+
+
+def load_imagenet(net: Segmentor) -> Loaded:
+    """Load ImageNet weights into `net.backbone`; nothing is downloaded.
+
+    The positions of a vision transformer are resized to the network's.
+
+    Raises
+    ------
+    MXNetSegError
+        There are none for this backbone or norm, or none on this machine; they don't fit.
+    """
+    name = net.spec["backbone"]
+    found = pretrained.find(name)
+    if found is None:
+        if not pretrained.weights_for(name):
+            raise MXNetSegError(f"there are no ImageNet weights for {name}; {_OTHERS}")
+        raise MXNetSegError(
+            typed(f"the ImageNet weights of {name} are not on this machine; `mxnetseg weights show {name}` says where ")
+            + f"to get them. Or {_OTHERS}"
+        )
+    if found.weights is None:
+        read = checkpoint.read(found.path)
+        arrays = {key[len(PREFIX) :]: array for key, array in read.weights.items()}
+        title, feeding = read.record.source or found.path.name, read.record.feeding
+    else:
+        weights = found.weights
+        arrays = (
+            pretrained.read_stored(found.path, net.backbone)
+            if weights.store_name
+            else pretrained.fit(pretrained.read_classifier(found.path), name, str(found.path))
+        )
+        title, feeding = weights.name, Feeding(mean=weights.mean, std=weights.std)
+    _assign(net, arrays, str(found.path))
+    return Loaded(len(net.backbone._collect_params_with_prefix()), title, str(found.path), feeding)
+
+
+_OTHERS = "set model.init to random or to a checkpoint's path"
+
+
+def _assign(net: Segmentor, arrays: Dict[str, np.ndarray], source: str) -> None:
+    ours = net.backbone._collect_params_with_prefix()
+    if POSITIONS in ours and arrays[POSITIONS].shape != ours[POSITIONS].shape:
+        arrays = {**arrays, POSITIONS: _resized(arrays[POSITIONS], ours[POSITIONS].shape[1])}
+    if net.spec["norm"] == "gn" and any(key.endswith("running_mean") for key in arrays):
+        raise MXNetSegError(f"there are no ImageNet weights for {net.spec['backbone']} with norm gn; {_OTHERS}")
+    # norms of levels that this network has no use for
+    arrays = {key: array for key, array in arrays.items() if key in ours or not key.startswith("norms.")}
+    checkpoint.check(net, ours, arrays, source)
+    for key, parameter in ours.items():
+        parameter.set_data(nd.array(arrays[key], dtype=parameter.dtype))
+
+
+def _resized(positions: np.ndarray, count: int) -> np.ndarray:
+    """Positions (1, n * n, C) of a grid for one of `count` cells, bilinearly, as the network does it at each call."""
+    grid = positions.swapaxes(1, 2).reshape(1, positions.shape[2], *[round(positions.shape[1] ** 0.5)] * 2)
+    side = round(count**0.5)
+    new = nd.contrib.BilinearResize2D(nd.array(grid), height=side, width=side, align_corners=False)
+    found: np.ndarray = new.asnumpy().reshape(1, positions.shape[2], count).swapaxes(1, 2)
+    return found

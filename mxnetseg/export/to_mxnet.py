@@ -1,0 +1,194 @@
+"""A network as files of plain MXNet: any program that has MXNet runs them, without this toolkit.
+
+    PREFIX-symbol.json      the graph, of MXNet's own operators
+    PREFIX-0000.params      its weights
+    PREFIX-about.json       what it is: classes, colours, mean and std, ...
+
+The first two are what `gluon.SymbolBlock.imports` and MXNet's C API (c_predict_api.h) read.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple, Union
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd, nd
+from mxnet.gluon import HybridBlock
+
+from .. import saving
+from ..deploy.apart import keep_apart
+from ..deploy.fold import fold_norms
+from ..deploy.plan import Plan
+from ..engine import checkpoint
+from ..engine.arrays import pack
+from ..engine.inference import Preprocess
+from ..engine.record import Record
+from ..errors import MXNetSegError
+from ..graph import Graph
+from ..network import MOST_CLASSES, GluonNetwork, Network, as_network
+from ..nn import inference_graph
+from ..opening import open_network
+from ..ops import mxnet_only
+from ..versions import versions
+from .check import Difference, pictures
+from .ends import OUTPUTS
+from .facts import facts
+from .to_onnx import Report
+
+__all__ = ["PARTS", "to_mxnet"]
+
+PARTS = ("-symbol.json", "-0000.params", "-about.json")
+CHECKED = ((1, 64, 96), (1, 97, 65))  # batch, height and width
+TOLERANCE = 1e-3  # of the greatest value: rounding alone reaches 1e-4 where weights are random
+
+
+def to_mxnet(
+    net: Union[Network, HybridBlock, str, Path],
+    path: Union[str, Path],
+    *,
+    output: str = "logits",
+    with_preprocessing: bool = False,
+    overwrite: bool = False,
+) -> Report:
+    """Write a network as files that MXNet runs alone, on any device, at any size, and that it was seen to run right.
+
+    Parameters
+    ----------
+    net : Segmentor, another HybridBlock that maps (N, 3, H, W) to logits, or the path of a checkpoint
+    path : str or Path
+        What the files' names begin with: "out/street" makes out/street-symbol.json, out/street-0000.params and
+        out/street-about.json.
+    output : str
+        "logits": (N, num_classes, H, W) float32. "probabilities": their softmax. "class_map": (N, H, W) uint8, the
+        class of the greatest logit of every pixel.
+    with_preprocessing : bool
+        The graph's input, "data", is RGB images (N, H, W, 3) uint8, which it normalizes as the checkpoint's record
+        says (ImageNet's mean and std without one); else it is what comes out of that, (N, 3, H, W) float32.
+    overwrite : bool
+        Whether files that are there may be replaced.
+
+    Returns
+    -------
+    Report
+        Its path is that of the graph, its bytes are those of all files.
+
+    Raises
+    ------
+    MXNetSegError
+        A file is there already, or can't be written; the network is optimized, a function, without values, or has too
+        many classes for a class map; what MXNet gives differs from the network by more than 0.001 of the greatest
+        value. Then there are no files.
+    """
+    if output not in OUTPUTS:
+        raise MXNetSegError(f"output={output!r}: must be one of {', '.join(OUTPUTS)}")
+    graph, weights, about = (Path(f"{path}{part}") for part in PARTS)
+    for file in (graph, weights, about):
+        if file.exists() and not overwrite:
+            raise MXNetSegError(f"{file} is there already; name another place, or say overwrite=True (--overwrite)")
+    digest = ""
+    if isinstance(net, (str, Path)):
+        found = checkpoint.read(net)
+        net, digest = open_network(found), found.digest
+    network = as_network(net)
+    if not isinstance(network, GluonNetwork):
+        raise MXNetSegError(
+            f"{network!r} can't be exported: it is a graph for this machine, with operators of oneDNN and of this "
+            "toolkit; export the network, or the checkpoint, that it was made of"
+        )
+    record = network.record or Record()
+    preprocess = Preprocess.of(record.feeding)
+    symbol, arrays = _traced(network, output, preprocess if with_preprocessing else None)
+    text, content = symbol.tojson(), b"".join(map(bytes, pack(arrays)))
+    difference = _compared(network, text, content, output, preprocess, with_preprocessing)
+    facts_ = facts(
+        network,
+        record,
+        digest=digest,
+        size=None,
+        batch=None,
+        output=output,
+        with_preprocessing=with_preprocessing,
+        dtype="float32",
+    )
+    described = json.dumps({**{key: _value(text) for key, text in facts_.items()}, "versions": versions()}, indent=2)
+    contents = {weights: content, about: f"{described}\n".encode(), graph: text.encode()}
+    saving.write_files({file: [part] for file, part in contents.items()})
+    return Report(graph, sum(map(len, contents.values())), "float32", True, True, list(CHECKED), *difference)
+
+
+def _value(text: str) -> Any:
+    """What a text of `facts` was made of."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _traced(
+    network: GluonNetwork, output: str, preprocess: Optional[Preprocess]
+) -> Tuple[mx.sym.Symbol, Dict[str, np.ndarray]]:
+    """The graph, and its arrays under the names that they have in MXNet's files."""
+    arrays = {
+        name: parameter.data(network.contexts[0]).as_in_context(mx.cpu()).astype("float32", copy=False)
+        for name, parameter in network.collect_params().items()
+    }
+    images = mx.sym.var("data", dtype="uint8" if preprocess else "float32")
+    if preprocess:  # as data.normalize does it
+        scale = 1 / np.asarray(preprocess.std, np.float32)
+        arrays["scale"], arrays["shift"] = nd.array(scale), nd.array(-np.asarray(preprocess.mean, np.float32) * scale)
+        images = mx.sym.broadcast_mul(mx.sym.cast(images, dtype="float32"), mx.sym.var("scale", shape=(3,)))
+        images = mx.sym.broadcast_add(images, mx.sym.var("shift", shape=(3,)))
+        images = mx.sym.transpose(images, axes=(0, 3, 1, 2))
+    with mxnet_only(), inference_graph() as constants:
+        result = network(images)
+    if output == "probabilities":
+        result = mx.sym.softmax(result, axis=1)
+    elif output == "class_map":
+        result = mx.sym.cast(mx.sym.argmax(result, axis=1), dtype="uint8")
+    plan = Plan(Graph(result), {**arrays, **constants}, CHECKED[0][1:])
+    fold_norms(plan)
+    keep_apart(plan)  # the C API has oneDNN fuse operators, unasked
+    symbol = plan.graph.symbol()
+    kinds = {**dict.fromkeys(symbol.list_arguments(), "arg"), **dict.fromkeys(symbol.list_auxiliary_states(), "aux")}
+    del kinds["data"]
+    return symbol, {f"{kind}:{name}": plan.arrays[name].asnumpy() for name, kind in kinds.items()}
+
+
+def _compared(
+    network: Network, text: str, content: bytes, output: str, preprocess: Preprocess, with_preprocessing: bool
+) -> Difference:
+    """What the files hold against the network, on pictures.
+
+    The difference of a class map is how far the logit of a pixel's class is below the pixel's greatest.
+    """
+    symbol = mx.sym.load_json(text)
+    arrays = {name.split(":", 1)[1]: array for name, array in nd.load_frombuffer(content).items()}
+    run = nd.CachedOp(symbol)
+    worst, equal, pixels = 0.0, 0, 0
+    for batch, *size in CHECKED:
+        picture = pictures(batch, (size[0], size[1]))
+        x = preprocess(picture, network.contexts[0])
+        fed = nd.array(picture, dtype="uint8") if with_preprocessing else x.as_in_context(mx.cpu())
+        logits = network(x).asnumpy()
+        if output == "class_map" and logits.shape[1] > MOST_CLASSES:
+            raise MXNetSegError(f"{logits.shape[1]} classes don't fit a uint8 class map; export the logits")
+        with autograd.pause(train_mode=False):
+            out = run(*(fed if name == "data" else arrays[name] for name in symbol.list_inputs())).asnumpy()
+        if output == "class_map":
+            classes = out
+            apart = logits.max(axis=1) - np.take_along_axis(logits, out[:, None].astype(np.int64), axis=1)[:, 0]
+            greatest = np.abs(logits).max()
+        else:
+            classes = out.argmax(axis=1)
+            wanted = nd.softmax(nd.array(logits), axis=1).asnumpy() if output == "probabilities" else logits
+            apart, greatest = np.abs(out - wanted), np.abs(wanted).max()
+        difference = float(apart.max() / max(greatest, 1e-30))
+        if not difference <= TOLERANCE:
+            raise MXNetSegError(
+                f"what MXNet gives differs from the network by {difference:.2g} of the greatest value; no file was written."
+                " Look for NaN or infinity in the weights; if there is none, please report this"
+            )
+        worst = max(worst, difference)
+        equal, pixels = equal + int((classes == logits.argmax(axis=1)).sum()), pixels + classes.size
+    return Difference(worst, equal / pixels)

@@ -1,0 +1,22 @@
+"""ImageNet weights for backbones: which there are, where they are on this machine, and files of them read."""
+
+from .catalog import CATALOG, Weights, weights_for
+from .places import Found, digest_of, find, folder, identify, imported_file
+from .read import fit, read_classifier, read_stored
+from .store import download_file
+
+__all__ = [
+    "CATALOG",
+    "Found",
+    "Weights",
+    "digest_of",
+    "download_file",
+    "find",
+    "fit",
+    "folder",
+    "identify",
+    "imported_file",
+    "read_classifier",
+    "read_stored",
+    "weights_for",
+]

@@ -1,0 +1,33 @@
+"""Backbones of classifiers: gradients, sizes, layers."""
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import autograd
+
+from mxnetseg import create_model
+from tests.small import batch, check_gradients
+
+
+@pytest.mark.parametrize("backbone", ["densenet121", "efficientnet_lite0", "resnest14", "xception39", "xception65"])
+@pytest.mark.parametrize("norm", ["bn", "gn"])
+def test_every_parameter_gets_a_gradient(backbone, norm):
+    mx.random.seed(0)
+    net = create_model("fcn", backbone=backbone, output_stride=16, norm=norm)
+    net.initialize(mx.init.Xavier())
+    net.hybridize()
+    for size in ((64, 96), (65, 71)):
+        with autograd.record():
+            loss = net(batch(*size, n=2)).square().mean()
+        loss.backward()
+    check_gradients(net)
+
+
+def test_resnest_trains_at_any_size():
+    net = create_model("fcn", backbone="resnest26")
+    net.initialize()
+    for size in ((64, 64), (65, 97)):
+        with autograd.record():
+            loss = net(batch(*size, n=2)).square().mean()
+        loss.backward()
+        assert np.isfinite(loss.asscalar())
