@@ -10,7 +10,7 @@ from mxnetseg.config import LayerDecayConfig
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.registry import MODELS
 
-from .test_segmentor import SMALL, batch, build
+from ..models.test_segmentor import SMALL, batch, build
 
 LITE0 = "efficientnet_lite0"
 
