@@ -250,11 +250,11 @@ class CombinedLoss(Block):
 
     def normalizer(self, labels: Sequence[np.ndarray]) -> np.ndarray:
         """What the labels weigh for each of the criteria."""
-        return np.array([one.normalizer(labels) for one in self.criteria._children.values()])
+        return np.array([one.normalizer(labels) for one in self.criteria])
 
     def forward(self, logits, labels, scale):
         total = 0
-        for i, (factor, criterion) in enumerate(zip(self._factors, self.criteria._children.values())):
+        for i, (factor, criterion) in enumerate(zip(self._factors, self.criteria)):
             total = total + factor * criterion(logits, labels, scale[i : i + 1])
         return total
 

@@ -68,7 +68,7 @@ class Backbone(HybridBlock):
         """
         known = sorted(kind.__name__ for kind in Backbone.__subclasses__() if kind.layer_of is not Backbone.layer_of)
         raise MXNetSegError(
-            f"optimizer.layer_decay knows the layers of {' and '.join(known)}, not those of {type(self).__name__}; "
+            f"optimizer.layer_decay knows the layers of {', '.join(known)}, not those of {type(self).__name__}; "
             "write optimizer.rules instead"
         )
 

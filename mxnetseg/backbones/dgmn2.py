@@ -125,7 +125,7 @@ class DGMN2(Backbone):
 
     def hybrid_forward(self, F, x):
         features = []
-        for embed, stage in zip(self.embeds._children.values(), self.stages._children.values()):
+        for embed, stage in zip(self.embeds, self.stages):
             x = F.transpose(embed(x), axes=(0, 2, 3, 1))
             x = F.transpose(stage(x), axes=(0, 3, 1, 2))
             features.append(x)

@@ -34,7 +34,7 @@ class MultiScaleUnit(HybridBlock):
             self.join = None if light else ConvNormAct(sum(self._channels), channels, act="prelu")
 
     def hybrid_forward(self, F, x):
-        branches = [branch(x) for branch in self.branches._children.values()]
+        branches = [branch(x) for branch in self.branches]
         if self.join is None:
             first, *others = branches
             return sum(others, first)

@@ -91,7 +91,7 @@ class FFNet(Backbone):
     def hybrid_forward(self, F, x):
         x = self.stem(x)
         features = []
-        for stage in self.stages._children.values():
+        for stage in self.stages:
             x = stage(x)
             features.append(x)
         for level, norm in self.norms._children.items():

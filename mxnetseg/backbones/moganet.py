@@ -149,7 +149,7 @@ class MogaNet(Backbone):
 
     def hybrid_forward(self, F, x):
         features = []
-        for stage in self.stages._children.values():
+        for stage in self.stages:
             x = stage(x)
             features.append(x)
         return tuple(features)

@@ -95,7 +95,7 @@ class VisionTransformer(Backbone):
         position = F.reshape(F.transpose(pos_embed, axes=(0, 2, 1)), shape=(0, 0, self._side, self._side))
         position = resize_like(F, position, patches, align_corners=False, may_shrink=True)
         depths = [to_tokens(F, F.broadcast_add(patches, position))]  # (N, h * w, C)
-        for block in self.blocks._children.values():
+        for block in self.blocks:
             depths.append(block(depths[-1]))
         features = [depths[tap] for tap in self._taps]
         for level, norm in self.norms._children.items():

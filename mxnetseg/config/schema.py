@@ -272,7 +272,7 @@ class OptimizerConfig(_Part):
         default_factory=list, description="multipliers by parameter name; the factors of all matching rules multiply"
     )
     layer_decay: Optional[LayerDecayConfig] = Field(
-        None, description="lower learning rates for earlier layers; FFNet and MogaNet backbones"
+        None, description="lower learning rates for earlier layers; on EfficientNet-Lite, FFNet and MogaNet"
     )
     clip_norm: Optional[float] = Field(None, gt=0, description="clip the global norm of the gradient to this")
 

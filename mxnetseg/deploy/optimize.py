@@ -106,8 +106,8 @@ def optimize(
 def _arrays(network: GluonNetwork) -> Dict[str, nd.NDArray]:
     """Copies of the network's parameters on the CPU, by name.
 
-    After a prediction MXNet keeps weights of groups in oneDNN's layout, which `amp_cast`, `transpose` and `reshape` can't
-    read; a copy has the plain one.
+    After a prediction MXNet keeps weights of groups in oneDNN's layout, which `amp_cast`, `transpose` and `reshape`
+    can't read; a copy has the plain one.
     """
     elsewhere = [context for context in network.contexts if context.device_type != "cpu"]
     if elsewhere:

@@ -40,7 +40,7 @@ __all__ = ["PARTS", "to_mxnet"]
 
 PARTS = ("-symbol.json", "-0000.params", "-about.json")
 CHECKED = ((1, 64, 96), (1, 97, 65))  # batch, height and width
-TOLERANCE = 1e-4  # of the greatest value
+TOLERANCE = 1e-3  # of the greatest value: rounding alone reaches 1e-4 where weights are random
 
 
 def to_mxnet(
@@ -77,7 +77,7 @@ def to_mxnet(
     ------
     MXNetSegError
         A file is there already, or can't be written; the network is optimized, a function, without values, or has too
-        many classes for a class map; what MXNet gives differs from the network by more than 0.0001 of the greatest
+        many classes for a class map; what MXNet gives differs from the network by more than 0.001 of the greatest
         value. Then there are no files.
     """
     if output not in OUTPUTS:
@@ -186,8 +186,8 @@ def _compared(
         difference = float(apart.max() / max(greatest, 1e-30))
         if not difference <= TOLERANCE:
             raise MXNetSegError(
-                f"what MXNet gives differs from {network!r} by {difference:.2g} of the greatest value; no file was "
-                "written. Look for NaN or infinity in the weights; if there is none, please report this"
+                f"what MXNet gives differs from the network by {difference:.2g} of the greatest value; no file was written."
+                " Look for NaN or infinity in the weights; if there is none, please report this"
             )
         worst = max(worst, difference)
         equal, pixels = equal + int((classes == logits.argmax(axis=1)).sum()), pixels + classes.size

@@ -51,5 +51,5 @@ class ASPP(HybridBlock):
             self.drop = nn.Dropout(dropout)
 
     def hybrid_forward(self, F, x):
-        branches = [branch(x) for branch in self.branches._children.values()]
+        branches = [branch(x) for branch in self.branches]
         return self.drop(self.project(concat(F, branches, [self._channels] * len(branches))))

@@ -34,7 +34,7 @@ class PyramidPooling(HybridBlock):
 
     def hybrid_forward(self, F, x):
         levels = [x]
-        for grid, conv in zip(self._grids, self.convs._children.values()):
+        for grid, conv in zip(self._grids, self.convs):
             pooled = conv(F.contrib.AdaptiveAvgPooling2D(x, output_size=grid))
             levels.append(resize_like(F, pooled, x, align_corners=self._align_corners))
         return concat(F, levels, self._channels)

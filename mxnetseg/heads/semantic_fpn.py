@@ -28,10 +28,10 @@ class FeaturePyramid(HybridBlock):
             self.smooth.add(*(conv2d(channels, channels, 3, init=XAVIER) for _ in in_channels))
 
     def hybrid_forward(self, F, *features):
-        levels = [conv(x) for conv, x in zip(self.lateral._children.values(), features)]
+        levels = [conv(x) for conv, x in zip(self.lateral, features)]
         for i in range(len(levels) - 1, 0, -1):
             levels[i - 1] = levels[i - 1] + nearest_like(F, levels[i], levels[i - 1])
-        return tuple(conv(x) for conv, x in zip(self.smooth._children.values(), levels))
+        return tuple(conv(x) for conv, x in zip(self.smooth, levels))
 
 
 class SemanticFPNHead(HybridBlock):
@@ -67,8 +67,8 @@ class SemanticFPNHead(HybridBlock):
     def hybrid_forward(self, F, *features):
         levels = self.neck(*features)
         total = None
-        for level, (convs, x) in enumerate(zip(self.scales._children.values(), levels)):
-            for conv in convs._children.values():
+        for level, (convs, x) in enumerate(zip(self.scales, levels)):
+            for conv in convs:
                 x = conv(x)
                 if level:
                     x = resize_like(F, x, x, align_corners=self._align_corners, factor=2)

@@ -51,7 +51,7 @@ class SETRPUPHead(HybridBlock):
                 self.classify = classifier(width, num_classes, init=FAN_IN)
 
     def hybrid_forward(self, F, x):
-        for conv, norm in zip(self.convs._children.values(), self.norms._children.values()):
+        for conv, norm in zip(self.convs, self.norms):
             x = F.Activation(norm(conv(x)), act_type="relu")
             x = resize_like(F, x, x, align_corners=self._align_corners, factor=2)
         return self.classify(x)
@@ -83,10 +83,10 @@ class SETRMLAHead(HybridBlock):
     def hybrid_forward(self, F, *features):
         levels = list(features)
         if len(self.lateral):
-            levels = [conv(x) for conv, x in zip(self.lateral._children.values(), levels)]
+            levels = [conv(x) for conv, x in zip(self.lateral, levels)]
             for i in range(len(levels) - 1, 0, -1):
                 levels[i - 1] = levels[i - 1] + levels[i]
-        levels = [branch(x) for branch, x in zip(self.branches._children.values(), levels)]
+        levels = [branch(x) for branch, x in zip(self.branches, levels)]
         if len(self.lateral):
             levels.reverse()  # the published classifier's weights begin with the deepest level
         else:

@@ -43,11 +43,11 @@ class UPerHead(HybridBlock):
 
     def hybrid_forward(self, F, *features):
         *fine, coarse = features
-        levels = [conv(x) for conv, x in zip(self.lateral._children.values(), fine)]
+        levels = [conv(x) for conv, x in zip(self.lateral, fine)]
         levels.append(self.bottleneck(self.pool(coarse)))
         for i in range(len(levels) - 1, 0, -1):
             levels[i - 1] = levels[i - 1] + self._resize(F, levels[i], levels[i - 1])
-        levels[:-1] = [conv(x) for conv, x in zip(self.smooth._children.values(), levels)]
+        levels[:-1] = [conv(x) for conv, x in zip(self.smooth, levels)]
         levels[1:] = [self._resize(F, x, levels[0]) for x in levels[1:]]
         return self.classify(self.drop(self.fuse(concat(F, levels, self._channels))))
 

@@ -93,7 +93,7 @@ class AlignSegHead(HybridBlock):
 
     def hybrid_forward(self, F, c1, c2, c3, c4):
         x = c1
-        for align, coarse in zip(self.align._children.values(), (c2, c3, c4, self.context(c4))):
+        for align, coarse in zip(self.align, (c2, c3, c4, self.context(c4))):
             x = align(x, coarse)
         return self.classify(self.blend(x))
 

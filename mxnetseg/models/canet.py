@@ -55,7 +55,7 @@ class CANetHead(HybridBlock):
 
     def hybrid_forward(self, F, c1, c4):
         flow = total = self.context(c4)
-        for block in self.flows._children.values():
+        for block in self.flows:
             flow = block(c4, flow)
             total = total + flow
         x = resize_like(F, self.drop(self.project(total)), c1, align_corners=True)

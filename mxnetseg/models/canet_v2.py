@@ -82,7 +82,7 @@ class CANetHead(HybridBlock):
         # up to output stride 16 c3 and c4 have one size
         x = resize_like(F, self.compress4(c4), c3, align_corners=True)
         context = resize_like(F, self.context(c4), c3, align_corners=True)
-        x = self.fuse(*(scale(x) for scale in self.scales._children.values()), detail)
+        x = self.fuse(*(scale(x) for scale in self.scales), detail)
         return self.classify(concat(F, (x, context), self._channels))
 
 

@@ -43,7 +43,7 @@ class DenseASPP(HybridBlock):
     def hybrid_forward(self, F, x):
         features = x
         results = [x]
-        for layer in self.layers._children.values():
+        for layer in self.layers:
             results.append(layer(features))
             features = concat(F, results, self._channels[: len(results)])
         return self.drop(self.project(features))

@@ -76,7 +76,7 @@ class AlignedPyramid(HybridBlock):
         *fine, coarse = features
         x = self.top(coarse)
         levels = [x]
-        steps = zip(*(part._children.values() for part in (self.select, self.align, self.smooth)))
+        steps = zip(self.select, self.align, self.smooth)
         for (select, align, smooth), feature in reversed(list(zip(steps, fine))):
             selected = select(feature)
             x = selected + align(x, selected)

@@ -35,8 +35,8 @@ class GatedFusion(HybridBlock):
                 self.gates.add(conv2d(count, 1))
 
     def hybrid_forward(self, F, *features):
-        gates = [F.sigmoid(conv(x)) for conv, x in zip(self.gates._children.values(), features)]
-        levels = [conv(x) for conv, x in zip(self.reduce._children.values(), features)]
+        gates = [F.sigmoid(conv(x)) for conv, x in zip(self.gates, features)]
+        levels = [conv(x) for conv, x in zip(self.reduce, features)]
         return gated_fusion(F, levels, gates)
 
 
@@ -75,10 +75,10 @@ class GFFHead(HybridBlock):
             self.classify = FCNHead((len(in_channels) + 1) * width, num_classes)
 
     def hybrid_forward(self, F, *features):
-        levels = [smooth(x) for smooth, x in zip(self.smooth._children.values(), self.fuse(*features))]
+        levels = [smooth(x) for smooth, x in zip(self.smooth, self.fuse(*features))]
         finest = levels[0]
         steps = [resize_like(F, self.context(self.pool(features[-1])), finest, align_corners=True)]
-        for conv, x in zip(self.dense._children.values(), reversed(levels)):
+        for conv, x in zip(self.dense, reversed(levels)):
             if x is not finest:
                 x = resize_like(F, x, finest, align_corners=True)
             steps.append(conv(self._join(F, [*steps, x])))

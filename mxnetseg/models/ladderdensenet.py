@@ -32,7 +32,7 @@ class LadderHead(HybridBlock):
             self.classify = FCNHead(channels, num_classes)
 
     def hybrid_forward(self, F, x, *fine):
-        for fusion, level in zip(self.fusions._children.values(), fine):
+        for fusion, level in zip(self.fusions, fine):
             x = fusion(x, level)
         return self.classify(x)
 

@@ -57,7 +57,7 @@ class SemanticEnhancement(HybridBlock):
             self.project = ConvNormAct(sum(self._channels), width)
 
     def hybrid_forward(self, F, x):
-        branches = [branch(x) for branch in self.branches._children.values()]
+        branches = [branch(x) for branch in self.branches]
         return self.project(concat(F, [x, *branches], self._channels))
 
 

@@ -223,7 +223,7 @@ class _Graph(HybridBlock):
             several = isinstance(maps, (list, tuple))
             features.update({f"neck{i}": x for i, x in enumerate(maps)} if several else {"neck": maps})
         outputs = []
-        for head, (inputs, enlarge, extra) in zip(self.heads._children.values(), self._branches):
+        for head, (inputs, enlarge, extra) in zip(self.heads, self._branches):
             logits = head(*(features[name] for name in inputs))
             for out in logits[: 1 + extra] if isinstance(logits, (list, tuple)) else (logits,):
                 if self._align_corners is not None:

@@ -66,7 +66,7 @@ class LinearSum(HybridBlock):
                 )
 
     def hybrid_forward(self, F, x):
-        branches = list(self.branches._children.values())
+        branches = list(self.branches)
         if inference_constants() is not None and all(isinstance(getattr(b, "norm", None), BatchNorm) for b in branches):
             return self._as_one(F, x, branches, inference_constants())
         outputs = [branch(x) for branch in branches]
@@ -83,7 +83,7 @@ class LinearSum(HybridBlock):
         MXNetSegError
             A norm that is not a batch norm: its statistics depend on the input.
         """
-        branches = list(self.branches._children.values())
+        branches = list(self.branches)
         if isinstance(branches[0], nn.Conv2D):
             return
         for branch in branches:

@@ -6,10 +6,7 @@ import pytest
 from mxnet import autograd
 
 from mxnetseg import create_model
-
-
-def batch(height, width, n=1):
-    return mx.nd.array(np.random.RandomState(1).standard_normal((n, 3, height, width)))
+from tests.small import batch, check_gradients
 
 
 @pytest.mark.parametrize("backbone", ["densenet121", "efficientnet_lite0", "resnest14", "xception39", "xception65"])
@@ -23,10 +20,7 @@ def test_every_parameter_gets_a_gradient(backbone, norm):
         with autograd.record():
             loss = net(batch(*size, n=2)).square().mean()
         loss.backward()
-    for key, parameter in net._collect_params_with_prefix().items():
-        if parameter.grad_req != "null":
-            gradient = parameter.grad().asnumpy()
-            assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, key
+    check_gradients(net)
 
 
 def test_resnest_trains_at_any_size():

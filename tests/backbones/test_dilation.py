@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mxnetseg import create_model
-from tests.models.test_segmentor import batch
+from tests.small import batch
 
 
 @pytest.mark.parametrize(

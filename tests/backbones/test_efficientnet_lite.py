@@ -6,11 +6,9 @@ import pytest
 from mxnet import autograd
 
 from mxnetseg import create_model, list_models
-from mxnetseg.config import LayerDecayConfig
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.registry import MODELS
-
-from ..models.test_segmentor import SMALL, batch, build
+from tests.small import SMALL, batch, build
 
 LITE0 = "efficientnet_lite0"
 
@@ -50,15 +48,6 @@ def test_the_least_size_of_an_image():
     ):
         net(batch(63, 70))  # it sees the half as well
     assert build("fcn", backbone=LITE0, output_stride=8)(batch(8, 9)).shape == (1, 5, 8, 9)
-
-
-def test_layers():
-    net = create_model("fcn", backbone=LITE0).backbone
-    layers = dict.fromkeys(net.layer_of(name, LayerDecayConfig(rate=0.9)) for name in net._collect_params_with_prefix())
-    assert list(layers) == list(range(13))
-    stage = LayerDecayConfig(rate=0.9, kind="stage", stem=False)
-    stages = dict.fromkeys(net.layer_of(name, stage) for name in net._collect_params_with_prefix())
-    assert list(stages) == [None, 1, 2, 3, 4]
 
 
 @pytest.mark.slow

@@ -30,5 +30,5 @@ def test_mistakes(capsys):
     assert main(["demo", "--out", "taken", *QUICK]) == 2
     assert "--out taken: is there already; name a new folder" in capsys.readouterr().err
     assert main(["demo", "--scenes", "0", "2"]) == 2
-    assert "--scenes 0 2: one of each kind is needed" in capsys.readouterr().err
+    assert "--scenes 0 2: at least one of each kind is needed" in capsys.readouterr().err
     assert not Path("runs").exists()

@@ -9,7 +9,7 @@ from mxnet.gluon import nn
 
 from mxnetseg import create_model
 
-from ..models.test_segmentor import SMALL
+from ..small import SMALL
 
 SIZES = [(64, 64), (65, 97)]
 

@@ -45,7 +45,7 @@ class Net(HybridBlock):
             parameter.initialize(mx.init.Normal(0.5), force_reinit=True)
 
     def hybrid_forward(self, F, x):
-        return self._function(F, x, *self.convs._children.values())
+        return self._function(F, x, *self.convs)
 
 
 def conv(in_channels, channels, kernel=3, **options):
@@ -289,6 +289,18 @@ def test_sums_of_sums():
 
     fast = check(Net(sums, conv(3, 8, 1), *(conv(8, 8) for _ in range(5))), **{WINOGRAD: 5})
     assert not eligible(fast)
+
+
+def test_a_layer_that_is_used_again():
+    """Its operators have one name."""
+
+    def again(F, x, start, one):
+        x = start(x)
+        for _ in range(3):
+            x = F.tanh(one(x))
+        return x
+
+    check(Net(again, conv(3, 8, 1), conv(8, 8)), **{WINOGRAD: 3})
 
 
 def test_a_residual_that_is_replaced_itself():

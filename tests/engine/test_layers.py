@@ -125,6 +125,27 @@ MOGANET_LAYERS = {
 }
 
 
+LITE_STAGES = {
+    0: ["stem"],
+    1: ["layer1.0", "layer1.1", "layer1.2"],
+    2: ["layer2.0", "layer2.1"],
+    3: [f"layer3.{index}" for index in range(6)],
+    4: [f"layer4.{index}" for index in range(5)],
+}
+LITE_LAYERS = {
+    0: ["stem"],
+    1: ["layer1.0", "layer1.1"],
+    2: ["layer1.2", "layer2.0"],
+    3: ["layer2.1", "layer3.0"],
+    4: ["layer3.1", "layer3.2"],
+    5: ["layer3.3"],
+    6: ["layer3.4", "layer3.5"],
+    7: ["layer4.0", "layer4.1"],
+    8: ["layer4.2", "layer4.3"],
+    9: ["layer4.4"],
+}
+
+
 @pytest.mark.parametrize(
     "backbone, kind, table",
     [
@@ -133,6 +154,8 @@ MOGANET_LAYERS = {
         ("ffnet_seg", "stage", FFNET_SEG_STAGES),
         ("moganet_xtiny", "stage", MOGANET_STAGES),
         ("moganet_xtiny", "layer", MOGANET_LAYERS),
+        ("efficientnet_lite0", "stage", LITE_STAGES),
+        ("efficientnet_lite0", "layer", LITE_LAYERS),
     ],
 )
 def test_every_parameter_counts_to_the_layer_of_the_table(backbone, kind, table):
@@ -143,7 +166,7 @@ def test_every_parameter_counts_to_the_layer_of_the_table(backbone, kind, table)
         factor = layer_factor(name, net.backbone, config)
         if name.startswith("backbone."):
             place = re.match(
-                r"stem|norms\.\d|stages\.\d\.(embed|norm|(blocks\.)?\d+)", name[len("backbone.") :]
+                r"stem|norms\.\d|stages\.\d\.(embed|norm|(blocks\.)?\d+)|layer\d\.\d+", name[len("backbone.") :]
             ).group()
             found.setdefault(place, set()).add(factor)
         else:
@@ -160,9 +183,15 @@ def test_the_stem_may_learn_at_the_full_rate(family, stem):
 
 def test_other_backbones_are_told_to_use_rules():
     """No other family's published recipes have such a decay."""
-    assert {kind.__name__ for kind in Backbone.__subclasses__() if "layer_of" in vars(kind)} == {"FFNet", "MogaNet"}
+    assert {kind.__name__ for kind in Backbone.__subclasses__() if "layer_of" in vars(kind)} == {
+        "EfficientNetLite",
+        "FFNet",
+        "MogaNet",
+    }
     backbone = create_model("fcn", "resnet18").backbone
     config = LayerDecayConfig(rate=0.9)
     assert layer_factor("head.conv1.weight", backbone, config) == 1
-    with pytest.raises(MXNetSegError, match="knows the layers of FFNet and MogaNet, not those of ResNet; write"):
+    with pytest.raises(
+        MXNetSegError, match="knows the layers of EfficientNetLite, FFNet, MogaNet, not those of ResNet"
+    ):
         layer_factor("backbone.conv1.weight", backbone, config)

@@ -28,6 +28,7 @@ from ..deploy.networks import SIZES, build, images, relative_error
 from ..models.test_segmentor import SMALL
 
 TOLERANCE = 1e-4
+DEEP = 3e-4  # with random weights, which forgive less than trained ones
 FEEDING = Feeding(classes=["road", "sky", "tree", "car", "sign"], mean=(120, 110, 100), std=(50, 60, 70))
 
 
@@ -89,15 +90,15 @@ def picture(height=48, width=64):
     return np.clip(128 + 40 * scene, 0, 255).astype(np.uint8)
 
 
-def equals_the_network(net, norms=None):
+def equals_the_network(net, norms=None, tolerance=TOLERANCE):
     report = to_mxnet(net, "out/net")
-    assert report.difference < TOLERANCE and report.same > 0.99
+    assert report.difference < tolerance and report.same > 0.99
     operators = [node.op for node in Graph(mx.sym.load("out/net-symbol.json")).operators()]
     assert not any("mxnetseg" in op or "mkldnn" in op or "SyncBatchNorm" in op for op in operators)
     assert norms is None or operators.count("BatchNorm") == norms
     for run, size in ((lambda x: by_c("out/net", x.asnumpy()), SIZES[1]), (by_gluon("out/net"), SIZES[0])):
         x = images(*size)
-        assert relative_error(run(x), net(x)) < TOLERANCE
+        assert relative_error(run(x), net(x)) < tolerance
 
 
 def test_it_equals_the_network():
@@ -107,7 +108,7 @@ def test_it_equals_the_network():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", mxnetseg.list_models())
 def test_every_model_equals_the_network(name):
-    equals_the_network(build(name, backbone=SMALL.get(name, {}).get("backbone", "mobilenet_v2_0_25")))
+    equals_the_network(build(name, backbone=SMALL.get(name, {}).get("backbone", "mobilenet_v2_0_25")), tolerance=DEEP)
 
 
 @pytest.mark.slow
@@ -117,7 +118,7 @@ def test_every_model_equals_the_network(name):
     + [("setr_mla", "vit_base_16"), ("semantic_fpn", "moganet_xtiny"), ("fcn", "resnest50"), ("ffnet", "ffnet_seg")],
 )
 def test_every_family_of_backbones_equals_the_network(name, backbone):
-    equals_the_network(build(name, backbone=backbone))
+    equals_the_network(build(name, backbone=backbone), tolerance=DEEP)
 
 
 def test_images_in_class_maps_out():
@@ -187,7 +188,7 @@ def test_what_computes_something_else_is_not_written(tmp_path, monkeypatch):
     module = importlib.import_module("mxnetseg.export.to_mxnet")  # the function hides it
     monkeypatch.setattr(module, "fold_norms", lambda plan: plan.arrays.update(spoilt(plan.arrays)))
     for output in ("logits", "class_map", "probabilities"):
-        with pytest.raises(MXNetSegError, match="differs from ForeignNetwork.* of the greatest value; no file was"):
+        with pytest.raises(MXNetSegError, match="differs from the network by .* of the greatest value; no file was"):
             to_mxnet(block(), "out/net", output=output)
     assert not list(tmp_path.iterdir())
 

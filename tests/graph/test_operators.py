@@ -8,7 +8,7 @@ from mxnetseg.graph import OPERATORS, Graph, Node, is_relu, known, sees
 from mxnetseg.graph.onnx_rules import RULES
 from mxnetseg.nn import inference_graph
 
-from ..models.test_segmentor import SMALL
+from ..small import SMALL
 
 
 def operators(name, **options):
@@ -26,7 +26,9 @@ def test_it_knows_every_model():
         assert operators(name, **{"backbone": "mobilenet_v2_0_25", **SMALL.get(name, {})}) <= set(OPERATORS), name
 
 
-@pytest.mark.parametrize("backbone", ["densenet121", "dgmn2_tiny", "eprnet_light", "moganet_xtiny", "resnest14"])
+@pytest.mark.parametrize(
+    "backbone", ["densenet121", "dgmn2_tiny", "efficientnet_lite0", "eprnet_light", "moganet_xtiny", "resnest14"]
+)
 def test_it_knows_a_backbone_of_every_family(backbone):
     assert operators("fcn", backbone=backbone) <= set(OPERATORS)
 

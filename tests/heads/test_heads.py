@@ -4,7 +4,7 @@ import numpy as np
 from mxnet import autograd
 
 from mxnetseg import create_model
-from tests.models.test_segmentor import batch, build
+from tests.small import batch, build, check_gradients
 
 
 def test_heads_of_odd_width_train():
@@ -16,9 +16,7 @@ def test_heads_of_odd_width_train():
             loss = net(batch(64, 64, n=2)).square().mean()
         loss.backward()
         assert np.isfinite(loss.asscalar())
-        for parameter in net.collect_params().values():
-            if parameter.grad_req != "null":
-                assert np.isfinite(parameter.grad().asnumpy()).all()
+        check_gradients(net)
 
 
 def test_the_rate_of_dropout_reaches_every_head():

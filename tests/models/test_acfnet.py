@@ -6,7 +6,7 @@ from mxnet import autograd
 
 from mxnetseg import create_model
 from mxnetseg.models.acfnet import ClassFeature, class_features
-from tests.models.test_segmentor import batch
+from tests.small import batch
 
 
 def test_every_pixel_receives_the_centres_of_its_classes():

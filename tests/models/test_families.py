@@ -11,6 +11,7 @@ from mxnetseg.engine import checkpoint
 from mxnetseg.engine.record import NetworkSpec, Record
 from mxnetseg.errors import MXNetSegError
 from tests.goldens import families
+from tests.small import batch, check_gradients
 
 SIZES = [(64, 64), (65, 129), (97, 161), (33, 40)]
 SMALL = {
@@ -43,10 +44,6 @@ def build(name, backbone, **kwargs):
     return net
 
 
-def batch(height, width, n=1):
-    return nd.array(np.random.RandomState(1).standard_normal((n, 3, height, width)))
-
-
 @pytest.mark.parametrize("name, backbone", PAIRS)
 def test_any_size_changing_from_call_to_call(name, backbone):
     net = build(name, backbone)
@@ -71,10 +68,7 @@ def test_every_parameter_gets_a_gradient(name, backbone):
         outputs = outputs if isinstance(outputs, (list, tuple)) else (outputs,)
         loss = sum((out - nd.arange(5).reshape((1, 5, 1, 1))).square().mean() for out in outputs)
     loss.backward()
-    for key, parameter in net._collect_params_with_prefix().items():
-        if parameter.grad_req != "null":
-            gradient = parameter.grad().asnumpy()
-            assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, key
+    check_gradients(net)
 
 
 @pytest.mark.parametrize("backbone", ["moganet_tiny", "ffnet_3", "ffnet_4", "dgmn2_small", "resnet50"])

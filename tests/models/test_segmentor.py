@@ -1,7 +1,6 @@
 """What every network of the zoo promises: sizes, auxiliary outputs, compiled or not, gradients, rebuilding."""
 
 import copy
-import json
 import pickle
 import time
 
@@ -15,44 +14,13 @@ from mxnetseg import create_model, list_backbones, list_models
 from mxnetseg.engine import checkpoint
 from mxnetseg.engine.record import NetworkSpec, Record
 from mxnetseg.errors import MXNetSegError
+from mxnetseg.graph import Graph
 from mxnetseg.heads import FCNHead
 from mxnetseg.models import Branch, Segmentor
 from mxnetseg.nn import norm
 
+from ..small import SIZES, batch, build, check_gradients
 from ..threads import together
-
-SMALL = {  # options that make a model small; its backbone where it has its own
-    "acfnet": dict(width=16),
-    "alignseg": dict(width=16),
-    "attanet": dict(width=16),
-    "canet": dict(channels=16),
-    "canet_v2": dict(channels=16),
-    "denseaspp": dict(width=16),
-    "eprnet": dict(backbone="eprnet"),
-    "fapn": dict(channels=16, width=16),
-    "ffnet": dict(width=16, depth=1, ratio=1, kernel=5),
-    "gffnet": dict(width=16),
-    "seenet": dict(width=16),
-    "semantic_fpn": dict(channels=16, width=16),
-    "setr_mla": dict(width=16),
-    "setr_pup": dict(width=16),
-    "swiftnet": dict(width=16),
-    "swiftnet_pr": dict(width=16),
-    "upernet": dict(channels=16),
-}
-SIZES = [(64, 64), (65, 129), (97, 161), (33, 40), (224, 320), (64, 64)]
-
-
-def build(name, **kwargs):
-    mx.random.seed(0)
-    kwargs = {"backbone": "mobilenet_v2_0_25", **SMALL.get(name, {}), **kwargs}
-    net = create_model(name, num_classes=5, **kwargs)
-    net.initialize(mx.init.Xavier())
-    return net
-
-
-def batch(height, width, n=1):
-    return mx.nd.array(np.random.RandomState(1).standard_normal((n, 3, height, width)))
 
 
 def models_with(usual, other):
@@ -104,10 +72,7 @@ def test_every_parameter_gets_a_gradient_a_step_lowers_the_loss_and_files_keep_i
         loss.backward()
         losses.append(loss.asscalar())
         if len(losses) == 1:
-            for key, parameter in net._collect_params_with_prefix().items():
-                if parameter.grad_req != "null":
-                    gradient = parameter.grad().asnumpy()
-                    assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, key
+            check_gradients(net)
         trainer.step(1)
     assert losses[-1] < losses[0]
     checkpoint.write(tmp_path / "net.params", checkpoint.weights(net), Record(model=NetworkSpec(**net.spec)))
@@ -213,8 +178,7 @@ def test_synchronised_norms_have_one_key_per_use(name, monkeypatch):
     net = build(name, aux=True, norm="syncbn")
     monkeypatch.setattr(norm.SyncBatchNorm, "_devices", lambda self: 2)
     graph = mx.sym.Group(list(net._graphs.train(mx.sym.var("data"))))
-    nodes = json.loads(graph.tojson())["nodes"]
-    keys = [node["attrs"]["key"] for node in nodes if node["op"] == "_contrib_SyncBatchNorm"]
+    keys = [node.attrs["key"] for node in Graph(graph).operators() if node.op == "_contrib_SyncBatchNorm"]
     assert keys and len(set(keys)) == len(keys)
 
 

@@ -6,7 +6,7 @@ import pytest
 from mxnet import autograd
 
 from mxnetseg import create_model
-from tests.models.test_segmentor import SIZES, batch
+from tests.small import SIZES, batch, check_gradients
 
 NAMES = {"setr_mla": dict(width=16), "setr_naive": {}, "setr_pup": dict(width=16)}
 VIT = dict(channels=16, depth=4, heads=4, crop_size=64)
@@ -54,10 +54,7 @@ def test_every_parameter_gets_a_gradient(name, static, aux):
             loss = sum(out.square().mean() for out in outputs)
         loss.backward()
         assert len(outputs) == 1 + net.num_aux == (1 if not aux else 4 if name == "setr_naive" else 5)
-    for key, parameter in net._collect_params_with_prefix().items():
-        if parameter.grad_req != "null":
-            gradient = parameter.grad().asnumpy()
-            assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, key
+    check_gradients(net)
 
 
 def test_no_attention_map_holds_more_than_one_head():

@@ -13,6 +13,8 @@ statistics   medians, spread, agreement
 contenders   who is compared
 machine      what it was measured on
 operators    the library's operators alone: `python -m tools.bench.operators --help`
+evaluation   multi-scale evaluation against GluonCV's: `python -m tools.bench.evaluation --help`
+loading      the training loader against Gluon's: `python -m tools.bench.loading --help`
 report       tables, written between markers into docs/performance.md
 summary      the table at the top of that page, taken from them
 plot         the same as a picture

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
 PAGE, PLOT = ROOT / "docs" / "performance.md", ROOT / "docs" / "images" / "performance.png"
 TRAINING = ((256, 256), 2)  # size and batch
-EVALUATION, LOADING = ROOT / "tools" / "bench_evaluation.py", ROOT / "tools" / "bench_data.py"
+EVALUATION, LOADING = "tools.bench.evaluation", "tools.bench.loading"
 DTYPES = ("float32", "bfloat16", "int8")
 
 
@@ -188,19 +188,17 @@ def read(paths) -> dict:
 
 
 def further(args, threads: int) -> list:
-    """What benchmarks of their own print, where they exist: each becomes a section."""
+    """What benchmarks of their own print: each becomes a section."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
     chosen = [("Multi-scale evaluation", EVALUATION, [])]
     if args.data_recipe:
         chosen.append(("Data loading", LOADING, ["--config", args.data_recipe]))
     sections = []
-    for title, script, options in chosen:
-        if not script.exists():
-            continue
-        print(f"{title}: {script.relative_to(ROOT)}", file=sys.stderr, flush=True)
-        command = [sys.executable, str(script), *options]
+    for title, module, options in chosen:
+        print(f"{title}: {module}", file=sys.stderr, flush=True)
+        command = [sys.executable, "-m", module, *options]
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
-        text = done.stdout.strip() if done.returncode == 0 else f"`{script.name}` ended with status {done.returncode}."
+        text = done.stdout.strip() if done.returncode == 0 else f"`{module}` ended with status {done.returncode}."
         sections.append({"title": title, "text": text})
     return sections
 

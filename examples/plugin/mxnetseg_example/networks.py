@@ -22,7 +22,7 @@ class Tiny(Backbone):
 
     def hybrid_forward(self, F, x):
         features = [self.stem(x)]
-        for stage in self.stages._children.values():
+        for stage in self.stages:
             features.append(stage(features[-1]))
         return tuple(features[1:])
 
@@ -38,7 +38,7 @@ class SumHead(HybridBlock):
             self.classifier = classifier(width, num_classes)
 
     def hybrid_forward(self, F, *features):
-        finest, *coarse = [lateral(c) for lateral, c in zip(self.laterals._children.values(), features)]
+        finest, *coarse = [lateral(c) for lateral, c in zip(self.laterals, features)]
         for c in coarse:
             finest = finest + resize_like(F, c, finest, align_corners=False)
         return self.classifier(finest)

@@ -1,6 +1,6 @@
 """Images per second of the training loader, with and without the cache, against Gluon's DataLoader; no training.
 
-    python tools/bench_data.py --config configs/camvid/bisenet_mobilenet_v2.yaml --set data.root=DIR [--workers 0 1 2]
+    python -m tools.bench.loading --config camvid/bisenet_mobilenet_v2 --set data.root=DIR [--workers 0 1 2]
 
 Every contender reads, augments and batches the same training split, as the recipe says. Gluon's DataLoader is given
 the same reading and augmentation as the __getitem__ of a Gluon Dataset. They take turns, each for a number of batches
@@ -10,14 +10,12 @@ workers; against that of a training step (--step) it says what share of the mach
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import mxnetseg  # noqa: F401  (sets what MXNet reads when it is imported)
 
-import mxnetseg  # noqa: F401, I001  (sets what MXNet reads when it is imported)
+# isort: split
 import mxnet as mx
 import numpy as np
 from tabulate import tabulate

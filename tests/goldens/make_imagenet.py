@@ -1,6 +1,6 @@
-"""Make tests/goldens/imagenet: what classifiers of others answer, with weights that anyone can generate.
+"""Make the folder imagenet beside this: what classifiers of others answer, with weights that anyone can generate.
 
-    python tools/imagenet_goldens.py [NAME ...]
+    python -m tests.goldens.make_imagenet [NAME ...]
 
 Needs PyTorch, timm, torchvision and efficientnet_lite_pytorch, which nothing else here does; the committed files are of
 PyTorch 2.13, timm 1.0.31, torchvision 0.28. Each holds the names and shapes of a classifier's state, whose values
@@ -9,16 +9,12 @@ tests/goldens/imagenet.py draws by name, and samples of its four feature maps, c
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from tests.goldens.deterministic import image  # noqa: E402
-from tests.goldens.imagenet import FOLDER, NETWORKS, SAMPLES, state_of  # noqa: E402
+from tests.goldens.deterministic import image
+from tests.goldens.imagenet import FOLDER, NETWORKS, SAMPLES, state_of
 
 
 def build(library: str, name: str):

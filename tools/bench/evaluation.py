@@ -1,6 +1,6 @@
 """Time multi-scale evaluation against GluonCV's MultiEvalModel; print the table of docs/performance.md.
 
-    OMP_NUM_THREADS=2 python tools/bench_evaluation.py [--rounds 3]
+    OMP_NUM_THREADS=2 python -m tools.bench.evaluation [--rounds 3]
 
 The network is one of ours with random weights, compiled. For GluonCV an adapter gives it what MultiEvalModel asks of
 a SegBaseModel: base_size, crop_size, evaluate(). Both slide the same windows over the same scales, with mirror
@@ -16,17 +16,17 @@ process, in all and beyond what it was before the network was made.
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from .worker import peak_memory
 
+ROOT = Path(__file__).resolve().parents[2]
 SCALES = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
 CONTENDERS = {
     "ours": "MXNetSeg",
@@ -36,11 +36,6 @@ CONTENDERS = {
     "deployed_whole": "MXNetSeg, `--dtype float32`, whole images",
     "network": "the forward passes alone",
 }
-
-
-def peak() -> int:
-    """The largest resident memory of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def contender(name: str, args):
@@ -84,7 +79,7 @@ def contender(name: str, args):
             shapes.append(x.shape)
             return mx.nd.zeros((1, 1, 2, 2))
 
-        evaluate(note, scales)
+        evaluate(SimpleNamespace(coarse_logits=note, align_corners=net.align_corners), scales)
         made = {shape: mx.nd.random.normal(shape=shape) for shape in set(shapes)}
         return [made[shape] for shape in shapes]
 
@@ -120,7 +115,7 @@ def serve(name: str, args) -> None:
     import mxnetseg  # noqa: F401, I001
     import mxnet  # noqa: F401
 
-    before = peak()
+    before = round(peak_memory())
     run = contender(name, args)
     run(args.scales[:1])
     print(json.dumps({"before": before}), flush=True)
@@ -128,7 +123,7 @@ def serve(name: str, args) -> None:
         begin = time.perf_counter(), time.process_time()
         run(args.scales)
         seconds = time.perf_counter() - begin[0], time.process_time() - begin[1]
-        print(json.dumps({"wall": seconds[0], "cpu": seconds[1], "peak": peak()}), flush=True)
+        print(json.dumps({"wall": seconds[0], "cpu": seconds[1], "peak": round(peak_memory())}), flush=True)
 
 
 def main() -> None:
@@ -149,8 +144,9 @@ def main() -> None:
         return
     processes = {}
     for name in args.contenders:
-        command = [sys.executable, __file__, *sys.argv[1:], "--serve", name]
-        processes[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        command = [sys.executable, "-m", "tools.bench.evaluation", *sys.argv[1:], "--serve", name]
+        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        processes[name] = subprocess.Popen(command, cwd=ROOT, text=True, bufsize=1, **pipes)
     answers = {name: {"before": said(process)["before"]} for name, process in processes.items()}
     wall, cpu = ({name: [] for name in processes} for _ in range(2))
     for turn in range(args.rounds):
