@@ -156,6 +156,19 @@ def test_calibration_takes_images_and_batches():
         np.testing.assert_array_equal(out, outs[0])
 
 
+def test_images_far_beyond_the_calibrated_range_are_reported_once(caplog):
+    x = images(64, 64)
+    fast = optimize(build("fcn"), "int8", [x])
+    fast(x)
+    assert not caplog.records
+    fast = optimize(build("fcn"), "int8", [x, images(32, 48, n=2)])  # sizes and batches may differ
+    for _ in range(2):
+        fast(100 * x)
+    assert len(caplog.records) == 1 and "Are they normalized the same way?" in caplog.text
+    optimize(build("fcn"))(100 * x)
+    assert len(caplog.records) == 1
+
+
 @pytest.mark.parametrize(
     "calibration, message",
     [
@@ -164,6 +177,7 @@ def test_calibration_takes_images_and_batches():
         ([np.zeros((64, 64), np.uint8)], r"a calibration image is .* not uint8 of shape \(64, 64\)"),
         (["street.png"], "a calibration image is .* not str"),
         ([np.full((1, 3, 32, 32), np.nan, np.float32)], "is not finite on a calibration image"),
+        ([np.full((32, 32, 3), 7, np.uint8)] * 2, "every calibration image is of one colour"),
     ],
 )
 def test_calibration_mistakes(calibration, message):
