@@ -190,8 +190,9 @@ ops.load()
 assert ops.status().cuda, ops.status()
 library = ctypes.CDLL(ops.status().path)
 library.mxnetseg_gpu_error.restype = ctypes.c_char_p
-geometry = (ctypes.c_int32 * 12)(1, 0, 1, 8, 3, 3, 3, 3, 1, 1, 1, 0)  # gpu.h: the batch is 64 bits wide
-code = library.mxnetseg_gpu_unfold_forward(0, geometry, None, None, None, None)
+geometry = (ctypes.c_int32 * 14)(1, 0, 1, 8, 3, 3, 3, 3, 1, 1, 1)  # sampling.h: batch and scale have 64 bits
+arrays = (ctypes.c_void_p * 2)()
+code = library.mxnetseg_gpu_unfold_forward(0, geometry, arrays, arrays, None, None)
 print(code, library.mxnetseg_gpu_error(code).decode())
 print(sorted({line.split("/")[-1].strip() for line in open("/proc/self/maps") if "libcudart" in line}))
 """
@@ -206,7 +207,7 @@ def test_the_operators_with_their_cuda_half_in_the_cuda_build(cuda_build):
     code, runtimes = in_cuda_build(cuda_build, "-c", LAUNCH).splitlines()
     assert code in NO_DEVICE
     assert runtimes == "['libcudart.so.11.0']"  # MXNet's; the library's is within it
-    tests = ["tests/ops/test_deform_unfold.py", "tests/ops/test_upsample.py", "-m", "not slow"]
+    tests = ["tests/ops/test_deform.py", "tests/ops/test_upsample.py", "-m", "not slow"]
     out = in_cuda_build(cuda_build, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
     assert re.search(r"\d{3} passed", out) and "failed" not in out
 

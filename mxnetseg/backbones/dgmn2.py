@@ -11,7 +11,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from ..nn import ConvNormAct, TransformerBlock, dense, drop_path, drop_path_rates, resize_like
 from ..nn.init import FAN_IN
-from ..ops.deform_unfold import deform_attention
+from ..ops.deform import deform_attention
 from ..registry import register_backbone
 from .base import Backbone
 

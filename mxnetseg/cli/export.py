@@ -183,7 +183,8 @@ def _common(args) -> dict:
 
 
 def _tried(report, size=None, batch=None):
-    sizes = ", ".join("x".join(map(str, one)) for one in report.checked)
+    kinds = ["x".join(map(str, one)) for one in dict.fromkeys(report.checked)]
+    sizes = ", ".join(kinds[:3]) + (" ..." if kinds[3:] else "")
     yield (
         f"tried with batches of {sizes}: it differs by {report.difference:.1g} of the greatest value at most, "
         f"{report.same:.2%} of the pixels keep their class"

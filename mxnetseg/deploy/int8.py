@@ -1,6 +1,6 @@
 """A graph whose convolutions and linear layers run in int8, with the ranges seen on calibration images."""
 
-from typing import Dict, Iterable, List, Sequence, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 import mxnet as mx
 from mxnet import autograd, nd
@@ -10,7 +10,7 @@ from ..errors import MXNetSegError
 from ..graph import Graph, known
 from .sums import mend_sums
 
-__all__ = ["to_int8"]
+__all__ = ["input_range", "to_int8"]
 
 BACKEND = "MKLDNN_QUANTIZE"
 OPTIONS = dict(calib_mode="naive", quantized_dtype="auto")
@@ -25,7 +25,7 @@ def to_int8(symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray], batches: Itera
     Raises
     ------
     MXNetSegError
-        There are no batches, or one makes values that are not finite.
+        There are no batches, all are of one colour, or one makes values that are not finite.
     """
     fused = symbol.get_backend_symbol(BACKEND)
     weights = {name: arrays[name] for name in fused.list_arguments() if name != "data"}
@@ -46,6 +46,17 @@ def to_int8(symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray], batches: Itera
     return mend_sums(quantized.get_backend_symbol(BACKEND)), {**weights, **statistics}
 
 
+def input_range(symbol: mx.sym.Symbol) -> Optional[float]:
+    """The greatest value, positive or negative, that a quantized graph can tell from greater ones in its input.
+
+    None where it isn't known: in a graph of floats.
+    """
+    for node in Graph(symbol).operators():
+        if node.op == "_contrib_quantize_v2" and node.inputs[0].node.name == "data":
+            return max(abs(float(node.attrs[f"{end}_calib_range"])) for end in ("min", "max"))
+    return None
+
+
 def _kept(symbol: mx.sym.Symbol) -> List[str]:
     """Names of operators that stay float32."""
     return [node.name for node in Graph(symbol).nodes() if not known(node).int8(node)]
@@ -58,7 +69,9 @@ def _ranges(symbol, names: Sequence[str], arrays, batches) -> Dict[str, Tuple[fl
     inputs = limits.list_inputs()
     graph = nd.CachedOp(limits, [("static_alloc", True)])
     found: Dict[str, Tuple[float, float]] = {}
+    varied = False
     for batch in batches:
+        varied = varied or bool((batch.max(axis=(0, 2, 3)) > batch.min(axis=(0, 2, 3))).max().asscalar())
         with autograd.pause(train_mode=False):
             values = graph(*(batch if name == "data" else arrays[name] for name in inputs))
         values = nd.concat(*values, dim=0).asnumpy().reshape(-1, 2).tolist()
@@ -73,4 +86,6 @@ def _ranges(symbol, names: Sequence[str], arrays, batches) -> Dict[str, Tuple[fl
         raise MXNetSegError(
             "int8 needs calibration images, and there are none: optimize(net, 'int8', calibration=images)"
         )
+    if not varied:
+        raise MXNetSegError("int8: every calibration image is of one colour; take some like those to come")
     return found

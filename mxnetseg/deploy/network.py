@@ -1,5 +1,6 @@
 """A graph and its weights, called like the network they were made of."""
 
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Dict, List, Union
@@ -17,8 +18,12 @@ from ..ops.upsample import serves_taps
 from ..plugins import reason
 from ..turn import in_turn
 from . import saved
+from .int8 import input_range
 
 __all__ = ["DeployedNetwork", "load"]
+
+log = logging.getLogger(__name__)
+FAR = 2  # times the calibrated range
 
 
 class DeployedNetwork:
@@ -53,12 +58,14 @@ class DeployedNetwork:
         for index, name in enumerate(self._inputs):
             flags[2 if name == "data" else 3][1].append(index)
         self._graph = nd.CachedOp(symbol, flags)
+        self._unchecked_range = input_range(symbol)
         self._weights = {context: self._place(context) for context in self.contexts}
 
     @in_turn
     def __call__(self, x: nd.NDArray) -> nd.NDArray:
         with autograd.pause(train_mode=False):
             logits = self.coarse_logits(x)
+            self._check_range(x)
             height, width = x.shape[2:]
             if logits.shape[2:] == (height, width):
                 return logits
@@ -71,6 +78,7 @@ class DeployedNetwork:
         """(N, H, W) uint8: the class of the greatest logit of every pixel, without logits at full resolution."""
         with autograd.pause(train_mode=False):
             logits = self.coarse_logits(x)
+            self._check_range(x)
             height, width = x.shape[2:]
             return upsample_argmax(nd, logits, height=height, width=width, align_corners=self.align_corners)
 
@@ -110,6 +118,20 @@ class DeployedNetwork:
     def __repr__(self) -> str:
         spec = self.spec
         return f"DeployedNetwork({spec.get('name', 'network')} on {spec.get('backbone', '?')}, {self.dtype})"
+
+    def _check_range(self, x: nd.NDArray) -> None:
+        """Of the first images alone: it has to wait for them."""
+        calibrated, self._unchecked_range = self._unchecked_range, None
+        if calibrated is None:
+            return
+        greatest = float(x.abs().max().asscalar())
+        if greatest > FAR * calibrated:
+            log.warning(
+                "int8: the images reach %.3g, those it was calibrated on %.3g; what is beyond is cut off. Are they "
+                "normalized the same way?",
+                greatest,
+                calibrated,
+            )
 
     def _place(self, context) -> Dict[str, nd.NDArray]:
         return {name: array.as_in_context(context) for name, array in self.arrays.items()}

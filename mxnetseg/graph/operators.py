@@ -22,7 +22,7 @@ def never(node: Node, narrow: Sequence[bool] = ()) -> bool:
 
 
 class Operator(NamedTuple):
-    """What is known of one operator; the defaults hold for one that only the number of its results is known of.
+    """What is known of one operator. The defaults are for one of which nothing is known but how much it puts out.
 
     Attributes
     ----------

@@ -3,7 +3,7 @@
 import mxnet as mx
 from mxnet.gluon import HybridBlock
 
-from ..ops.deform_unfold import deform_unfold
+from ..ops.deform import deform_unfold
 from .conv import conv2d
 from .init import FAN_IN
 

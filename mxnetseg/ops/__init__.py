@@ -7,11 +7,9 @@ Importing this package loads nothing. A process that reads an exported network (
 calls `load()` first. Networks traced under `mxnet_only()` need no library.
 """
 
+from .deform import deform_attention, deform_unfold
 from .library import Status, available, load, mxnet_only, status
-
-# the function hides the package of the same name: from mxnetseg.ops.deform_unfold import ... works all the same
-from .deform_unfold import deform_attention, deform_unfold  # isort: skip
-from .upsample import upsample_argmax, upsample_cross_entropy, upsample_taps  # isort: skip
+from .upsample import upsample_argmax, upsample_cross_entropy, upsample_taps
 
 __all__ = [
     "Status",

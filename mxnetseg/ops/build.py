@@ -1,11 +1,12 @@
-"""Compile the operator library against the installed MXNet, once per machine, compiler and version.
+"""Compile the operator library against the installed MXNet, once per machine and version.
 
-The library lands in $MXNETSEG_CACHE/ops, or ~/.cache/mxnetseg/ops, under a name made of everything it depends
-on. It is built into a temporary file and renamed, under a lock, so that processes that start together don't
-clash and one that is killed leaves nothing half-written.
+The library lands in a folder of cache.py, under a name made of everything it depends on but the compilers: one that
+is built is used where there is no compiler, too. It is built beside its place and renamed, under a lock, so that
+processes that start together don't clash and one that is killed leaves nothing half-written.
 """
 
 import contextlib
+import errno
 import hashlib
 import importlib.util
 import logging
@@ -18,21 +19,23 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from .. import cuda as gpus
 from .. import preflight
 from ..commands import typed
 from ..errors import MXNetSegError
+from ..saving import SaveError, explained
 from ..versions import package_version
+from . import cache
 
 __all__ = [
     "BuildError",
     "Library",
     "build",
-    "cache_folder",
+    "compiler",
     "find",
     "find_nvcc",
     "kernels_problem",
@@ -43,7 +46,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 SOURCES = Path(__file__).resolve().parent  # one folder per family of operators
-KERNELS = SOURCES / "deform_unfold" / "kernels.cu"
+KERNELS = SOURCES / "deform" / "kernels.cu"
 COMPILERS = ("g++", "c++", "clang++")
 # Not -ffast-math: linking with it makes the whole process flush small numbers to zero. These two parts of it are
 # what vector code needs; a NaN or an infinity still counts.
@@ -68,16 +71,11 @@ class BuildError(MXNetSegError):
 
 @dataclass(frozen=True)
 class Library:
-    """A library that is, or would be, built: where, by which compilers, and whether with CUDA kernels."""
+    """A library that is, or would be, built: its file, and whether with CUDA kernels."""
 
     path: Path
-    compiler: List[str]
-    nvcc: Optional[str]
-    mxnet: Path
-
-    @property
-    def cuda(self) -> bool:
-        return self.nvcc is not None
+    cuda: bool
+    built: bool = False
 
     @property
     def log(self) -> Path:
@@ -85,103 +83,141 @@ class Library:
         return self.path.with_suffix(".log")
 
 
-def cache_folder() -> Path:
-    root = os.environ.get("MXNETSEG_CACHE")
-    return (Path(root).expanduser() if root else Path.home() / ".cache" / "mxnetseg").absolute() / "ops"
-
-
 def find(cuda: Optional[bool] = None) -> Library:
-    """The library for this machine, built or not. `cuda`: as for `build`."""
-    compiler, version = _compiler()
-    mxnet = _mxnet_folder()
-    nvcc = find_nvcc() if cuda or (cuda is None and _mxnet_has_cuda()) else None
-    if nvcc and cuda is None and kernels_problem(nvcc):
-        nvcc = None  # MXNet's own operators do better than kernels that end in an error
-    if cuda and nvcc is None:
-        raise BuildError(
-            "the CUDA half of the operator library needs nvcc, which is nowhere: "
-            "install a CUDA toolkit, and put nvcc in PATH or set CUDA_HOME"
-        )
-    parts = [*compiler, version, *FLAGS, package_version("mxnet"), *_processor()]
-    parts += [_digest(path) for path in (*_sources(), mxnet / "src" / "lib_api.cc")]
-    if nvcc:
-        parts += [nvcc, _output([nvcc, "--version"]) or "", *_gpu_codes(nvcc)]
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
-    name = f"mxnetseg_ops_{'cuda' if nvcc else 'cpu'}_{key}.so"
-    return Library(cache_folder() / name, compiler, nvcc, mxnet)
+    """The library for this machine, built or not. `cuda`: as for `build`.
+
+    Raises
+    ------
+    BuildError
+        It can't be built, or kept anywhere.
+    """
+    if cuda is None:
+        nvcc = find_nvcc() if _mxnet_has_cuda() else None
+        # MXNet's own operators do better than kernels that end in an error
+        if _mxnet_has_cuda() and not (nvcc and kernels_problem(nvcc)):
+            library = find(cuda=True)
+            failed = library.log.exists() and not library.path.exists()
+            if library.built or (nvcc and not failed):
+                return library
+        return find(cuda=False)
+    usable, reasons = [], []
+    for library in _places(cuda):
+        try:
+            cache.check(library.path.parent)
+            if cache.is_whole(library.path):
+                return replace(library, built=True)
+            usable.append(library)
+        except (cache.Unusable, OSError) as err:
+            reasons.append(str(err))
+    if not usable:
+        raise BuildError("; ".join(reasons))
+    return usable[0]
 
 
 def build(cuda: Optional[bool] = None, force: bool = False) -> Library:
-    """Build the library where it is not built already (or `force`), which takes 20 s of one core; raises BuildError.
+    """Build the library where it is not built already (or `force`), which takes 20 s of one core.
 
-    `cuda`: with the CUDA kernels (True), without (False), or with them where the installed MXNet is
-    a CUDA build and there is an nvcc whose code runs on the GPUs here (None).
+    `cuda`: with the CUDA kernels (True), without (False), or with them where the installed MXNet is a CUDA build and
+    there is an nvcc whose code runs on the GPUs here (None).
+
+    Raises
+    ------
+    BuildError
+        It can't be built, or kept anywhere; the message names the remedy.
     """
-    library = find(cuda)
-    problem = kernels_problem(library.nvcc) if library.nvcc else None
+    nvcc = find_nvcc() if cuda or (cuda is None and _mxnet_has_cuda()) else None
+    problem = kernels_problem(nvcc) if nvcc else None
+    if cuda is None:
+        cuda = nvcc is not None and not problem if force else find().cuda
+        try:
+            return build(cuda, force)
+        except BuildError as err:
+            if not cuda:
+                raise
+            log.warning("the operators will run on the CPU only: %s", err)
+            return build(False, force)
     if problem:
         log.warning("the CUDA kernels won't run on this machine: %s", problem)
-    if library.path.exists() and not force:
-        return library
-    if cuda is None and library.cuda:
-        if not force and library.log.exists():  # it failed before
-            return build(cuda=False)
+    reasons: List[str] = []
+    for library in _places(cuda):
         try:
-            return _build(library, force)
-        except BuildError as err:
-            log.warning("the operators will run on the CPU only: %s", err)
-            return build(cuda=False, force=force)
-    return _build(library, force)
+            with explained(library.path):
+                cache.check(library.path.parent)
+                if force or not cache.is_whole(library.path):
+                    cache.make(library.path.parent)
+                    _build(library, force)
+        except (cache.Unusable, SaveError) as err:
+            remedy = "; or name another folder in MXNETSEG_CACHE" if isinstance(err, SaveError) else ""
+            reasons.append(f"{err}{remedy}")
+            continue
+        if reasons:
+            log.warning("the operator library is in %s, for %s", library.path.parent, "; ".join(reasons))
+        return replace(library, built=True)
+    raise BuildError(f"there is no place for the operator library: {'; '.join(reasons)}")
 
 
-def _build(library: Library, force: bool) -> Library:
-    folder = library.path.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _locked(library.path.with_suffix(".lock")):
-            if not library.path.exists() or force:  # else another process was faster
-                log.info("building the operator library (some seconds, once): %s", library.path)
-                with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as scratch:
-                    _compile(library, Path(scratch))
-    except OSError as err:
-        raise BuildError(
-            f"can't write the operator library into {folder}: {err}; name another folder in MXNETSEG_CACHE"
-        ) from err
-    return library
+def _places(cuda: bool) -> List[Library]:
+    if sys.platform == "win32":
+        raise BuildError("the operator library can't be built on Windows; MXNet's own operators serve instead")
+    parts = [*FLAGS, *map(str, ARCHITECTURES), package_version("mxnet"), *_processor()]
+    parts += [_digest(path) for path in (*_sources(), _mxnet_folder() / "src" / "lib_api.cc")]
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+    name = f"mxnetseg_ops_{'cuda' if cuda else 'cpu'}_{key}.so"
+    return [Library(folder / name, cuda) for folder in cache.folders()]
+
+
+def _build(library: Library, force: bool) -> None:
+    folder, prefix = library.path.parent, f".build-{library.path.stem}-"
+    with cache.locked(library.path.with_suffix(".lock")):
+        if not force and cache.is_whole(library.path):
+            return  # another process was faster
+        if library.path.exists() and not force:
+            log.warning("%s was cut short or changed since it was built; it is built anew", library.path)
+        for left in folder.glob(f"{prefix}*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        log.info("building the operator library (some seconds, once): %s", library.path)
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as scratch:
+            _compile(library, Path(scratch))
 
 
 def _compile(library: Library, scratch: Path) -> None:
-    target = scratch / library.path.name
-    sources = [*SOURCES.glob("*.cc"), *SOURCES.glob("*/*.cc"), library.mxnet / "src" / "lib_api.cc"]
+    target, mxnet, compile_ = scratch / library.path.name, _mxnet_folder(), compiler()
+    sources = [*SOURCES.glob("*.cc"), *SOURCES.glob("*/*.cc"), mxnet / "src" / "lib_api.cc"]
     objects = [str(scratch / f"{source.parent.name}_{source.stem}.o") for source in sources]
-    compile_ = [*library.compiler, *FLAGS, f"-I{library.mxnet / 'include'}"]
-    link = [*library.compiler, *FLAGS, "-shared"]
-    if library.nvcc:
-        compile_.append("-DMXNETSEG_CUDA")
-    commands = [[*compile_, "-c", str(source), "-o", object_] for source, object_ in zip(sources, objects)]
-    if library.nvcc:
-        objects.append(str(scratch / "kernels.o"))
-        commands.append([*nvcc_command(library.nvcc), "-c", str(KERNELS), "-o", objects[-1]])
+    link = [*compile_, *FLAGS, "-shared"]
+    nvcc = find_nvcc() if library.cuda else None
+    if library.cuda:
+        if nvcc is None:
+            raise BuildError(
+                "the CUDA half of the operator library needs nvcc, which is nowhere: "
+                "install a CUDA toolkit, and put nvcc in PATH or set CUDA_HOME"
+            )
         # nvcc knows where its runtime is. That is linked statically, and hidden: MXNet brings its own, perhaps of
         # another version.
-        link = [library.nvcc, "-shared", "-ccbin", library.compiler[0], "-Xcompiler", "-fopenmp"]
+        link = [nvcc, "-shared", "-ccbin", compile_[0], "-Xcompiler", "-fopenmp"]
         link += ["-cudart", "static", "-Xlinker", "--exclude-libs=ALL"]
+    compile_ += [*FLAGS, f"-I{mxnet / 'include'}", *(["-DMXNETSEG_CUDA"] if nvcc else [])]
+    commands = [[*compile_, "-c", str(source), "-o", object_] for source, object_ in zip(sources, objects)]
+    if nvcc:
+        objects.append(str(scratch / "kernels.o"))
+        commands.append([*nvcc_command(nvcc), "-c", str(KERNELS), "-o", objects[-1]])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(_run, commands))
     if all(result.failed is None for result in results):
         results.append(_run([*link, *objects, "-o", str(target)]))
     said = "".join(result.said for result in results)
-    for result in results:
-        if result.failed is not None:
-            library.log.write_text(said, encoding="utf-8")
-            raise BuildError(
-                f"building the operator library failed ({result.failed}); what {result.program} said is in "
-                f"{library.log}. Mend that, or choose another compiler with "
-                f"{'NVCC' if result.program == library.nvcc else 'CXX'}, "
-                + typed("then run `mxnetseg ops build --force`")
-            )
-    os.replace(target, library.path)
-    library.log.write_text(said, encoding="utf-8")
+    failed = next((result for result in results if result.failed is not None), None)
+    if failed and "No space left on device" in said:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    (scratch / "log").write_text(said, encoding="utf-8")
+    os.replace(scratch / "log", library.log)
+    if failed:
+        raise BuildError(
+            f"building the operator library failed ({failed.failed}); what {failed.program} said is in {library.log}. "
+            f"Mend that, or choose another compiler with {'NVCC' if failed.program == nvcc else 'CXX'}, "
+            + typed("then run `mxnetseg ops build --force`")
+        )
+    cache.keep(target, library.path)
 
 
 class _Result(NamedTuple):
@@ -193,7 +229,14 @@ class _Result(NamedTuple):
 def _run(command: List[str]) -> _Result:
     said, failed = f"$ {shlex.join(command)}\n", None
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1800, check=False)
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=1800,
+            check=False,
+            env={**os.environ, "LC_ALL": "C"},
+        )
         said += done.stdout.decode(errors="replace")
         if done.returncode:
             failed = f"exit status {done.returncode}"
@@ -247,12 +290,12 @@ def _gpu_codes(nvcc: str, architectures: Optional[Tuple[int, ...]] = None) -> Li
     return codes
 
 
-def _compiler() -> Tuple[List[str], str]:
+def compiler() -> List[str]:
+    """The C++ compiler, $CXX or one of COMPILERS, as the begin of a command; raises BuildError where there is none."""
     chosen = os.environ.get("CXX")
     for command in [shlex.split(chosen)] if chosen else [[name] for name in COMPILERS]:
-        version = _output([*command, "--version"])
-        if version is not None:
-            return command, version
+        if _output([*command, "--version"]) is not None:
+            return command
     raise BuildError(
         f"CXX={chosen} does not run; set CXX to a C++17 compiler with OpenMP, or unset it"
         if chosen
@@ -303,14 +346,3 @@ def _output(command: List[str]) -> Optional[str]:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.decode(errors="replace") if done.returncode == 0 else None
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    if sys.platform == "win32":
-        raise BuildError("the operator library can't be built on Windows; MXNet's own operators serve instead")
-    import fcntl
-
-    with open(path, "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

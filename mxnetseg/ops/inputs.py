@@ -1,7 +1,5 @@
 """What the operators' Python functions share about their inputs: NDArrays, or symbols, which tell nothing."""
 
-from mxnet import autograd
-
 from ..errors import MXNetSegError
 
 __all__ = ["array_of", "check_shape", "shielded"]
@@ -15,6 +13,8 @@ def array_of(x):
 def shielded(*inputs):
     """MXNet tells an operator of a library to write a gradient even where it is to be added (grad_req="add", or an
     input used several times). Behind a reshape to the same shape it is MXNet that adds; an array is not copied."""
+    from mxnet import autograd  # here: the CUDA kernels are checked where MXNet need not be
+
     if array_of(inputs[0]) is not None and not autograd.is_recording():
         return inputs  # no gradient will be asked for
     return [x.reshape(shape=(-2,)) for x in inputs]

@@ -6,19 +6,18 @@ import logging
 import os
 import threading
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Tuple
 
 from ..commands import typed
 from ..errors import MXNetSegError
-from ..turn import in_turn
-from .build import Library, build, find, find_nvcc, kernels_problem
+from .build import Library, build, compiler, find, find_nvcc, kernels_problem
 
 __all__ = ["Status", "available", "function", "load", "mxnet_only", "serves", "status"]
 
 log = logging.getLogger(__name__)
 
 _loaded: Optional[Library] = None
+_functions: Optional[ctypes.CDLL] = None  # those of the same library that are no operators of MXNet
 _problem: Optional[str] = None  # why it was not loaded, once that was tried
 _warned_of_gpu = False
 _said = 0  # how loudly it was said that there is no library
@@ -39,23 +38,15 @@ class Status:
     problem: Optional[str] = None
 
 
-@in_turn  # nothing may be traced or queued while MXNet gets more operators
 def load() -> None:
     """Load the library, building it if it is not built; raises MXNetSegError where that fails.
 
     Whoever loads an exported network that holds these operators calls this first. `MXNETSEG_OPS=0` in the
     environment leaves the library alone.
     """
-    global _loaded, _problem
-    if _loaded is not None:
-        return
-    if _problem is None:
-        try:
-            _loaded = _load()
-            return
-        except MXNetSegError as err:
-            _problem = str(err)
-    raise MXNetSegError(_problem)
+    from ..turn import in_turn  # here: it imports MXNet, which need not be there where CUDA kernels are checked
+
+    in_turn(_load_once)()  # nothing may be traced or queued while MXNet gets more operators
 
 
 def available(quiet: bool = False) -> bool:
@@ -108,10 +99,9 @@ def mxnet_only() -> Iterator[None]:
         _scope.mxnet_only = before
 
 
-@lru_cache(maxsize=None)
 def function(name: str):
     """A C function of the library, which is loaded; arguments go as ctypes has them, and there is no result."""
-    found = ctypes.CDLL(str(_loaded.path))[name]
+    found = getattr(_functions, name)
     found.restype = None
     return found
 
@@ -124,16 +114,29 @@ def status() -> Status:
         return Status("off", problem=_switched_off())
     try:
         library = find()
-        if library.cuda and not library.path.exists() and find(cuda=False).path.exists():
-            library = find(cuda=False)
+        if not library.built:
+            compiler()
     except MXNetSegError as err:
         return Status("not usable", problem=str(err))
     if _problem is not None:
         return Status("not usable", str(library.path), library.cuda, _problem)
-    return Status("built" if library.path.exists() else "not built", str(library.path), library.cuda)
+    return Status("built" if library.built else "not built", str(library.path), library.cuda)
 
 
-def _load() -> Library:
+def _load_once() -> None:
+    global _loaded, _functions, _problem
+    if _loaded is not None:
+        return
+    if _problem is None:
+        try:
+            _loaded, _functions = _load()
+            return
+        except MXNetSegError as err:
+            _problem = str(err)
+    raise MXNetSegError(_problem)
+
+
+def _load() -> Tuple[Library, ctypes.CDLL]:
     if _switched_off():
         raise MXNetSegError(_switched_off())
     library = build()
@@ -141,11 +144,11 @@ def _load() -> Library:
 
     try:
         mxnet.library.load(str(library.path), verbose=False)
+        return library, ctypes.CDLL(str(library.path))
     except (mxnet.MXNetError, OSError) as err:
         raise MXNetSegError(
             typed(f"MXNet does not load {library.path}: {err}; run `mxnetseg ops build --force`, see {library.log}")
         ) from err
-    return library
 
 
 def _switched_off() -> Optional[str]:

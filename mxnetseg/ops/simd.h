@@ -1,6 +1,7 @@
 // Vectors and threads on a CPU.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -12,13 +13,23 @@
 namespace mxnetseg {
 namespace cpu {
 
-inline int threads() {
+// How many threads the next parallel loop has, and within one which of them this is.
 #ifdef _OPENMP
-  return omp_get_max_threads();
+inline int threads() { return omp_get_max_threads(); }
+inline int thread() { return omp_get_thread_num(); }
 #else
-  return 1;
+inline int threads() { return 1; }
+inline int thread() { return 0; }
 #endif
+
+// Into how many bands of rows each of `units` independent things is cut, so that every thread has some four of them to
+// take; at most `most`, for what neighbouring bands share is computed twice.
+inline int bands_for(int threads, int64_t units, int64_t most) {
+  return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>((4 * threads + units - 1) / units, most)));
 }
+
+// The row that a band begins with, or, for the number of bands, the row behind the last.
+inline int band_start(int rows, int band, int bands) { return static_cast<int>(int64_t(rows) * band / bands); }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Vectors of 64 bytes: one register with AVX512, several of a narrower machine

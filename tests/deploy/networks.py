@@ -14,13 +14,17 @@ from ..small import SMALL
 SIZES = [(64, 64), (65, 97)]
 
 
+def create(name, **kwargs):
+    return create_model(name, num_classes=5, **{"backbone": "resnet18", **SMALL.get(name, {}), **kwargs})
+
+
 @functools.lru_cache(maxsize=4)
 def build(name, **kwargs):
     """Random weights, and the statistics that a batch of images has with them: else the logits hardly depend on the
     image, or far too much. Who changes the network takes `build.__wrapped__`."""
     mx.random.seed(0)
     np.random.seed(0)
-    net = create_model(name, num_classes=5, **{"backbone": "resnet18", **SMALL.get(name, {}), **kwargs})
+    net = create(name, **kwargs)
     net.initialize(mx.init.Xavier())
     rng = np.random.RandomState(0)
     for key, parameter in net.collect_params().items():

@@ -5,15 +5,17 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 import pytest
+from mxnet import autograd
+from mxnet.gluon import nn
 
 from mxnetseg import MXNetSegError, Predictor, create_model, list_backbones, list_models
 from mxnetseg.config import DataConfig
 from mxnetseg.data import open_dataset
-from mxnetseg.deploy import LIMITS, agreement, calibration_images, compare, limits, optimize
+from mxnetseg.deploy import DTYPES, LIMITS, agreement, calibration_images, compare, limits, optimize
 from mxnetseg.engine.inference import Preprocess
 from mxnetseg.graph import Graph
 
-from .networks import SIZES, build, images, noise_share
+from .networks import SIZES, build, create, images, noise_share
 
 ROOT = Path(__file__).resolve().parents[2]
 # Largest share of noise with random weights, which forgive much less than trained ones; nonsense has 1.4.
@@ -65,6 +67,56 @@ def test_every_model(name, dtype):
         check(name, dtype)
 
 
+def check_in_use(path, net, twin):
+    """Predict, optimize, predict, train, optimize: each time as a network of the same values, used for nothing else."""
+    x = images(64, 64, n=2)
+    trainer = mx.gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 1e-3})
+    before = {}
+    for _ in range(2):
+        net(x).wait_to_read()
+        net.save_parameters(str(path))
+        twin.load_parameters(str(path))
+        for dtype in DTYPES:
+            calibration = [x] if dtype == "int8" else None
+            expected = optimize(twin, dtype, calibration)(x).asnumpy()
+            np.testing.assert_array_equal(optimize(net, dtype, calibration)(x).asnumpy(), expected, err_msg=dtype)
+            assert not np.array_equal(expected, before.get(dtype))
+            before[dtype] = expected
+        net(x).wait_to_read()
+        with autograd.record():
+            outputs = net(x)
+            loss = sum(out.mean() for out in (outputs if isinstance(outputs, (list, tuple)) else [outputs]))
+        loss.backward()
+        trainer.step(1, ignore_stale_grad=True)
+
+
+def grouped():
+    """Its weights of groups are what a prediction leaves in oneDNN's layout."""
+    block = nn.HybridSequential(prefix="")
+    block.add(nn.Conv2D(32, 3, padding=1, in_channels=3, activation="relu"))
+    block.add(*(nn.Conv2D(32, 3, padding=1, groups=groups, in_channels=32) for groups in (32, 4)))
+    block.hybridize()
+    return block
+
+
+def test_a_network_in_use(tmp_path):
+    net = grouped()
+    net.initialize(mx.init.Xavier())
+    check_in_use(tmp_path / "now.params", net, grouped())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, options",
+    [(name, {}) for name in list_models()]
+    + [("fcn", dict(backbone=name)) for name in ("xception39", "resnest14", "mobilenet_v2_0_25", "densenet121")]
+    + [("setr_naive", dict(backbone=name)) for name in ("vit_base_16", "dgmn2_tiny")]
+    + [("ffnet", dict(backbone="ffnet_2")), ("semantic_fpn", dict(backbone="moganet_xtiny"))],
+)
+def test_every_model_in_use(tmp_path, name, options):
+    check_in_use(tmp_path / "now.params", build.__wrapped__(name, **options), create(name, **options))
+
+
 def test_what_can_not_be_had_is_listed_with_the_reason(monkeypatch):
     for dtype, models in LIMITS.items():
         assert set(models) <= {*list_models(), *list_backbones()}, dtype
@@ -104,6 +156,19 @@ def test_calibration_takes_images_and_batches():
         np.testing.assert_array_equal(out, outs[0])
 
 
+def test_images_far_beyond_the_calibrated_range_are_reported_once(caplog):
+    x = images(64, 64)
+    fast = optimize(build("fcn"), "int8", [x])
+    fast(x)
+    assert not caplog.records
+    fast = optimize(build("fcn"), "int8", [x, images(32, 48, n=2)])  # sizes and batches may differ
+    for _ in range(2):
+        fast(100 * x)
+    assert len(caplog.records) == 1 and "Are they normalized the same way?" in caplog.text
+    optimize(build("fcn"))(100 * x)
+    assert len(caplog.records) == 1
+
+
 @pytest.mark.parametrize(
     "calibration, message",
     [
@@ -112,6 +177,7 @@ def test_calibration_takes_images_and_batches():
         ([np.zeros((64, 64), np.uint8)], r"a calibration image is .* not uint8 of shape \(64, 64\)"),
         (["street.png"], "a calibration image is .* not str"),
         ([np.full((1, 3, 32, 32), np.nan, np.float32)], "is not finite on a calibration image"),
+        ([np.full((32, 32, 3), 7, np.uint8)] * 2, "every calibration image is of one colour"),
     ],
 )
 def test_calibration_mistakes(calibration, message):

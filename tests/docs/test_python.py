@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from mxnetseg.data.streets import draw_streets
+
 from .markdown import PAGES, ROOT, blocks
 
 UNKNOWN = object()
@@ -89,10 +91,12 @@ def test_a_wrong_name_is_found(code):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", SOME)
 def test_blocks_run(page, tmp_path):
-    """One after the other, as a reader would, in a folder that has what the repository has."""
+    """One after the other, as a reader would, in a folder that has what the repository has, and drawn scenes."""
     code = [block.text for block in blocks(page) if block.language == "python" and not block.mark]
     for name in ("configs", "demo", "weights"):
         (tmp_path / name).symlink_to(ROOT / name)
+    draw_streets(tmp_path / "datasets" / "streets", {"train": 4, "val": 2}, (64, 96), progress=False)
+    (tmp_path / "datasets" / "two_kinds").symlink_to("streets")  # docs/extending.md reads them with other classes
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n" + "\n".join(code)],
         cwd=tmp_path,

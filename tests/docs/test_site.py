@@ -77,7 +77,7 @@ def run(*command, cwd=ROOT):
 @pytest.fixture
 def sources(tmp_path):
     """A copy of what the site is made of."""
-    for name in ("docs", "mxnetseg", "tools"):
+    for name in ("docs", "examples", "mxnetseg", "tools"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("mkdocs.yml", *site.OUTSIDE):
         shutil.copy(ROOT / name, tmp_path)

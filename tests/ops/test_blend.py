@@ -5,8 +5,6 @@ import pytest
 
 from mxnetseg.ops.blend import add_view, composed, resize_axis
 
-from .helpers import finish, run
-
 # classes, coarse -> view -> sum: larger, smaller, as they are, single rows and columns, more columns than one tile has
 SIZES = (
     (5, (6, 9), (41, 65), (50, 70)),
@@ -88,18 +86,6 @@ def test_logits_of_any_layout_and_size(operators):
     np.testing.assert_allclose(total.sum(0), 1, atol=1e-6)
 
 
-def test_threads_change_nothing(operators, monkeypatch):
-    rng = np.random.RandomState(2)
-    logits = rng.standard_normal((11, 40, 50)).astype(np.float32)
-    rows, columns = resize_axis(300, 200, False), resize_axis(400, 1100, False)
-    totals = {}
-    for threads in ("1", "3"):
-        monkeypatch.setenv("OMP_NUM_THREADS", threads)
-        totals[threads] = np.zeros((11, 200, 1100), np.float32)
-        add_view(totals[threads], logits, rows, columns, align_corners=True, softmax=True)
-    np.testing.assert_array_equal(totals["1"], totals["3"])
-
-
 def test_numpys_pieces(monkeypatch):
     """Cut small, by several threads."""
     rng = np.random.RandomState(3)
@@ -111,20 +97,3 @@ def test_numpys_pieces(monkeypatch):
     monkeypatch.setattr(composed, "WIDE", 16)
     composed.add_view(pieces, logits, rows, columns, True, True, 2)
     np.testing.assert_allclose(pieces, whole, atol=1e-6)
-
-
-def test_without_the_library():
-    """MXNETSEG_OPS=0: the same numbers."""
-    code = """
-import numpy as np
-from mxnetseg.ops.blend import add_view, resize_axis
-total = np.zeros((3, 20, 30), np.float32)
-logits = np.arange(3 * 4 * 5).reshape(3, 4, 5) % 7
-add_view(total, logits, resize_axis(32, 20, False), resize_axis(40, 30, False), align_corners=True, softmax=True)
-print(repr(float((total * np.arange(600).reshape(20, 30)).sum())), float(total[1, 3, 7]))
-"""
-    results = []
-    for switch in ("0", "1"):
-        out, _ = finish(run(code, MXNETSEG_OPS=switch))
-        results.append([float(number) for number in out.split()])
-    np.testing.assert_allclose(*results, rtol=1e-5)

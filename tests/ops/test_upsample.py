@@ -1,7 +1,5 @@
 """Upsampling and argmax in one pass: reference, operator and composition agree, wherever MXNet runs them."""
 
-import threading
-
 import mxnet as mx
 import numpy as np
 import pytest
@@ -10,9 +8,10 @@ from mxnet.gluon import HybridBlock, SymbolBlock
 
 from mxnetseg import create_model, ops
 from mxnetseg.errors import MXNetSegError
-from mxnetseg.ops.upsample import composed, reference
+from mxnetseg.ops.upsample import composed
 
-from .helpers import assert_close, finish, run
+from . import upsample_reference as reference
+from .helpers import assert_close
 
 # N, C, h, w -> H, W: growing, shrinking, as they are, odd, single rows and columns, more classes than fit one tile
 SIZES = (
@@ -106,41 +105,6 @@ def test_hybridized_and_exported(operators, static, tmp_path):
     np.testing.assert_array_equal(again(logits[0]).asnumpy(), wanted[0])
 
 
-THREADS = """
-import sys
-import numpy as np
-from mxnetseg import ops
-from mxnet import nd
-logits = nd.array(np.load(sys.argv[1]))
-np.save(sys.argv[2], ops.upsample_argmax(nd, logits, height=301, width=203, align_corners=True).asnumpy())
-assert ops.available()
-"""
-
-
-def test_threads_change_nothing(operators, tmp_path):
-    """Three threads of another process, and four callers at once, give what one thread gives."""
-    logits = np.random.RandomState(2).standard_normal((2, 30, 40, 50)).astype("float32")
-    np.save(tmp_path / "in.npy", logits)
-    code = f"import sys; sys.argv += [{str(tmp_path / 'in.npy')!r}, {str(tmp_path / 'out.npy')!r}]\n{THREADS}"
-    other = run(code, OMP_NUM_THREADS="3")
-    got = {}
-
-    def work(index):
-        x = nd.array(logits, ctx=mx.cpu(index % 2))
-        for _ in range(3):
-            got[index] = ops.upsample_argmax(nd, x, height=301, width=203, align_corners=True).asnumpy()
-
-    workers = [threading.Thread(target=work, args=(index,)) for index in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    finish(other)
-    for result in [*got.values(), np.load(tmp_path / "out.npy")]:
-        np.testing.assert_array_equal(result, got[0])
-    assert len(got) == 4
-
-
 def test_bad_input(operators):
     x = nd.zeros((1, 3, 4, 4))
     with pytest.raises(MXNetSegError, match="height=0 must be a whole number"):
@@ -167,25 +131,6 @@ def test_gpus_are_left_to_mxnet_without_a_word(operators, monkeypatch, caplog):
     with caplog.at_level("INFO"):
         symbol = ops.upsample_argmax(mx.sym, mx.sym.var("x"), height=9, width=4, align_corners=True)
     assert "mxnetseg" not in symbol.tojson() and not caplog.records
-
-
-WITHOUT = """
-import logging
-logging.basicConfig(level=logging.INFO)
-from mxnetseg import ops
-from mxnet import nd
-for _ in range(2):
-    x = nd.array([[[[0, 1]], [[0.5, 0.2]]]])
-    print(ops.upsample_argmax(nd, x, height=1, width=5, align_corners=True).asnumpy().tolist())
-assert not ops.available()
-"""
-
-
-def test_without_the_library():
-    out, err = finish(run(WITHOUT, MXNETSEG_OPS="0"))
-    assert out.split("\n")[0] == "[[[1, 1, 0, 0, 0]]]"
-    # an info from the operator that can do without, then the warning of one that wants it
-    assert [line.split(":")[0] for line in err.splitlines() if "own operators" in line] == ["INFO", "WARNING"]
 
 
 MODELS = {"fcn": {}, "bisenet": dict(width=16, spatial_width=8), "setr_pup": dict(width=16)}
@@ -321,47 +266,6 @@ def test_cross_entropy_hybridized_with_sizes_that_change(operators, flags, tmp_p
     net.export(str(tmp_path / "net"))
     again = SymbolBlock.imports(str(tmp_path / "net-symbol.json"), ["data0", "data1", "data2"])
     assert_close(loss_and_gradient(again, logits, *others), got, 1e-15)
-
-
-LOSS_THREADS = """
-import sys
-import numpy as np
-from mxnetseg import ops
-import mxnet as mx
-from mxnet import nd
-x, labels, weights = (nd.array(a, dtype="float32") for a in np.load(sys.argv[1]).values())
-x.attach_grad()
-with mx.autograd.record():
-    loss = ops.upsample_cross_entropy(nd, x, labels, weights, align_corners=True)
-loss.backward()
-np.savez(sys.argv[2], loss=loss.asnumpy(), grad=x.grad.asnumpy())
-"""
-
-
-def test_cross_entropy_is_the_same_with_other_threads_and_contexts(operators, tmp_path):
-    logits, labels, weights, grad = loss_inputs((2, 12, 30, 20), (121, 90))
-    grad[:] = 1
-    np.savez(tmp_path / "in.npz", x=logits, labels=labels, weights=weights)
-    code = f"import sys; sys.argv += [{str(tmp_path / 'in.npz')!r}, {str(tmp_path / 'out.npz')!r}]\n{LOSS_THREADS}"
-    other = run(code, OMP_NUM_THREADS="3")
-    function = lambda *a: ops.upsample_cross_entropy(nd, *a, align_corners=True)  # noqa: E731
-    got = {}
-
-    def work(index):
-        for _ in range(3):
-            context = mx.cpu(index % 2)
-            got[index] = loss_and_gradient(function, logits, labels, weights, grad, "float32", context)
-
-    workers = [threading.Thread(target=work, args=(index,)) for index in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    finish(other)
-    for result in [*got.values(), list(np.load(tmp_path / "out.npz").values())]:
-        for one, first in zip(result, got[0]):
-            np.testing.assert_array_equal(one, first)
-    assert len(got) == 3
 
 
 def test_cross_entropy_bad_input(operators):

@@ -7,9 +7,9 @@ from mxnet import autograd, nd
 
 from mxnetseg import ops
 from mxnetseg.errors import MXNetSegError
-from mxnetseg.ops.upsample import reference
 
-from .helpers import assert_close, finish, run
+from . import upsample_reference as reference
+from .helpers import assert_close
 
 # N, C, h, w -> H, W: growing, as they are, shrinking (wide rows, too), odd, single rows and columns, whole vectors
 SIZES = (
@@ -60,30 +60,6 @@ def test_it_finishes_a_convolution(operators, kernel):
     assert_close([got.asnumpy()], [wanted.asnumpy()], 1e-5)
 
 
-THREADS = """
-import sys
-import numpy as np
-from mxnetseg import ops
-from mxnet import nd
-with np.load(sys.argv[1]) as arrays:
-    out = ops.upsample_taps(nd, nd.array(arrays["taps"]), nd.array(arrays["base"]), kernel=3, align_corners=False)
-np.save(sys.argv[2], out.asnumpy())
-"""
-
-
-def test_threads_change_nothing(operators, tmp_path):
-    taps, base = arrays((1, 3, 30, 20), 3, (1, 3, 131, 77))
-    np.savez(tmp_path / "in.npz", taps=taps, base=base)
-    finish(
-        run(
-            f"import sys; sys.argv += [{str(tmp_path / 'in.npz')!r}, {str(tmp_path / 'out.npy')!r}]\n{THREADS}",
-            OMP_NUM_THREADS="3",
-        )
-    )
-    got = ops.upsample_taps(nd, nd.array(taps), nd.array(base), kernel=3, align_corners=False).asnumpy()
-    np.testing.assert_array_equal(got, np.load(tmp_path / "out.npy"))
-
-
 def test_what_is_not_a_number_stays_so(operators):
     taps, base = arrays((1, 2, 4, 4), 1, (1, 2, 8, 8))
     base[0, 0, 3, 3] = np.nan
@@ -106,11 +82,6 @@ def test_bad_input(operators):
             out = ops.upsample_taps(nd, taps, base, kernel=3, align_corners=True)
         out.backward()
         taps.grad.wait_to_read()
-
-
-def test_without_the_library():
-    out, _ = finish(run("from mxnetseg.ops.upsample import serves_taps; print(serves_taps())", MXNETSEG_OPS="0"))
-    assert out == "False\n"
 
 
 def test_it_says_that_there_is_no_library(monkeypatch):

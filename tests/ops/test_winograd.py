@@ -8,8 +8,6 @@ from mxnet import autograd, nd
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.ops.winograd import winograd_conv, winograd_weight
 
-from .helpers import finish, run
-
 # N, C, H, W, filters, dilation: whole tiles, odd ones, less than a tile, single pixels, dilation beyond the map
 CASES = (
     ((1, 3, 8, 8), 2, 1),
@@ -68,27 +66,6 @@ def test_as_a_graph_at_sizes_that_change(operators):
             got = graph(*(x if name == "x" else arrays[name] for name in symbol.list_inputs())).asnumpy()
         wanted = direct(x, weight, bias, 2)
         assert_equal(got, wanted, wanted)
-
-
-THREADS = """
-import sys
-import numpy as np
-from mxnetseg.ops.winograd import winograd_conv
-from mxnet import nd
-with np.load(sys.argv[1]) as arrays:
-    x, weight, bias = (nd.array(arrays[name]) for name in ("x", "weight", "bias"))
-np.save(sys.argv[2], winograd_conv(nd, x, weight, bias).asnumpy())
-"""
-
-
-def test_threads_change_nothing_of_note(operators, tmp_path):
-    x, weight, bias, _ = inputs((2, 8, 33, 21), 4)
-    products = winograd_weight(weight.asnumpy())
-    np.savez(tmp_path / "in.npz", x=x.asnumpy(), weight=products, bias=bias.asnumpy())
-    paths = [str(tmp_path / name) for name in ("in.npz", "out.npy")]
-    finish(run(f"import sys; sys.argv += {paths!r}\n{THREADS}", OMP_NUM_THREADS="3"))
-    got = winograd_conv(nd, x, nd.array(products), bias).asnumpy()
-    np.testing.assert_allclose(got, np.load(paths[1]), rtol=0, atol=1e-5 * np.abs(got).max())
 
 
 def test_what_is_not_a_number_stays_so(operators):

@@ -3,7 +3,7 @@
 import mxnet as mx
 from mxnet import nd
 
-from mxnetseg.ops.deform_unfold import composed
+from mxnetseg.ops.deform import composed
 
 PAIRS = {"add": nd.broadcast_add, "sub": nd.broadcast_sub, "mul": nd.broadcast_mul, "div": nd.broadcast_div}
 

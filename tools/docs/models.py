@@ -112,7 +112,8 @@ Trained here: `bisenet` on MobileNetV2 x0.5 (1.3 M parameters), from scratch on 
 ([how](training.md#camvid-from-scratch-what-was-tried)).
 
 Any backbone goes with any model, unless the table below names others: `create_model(name, backbone=...)`.
-`mxnetseg models --backbones` lists them. Every model takes any input size, and sizes that change from call to call.
+`mxnetseg models --backbones` lists them, [weights.md](weights.md) their ImageNet weights. Every model takes any input
+size, and sizes that change from call to call; on EfficientNet-Lite from 32x32 pixels on.
 
 ## Where each differs
 

@@ -25,12 +25,12 @@ sys.path[:0] = [str(ROOT), str(HERE.parent)]
 
 from mxnetseg.errors import MXNetSegError  # noqa: E402
 from mxnetseg.ops import build  # noqa: E402
-from mxnetseg.ops.deform_unfold import reference  # noqa: E402
+from tests.ops import deform_reference as reference  # noqa: E402
 
 TYPES = {"float32": 0, "float16": 2}  # MXNet's numbers
 # of the largest value; sums of float32 with atomics in any order, and one rounding to half
 TOLERANCE = {"float32": 2e-5, "float16": 2e-3}
-TAPS = 9
+WINDOW = 9
 
 
 class Missing(Exception):
@@ -38,12 +38,10 @@ class Missing(Exception):
 
 
 class Geometry(ctypes.Structure):
-    _fields_ = [("batch", ctypes.c_int64)] + [
-        (name, ctypes.c_int32)
-        for name in (
-            *("heads", "channels", "height", "width", "out_height", "out_width", "padding", "dilation", "stride"),
-        )
-    ]
+    """mxnetseg::Geometry of sampling.h."""
+
+    _sizes = ("heads", "channels", "height", "width", "out_height", "out_width", "padding", "dilation", "stride")
+    _fields_ = [("batch", ctypes.c_int64), *((name, ctypes.c_int32) for name in _sizes), ("scale", ctypes.c_double)]
 
 
 # ---- building
@@ -83,8 +81,7 @@ class Device:
     def __init__(self, path: Path):
         self.library = ctypes.CDLL(str(path))
         self.library.mxnetseg_gpu_error.restype = ctypes.c_char_p
-        for name in ("mxnetseg_gpu_unfold_workspace", "mxnetseg_gpu_attention_workspace"):
-            getattr(self.library, name).restype = ctypes.c_int64
+        self.library.mxnetseg_gpu_workspace.restype = ctypes.c_int64
 
     def call(self, name, *arguments):
         code = getattr(self.library, name)(*arguments)
@@ -148,15 +145,15 @@ class Device:
 
 class Unfold:
     name = "deform_unfold"
+    summed = 1  # maps whose gradients are summed: x's
 
     def __init__(self, batch, channels, height, width, padding=1, dilation=1, stride=1):
         self.options = dict(padding=padding, dilation=dilation, stride=stride)
         out = [(size + 2 * padding - 2 * dilation - 1) // stride + 1 for size in (height, width)]
-        self.geometry = Geometry(batch, 1, channels, height, width, *out, padding, dilation, stride)
-        self.shapes = [(batch, channels, height, width), (batch, 2 * TAPS, *out)]
+        self.geometry = Geometry(batch, 1, channels, height, width, *out, padding, dilation, stride, 1)
+        self.shapes = [(batch, channels, height, width), (batch, 2 * WINDOW, *out)]
         self.offset = 1  # which of the inputs it is
-        self.out_shape = (batch, channels * TAPS, out[0] * out[1])
-        self.scale = []
+        self.out_shape = (batch, channels * WINDOW, out[0] * out[1])
 
     def reference(self, inputs, grad):
         return [
@@ -170,14 +167,16 @@ class Unfold:
 
 class Attention:
     name = "deform_attention"
+    summed = 2  # k's and v's
 
     def __init__(self, batch, heads, channels, height, width, padding=1, dilation=1):
         self.options = dict(padding=padding, dilation=dilation, heads=heads, scale=channels**-0.5)
-        self.geometry = Geometry(batch, heads, channels, height, width, height, width, padding, dilation, 1)
-        self.shapes = [(batch, height, width, heads * n) for n in (channels, channels, channels, 2 * TAPS, TAPS)]
+        self.geometry = Geometry(
+            batch, heads, channels, height, width, height, width, padding, dilation, 1, channels**-0.5
+        )
+        self.shapes = [(batch, height, width, heads * n) for n in (channels, channels, channels, 2 * WINDOW, WINDOW)]
         self.offset = 3
         self.out_shape = self.shapes[0]
-        self.scale = [ctypes.c_float(channels**-0.5)]
 
     def reference(self, inputs, grad):
         return [
@@ -199,26 +198,24 @@ class Run:
         self.grad = device.upload(grad.astype(dtype))
         shapes = [case.out_shape, *case.shapes]
         self.results = [device.allocate(int(np.prod(shape)) * size) for shape in shapes]
-        kind = case.name.split("_")[1]
-        self.launchers = [f"mxnetseg_gpu_{kind}_{which}" for which in ("forward", "backward")]
-        workspace = getattr(device.library, f"mxnetseg_gpu_{kind}_workspace")(TYPES[dtype], self.geometry)
-        self.workspace = device.allocate(workspace)
+        self.geometry = ctypes.byref(case.geometry)
+        bytes_ = device.library.mxnetseg_gpu_workspace(TYPES[dtype], self.geometry, case.summed)
+        self.workspace = device.allocate(bytes_)
         elements = [int(np.prod(shape)) for shape in case.shapes]
         out = int(np.prod(case.out_shape))
         # bytes that any implementation must read and write
         self.traffic = [(sum(elements) + out) * size, (2 * sum(elements) + out) * size]
 
-    @property
-    def geometry(self):
-        return ctypes.byref(self.case.geometry)
+    def launch(self, which, inputs, results, workspace=None):
+        pointers = [(ctypes.c_void_p * len(of))(*(pointer.value for pointer in of)) for of in (inputs, results)]
+        name = f"mxnetseg_gpu_{self.case.name.split('_')[1]}_{which}"
+        self.device.call(name, TYPES[self.dtype], self.geometry, *pointers, workspace, None)
 
     def forward(self):
-        start = [TYPES[self.dtype], self.geometry, *self.case.scale]
-        self.device.call(self.launchers[0], *start, *self.inputs, self.results[0], None)
+        self.launch("forward", self.inputs, self.results[:1])
 
     def backward(self):
-        start = [TYPES[self.dtype], self.geometry, *self.case.scale]
-        self.device.call(self.launchers[1], *start, self.grad, *self.inputs, *self.results[1:], self.workspace, None)
+        self.launch("backward", [self.grad, *self.inputs], self.results[1:], self.workspace)
 
     def download(self):
         self.device.call("device_wait")

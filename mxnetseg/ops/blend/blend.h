@@ -7,15 +7,13 @@
 #include <cstdint>
 #include <vector>
 
-#include "../simd.h"
-#include "../upsample/argmax.h"
-#include "../upsample/axis.h"
+#include "../enlarge.h"
 
 namespace mxnetseg {
 namespace cpu {
 
-// How one side of the view lands on one side of the sum: pixel i there is the sum of two of the view's, by weight.
-struct Side {
+// How one side of the view lands on one side of the sum (Axis in axis.py): pixel i there is two of the view's, weighted.
+struct Axis {
   int count;
   const int32_t* index[2];
   const float* weight[2];
@@ -29,38 +27,6 @@ struct Side {
 };
 
 constexpr int kBlendFloats = 1 << 17;  // of the rows of a tile: half a megabyte
-
-// Two rows that were made last, so that a row that two others need is made once.
-template <typename Make>
-class Pair {
- public:
-  Pair(float* memory, int64_t size, Make make) : make_(make), rows_{memory, memory + size} {}
-
-  // Rows first and second (-1: none); what they had before stays only as far as they need it.
-  void hold(int first, int second) {
-    if (held_[0] != first && held_[1] == first) {
-      std::swap(rows_[0], rows_[1]);
-      std::swap(held_[0], held_[1]);
-    }
-    const int wanted[2] = {first, second};
-    for (int i = 0; i < 2; ++i) {
-      if (wanted[i] < 0 || held_[i] == wanted[i]) continue;
-      make_(wanted[i], rows_[i]);
-      held_[i] = wanted[i];
-    }
-  }
-  const float* operator[](int i) const { return rows_[i]; }
-
- private:
-  Make make_;
-  float* rows_[2];
-  int held_[2] = {-1, -1};
-};
-
-template <typename Make>
-Pair<Make> pair(float* memory, int64_t size, Make make) {
-  return Pair<Make>(memory, size, make);
-}
 
 // One row of the view from the enlarged coarse rows above and below it, [vector][class][lane] each
 // -> out, (classes rows of `stride` elements).
@@ -89,18 +55,18 @@ inline void view_row(const float* top, const float* bottom, float down, int clas
 
 // logits (g.classes, g.height, g.width) of a view of g.out_height x g.out_width pixels; `total` is the pixel of the sum
 // that the first of `rows` and `columns` stand for, with strides `plane` and `line`.
-inline void blend(const UpsampleGeometry& g, const float* logits, bool softmax, const Side& rows, const Side& columns,
+inline void blend(const Enlarging& g, const float* logits, bool softmax, const Axis& rows, const Axis& columns,
                   float* total, int64_t plane, int64_t line, int threads) {
   typedef Simd<float>::vector Vector;
   constexpr int lanes = Simd<float>::lanes;
-  const Axis<float> y(g.height, g.out_height, g.align_corners), x(g.width, g.out_width, g.align_corners);
+  const Interpolation<float> y(g.height, g.out_height, g.align_corners), x(g.width, g.out_width, g.align_corners);
   const auto padded = [](int n) { return (n + lanes - 1) / lanes * lanes; };
 
-  // a pixel of the tile takes two numbers per class, and so many pixels of the view three
+  // A tile is as wide as kBlendFloats allows. Per class each of its columns has a number in two resized rows, and each
+  // column of the view, of which there are `ratio` to one of the tile, in three: two enlarged rows, one of probabilities.
   const double ratio = std::max(1.0, double(g.out_width) / columns.count);
   const int tile = std::max(lanes, static_cast<int>(kBlendFloats / (g.classes * (2 + 3 * ratio))));
-  const int tiles = (columns.count + tile - 1) / tile;
-  const int bands = std::max(1, std::min((4 * threads + tiles - 1) / tiles, rows.count / 16));
+  const int tiles = (columns.count + tile - 1) / tile, bands = bands_for(threads, tiles, rows.count / 16);
   int widest = 0;
   for (int first = 0; first < columns.count; first += tile) {
     int least, most;
@@ -114,11 +80,7 @@ inline void blend(const UpsampleGeometry& g, const float* logits, bool softmax, 
 
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
   for (int item = 0; item < tiles * bands; ++item) {
-#ifdef _OPENMP
-    float* const mine = workspace.data() + omp_get_thread_num() * own;
-#else
-    float* const mine = workspace.data();
-#endif
+    float* const mine = workspace.data() + thread() * own;
     const int first = item / bands * tile, band = item % bands, count = std::min(tile, columns.count - first);
     int least, most;
     columns.range(first, first + count, &least, &most);
@@ -126,26 +88,27 @@ inline void blend(const UpsampleGeometry& g, const float* logits, bool softmax, 
     const int64_t stride = padded(width), out_stride = padded(count);
     float* const probabilities = mine + 2 * source + 2 * target;
     float* const value = probabilities + source;
-    auto enlarged = pair(mine, source, [&](int coarse, float* to) {
-      enlarge_row(g, logits + int64_t(coarse) * g.width, x, least, width, to);
-    });
+    const auto enlarge = [&](int row, float* to) {
+      enlarge_row(g, logits + int64_t(row) * g.width, x, least, width, to);
+    };
+    RowPair enlarged(mine, source, enlarge);
     std::vector<int32_t> low(columns.index[0] + first, columns.index[0] + first + count);
     std::vector<int32_t> high(columns.index[1] + first, columns.index[1] + first + count);
     for (int i = 0; i < count; ++i) low[i] -= least, high[i] -= least;
     const float *left = columns.weight[0] + first, *right = columns.weight[1] + first;
-    auto resized = pair(mine + 2 * source, target, [&](int row, float* to) {
-      enlarged.hold(y.low[row], y.high[row] == y.low[row] ? -1 : y.high[row]);
-      const float* const bottom = enlarged[y.high[row] == y.low[row] ? 0 : 1];
-      view_row(enlarged[0], bottom, y.weight[row], g.classes, static_cast<int>(stride / lanes), softmax, value,
+    const auto resize = [&](int row, float* to) {
+      const bool same = y.high[row] == y.low[row];
+      enlarged.hold(y.low[row], same ? -1 : y.high[row]);
+      view_row(enlarged[0], enlarged[same ? 0 : 1], y.weight[row], g.classes, static_cast<int>(stride / lanes), softmax, value,
                probabilities, stride);
       for (int c = 0; c < g.classes; ++c) {
         const float* from = probabilities + c * stride;
         float* const out = to + c * out_stride;
         for (int i = 0; i < count; ++i) out[i] = left[i] * from[low[i]] + right[i] * from[high[i]];
       }
-    });
-    const int end = static_cast<int>(int64_t(rows.count) * (band + 1) / bands);
-    for (int row = static_cast<int>(int64_t(rows.count) * band / bands); row < end; ++row) {
+    };
+    RowPair resized(mine + 2 * source, target, resize);
+    for (int row = band_start(rows.count, band, bands); row < band_start(rows.count, band + 1, bands); ++row) {
       // a pixel without weight may lie outside the view's share
       const float weight[2] = {rows.weight[0][row], rows.weight[1][row]};
       int need[2] = {weight[0] != 0 ? rows.index[0][row] : -1, weight[1] != 0 ? rows.index[1][row] : -1};

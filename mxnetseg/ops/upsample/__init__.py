@@ -1,11 +1,9 @@
 """Enlarge feature maps and use them in one pass, without ever holding them at full resolution.
 
-axis.h      bilinear interpolation along one axis
 argmax.h, cross_entropy.h, taps.h
-            C++, OpenMP
-op.cc       MXNet's side
-composed    upsample_argmax from MXNet's own operators: on GPUs, and where the library can't be had
-reference   all in NumPy, for tests
+             C++, OpenMP; ../enlarge.h is what they share
+op.cc        MXNet's side
+composed.py  upsample_argmax from MXNet's own operators: on GPUs, and where the library can't be had
 """
 
 import numpy as np
@@ -107,14 +105,15 @@ def upsample_taps(
 ):
     """Finish a convolution of an enlarged map that was begun before the map was enlarged.
 
-    A convolution multiplies its input by one matrix per tap (place in the kernel), moves each product to its place and
-    adds up. Products of an enlarged map are enlarged products: made at the map's own size, they are fewer.
+    A convolution multiplies its input by one matrix for each place in the kernel, moves each product to its place and
+    adds up. Products of an enlarged map are enlarged products: made at the map's own size, they are fewer. These
+    products are the taps.
 
     Parameters
     ----------
     F : mx.nd or mx.sym
     taps : (N, kernel * kernel * C, h, w) float32
-        The products of the map and each tap, tap by tap, row by row of the kernel.
+        The products, place by place, row by row of the kernel.
     base : (N, C, H, W), or (C,) with a factor
         What is added: the rest of the convolution, whose size the result has; or a bias.
     kernel : int

@@ -10,34 +10,27 @@
 #include <cstring>
 #include <vector>
 
-#include "../simd.h"
-#include "argmax.h"
-#include "axis.h"
+#include "../enlarge.h"
 
 namespace mxnetseg {
 namespace cpu {
 
 constexpr int kLabels = 256;  // label values; what a value beyond weighs is 0
 
-struct Bands {
-  int count;
-  int64_t row;  // elements of one source row of all classes
-  explicit Bands(const UpsampleGeometry& g) : count(std::min(16, (g.height + 3) / 4)), row(int64_t(g.classes) * g.width) {}
-  int first(const UpsampleGeometry& g, int band) const { return static_cast<int>(int64_t(g.height) * band / count); }
-};
+// Bands of source rows that an image is cut into, whatever the number of threads.
+inline int loss_bands(const Enlarging& g) { return std::min(16, (g.height + 3) / 4); }
 
 // Elements of scratch memory: per thread two enlarged rows, their gradients and one vector of all classes; per band
 // what it gives to the first row of the next.
 template <typename T>
-inline int64_t cross_entropy_workspace(const UpsampleGeometry& g) {
-  const Bands bands(g);
-  const int64_t own = int64_t(g.classes) * (4 * argmax_tile<T>(g) + Simd<T>::lanes);
-  return threads() * own + g.batch * bands.count * bands.row;
+inline int64_t cross_entropy_workspace(const Enlarging& g) {
+  const int64_t own = int64_t(g.classes) * (4 * columns_at_a_time<T>(g) + Simd<T>::lanes);
+  return threads() * own + g.batch * loss_bands(g) * g.classes * g.width;
 }
 
 // The gradient of an enlarged row -> added to `to`, (classes rows of `stride` elements); the buffer is zero afterwards.
 template <typename T>
-inline void shrink_row(const UpsampleGeometry& g, T* enlarged, const Axis<T>& x, int first, int columns, T* to,
+inline void shrink_row(const Enlarging& g, T* enlarged, const Interpolation<T>& x, int first, int columns, T* to,
                        int64_t stride) {
   constexpr int lanes = Simd<T>::lanes;
   for (int start = 0; start < columns; start += lanes) {
@@ -109,30 +102,27 @@ inline double cross_entropy_pixels(const T* top, const T* bottom, int classes, T
 // logits (batch, classes, height, width), labels (batch, out_height, out_width), class_weights (256)
 // -> loss (batch), the sum over an image's pixels, and its gradient, (batch, classes, height, width).
 template <typename T>
-void upsample_cross_entropy(const UpsampleGeometry& g, T smoothing, const T* logits, const T* labels,
+void upsample_cross_entropy(const Enlarging& g, T smoothing, const T* logits, const T* labels,
                             const T* class_weights, T* loss, T* gradient, T* workspace) {
   constexpr int lanes = Simd<T>::lanes;
-  const Axis<T> y(g.height, g.out_height, g.align_corners), x(g.width, g.out_width, g.align_corners);
-  const Bands bands(g);
-  const int tile = argmax_tile<T>(g);
+  const Interpolation<T> y(g.height, g.out_height, g.align_corners), x(g.width, g.out_width, g.align_corners);
+  const int bands = loss_bands(g), tile = columns_at_a_time<T>(g);
   const int64_t buffer = int64_t(g.classes) * tile, own = 4 * buffer + int64_t(g.classes) * lanes;
-  const int64_t image = int64_t(g.height) * bands.row, plane = int64_t(g.height) * g.width;
+  const int64_t line = int64_t(g.classes) * g.width, plane = g.plane(), image = g.classes * plane;
   T* const borders = workspace + threads() * own;  // (batch, bands, classes, width)
-  std::vector<double> sums(g.batch * bands.count, 0.0);
+  std::vector<double> sums(g.batch * bands, 0.0);
   std::memset(gradient, 0, sizeof(T) * g.batch * image);
-  std::memset(borders, 0, sizeof(T) * g.batch * bands.count * bands.row);
+  std::memset(borders, 0, sizeof(T) * g.batch * bands * line);
 #pragma omp parallel for schedule(dynamic)
-  for (int64_t item = 0; item < g.batch * bands.count; ++item) {
-#ifdef _OPENMP
-    T* const mine = workspace + omp_get_thread_num() * own;
-#else
-    T* const mine = workspace;
-#endif
-    const int64_t n = item / bands.count;
-    const int band = static_cast<int>(item % bands.count);
-    const int last = bands.first(g, band + 1);  // the next band's first source row
-    const int begin = static_cast<int>(std::lower_bound(y.low.begin(), y.low.end(), bands.first(g, band)) - y.low.begin());
-    const int end = static_cast<int>(std::lower_bound(y.low.begin(), y.low.end(), last) - y.low.begin());
+  for (int64_t item = 0; item < g.batch * bands; ++item) {
+    T* const mine = workspace + thread() * own;
+    const int64_t n = item / bands;
+    const int band = static_cast<int>(item % bands);
+    const int last = band_start(g.height, band + 1, bands);  // the next band's first source row
+    const auto first_from = [&](int source) {
+      return static_cast<int>(std::lower_bound(y.low.begin(), y.low.end(), source) - y.low.begin());
+    };
+    const int begin = first_from(band_start(g.height, band, bands)), end = first_from(last);
     T* const scratch = mine + 4 * buffer;
     std::memset(mine + 2 * buffer, 0, sizeof(T) * 2 * buffer);
     for (int first = 0; first < g.out_width; first += tile) {
@@ -150,7 +140,7 @@ void upsample_cross_entropy(const UpsampleGeometry& g, T smoothing, const T* log
         if (held[which] < last)
           shrink_row(g, grads[which], x, first, columns, gradient + n * image + int64_t(held[which]) * g.width, plane);
         else
-          shrink_row(g, grads[which], x, first, columns, borders + item * bands.row, g.width);
+          shrink_row(g, grads[which], x, first, columns, borders + item * line, g.width);
         held[which] = -1;
       };
       for (int row = begin; row < end; ++row) {
@@ -181,11 +171,11 @@ void upsample_cross_entropy(const UpsampleGeometry& g, T smoothing, const T* log
   }
   for (int64_t n = 0; n < g.batch; ++n) {
     double total = 0;
-    for (int band = 0; band < bands.count; ++band) {
-      total += sums[n * bands.count + band];
-      if (band + 1 == bands.count) continue;  // the last row has none below it
-      const T* from = borders + (n * bands.count + band) * bands.row;
-      T* to = gradient + n * image + int64_t(bands.first(g, band + 1)) * g.width;
+    for (int band = 0; band < bands; ++band) {
+      total += sums[n * bands + band];
+      if (band + 1 == bands) continue;  // the last row has none below it
+      const T* from = borders + (n * bands + band) * line;
+      T* to = gradient + n * image + int64_t(band_start(g.height, band + 1, bands)) * g.width;
       for (int c = 0; c < g.classes; ++c)
         for (int i = 0; i < g.width; ++i) to[c * plane + i] += from[int64_t(c) * g.width + i];
     }

@@ -1,25 +1,16 @@
-// The second half of a convolution whose input is enlarged first. The first half multiplies the map by each tap (each
-// of the kernel's kernel x kernel matrices) before it is enlarged; this one enlarges what each tap gives, moves it to
-// the tap's place and adds up: equal sums, in another order, for a fraction of the arithmetic.
+// The second half of a convolution whose input is enlarged first. The first half multiplies the map by each of the
+// kernel's kernel x kernel matrices before it is enlarged; these products are the taps. This half enlarges each tap,
+// moves it to its place and adds up: equal sums, in another order, for a fraction of the arithmetic.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
-#include "../simd.h"
-#include "axis.h"
+#include "../enlarge.h"
 
 namespace mxnetseg {
 namespace cpu {
-
-struct TapsGeometry {
-  int64_t batch;
-  int channels, kernel;   // of the output; taps have kernel * kernel times as many channels
-  int height, width;      // of the taps
-  int out_height, out_width;
-  bool align_corners, relu;
-};
 
 // For every column of the output what it takes from a row of one tap: two numbers within one vector of them, which
 // begins at `first`, and their weights. Columns that the kernel finds beyond the map have weights of 0.
@@ -29,7 +20,7 @@ class TapColumns {
   typedef int32_t Index __attribute__((vector_size(64)));
   static constexpr int lanes = Simd<float>::lanes;
 
-  TapColumns(const Axis<float>& axis, int targets, int shift)
+  TapColumns(const Interpolation<float>& axis, int targets, int shift)
       : vectors_((targets + lanes - 1) / lanes), first_(vectors_), low_(vectors_), high_(vectors_), from_low_(vectors_),
         from_high_(vectors_) {
     for (int v = 0; v < vectors_; ++v) {
@@ -81,48 +72,42 @@ class TapColumns {
   std::vector<Vector> from_low_, from_high_;
 };
 
-// Floats of scratch memory.
-inline int64_t taps_workspace(const TapsGeometry& g) {
-  return int64_t(threads()) * g.kernel * (g.width + Simd<float>::lanes);
+// Elements of scratch memory: per thread, for each column of the kernel, one row of sums.
+inline int64_t taps_workspace(const Enlarging& g, int kernel) {
+  return int64_t(threads()) * kernel * (g.width + Simd<float>::lanes);
 }
 
 // taps (batch, kernel * kernel * channels, height, width), tap by tap; `base` is a map as large as `out`, or, where
 // `bias`, one number per channel; or there is none -> out (batch, channels, out_height, out_width)
-inline void upsample_taps(const TapsGeometry& g, const float* taps, const float* base, bool bias, float* out,
-                          float* workspace) {
+inline void upsample_taps(const Enlarging& g, int kernel, const float* taps, const float* base, bool bias, bool relu,
+                          float* out, float* workspace) {
   typedef Simd<float>::vector Vector;
   constexpr int lanes = Simd<float>::lanes;
-  const int radius = g.kernel / 2;
-  const Axis<float> y(g.height, g.out_height, g.align_corners), x(g.width, g.out_width, g.align_corners);
+  const int radius = kernel / 2;
+  const Interpolation<float> y(g.height, g.out_height, g.align_corners), x(g.width, g.out_width, g.align_corners);
   std::vector<TapColumns> columns;
   for (int dx = -radius; dx <= radius; ++dx) columns.emplace_back(x, g.out_width, dx);
-  const int64_t plane = int64_t(g.height) * g.width, out_plane = int64_t(g.out_height) * g.out_width;
-  const int64_t maps = g.batch * g.channels, line = g.width + lanes;
-  const int bands = static_cast<int>(
-      std::max<int64_t>(1, std::min<int64_t>((4 * threads() + maps - 1) / maps, g.out_height / 16)));
+  const int64_t plane = g.plane(), out_plane = int64_t(g.out_height) * g.out_width;
+  const int64_t maps = g.batch * g.classes, line = g.width + lanes;
+  const int bands = bands_for(threads(), maps, g.out_height / 16);
 #pragma omp parallel
   {
-#ifdef _OPENMP
-    float* const sums = workspace + omp_get_thread_num() * g.kernel * line;
-#else
-    float* const sums = workspace;
-#endif
-    std::fill(sums, sums + g.kernel * line, 0.0f);
+    float* const sums = workspace + thread() * kernel * line;
+    std::fill(sums, sums + kernel * line, 0.0f);
 #pragma omp for schedule(dynamic, 4)
     for (int64_t item = 0; item < maps * bands; ++item) {
-      const int64_t map = item / bands, n = map / g.channels, c = map % g.channels;
-      const int band = static_cast<int>(item % bands);
-      const int end = static_cast<int>(int64_t(g.out_height) * (band + 1) / bands);
-      const float* const image = taps + n * g.kernel * g.kernel * g.channels * plane;
-      for (int row = static_cast<int>(int64_t(g.out_height) * band / bands); row < end; ++row) {
+      const int64_t map = item / bands, n = map / g.classes, c = map % g.classes;
+      const int band = static_cast<int>(item % bands), end = band_start(g.out_height, band + 1, bands);
+      const float* const image = taps + n * kernel * kernel * g.classes * plane;
+      for (int row = band_start(g.out_height, band, bands); row < end; ++row) {
         // along y, the taps of one column of the kernel become one row
-        for (int dx = 0; dx < g.kernel; ++dx) {
+        for (int dx = 0; dx < kernel; ++dx) {
           float* const to = sums + dx * line;
           bool first = true;
-          for (int dy = 0; dy < g.kernel; ++dy) {
+          for (int dy = 0; dy < kernel; ++dy) {
             const int source = row + dy - radius;
             if (source < 0 || source >= g.out_height) continue;
-            const float* const tap = image + (int64_t(dy * g.kernel + dx) * g.channels + c) * plane;
+            const float* const tap = image + (int64_t(dy * kernel + dx) * g.classes + c) * plane;
             const float *low = tap + int64_t(y.low[source]) * g.width, *high = tap + int64_t(y.high[source]) * g.width;
             const float b = y.weight[source], a = 1 - b;
             if (first)
@@ -144,8 +129,8 @@ inline void upsample_taps(const TapsGeometry& g, const float* taps, const float*
           } else {
             for (int i = 0; i < lanes; ++i) sum[i] = i < count ? base[at + start + i] : 0;
           }
-          for (int dx = 0; dx < g.kernel; ++dx) sum += columns[dx].enlarge(sums + dx * line, v);
-          if (g.relu) sum = sum < 0 ? Vector{} : sum;  // a NaN stays one
+          for (int dx = 0; dx < kernel; ++dx) sum += columns[dx].enlarge(sums + dx * line, v);
+          if (relu) sum = sum < 0 ? Vector{} : sum;  // a NaN stays one
           if (count == lanes)
             store(out + at + start, sum);
           else

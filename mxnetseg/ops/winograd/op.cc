@@ -10,23 +10,14 @@ using mxnetseg::cpu::WinogradGeometry;
 
 namespace {
 
-const char kInput[] = "mxnetseg_winograd_input", kOutput[] = "mxnetseg_winograd_output";
+const std::string kInput = "mxnetseg_winograd_input", kOutput = "mxnetseg_winograd_output";
 
-WinogradGeometry geometry(const Attributes& attributes, const char* op, const std::vector<unsigned int>& shape) {
-  WinogradGeometry g{};
-  g.batch = shape[0];
-  g.channels = static_cast<int>(shape[1]);
-  g.height = static_cast<int>(shape[2]);
-  g.width = static_cast<int>(shape[3]);
-  g.dilation = integer(attributes, op, "dilation", 1, 1);
-  return g;
+template <typename Sizes>
+WinogradGeometry geometry(const Attributes& attributes, const std::string& op, const Sizes& shape) {
+  return {int64_t(shape[0]), int(shape[1]), int(shape[2]), int(shape[3]), integer(attributes, op, "dilation", 1, 1)};
 }
 
-std::vector<unsigned int> shape_of(const MXTensor& tensor) {
-  return std::vector<unsigned int>(tensor.shape.begin(), tensor.shape.end());
-}
-
-MXReturnValue types(const Attributes&, std::vector<int>* in, std::vector<int>* out) {
+MXReturnValue types(const Attributes&, Types* in, Types* out) {
   same_type("mxnetseg_winograd", in, out);
   if (in->at(0) >= 0 && in->at(0) != kFloat32) fail("mxnetseg_winograd: float32 only; cast the inputs first");
   return MX_SUCCESS;
@@ -42,19 +33,17 @@ MXReturnValue input_attributes(const Attributes& attributes, int* inputs, int* o
 
 MXReturnValue input_shapes(const Attributes& attributes, Shapes* in, Shapes* out) {
   require_known(kInput, {"x"}, *in);
-  const std::vector<unsigned int>& x = in->at(0);
+  const Shape& x = in->at(0);
   require_addressable(kInput, x[2], x[3]);
   const int64_t tiles = geometry(attributes, kInput, x).tiles_in_all();
-  if (tiles > INT_MAX) fail(std::string(kInput) + ": maps of more than 2^31 tiles are not supported");
+  if (tiles > INT_MAX) fail(kInput + ": maps of more than 2^31 tiles are not supported");
   out->at(0) = {cpu::kProducts, x[1], static_cast<unsigned>(tiles)};
   out->at(1) = {x[0], 1, x[2], x[3]};
   return MX_SUCCESS;
 }
 
-MXReturnValue input_cpu(const Attributes& attributes, std::vector<MXTensor>* in, std::vector<MXTensor>* out,
-                        const OpResource&) {
-  cpu::winograd_input(geometry(attributes, kInput, shape_of(in->at(0))), in->at(0).data<float>(),
-                      out->at(0).data<float>());
+MXReturnValue input_cpu(const Attributes& attributes, Tensors* in, Tensors* out, const OpResource&) {
+  cpu::winograd_input(geometry(attributes, kInput, in->at(0).shape), in->at(0).data<float>(), out->at(0).data<float>());
   std::memset(out->at(1).data_ptr, 0, out->at(1).size() * sizeof(float));
   return MX_SUCCESS;
 }
@@ -63,8 +52,8 @@ MXReturnValue input_cpu(const Attributes& attributes, std::vector<MXTensor>* in,
 
 MXReturnValue output_attributes(const Attributes& attributes, int* inputs, int* outputs) {
   integer(attributes, kOutput, "dilation", 1, 1);
-  integer(attributes, kOutput, "relu", 0, 0);
-  *inputs = integer(attributes, kOutput, "residual", 0, 0) ? 4 : 3;
+  flag(attributes, kOutput, "relu");
+  *inputs = flag(attributes, kOutput, "residual") ? 4 : 3;
   *outputs = 1;
   return MX_SUCCESS;
 }
@@ -78,7 +67,7 @@ MXReturnValue output_shapes(const Attributes& attributes, Shapes* in, Shapes* ou
     axes.push_back(4);
   }
   require_known(kOutput, names, *in, axes);
-  const std::vector<unsigned int>&products = in->at(0), &size = in->at(1);
+  const Shape &products = in->at(0), &size = in->at(1);
   const unsigned tiles = static_cast<unsigned>(geometry(attributes, kOutput, size).tiles_in_all());
   require(kOutput, "products", products, {cpu::kProducts, products[1], tiles}, "for maps " + text(size));
   require(kOutput, "bias", in->at(2), {products[1]}, "(one per channel)");
@@ -87,17 +76,11 @@ MXReturnValue output_shapes(const Attributes& attributes, Shapes* in, Shapes* ou
   return MX_SUCCESS;
 }
 
-MXReturnValue output_cpu(const Attributes& attributes, std::vector<MXTensor>* in, std::vector<MXTensor>* out,
-                         const OpResource&) {
-  cpu::winograd_output(geometry(attributes, kOutput, shape_of(out->at(0))), in->at(0).data<float>(),
+MXReturnValue output_cpu(const Attributes& attributes, Tensors* in, Tensors* out, const OpResource&) {
+  cpu::winograd_output(geometry(attributes, kOutput, out->at(0).shape), in->at(0).data<float>(),
                        in->at(2).data<float>(), in->size() > 3 ? in->at(3).data<float>() : nullptr,
-                       integer(attributes, kOutput, "relu", 0, 0) != 0, out->at(0).data<float>());
+                       flag(attributes, kOutput, "relu"), out->at(0).data<float>());
   return MX_SUCCESS;
-}
-
-// MXNet compiles no graph with an operator that has no backward pass.
-MXReturnValue no_backward(const Attributes&, std::vector<MXTensor>*, std::vector<MXTensor>*, const OpResource&) {
-  fail("mxnetseg_winograd is for inference alone and has no gradient");
 }
 
 }  // namespace
@@ -107,11 +90,11 @@ REGISTER_OP(mxnetseg_winograd_input)
     .setInferType(types)
     .setInferShape(input_shapes)
     .setForward(input_cpu, "cpu")
-    .setBackward(no_backward, "cpu");
+    .setBackward(no_gradient<kInput>, "cpu");
 
 REGISTER_OP(mxnetseg_winograd_output)
     .setParseAttrs(output_attributes)
     .setInferType(types)
     .setInferShape(output_shapes)
     .setForward(output_cpu, "cpu")
-    .setBackward(no_backward, "cpu");
+    .setBackward(no_gradient<kOutput>, "cpu");

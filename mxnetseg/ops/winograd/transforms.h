@@ -23,34 +23,33 @@ struct WinogradGeometry {
   int line() const { return dilation * columns(); }  // tiles side by side
   int64_t tiles_per_image() const { return int64_t(dilation) * rows() * line(); }
   int64_t tiles_in_all() const { return batch * tiles_per_image(); }
-
- private:
-  int tiles(int size) const { return ((size + dilation - 1) / dilation + 3) / 4; }
+  int tiles(int size) const { return ((size + dilation - 1) / dilation + 3) / 4; }  // along one side of those
 };
 
 constexpr int kTile = 6, kStep = 4, kProducts = kTile * kTile;
 constexpr int kRun = 64;  // tiles worked on together: 36 numbers of each stay in the first-level cache
 
-constexpr float kInput[kTile][kTile] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
+constexpr float kInputMatrix[kTile][kTile] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
                                         {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
-constexpr float kOutput[kStep][kTile] = {
+constexpr float kOutputMatrix[kStep][kTile] = {
     {1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}};
 
-// to[i] = sum over k of matrix[i][k] * from[k], for a whole run of tiles
+// to[i] = sum over k of matrix[i][k] * from[k], for a whole run of tiles; [i] and [k] are so many numbers apart.
 template <int Rows>
-inline void transform(const float (&matrix)[Rows][kTile], const float* const (&from)[kTile], float* const (&to)[Rows],
+inline void transform(const float (&matrix)[Rows][kTile], const float* from, int64_t apart, float* to, int64_t to_apart,
                       int count) {
+#pragma omp simd
   for (int j = 0; j < count; ++j) {
     float value[kTile];
 #pragma GCC unroll 8
-    for (int k = 0; k < kTile; ++k) value[k] = from[k][j];
+    for (int k = 0; k < kTile; ++k) value[k] = from[k * apart + j];
 #pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i) {
       float sum = 0;
 #pragma GCC unroll 8
       for (int k = 0; k < kTile; ++k)
         if (matrix[i][k] != 0) sum += matrix[i][k] * value[k];
-      to[i][j] = sum;
+      to[i * to_apart + j] = sum;
     }
   }
 }
@@ -144,21 +143,12 @@ inline void winograd_input(const WinogradGeometry& g, const float* x, float* out
           (d == 1 ? read_row<1> : read_row<0>)(s, d, image + int64_t(y) * g.width, g.width, pixels[r]);
         }
       });
-      for (int k = 0; k < kTile; ++k) {
-        const float* const from[kTile] = {pixels[0][k], pixels[1][k], pixels[2][k],
-                                          pixels[3][k], pixels[4][k], pixels[5][k]};
-        float* const to[kTile] = {half[0][k], half[1][k], half[2][k], half[3][k], half[4][k], half[5][k]};
-        transform(kInput, from, to, count);
-      }
+      for (int k = 0; k < kTile; ++k)
+        transform(kInputMatrix, pixels[0][k], kTile * kRun, half[0][k], kTile * kRun, count);
       float* const target = out + c * all + n * tiles + first;
       const int64_t stride = g.channels * all;
-      for (int i = 0; i < kTile; ++i) {
-        const float* const from[kTile] = {half[i][0], half[i][1], half[i][2], half[i][3], half[i][4], half[i][5]};
-        float* const row = target + i * kTile * stride;
-        float* const to[kTile] = {row,          row + stride,     row + 2 * stride,
-                                  row + 3 * stride, row + 4 * stride, row + 5 * stride};
-        transform(kInput, from, to, count);
-      }
+      for (int i = 0; i < kTile; ++i)
+        transform(kInputMatrix, half[i][0], kRun, target + i * kTile * stride, stride, count);
     }
   }
 }
@@ -178,22 +168,9 @@ inline void winograd_output(const WinogradGeometry& g, const float* products, co
     for (int64_t first = 0; first < tiles; first += kRun) {
       const int count = static_cast<int>(std::min<int64_t>(kRun, tiles - first));
       const float* const source = products + c * all + n * tiles + first;
-      for (int k = 0; k < kTile; ++k) {
-        const float* const column = source + k * stride;
-        const float* const from[kTile] = {column,
-                                          column + kTile * stride,
-                                          column + 2 * kTile * stride,
-                                          column + 3 * kTile * stride,
-                                          column + 4 * kTile * stride,
-                                          column + 5 * kTile * stride};
-        float* const to[kStep] = {half[0][k], half[1][k], half[2][k], half[3][k]};
-        transform(kOutput, from, to, count);
-      }
-      for (int i = 0; i < kStep; ++i) {
-        const float* const from[kTile] = {half[i][0], half[i][1], half[i][2], half[i][3], half[i][4], half[i][5]};
-        float* const to[kStep] = {pixels[i][0], pixels[i][1], pixels[i][2], pixels[i][3]};
-        transform(kOutput, from, to, count);
-      }
+      for (int k = 0; k < kTile; ++k)
+        transform(kOutputMatrix, source + k * stride, kTile * stride, half[0][k], kTile * kRun, count);
+      for (int i = 0; i < kStep; ++i) transform(kOutputMatrix, half[i][0], kRun, pixels[i][0], kRun, count);
       each_segment(g, first, count, [&](const Segment& s) {
         for (int a = 0; a < kStep && s.y + a * d < g.height; ++a) {
           const int64_t begin = int64_t(s.y + a * d) * g.width;

@@ -1,18 +1,18 @@
 """Both operators from MXNet's own: slower, but for any context, and without a compiler.
 
-One call of `BilinearSampler` takes all nine taps, stacked along the height, from a map with a border of one
-zero pixel, which gives the sampling rule of reference.py. Gradients come from autograd. Sample positions pass
+One call of `BilinearSampler` takes all nine samples, stacked along the height, from a map with a border of one
+zero pixel, which gives the sampling rule of sampling.h. Gradients come from autograd. Sample positions pass
 through `BilinearSampler`'s scale of -1 to 1 and are rounded there: to about 1e-7 of the map's size in float32;
 where a position is a whole number its derivative may be the left-hand one.
 """
 
 __all__ = ["deform_attention", "deform_unfold"]
 
-TAPS = 9  # of a 3x3 window, row by row
+WINDOW = 9  # samples of a 3x3 window, row by row
 
 
 def deform_unfold(F, x, offset, *, padding=1, dilation=1, stride=1):
-    """(B, C, H, W) and (B, 18, Ho, Wo), pixels -> (B, C*9, Ho*Wo); see `mxnetseg.ops.deform_unfold`."""
+    """(B, C, H, W) and (B, 18, Ho, Wo), pixels -> (B, C*9, Ho*Wo); see `mxnetseg.ops.deform.deform_unfold`."""
     sampled = _sample(F, x, _grid(F, x, offset, padding, dilation, stride))  # (B, C, 9, Ho, Wo)
     return F.reshape(sampled, shape=(0, -3, -3))
 
@@ -37,10 +37,10 @@ def _to_maps(F, array, heads):
 
 def _grid(F, x, offset, padding, dilation, stride):
     """Positions of all samples in the padded map on the scale of -1 to 1, x before y: (B, 2, 9*Ho, Wo)."""
-    tap = F.contrib.arange_like(F.slice_axis(offset, axis=1, begin=0, end=TAPS), axis=1)
-    row = F.floor(tap / 3)
-    column = tap - 3 * row
-    pairs = F.reshape(offset, shape=(0, -4, TAPS, 2, 0, 0))  # (B, 9, 2, Ho, Wo)
+    sample = F.contrib.arange_like(F.slice_axis(offset, axis=1, begin=0, end=WINDOW), axis=1)
+    row = F.floor(sample / 3)
+    column = sample - 3 * row
+    pairs = F.reshape(offset, shape=(0, -4, WINDOW, 2, 0, 0))  # (B, 9, 2, Ho, Wo)
     y, height = _along(F, x, offset, pairs, 2, 0, row * dilation - padding, stride)
     x, width = _along(F, x, offset, pairs, 3, 1, column * dilation - padding, stride)
     # a sample that does not count is sent far away: it gets no gradient either
@@ -70,4 +70,4 @@ def _between(F, at, size):
 def _sample(F, x, grid):
     """(B, C, H, W) at `grid` -> (B, C, 9, Ho, Wo)"""
     padded = F.pad(x, mode="constant", constant_value=0, pad_width=(0, 0, 0, 0, 1, 1, 1, 1))
-    return F.reshape(F.BilinearSampler(padded, grid), shape=(0, 0, -4, TAPS, -1, 0))
+    return F.reshape(F.BilinearSampler(padded, grid), shape=(0, 0, -4, WINDOW, -1, 0))

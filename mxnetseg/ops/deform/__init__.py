@@ -3,11 +3,12 @@
 Zhang et al., "Dynamic Graph Message Passing Networks for Visual Recognition", TPAMI 2022; the sampler is that of
 Dai et al., "Deformable Convolutional Networks", ICCV 2017.
 
-cpu.h       C++, OpenMP
-kernels.cu  CUDA
-op.cc       MXNet's side of both
-composed    the same from MXNet's own operators, where the library can't be had
-reference   the same in NumPy, for tests
+sampling.h   the rule by which a map is sampled, for both
+unfold.h, attention.h, samples.h
+             C++, OpenMP
+kernels.cu   CUDA; gpu.h: how it is called
+op.cc        MXNet's side of both
+composed.py  the same from MXNet's own operators, where the library can't be had
 """
 
 from ...errors import MXNetSegError
@@ -17,7 +18,7 @@ from . import composed
 
 __all__ = ["deform_attention", "deform_unfold"]
 
-TAPS = 9
+WINDOW = 9  # samples of a 3x3 window, row by row
 
 
 def deform_unfold(F, x, offset, *, padding: int = 1, dilation: int = 1, stride: int = 1):
@@ -28,13 +29,13 @@ def deform_unfold(F, x, offset, *, padding: int = 1, dilation: int = 1, stride: 
     F : mx.nd or mx.sym
     x : (B, C, H, W)
     offset : (B, 18, Ho, Wo), pixels
-        Displacement of tap t = 3*row + column: channel 2t along y, 2t+1 along x.
+        Displacement of sample t = 3*row + column: channel 2t along y, 2t+1 along x.
         Ho = (H + 2*padding - 2*dilation - 1) // stride + 1, Wo alike.
 
     Returns
     -------
     (B, C*9, Ho*Wo)
-        Channel c*9 + t is tap t of channel c, taken at y = h*stride - padding + row*dilation + dy and x alike. Where
+        Channel c*9 + t is sample t of channel c, taken at y = h*stride - padding + row*dilation + dy and x alike. Where
         -1 < y < H and -1 < x < W that is the bilinear mean of four pixels, those beyond the map being 0; elsewhere it
         is 0.
 
@@ -66,14 +67,14 @@ def deform_attention(F, q, k, v, offset, position, *, heads: int, scale: float, 
     F : mx.nd or mx.sym
     q, k, v : (B, H, W, heads*d)
     offset : (B, H, W, heads*18), pixels
-        Of head i, tap t: channel 18*i + 2t along y, 18*i + 2t+1 along x; k and v share it.
+        Of head i, sample t: channel 18*i + 2t along y, 18*i + 2t+1 along x; k and v share it.
     position : (B, H, W, heads*9)
         Added to the logits (not scaled).
 
     Returns
     -------
     (B, H, W, heads*d)
-        Per pixel and head the sum of p_t v_t, where p = softmax over the taps of scale * <q, k_t> + position_t, and k_t
+        Per pixel and head the sum of p_t v_t, where p = softmax over t of scale * <q, k_t> + position_t, and k_t
         and v_t are sampled as in `deform_unfold`.
 
     Notes
@@ -105,7 +106,7 @@ def _check_unfold(x, offset, padding, dilation, stride):
     sizes = [(size + 2 * padding - 2 * dilation - 1) // stride + 1 for size in x.shape[2:]]
     if min(*sizes, *x.shape) < 1:
         raise MXNetSegError(f"deform_unfold: x {x.shape} is smaller than the window; use a smaller dilation")
-    check_shape("deform_unfold", "offset", offset, (x.shape[0], 2 * TAPS, *sizes), f"x {x.shape}")
+    check_shape("deform_unfold", "offset", offset, (x.shape[0], 2 * WINDOW, *sizes), f"x {x.shape}")
 
 
 def _check_attention(q, k, v, offset, position, heads):
@@ -115,5 +116,5 @@ def _check_attention(q, k, v, offset, position, heads):
     because = f"q {q.shape} and heads={heads}"
     check_shape(name, "k", k, q.shape, because)
     check_shape(name, "v", v, q.shape, because)
-    check_shape(name, "offset", offset, (*q.shape[:3], heads * 2 * TAPS), because)
-    check_shape(name, "position", position, (*q.shape[:3], heads * TAPS), because)
+    check_shape(name, "offset", offset, (*q.shape[:3], heads * 2 * WINDOW), because)
+    check_shape(name, "position", position, (*q.shape[:3], heads * WINDOW), because)

@@ -9,24 +9,24 @@ import numpy as np
 
 __all__ = ["deform_attention", "deform_attention_backward", "deform_unfold", "deform_unfold_backward"]
 
-TAPS = 9  # of a 3x3 window, row by row
+WINDOW = 9  # samples of a 3x3 window, row by row
 
 
 def deform_unfold(x, offset, *, padding=1, dilation=1, stride=1):
-    """(B, C, H, W) and (B, 18, Ho, Wo), pixels -> (B, C*9, Ho*Wo); see `mxnetseg.ops.deform_unfold`."""
+    """(B, C, H, W) and (B, 18, Ho, Wo), pixels -> (B, C*9, Ho*Wo); see `mxnetseg.ops.deform.deform_unfold`."""
     x, offset = _float64(x, offset)
     batch, channels, height, width = x.shape
-    out = np.zeros((batch, channels, TAPS, *offset.shape[2:]))
+    out = np.zeros((batch, channels, WINDOW, *offset.shape[2:]))
     for rows, columns, weight, _, _ in _corners(*_positions(offset, padding, dilation, stride), height, width):
         out += weight[:, None] * _gather(x, rows, columns)
-    return out.reshape(batch, channels * TAPS, -1)
+    return out.reshape(batch, channels * WINDOW, -1)
 
 
 def deform_unfold_backward(x, offset, grad, *, padding=1, dilation=1, stride=1):
     """Gradients of sum(grad * deform_unfold(x, offset)) to x and to offset."""
     x, offset, grad = _float64(x, offset, grad)
     batch, channels, height, width = x.shape
-    grad = grad.reshape(batch, channels, TAPS, *offset.shape[2:])
+    grad = grad.reshape(batch, channels, WINDOW, *offset.shape[2:])
     grad_x, grad_offset = np.zeros_like(x), np.zeros_like(offset)
     image = np.arange(batch)[:, None, None, None]
     for rows, columns, weight, along_y, along_x in _corners(
@@ -65,7 +65,7 @@ def deform_attention_backward(q, k, v, offset, position, grad, *, heads, scale, 
 
 def _attend(q, k, v, offset, position, heads, scale, padding, dilation):
     q, k, v, offset, position = (_to_maps(array, heads) for array in (q, k, v, offset, position))
-    shape = (*q.shape[:2], TAPS, *q.shape[2:])
+    shape = (*q.shape[:2], WINDOW, *q.shape[2:])
     sampled_k = deform_unfold(k, offset, padding=padding, dilation=dilation).reshape(shape)
     sampled_v = deform_unfold(v, offset, padding=padding, dilation=dilation).reshape(shape)
     logits = scale * (q[:, :, None] * sampled_k).sum(1) + position  # (B*heads, 9, H, W)
@@ -89,10 +89,10 @@ def _from_maps(array, heads):
 
 
 def _positions(offset, padding, dilation, stride):
-    """Rows and columns, (B, 9, Ho, Wo) each, that the taps are taken at."""
-    tap = np.arange(TAPS)[:, None, None]
-    rows = np.arange(offset.shape[2])[:, None] * stride - padding + tap // 3 * dilation
-    columns = np.arange(offset.shape[3]) * stride - padding + tap % 3 * dilation
+    """Rows and columns, (B, 9, Ho, Wo) each, that the samples are taken at."""
+    sample = np.arange(WINDOW)[:, None, None]
+    rows = np.arange(offset.shape[2])[:, None] * stride - padding + sample // 3 * dilation
+    columns = np.arange(offset.shape[3]) * stride - padding + sample % 3 * dilation
     return rows + offset[:, 0::2], columns + offset[:, 1::2]
 
 
