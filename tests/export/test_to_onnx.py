@@ -80,7 +80,7 @@ def test_a_file_of_a_checkpoint_runs_at_any_size_and_says_what_it_is(small, tmp_
 
 def test_preprocessing_and_a_class_map_inside(small, tmp_path):
     net, _ = small
-    path = to_onnx(net, tmp_path / "a" / "net.onnx", output="class_map", with_preprocessing=True).path
+    path = to_onnx(net, tmp_path / "a" / "net.onnx", output="class_map", with_preprocessing=True, size=(70, 90)).path
     picture = pictures(2, (70, 90))
     found, wanted = run(path, picture), logits_of(net, picture)[1].argmax(axis=1)
     assert found.dtype == np.uint8 and found.shape == wanted.shape
@@ -169,7 +169,7 @@ def test_a_wrong_rule_leaves_no_file_and_is_named(small, tmp_path, monkeypatch):
     resize = "_contrib_BilinearResize2D"
     monkeypatch.setitem(OPERATORS, resize, OPERATORS[resize]._replace(onnx=other))
     with pytest.raises(MXNetSegError, match="first operator that differs is bisenet.*_contrib_BilinearResize2D"):
-        to_onnx(small[0], tmp_path / "net.onnx")
+        to_onnx(small[0], tmp_path / "net.onnx", size=(64, 64), batch=1)
     assert not list(tmp_path.iterdir())
 
 
