@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..commands import command
 from ..errors import MXNetSegError
 from . import options
 
@@ -19,9 +20,8 @@ ONLY = {
 
 
 def add_arguments(parser) -> None:
-    parser.epilog = (
-        "example: mxnetseg export --checkpoint street.params --to onnx --out street.onnx --with-preprocessing --argmax"
-    )
+    example = "export --checkpoint street.params --to onnx --out street.onnx --with-preprocessing --argmax"
+    parser.epilog = f"example: {command(example)}"
     options.add(parser, "--checkpoint", required=True)
     what = (
         "onnx: one file, checked with ONNX Runtime; mxnet: files that MXNet runs without this toolkit, from Python and "

@@ -133,8 +133,6 @@ def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkp
         state = read_state(folder)
         facts, model = state.record.run, state.record.model
         assert facts and model  # read_state has seen to it
-        if weights_dir is None:
-            _check_no_copy(Path(folder), facts)
         weights, recorded = Path(weights_dir or "weights") / model.name, Path(facts.weights_dir) / model.name
         file = f"{facts.name}.params"
         owner = _owner(weights / file)
@@ -148,6 +146,8 @@ def resumed_run(folder: str, weights_dir: Optional[str]) -> Tuple[RunDir, Checkp
                 )
             elif weights_dir is None:
                 log.warning("this run's checkpoints are not in %s any more; they go to %s", recorded, weights)
+        if weights_dir is None and weights.resolve() == recorded.resolve():
+            _check_no_copy(Path(folder), facts)
         named = locks.enter_context(_name_lock(weights, facts.name))
         hints = {"folder": _hint(Path(folder)), "weights_dir": _hint(Path(weights_dir or weights.parent))}
         facts = facts.model_copy(update={**hints, "id": facts.id or uuid.uuid4().hex})

@@ -209,7 +209,7 @@ def test_mistakes():
         Optimizer(net, OptimizerConfig(name="adamm"))
     with pytest.raises(MXNetSegError, match="'wieght' matches no parameter; there are weight"):
         Optimizer(net, OptimizerConfig(rules=[{"match": "wieght"}]))
-    with pytest.raises(MXNetSegError, match="no regular expression"):
+    with pytest.raises(MXNetSegError, match="not a regular expression"):
         Optimizer(net, OptimizerConfig(rules=[{"match": "("}]))
     net.collect_params().setattr("grad_req", "null")
     with pytest.raises(MXNetSegError, match="net has no parameter to train.*setattr"):
