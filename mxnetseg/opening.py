@@ -14,6 +14,7 @@ from .errors import MXNetSegError
 from .models import Segmentor
 from .network import Network
 from .plugins import require
+from .shipped import here_or_shipped
 from .zoo import create_model
 
 __all__ = ["load", "open_network"]
@@ -40,8 +41,9 @@ def open_network(
     Parameters
     ----------
     source : str, Path or Checkpoint
-        A file, or one that `checkpoint.read` has read; also one that `DeployedNetwork.save` wrote. None: initial
-        weights, drawn at random.
+        A file, or one that `checkpoint.read` has read; also one that `DeployedNetwork.save` wrote. The network that
+        ships with the package is found by its name, "weights/...", from any folder. None: initial weights, drawn at
+        random.
     ctx : int, str, mxnet.Context or list of these
         As in `train`, but cpu() when left out.
     dtype : str, optional
@@ -62,7 +64,7 @@ def open_network(
         net = create_model(**given)
         net.initialize(mx.init.Xavier(), ctx=contexts)
     else:
-        found = source if isinstance(source, Checkpoint) else checkpoint.read(source)
+        found = source if isinstance(source, Checkpoint) else checkpoint.read(here_or_shipped(source))
         if found.record.optimized:
             return _of_optimized(found, contexts, dtype)
         net = _of_record(found, contexts) if found.record.model else _of_foreign(found, given, contexts)

@@ -1,9 +1,9 @@
 """Files that come with the package: beside it in a clone, inside it where it is installed."""
 
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
-__all__ = ["clone", "shipped"]
+__all__ = ["clone", "here_or_shipped", "shipped"]
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -17,3 +17,10 @@ def clone() -> Optional[Path]:
 def shipped(name: str) -> Path:
     """A folder or file that ships with the package, "configs" or "weights/bisenet"; nothing there if it does not."""
     return (clone() or _PACKAGE) / name
+
+
+def here_or_shipped(path: Union[str, Path]) -> Path:
+    """`path`, or the shipped file of that name where there is none: "weights/bisenet/x.params" from any folder."""
+    path = Path(path)
+    there = shipped(str(path))
+    return there if path.parts[:1] == ("weights",) and not path.exists() and there.is_file() else path

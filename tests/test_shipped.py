@@ -15,6 +15,8 @@ def test_in_a_clone():
     assert (
         find_checkpoint(NETWORK) == find_checkpoint(f"weights/bisenet/{NETWORK}") == ROOT / "weights/bisenet" / NETWORK
     )
+    assert shipped.here_or_shipped(f"weights/bisenet/{NETWORK}") == ROOT / "weights/bisenet" / NETWORK
+    assert shipped.here_or_shipped("weights/none.params") == Path("weights/none.params")
     assert load_recipe("configs/camvid/bisenet_mobilenet_v2.yaml") == load_recipe("camvid/bisenet_mobilenet_v2")
 
 

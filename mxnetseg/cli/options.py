@@ -9,7 +9,7 @@ from typing import Iterator, List, Optional, Tuple
 from .. import saving
 from ..errors import MXNetSegError
 from ..names import near, same
-from ..shipped import shipped
+from ..shipped import here_or_shipped, shipped
 
 DTYPES = ("float32", "bfloat16", "int8")  # deploy.DTYPES, which to import takes seconds
 MULTI_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
@@ -114,9 +114,7 @@ def sides(option: str, values: List[int]) -> Tuple[int, int]:
 
 def find_checkpoint(name: str, model: Optional[str] = None, option: str = "--checkpoint") -> Path:
     """A file, or the name of one below weights/ or weights/<model>/, here or shipped; messages name it `option`."""
-    path = Path(name)
-    if path.parts[:1] == ("weights",) and not path.exists() and shipped(name).is_file():
-        return shipped(name)
+    path = here_or_shipped(name)
     if path.is_file() or (path.exists() and path.parent != Path(".")):  # reading it says what it is instead
         return path
     folders = [Path("weights")] + [shipped("weights")] * (shipped("weights") != Path("weights").resolve())

@@ -59,7 +59,10 @@ def _here(name: str) -> Dict[str, str]:
     found = pretrained.find(name)
     if found is None:
         return {}
-    title = found.weights.name if found.weights else checkpoint.read(found.path).record.source or "unknown"
+    try:
+        title = found.weights.name if found.weights else checkpoint.read(found.path).record.source or "unknown"
+    except MXNetSegError as err:  # one bad file is no reason to say nothing of the others
+        title = f"can't be read: {err}"
     return {"name": title, "path": str(found.path)}
 
 

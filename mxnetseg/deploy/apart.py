@@ -5,34 +5,16 @@ from .plan import Plan
 
 __all__ = ["keep_apart"]
 
-FUSED = ("Activation", "BatchNorm", "LeakyReLU", "clip", "elemwise_add")  # with the convolution before them
-MOST = 3  # a norm, a sum and an activation
-
 
 def keep_apart(plan: Plan) -> None:
-    """Put a reshape to the same shape between a convolution and what MXNet must not fuse with it.
+    """Put a reshape to the same shape behind each convolution that several operators use, or whose user is a norm.
 
-    MXNet would take a batch norm and forget the others that use the convolution's output. So it does where a sum takes
-    what the convolution gives and what an activation or a sum has made of it, `y + relu(y)`.
+    Nothing can rightly be fused with such a convolution, because its own output is needed. MXNet does so where it meets
+    one user on the way from another: in `y + conv(relu(y))` it forgets `y`. After a norm it forgets the others.
     """
-    for node in plan.graph.operators():
-        node.inputs = [_apart(entry, node) if _goes_wrong(entry, node) else entry for entry in node.inputs]
-
-
-def _goes_wrong(entry: Entry, user: Node) -> bool:
-    if entry.node.op != "Convolution":
-        return False
-    if user.op == "elemwise_add":
-        return len(set(user.inputs)) == 1 or any(_leads(entry.node, other.node) for other in user.inputs)
-    return user.op == "BatchNorm"
-
-
-def _leads(conv: Node, node: Node, most: int = MOST) -> bool:
-    """Whether the node is made of what the convolution gives by such operators alone."""
-    if node.op not in FUSED or not most:
-        return False
-    return any(entry.node is conv or _leads(conv, entry.node, most - 1) for entry in node.inputs)
-
-
-def _apart(entry: Entry, user: Node) -> Entry:
-    return Entry(Node("Reshape", f"{user.name}_input", {"shape": "(-2,)"}, [entry]))
+    graph = plan.graph
+    for conv in graph.operators():
+        users = graph.users(conv)
+        if conv.op == "Convolution" and (len(users) > 1 or any(user and user.op == "BatchNorm" for user in users)):
+            apart = Node("Reshape", f"{conv.name}_apart", {"shape": "(-2,)"}, [Entry(conv)])
+            graph.replace(Entry(conv), Entry(apart))

@@ -9,9 +9,11 @@ import numpy as np
 from ..config import Recipe
 from ..errors import MXNetSegError
 from ..models import Segmentor
+from ..shipped import here_or_shipped
 from ..zoo import create_model, recipe_arguments
 from . import checkpoint
 from .imagenet import load_imagenet
+from .record import Feeding
 
 __all__ = ["build_network", "create_network"]
 
@@ -64,13 +66,22 @@ def build_network(
     if init.lower() == "imagenet":
         loaded = load_imagenet(net)
         log.info("backbone: %d arrays of %s, from %s", loaded.arrays, loaded.name, loaded.path)
-        fed, trained = (recipe.data.mean, recipe.data.std), (loaded.feeding.mean, loaded.feeding.std)
-        if fed != trained:
-            log.warning(
-                "the ImageNet weights were trained on (image - mean) / std with mean %s and std %s; "
-                "data.mean is %s, data.std %s",
-                *(list(part) for part in (*trained, *fed)),
-            )
+        _check_feeding(recipe, loaded.feeding, "the ImageNet weights")
     elif init.lower() != "random":
-        log.info("init: %d of %d parameters from %s", *checkpoint.load_matching(net, init), init)
+        found = checkpoint.read(here_or_shipped(init))
+        log.info("init: %d of %d parameters from %s", *checkpoint.load_matching(net, found), init)
+        if "feeding" in found.record.model_fields_set:  # else nobody knows
+            _check_feeding(recipe, found.record.feeding, f"the weights in {init}")
     return net
+
+
+def _check_feeding(recipe: Recipe, trained: Feeding, weights: str) -> None:
+    """Warn where the network was fed otherwise than it will be."""
+    fed, before = (recipe.data.mean, recipe.data.std), (trained.mean, trained.std)
+    if fed != before:
+        log.warning(
+            "%s were trained with mean %s and std %s, but data.mean is %s and data.std %s; set these to the former, "
+            "unless you mean to change them",
+            weights,
+            *(list(part) for part in (*before, *fed)),
+        )

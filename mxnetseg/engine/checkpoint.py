@@ -179,9 +179,9 @@ def assign(target: nd.NDArray, arrays: Mapping[str, np.ndarray], name: str, whos
     target[:] = arrays[name]
 
 
-def load_matching(net: Segmentor, path: Union[str, Path]) -> Tuple[int, int]:
+def load_matching(net: Segmentor, found: Checkpoint) -> Tuple[int, int]:
     """Load the parameters whose name and shape match; returns how many matched, of how many."""
-    arrays = read(path).weights
+    arrays, path = found.weights, found.path
     ours = net._collect_params_with_prefix()
     matching = [n for n, p in ours.items() if n in arrays and tuple(arrays[n].shape) == tuple(p.shape)]
     if not matching:

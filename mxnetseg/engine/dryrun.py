@@ -19,6 +19,7 @@ from ..losses import build_loss
 from ..models import Segmentor
 from ..pretrained import find
 from ..registry import MODELS
+from ..shipped import here_or_shipped
 from .build import build_network
 from .ema import WeightAverage
 from .inference import Preprocess
@@ -164,7 +165,7 @@ def _without_init(recipe: Recipe, missing: List[str]) -> Recipe:
     """The recipe; with random initial weights where its own are not on this machine."""
     init = recipe.model.init
     name = recipe.model.backbone or MODELS.find(recipe.model.name).backbone
-    if init.lower() == "random" or Path(init).is_file() or (init.lower() == "imagenet" and find(name)):
+    if init.lower() == "random" or here_or_shipped(init).is_file() or (init.lower() == "imagenet" and find(name)):
         return recipe
     if init.lower() == "imagenet":
         missing.append(

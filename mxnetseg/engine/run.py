@@ -90,7 +90,8 @@ class Run:
     def validate(self, stop: StopSignal) -> bool:
         """Score the averaged weights, or the trained ones where no average is kept, and keep the best.
 
-        Returns whether that was done: if a signal comes meanwhile, it is left to the resumed run.
+        Returns whether that was done: if a signal comes meanwhile, it is left to the resumed run. If it fails, at a bad
+        image say, the run is saved first.
         """
         if self.val_set is None:
             return False
@@ -98,8 +99,17 @@ class Run:
         self._weights()  # must be finite
         workers = min(self.recipe.train.workers, 1)
         preprocess, config = Preprocess.of(self.recipe.data), self.recipe.eval
-        with self.average.in_place() if self.average else contextlib.nullcontext():
-            scores = evaluate(self.net, self.val_set, preprocess, config, self.contexts, workers, self.progress, stop)
+        try:
+            with self.average.in_place() if self.average else contextlib.nullcontext():
+                scores = evaluate(
+                    self.net, self.val_set, preprocess, config, self.contexts, workers, self.progress, stop
+                )
+        except Exception:
+            self.save()
+            folder = shlex.quote(str(self.place.folder))
+            done = "the validation after iteration %d failed; the run is saved, mend this and go on with --resume %s"
+            log.warning(done, self.state.iteration, folder)
+            raise
         if scores is not None:
             self._take(scores)
         return scores is not None

@@ -126,6 +126,13 @@ class TrainStep:
                     total_loss(self.criterion, output, part.labels, part.scale, self.aux_weight)
                     for output, part in zip(outputs, parts)
                 ]
-            autograd.backward(part_losses)
+            try:
+                autograd.backward(part_losses)
+            except mx.MXNetError as err:
+                if "IsNone" not in str(err):  # MXNet's way to say that nothing was recorded
+                    raise
+                raise MXNetSegError(
+                    "the loss does not depend on the network's logits, so nothing can be learned; compute it from them"
+                ) from err
             losses += part_losses
         return losses

@@ -7,7 +7,6 @@ and by timm's table of results for everything of timm's.
 
 from typing import List, NamedTuple, Optional, Tuple
 
-from ..commands import typed
 from ..config.schema import IMAGENET_MEAN, IMAGENET_STD
 from ..registry import BACKBONES
 from .store import SHA1
@@ -152,6 +151,6 @@ def weights_for(backbone: str) -> List[Weights]:
     """Those for a backbone, the ones to take before the others, those that don't fit last."""
     name = BACKBONES[backbone].store_name
     digest = SHA1.get(name or "", "")
-    where = typed(f"GluonCV's store, which is no longer kept: `mxnetseg weights import {backbone} --download`")
+    where = f"GluonCV's store, which is no longer kept: `mxnetseg weights import {backbone} --download`"
     stored = [Weights(backbone, f"gluoncv/{name}", where, APACHE, digest=digest, store_name=name)] if name else []
     return sorted([one for one in CATALOG if one.backbone == backbone] + stored, key=lambda one: bool(one.misfit))

@@ -133,7 +133,7 @@ def test_imagenet_backbone_starts_a_training(pth, tmp_path):
     path = convert_checkpoint(recipe("moganet_fpn_xtiny"), source, str(tmp_path / "imagenet.params"))
     net = create_model(config=recipe("moganet_fpn_xtiny"))
     net.initialize()
-    matched, total = checkpoint.load_matching(net, path)
+    matched, total = checkpoint.load_matching(net, checkpoint.read(path))
     ours = net._collect_params_with_prefix()
     assert matched == sum(name.startswith("backbone.") for name in ours) < total
     wanted = state("moganet_fpn_xtiny")["backbone.blocks3.1.attn.gate.weight"]

@@ -369,6 +369,26 @@ def test_linear_layers_behind_linear_layers_that_are_cut():
 @pytest.mark.parametrize(
     "function",
     [
+        lambda F, a, b, c: F.relu(a + b) + a,
+        lambda F, a, b, c: a + F.relu(a + b),
+        lambda F, a, b, c: F.sigmoid(a + b) * 2 + a,
+        lambda F, a, b, c: c(F.Activation(a, act_type="relu")) + a,
+        lambda F, a, b, c: F.relu(c(a + b) + a),
+        lambda F, a, b, c: F.relu(c(F.relu(a + b) + a) + b),
+        lambda F, a, b, c: a + F.Pooling(a + b, kernel=(3, 3), pad=(1, 1), pool_type="max"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_convolution_that_several_use(no_winograd, dtype, function):
+    """MXNet's own fusion would forget one of them, however long the way between the two is."""
+    net = Net(lambda F, x, a, b, c: function(F, a(x), b(x), c), conv(3, 4), conv(3, 4), conv(4, 4))
+    x = images(31, 50, n=2)
+    assert relative_error(optimize(net, dtype).coarse_logits(x), net(x)) < (TOLERANCE if dtype == "float32" else 0.05)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
         lambda F, y: F.relu(y + y) + y,
         lambda F, y: y + F.Activation(y, act_type="relu"),
         lambda F, y: F.LeakyReLU(y, act_type="gelu") + y,

@@ -17,6 +17,16 @@ FOREIGN = {"albumentations"}  # in examples, but not among our requirements
 SOME = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
 
 
+@pytest.mark.parametrize("page", SOME)
+def test_mxnetseg_comes_before_mxnet(page):
+    """It gives MXNet what newer releases of NumPy have dropped."""
+    for block in blocks(page):
+        lines = block.text.splitlines()
+        theirs = [at for at, line in enumerate(lines) if line.startswith(("import mxnet as", "from mxnet."))]
+        ours = [at for at, line in enumerate(lines) if line.startswith(("import mxnetseg", "from mxnetseg"))]
+        assert block.language != "python" or not theirs or not ours or min(ours) < min(theirs)
+
+
 def problems(code):
     """Imports, attributes and keyword arguments that there aren't."""
     known, found = {}, []

@@ -180,7 +180,7 @@ def test_values_that_are_not_finite_are_told(tmp_path, caplog):
     load(tmp_path / "n.params")
     assert f"n.params holds values that are not finite (NaN or infinity), in {name}" in caplog.text
     with pytest.raises(MXNetSegError, match="holds NaN or infinity"):
-        checkpoint.load_matching(net, tmp_path / "n.params")
+        checkpoint.load_matching(net, checkpoint.read(tmp_path / "n.params"))
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x80\x04K\x01."])
@@ -242,7 +242,7 @@ def test_matching_layers_only(tmp_path):
     path = tmp_path / "seven.params"
     checkpoint.write(path, checkpoint.weights(source), Record())
     net = small_net()
-    matched, total = checkpoint.load_matching(net, path)
+    matched, total = checkpoint.load_matching(net, checkpoint.read(path))
     assert matched == total - 2  # all but the classifier's weight and bias
     name = "backbone.layer1.0.weight"
     name = (
@@ -268,7 +268,7 @@ def test_a_training_state_gives_its_weights(tmp_path):
     values["state:x:0"] = mx.nd.zeros((3,))
     checkpoint.write(tmp_path / "state.ckpt", values, Record(kind="training", model=NetworkSpec(**net.spec)))
     assert load(tmp_path / "state.ckpt").spec == net.spec
-    matched, total = checkpoint.load_matching(small_net(), tmp_path / "state.ckpt")
+    matched, total = checkpoint.load_matching(small_net(), checkpoint.read(tmp_path / "state.ckpt"))
     assert matched == total
 
 

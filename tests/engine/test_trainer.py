@@ -553,6 +553,28 @@ def stopped_run(recipe_file, monkeypatch, *overrides, **kwargs):
         go(recipe_file, *overrides, **kwargs)
 
 
+def test_a_validation_that_fails_loses_nothing(recipe_file, streets, tmp_path, caplog):
+    data = tmp_path / "data"
+    shutil.copytree(streets, data)
+    image = sorted((data / "images/val").iterdir())[0]
+    whole = image.read_bytes()
+    image.write_bytes(whole[:200])
+    settings = [f"data.root={data}", "train.val_every=3", "train.save_every=null"]
+    with pytest.raises(MXNetSegError, match=image.stem):
+        go(recipe_file, *settings)
+    assert state()[1].state.unscored and state()[1].state.iteration == 3 and "--resume run" in caplog.text
+    image.write_bytes(whole)
+    # its size was not known when the run began
+    again = train(load_recipe(recipe_file, settings), CPU, resume="run", progress=False, changed_data=True)
+    assert again.scores is not None and again.iterations == 6
+
+
+def test_a_loss_that_asks_nothing_of_the_network(recipe_file, monkeypatch):
+    monkeypatch.setattr("mxnetseg.engine.step.total_loss", lambda *args: mx.nd.ones((1,)))
+    with pytest.raises(MXNetSegError, match="does not depend on the network's logits"):
+        go(recipe_file)
+
+
 def test_other_images_are_another_run(recipe_file, monkeypatch, streets, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(streets, data)
