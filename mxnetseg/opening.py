@@ -64,7 +64,9 @@ def open_network(
         net = create_model(**given)
         net.initialize(mx.init.Xavier(), ctx=contexts)
     else:
-        found = source if isinstance(source, Checkpoint) else checkpoint.read(here_or_shipped(source))
+        if isinstance(source, (str, Path)):
+            source = here_or_shipped(source)
+        found = source if isinstance(source, Checkpoint) else checkpoint.read(source)
         if found.record.optimized:
             return _of_optimized(found, contexts, dtype)
         net = _of_record(found, contexts) if found.record.model else _of_foreign(found, given, contexts)

@@ -190,7 +190,14 @@ def test_without_the_library_the_graph_stays(monkeypatch):
     check(Net(joined, conv(3, 8, 1), conv(16, 5)), **{TAPS: 0, WINOGRAD: 0, "Concat": 1})
 
 
-@pytest.mark.parametrize("name, options", [("upernet", dict(backbone="moganet_xtiny")), ("pspnet", {}), ("danet", {})])
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        pytest.param("upernet", dict(backbone="moganet_xtiny"), marks=pytest.mark.slow),
+        ("pspnet", {}),
+        ("danet", {}),
+    ],
+)
 def test_whole_networks(name, options):
     net = build(name, **options)
     fast = optimize(net)
