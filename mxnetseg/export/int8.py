@@ -35,7 +35,7 @@ def calibration_pairs(
         Something is no image, or does not fit the file's fixed size, batch or preprocessing.
     """
     for one in calibration:
-        if isinstance(one, np.ndarray) and one.dtype == np.uint8 and one.ndim == 3:
+        if isinstance(one, np.ndarray) and one.dtype == np.uint8 and one.ndim == 3 and one.shape[2] == 3:
             image = resize(one, *size) if size else one
             picture = np.repeat(image[None], batch or 1, axis=0)
             array = preprocess(picture, context)

@@ -41,7 +41,7 @@ class OnnxNetwork:
     Raises
     ------
     MXNetSegError
-        onnxruntime is not installed, or the file has another output, or preprocessing.
+        onnxruntime is not installed or can't run the file, or that has another output, or preprocessing.
 
     Attributes
     ----------
@@ -55,7 +55,11 @@ class OnnxNetwork:
 
     def __init__(self, path: Union[str, Path]):
         check_installed("onnxruntime", str(path))
-        self._session = session_of(str(path))
+        try:
+            self._session = session_of(str(path))
+        except Exception as err:  # ONNX Runtime has a class of its own for each reason
+            why = str(err).splitlines()[0]
+            raise MXNetSegError(f"{path} can't be run ({why}); name another file, or export it again") from err
         about = dict(self._session.get_modelmeta().custom_metadata_map)
         if about.get("output") != "logits" or about.get("normalized_inside") != "false":
             raise MXNetSegError(f"{path} gives no logits of normalized images; export it with output='logits'")

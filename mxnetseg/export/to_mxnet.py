@@ -8,6 +8,7 @@ The first two are what `gluon.SymbolBlock.imports` and MXNet's C API (c_predict_
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple, Union
 
@@ -30,6 +31,7 @@ from ..network import MOST_CLASSES, GluonNetwork, Network, as_network
 from ..nn import inference_graph
 from ..opening import open_network
 from ..ops import mxnet_only
+from ..shipped import here_or_shipped
 from ..versions import versions
 from .check import Difference, pictures
 from .ends import OUTPUTS
@@ -82,13 +84,15 @@ def to_mxnet(
     """
     if output not in OUTPUTS:
         raise MXNetSegError(f"output={output!r}: must be one of {', '.join(OUTPUTS)}")
+    if not str(path) or str(path).endswith(("/", os.sep)):
+        raise MXNetSegError(f"{str(path)!r} is a folder; say what files' names begin with, as in out/street (--out)")
     graph, weights, about = (Path(f"{path}{part}") for part in PARTS)
     for file in (graph, weights, about):
         if file.exists() and not overwrite:
             raise MXNetSegError(f"{file} is there already; name another place, or say overwrite=True (--overwrite)")
     digest = ""
     if isinstance(net, (str, Path)):
-        found = checkpoint.read(net)
+        found = checkpoint.read(here_or_shipped(net))
         net, digest = open_network(found), found.digest
     network = as_network(net)
     if not isinstance(network, GluonNetwork):

@@ -22,6 +22,7 @@ from ..nn import inference_graph
 from ..opening import open_network
 from ..optional import check_installed
 from ..saving import write_file
+from ..shipped import here_or_shipped
 from .builder import Builder, translate
 from .check import Difference, Pair, difference, first_difference, given, pictures
 from .ends import OUTPUTS, add_output, add_preprocessing
@@ -146,9 +147,11 @@ def to_onnx(
     """
     for module in ("onnx", "onnxruntime"):
         check_installed(module, "ONNX export", "onnx onnxruntime")
-    wish = _Wish(size and tuple(size), batch, output, with_preprocessing, dtype)  # type: ignore[arg-type]
+    wish = _Wish(size, batch, output, with_preprocessing, dtype)
     path = Path(path)
     _check(wish, calibration)
+    if size is not None:
+        wish = wish._replace(size=(int(size[0]), int(size[1])))
     if path.exists() and not overwrite:
         raise MXNetSegError(f"{path} is there already; name another file, or say overwrite=True (--overwrite)")
 
@@ -158,7 +161,7 @@ def to_onnx(
 
     digest = ""
     if isinstance(net, (str, Path)):
-        found = checkpoint.read(net)
+        found = checkpoint.read(here_or_shipped(net))
         net, digest = open_network(found), found.digest
     network = as_network(net)
     if not isinstance(network, GluonNetwork):
@@ -170,7 +173,8 @@ def to_onnx(
     preprocess = Preprocess.of((network.record or Record()).feeding)
     context = network.contexts[0]
     if dtype == "int8":
-        pairs = list(calibration_pairs(calibration or (), preprocess, size, batch, with_preprocessing, context))
+        assert calibration is not None  # _check has seen to it
+        pairs = list(calibration_pairs(calibration, preprocess, size, batch, with_preprocessing, context))
         say(f"quantize with {len(pairs)} calibration images")
         model = to_int8(model, [pair.fed for pair in pairs])
     else:
@@ -192,10 +196,18 @@ def _check(wish: _Wish, calibration: Optional[Iterable[Any]]) -> None:
             raise MXNetSegError(f"{name}={value!r}: must be one of {', '.join(allowed)}")
     if wish.dtype == "int8" and calibration is None:
         raise MXNetSegError("int8 needs calibration images: to_onnx(net, path, dtype='int8', calibration=images)")
-    if wish.size is not None and (len(wish.size) != 2 or min(wish.size) < 1):
+    if wish.dtype != "int8" and calibration is not None:
+        raise MXNetSegError("only int8 looks at calibration images: say dtype='int8', or leave calibration out")
+    if wish.size is not None and not (
+        isinstance(wish.size, (list, tuple)) and len(wish.size) == 2 and all(map(_is_count, wish.size))
+    ):
         raise MXNetSegError(f"size={wish.size!r}: must be the height and width of images in pixels, e.g. (512, 1024)")
-    if wish.batch is not None and wish.batch < 1:
+    if wish.batch is not None and not _is_count(wish.batch):
         raise MXNetSegError(f"batch={wish.batch!r}: must be the number of images in a batch, 1 or more")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
 
 
 def _translate(network: GluonNetwork, wish: _Wish) -> _Translation:

@@ -172,6 +172,9 @@ def test_mistakes(tmp_path):
         to_mxnet(net, "out/net", output="argmax")
     with pytest.raises(MXNetSegError, match="can't be exported: it is a graph for this machine.* that it was made of"):
         to_mxnet(optimize(net), "out/net")
+    for folder in ("", "out/"):
+        with pytest.raises(MXNetSegError, match="is a folder; say what files' names begin with"):
+            to_mxnet(build("fcn"), folder)
     with pytest.raises(MXNetSegError, match="300 classes don't fit a uint8 class map; export the logits"):
         to_mxnet(block(300), "out/net", output="class_map")
     net.block.last.weight.set_data(net.block.last.weight.data() * float("nan"))

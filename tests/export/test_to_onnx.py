@@ -182,6 +182,10 @@ def test_a_wrong_rule_leaves_no_file_and_is_named(small, tmp_path, monkeypatch):
         (dict(dtype="int8", calibration=[]), "int8 needs calibration images, and there are none"),
         (dict(dtype="int8", calibration=[np.zeros((1, 3, 8, 8), np.float32)], batch=2), "does not fit the file"),
         (dict(size=(0, 3)), "size=.*height and width"),
+        (dict(size=64), "size=64: must be the height and width"),
+        (dict(batch=True), "batch=True: must be the number"),
+        (dict(calibration=[np.zeros((8, 8, 3), np.uint8)]), "only int8 looks at calibration images"),
+        (dict(dtype="int8", calibration=[np.zeros((8, 8, 4), np.uint8)]), "a calibration image is an RGB image"),
         (dict(batch=0), "batch=0: must be the number"),
     ],
 )
@@ -189,6 +193,14 @@ def test_a_wrong_argument_is_an_error(small, tmp_path, options, message):
     with pytest.raises(MXNetSegError, match=message):
         to_onnx(small[0], tmp_path / "net.onnx", **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_can_not_be_run_is_an_error(tmp_path):
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"onnx")
+    for path in (broken, tmp_path / "missing.onnx"):
+        with pytest.raises(MXNetSegError, match=f"{path.name} can't be run .*export it again"):
+            OnnxNetwork(path)
 
 
 @pytest.mark.parametrize(
