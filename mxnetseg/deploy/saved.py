@@ -12,9 +12,8 @@ a processor that multiplies without saturating. What can be compared beforehand 
 MXNet runs the graph, so such a file is no longer the harmless data that a checkpoint is. Its name has to say so.
 """
 
-import json
 from pathlib import Path
-from typing import Any, Dict, Iterator, Tuple, Union
+from typing import Any, Dict, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -26,6 +25,7 @@ from ..engine.arrays import BFLOAT16
 from ..engine.checkpoint import Checkpoint
 from ..engine.record import NetworkSpec, OptimizedFacts, Record
 from ..errors import MXNetSegError
+from ..graph import operators_named
 from ..versions import versions
 
 __all__ = ["check_answer", "read", "write"]
@@ -139,7 +139,7 @@ def _check_versions(found: Checkpoint, facts: OptimizedFacts) -> None:
 def _symbol(found: Checkpoint) -> mx.sym.Symbol:
     try:
         text = found.arrays["graph"].tobytes().decode()
-        operators = list(_operators(json.loads(text)))
+        operators = operators_named(text)
     except (KeyError, TypeError, ValueError, RecursionError) as err:
         raise _broken(found, f"its graph can't be read: {err!r}"[:200]) from err
     for operator in operators:
@@ -157,14 +157,6 @@ def _symbol(found: Checkpoint) -> mx.sym.Symbol:
         return mx.sym.load_json(text)
     except mx.MXNetError as err:
         raise _broken(found, "MXNet can't read its graph: " + str(err).strip().splitlines()[-1]) from err
-
-
-def _operators(graph: Dict[str, Any]) -> Iterator[str]:
-    """Of a graph's JSON, those of fused operators as well."""
-    for node in graph["nodes"]:
-        yield str(node["op"])
-        for part in node.get("subgraphs", ()):
-            yield from _operators(part)
 
 
 def _probe() -> np.ndarray:

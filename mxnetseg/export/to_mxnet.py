@@ -21,21 +21,19 @@ from .. import saving
 from ..deploy.apart import keep_apart
 from ..deploy.fold import fold_norms
 from ..deploy.plan import Plan
-from ..engine import checkpoint
 from ..engine.arrays import pack
 from ..engine.inference import Preprocess
 from ..engine.record import Record
 from ..errors import MXNetSegError
 from ..graph import Graph
-from ..network import MOST_CLASSES, GluonNetwork, Network, as_network
+from ..network import MOST_CLASSES, GluonNetwork, Network
 from ..nn import inference_graph
-from ..opening import open_network
 from ..ops import mxnet_only
-from ..shipped import here_or_shipped
 from ..versions import versions
 from .check import Difference, pictures
 from .ends import OUTPUTS
 from .facts import facts
+from .source import opened
 from .to_onnx import Report
 
 __all__ = ["PARTS", "to_mxnet"]
@@ -90,16 +88,7 @@ def to_mxnet(
     for file in (graph, weights, about):
         if file.exists() and not overwrite:
             raise MXNetSegError(f"{file} is there already; name another place, or say overwrite=True (--overwrite)")
-    digest = ""
-    if isinstance(net, (str, Path)):
-        found = checkpoint.read(here_or_shipped(net))
-        net, digest = open_network(found), found.digest
-    network = as_network(net)
-    if not isinstance(network, GluonNetwork):
-        raise MXNetSegError(
-            f"{network!r} can't be exported: it is a graph for this machine, with operators of oneDNN and of this "
-            "toolkit; export the network, or the checkpoint, that it was made of"
-        )
+    network, digest = opened(net)
     record = network.record or Record()
     preprocess = Preprocess.of(record.feeding)
     symbol, arrays = _traced(network, output, preprocess if with_preprocessing else None)

@@ -11,18 +11,15 @@ from mxnet.gluon import HybridBlock
 
 from ..deploy.fold import fold_norms
 from ..deploy.plan import Plan
-from ..engine import checkpoint
 from ..engine.inference import Preprocess
 from ..engine.record import Record
 from ..errors import MXNetSegError
 from ..graph import Entry, Graph
 from ..graph.onnx_step import Free
-from ..network import MOST_CLASSES, GluonNetwork, as_network
+from ..network import MOST_CLASSES, GluonNetwork
 from ..nn import inference_graph
-from ..opening import open_network
 from ..optional import check_installed
 from ..saving import write_file
-from ..shipped import here_or_shipped
 from .builder import Builder, translate
 from .check import Difference, Pair, difference, first_difference, given, pictures
 from .ends import OUTPUTS, add_output, add_preprocessing
@@ -31,6 +28,7 @@ from .int8 import calibration_pairs, to_int8
 from .model import Port, compute_once, drop_output, open_model, to_model
 from .runtime import session_of
 from .shapes import probes, shapes
+from .source import opened
 
 __all__ = ["AGREEMENT", "TOLERANCE", "Report", "to_onnx"]
 
@@ -159,13 +157,7 @@ def to_onnx(
         if progress:
             print(text, flush=True)
 
-    digest = ""
-    if isinstance(net, (str, Path)):
-        found = checkpoint.read(here_or_shipped(net))
-        net, digest = open_network(found), found.digest
-    network = as_network(net)
-    if not isinstance(network, GluonNetwork):
-        raise MXNetSegError(f"{network!r} can't be traced; export the network that it was made of")
+    network, digest = opened(net)
     say("translate the network's operators")
     translation = _translate(network, wish)
     about = facts(network, digest, wish._asdict())

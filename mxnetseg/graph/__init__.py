@@ -3,7 +3,7 @@
 from .costs import Call
 from .operators import ALL, FIRST, NONE, OPERATORS, Operator, is_relu, known, operator_name, sees
 from .shapes import Shape, infer_shapes
-from .symbol import VARIABLE, Current, Entry, Graph, Node
+from .symbol import VARIABLE, Current, Entry, Graph, Node, operators_named
 
 __all__ = [
     "ALL",
@@ -22,5 +22,6 @@ __all__ = [
     "is_relu",
     "known",
     "operator_name",
+    "operators_named",
     "sees",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Callable, Dict, Generic, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar, Union
 
-__all__ = ["VARIABLE", "Current", "Entry", "Graph", "Node"]
+__all__ = ["VARIABLE", "Current", "Entry", "Graph", "Node", "operators_named"]
 
 VARIABLE = "null"  # the operator of inputs and parameters
 T = TypeVar("T")
@@ -200,3 +200,17 @@ class Graph:
         for head in self.heads:
             users.setdefault(head.node, []).append(None)
         return users
+
+
+def operators_named(text: str) -> List[str]:
+    """The operators that a symbol's JSON names, those within fused ones and those that no output needs among them.
+
+    For JSON of unknown origin: MXNet looks at all of them when it reads the symbol. Raises KeyError, TypeError,
+    ValueError or RecursionError where it is none.
+    """
+
+    def named(content: Mapping[str, Any]) -> List[str]:
+        parts = (part for node in content["nodes"] for part in node.get("subgraphs", ()))
+        return [str(node["op"]) for node in content["nodes"]] + [name for part in parts for name in named(part)]
+
+    return named(json.loads(text))

@@ -228,7 +228,7 @@ def test_what_is_there_stays_unless_told_otherwise(small, tmp_path):
 
 def test_an_optimized_network_a_missing_package_and_a_large_file_are_errors(small, tmp_path, monkeypatch):
     net, _ = small
-    with pytest.raises(MXNetSegError, match="export the network that it was made of"):
+    with pytest.raises(MXNetSegError, match="can't be traced; export the network, or the checkpoint, that it was"):
         to_onnx(DeployedNetwork(mx.sym.relu(mx.sym.var("data")), {}, "float32", net), tmp_path / "net.onnx")
     with monkeypatch.context() as patch:
         patch.setattr(onnx_model, "MOST_BYTES", 1000)

@@ -1,0 +1,35 @@
+"""The network that is exported, whichever way it is named."""
+
+from pathlib import Path
+from typing import Tuple, Union
+
+from mxnet.gluon import HybridBlock
+
+from ..engine import checkpoint
+from ..errors import MXNetSegError
+from ..network import GluonNetwork, Network, as_network
+from ..opening import open_network
+from ..shipped import here_or_shipped
+
+__all__ = ["opened"]
+
+
+def opened(net: Union[Network, HybridBlock, str, Path]) -> Tuple[GluonNetwork, str]:
+    """The network, and the digest of its checkpoint if that was given by its path; else "".
+
+    Raises
+    ------
+    MXNetSegError
+        The checkpoint can't be opened, or the network can't be traced, because it is optimized for example.
+    """
+    digest = ""
+    if isinstance(net, (str, Path)):
+        found = checkpoint.read(here_or_shipped(net))
+        net, digest = open_network(found), found.digest
+    network = as_network(net)
+    if not isinstance(network, GluonNetwork):
+        raise MXNetSegError(
+            f"{network!r} can't be exported, because it can't be traced; export the network, or the checkpoint, that "
+            "it was made of"
+        )
+    return network, digest
