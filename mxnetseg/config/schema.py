@@ -4,9 +4,19 @@ No module below `config` sees a raw dictionary; each part of a recipe goes only 
 toolkit that needs it. Unknown keys are errors.
 """
 
+import re
 from typing import Any, Dict, List, Literal, Optional, Tuple, Union
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    ValidationInfo,
+    model_validator,
+)
 from typing_extensions import Annotated
 
 __all__ = [
@@ -37,6 +47,26 @@ Scale = Annotated[float, Field(gt=0, le=100)]
 Size = Union[Side, Tuple[Side, Side]]
 # optimizers compute 1 - beta in float32, where numbers just below 1 are 6e-8 apart
 Beta = Annotated[float, Field(ge=0, le=0.999999)]
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+Colour = Tuple[Byte, Byte, Byte]
+LARGEST = 65535  # value in a 16-bit mask
+
+
+def _label(value: Any) -> Any:
+    """A label value or a name; keys of JSON, which a record holds, are text."""
+    if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
+        value = int(value)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, str))
+        or not (isinstance(value, str) or 0 <= value <= LARGEST)
+    ):
+        raise ValueError(f"{value!r} is neither a label value (0 to {LARGEST}) nor a name")
+    return value
+
+
+Label = Annotated[Union[int, str], BeforeValidator(_label)]
 
 # the context to validate under what a checkpoint holds, which may have been written when less was checked
 RECORDED = "recorded"
@@ -168,16 +198,51 @@ class DataConfig(_Part):
     )
     # the user's own folders (name: folder)
     images: Optional[str] = Field(None, description="folder: images, with {split} in it, for example images/{split}")
-    masks: Optional[str] = Field(None, description="folder: label PNGs, with {split} in it")
-    mask_suffix: str = Field("", description="folder: what a mask's stem has after its image's stem")
-    classes: Optional[List[str]] = Field(None, description="folder: class names in label order")
-    palette: Optional[List[Tuple[int, int, int]]] = Field(
-        None, description="folder: RGB per class; drawn when left out"
+    masks: Optional[str] = Field(
+        None, description="folder: masks (PNG, TIFF, BMP, GIF, NPY), with {split} in it; may be that of the images"
     )
-    ignore: Optional[List[int]] = Field(
-        None, description="folder: label values that mean unlabelled, 255 when left out"
+    lists: Optional[str] = Field(
+        None,
+        description="folder: text files that name the images of a split, for example {split}.txt: a line is an image, "
+        "or an image and its mask with a tab between them, as paths below root or names in images and masks",
     )
-    label_map: Optional[Dict[int, int]] = Field(None, description="folder: value in the mask -> class index")
+    image_suffix: str = Field(
+        "", description="folder: what an image's stem has after what it shares with its mask; may hold the ending"
+    )
+    mask_suffix: str = Field(
+        "", description="folder: what a mask's stem has after what it shares with its image: _mask, _gt.png"
+    )
+    colors: Optional[Dict[str, Colour]] = Field(
+        None,
+        description="folder: masks hold colours: class -> [red, green, blue]; palette: those of data.palette",
+    )
+    # of every data set
+    classes: Optional[List[str]] = Field(None, description="class names in label order; the data set's own if left out")
+    palette: Optional[List[Colour]] = Field(
+        None, description="RGB per class; the data set's own, or drawn, when left out"
+    )
+    ignore: Optional[List[Label]] = Field(
+        None,
+        description="what means unlabelled: values in the mask, or names of the data set's own classes, besides those "
+        "that it ignores anyway; folder: 255 when left out",
+    )
+    label_map: Optional[Dict[Label, Label]] = Field(
+        None,
+        description="value in the mask, or name of one of the data set's own classes -> class, by name or index: "
+        "{car: vehicle, bus: vehicle}",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _colors_of_palette(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or value.get("colors") != "palette":
+            return value
+        classes, palette = value.get("classes"), value.get("palette")
+        if not isinstance(classes, list) or not isinstance(palette, list) or len(classes) != len(palette):
+            raise ValueError(
+                "data.colors: palette means one colour of data.palette per name of data.classes; give both"
+            )
+        return {**value, "colors": dict(zip(map(str, classes), palette))}
 
     @model_validator(mode="after")
     def _one_size(self) -> "DataConfig":
