@@ -78,6 +78,10 @@ def _check_keys(data: DataConfig) -> None:
         text = getattr(data, key) or ""
         if any(brace in text.replace(SPLIT, "") for brace in "{}"):
             raise MXNetSegError(f"data.{key}: {text} holds braces that are not {SPLIT}, which stands for the split")
+        if "*" in text:
+            raise MXNetSegError(
+                f"data.{key}: {text} is to be a name without *; endings belong into data.image_suffix, data.mask_suffix"
+            )
     if data.colors is not None and not data.colors:
         raise MXNetSegError("data.colors is empty; name the colour of each class, as road: [128, 64, 128]")
 

@@ -76,8 +76,6 @@ def folders_there(path: Path) -> str:
     if parent is None:
         return ""
     missing = path.relative_to(parent).parts[0]
-    if any(sign in missing for sign in "*?"):
-        return " (a folder is meant, without *; endings belong into data.image_suffix and data.mask_suffix)"
     names = sorted(child.name for child in parent.iterdir() if child.is_dir() and not child.name.startswith("."))
     close = near(missing, names)
     listed = f"; {parent} holds the folders {some(names, 8)}" if names else f"; {parent} holds no folder"

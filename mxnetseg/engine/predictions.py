@@ -67,6 +67,8 @@ def check_free(paths: Iterable[Path], overwrite: bool) -> None:
 
 def _raw_values(dataset: Dataset) -> np.ndarray:
     """Class index -> value in the data set's own masks."""
+    if dataset.spec.colours:
+        raise MXNetSegError("--label-ids: the masks hold colours, as the pictures in color/ do; leave it out")
     if dataset.spec.label_map is None:
         raise MXNetSegError(f"--label-ids: {dataset.spec.name} has no ids besides its class indices; leave it out")
     values: np.ndarray = np.zeros(256, np.uint8 if max(dataset.spec.label_map) < 256 else np.uint16)
