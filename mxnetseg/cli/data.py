@@ -104,14 +104,15 @@ def _show(args) -> int:
     spec = get_spec(data)
     raw = defaultdict(list)
     for value, index in spec.raw_values().items():
-        raw[index].append(str(value))
+        raw[index].append(spec.value_text(value))
     rows = [
         [index, name, ", ".join(raw[index]) or "-", "#{:02x}{:02x}{:02x}".format(*colour)]
         for index, (name, colour) in enumerate(zip(spec.classes, spec.palette))
     ]
     print(f"{spec.name}: {typed(spec.title)}")
     print(tabulate(rows, headers=["index", "class", "in the mask", "colour"], disable_numparse=True))
-    print(f"ignored label values: {', '.join(map(str, spec.ignore)) or 'none'}")
+    ignored = ", ".join(map(spec.value_text, spec.ignore)) or "none"
+    print(f"ignored {'colours' if spec.colours else 'label values'}: {ignored}")
     for number, layout in enumerate(spec.describe()):
         print("or:" if number else "layout:", *layout, sep="\n  ")
     for title, text in (("get", spec.download), ("from", spec.homepage), ("note", spec.note)):

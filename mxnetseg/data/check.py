@@ -12,7 +12,7 @@ from ..config.schema import DataConfig
 from ..errors import MXNetSegError
 from .catalog import get_spec
 from .dataset import Dataset
-from .files import read_image, read_mask
+from .files import read_image
 from .layout import root_of
 from .opening import open_dataset
 from .workers import check_workers, in_order
@@ -53,7 +53,7 @@ class _Reader:
         if self.dataset.mask_paths is not None:
             mask_path = self.dataset.mask_paths[index]
             try:
-                mask = read_mask(mask_path, self.dataset.spec.mask_key)
+                mask = self.dataset.values(index)
                 values = _counts(mask)
                 if size and mask.shape != size:
                     problems.append(
@@ -172,9 +172,10 @@ def _split(dataset: Dataset, report: dict, seen, workers: int, progress: bool) -
             f"{split}: no pixel of any class of {spec.name} in the masks (such as {dataset.mask_paths[0]}); "
             "are they another data set's, or in another format?"
         )
+    what = "colour" if spec.colours else "label value"
     for value, found in sorted(unknown.items()):
         report["problems"].append(
-            f"{split}: label value {value} is neither a class nor ignored: {found['pixels']} pixels in "
+            f"{split}: {what} {spec.value_text(value)} is neither a class nor ignored: {found['pixels']} pixels in "
             f"{found['masks']} masks, {', '.join(found['files'])}; {dataset.remedy()}"
         )
     return dict(
