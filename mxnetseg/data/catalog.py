@@ -56,6 +56,6 @@ def _folder_spec(data: DataConfig) -> DatasetSpec:
         images=data.images,
         masks=data.masks,
         mask_suffix=data.mask_suffix,
-        ignore=tuple(data.ignore) if data.ignore is not None else (255,),
+        ignore=tuple(data.ignore) if data.ignore is not None else tuple({255} - set(data.label_map or ())),
         label_map=data.label_map,
     )
