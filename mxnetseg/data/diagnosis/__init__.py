@@ -22,7 +22,7 @@ from .overlap import alike_findings, file_findings, picture_findings, twice_find
 from .settings import feeding_findings, meaning_findings, split_findings, weight_findings
 from .tally import Tally
 
-__all__ = ["Diagnosis", "Finding", "diagnose"]
+__all__ = ["Diagnosis", "Finding", "diagnose", "read_split"]
 
 FEW = 32  # images: fewer are not worth starting workers for
 FILES, PIXELS = 64, 50_000_000  # of a split, that a run looks at before it begins: a second or two
@@ -109,7 +109,9 @@ def diagnose(
     tallies = {}
     for dataset in datasets:
         counted = weights if _trains(data, dataset) else None
-        tallies[dataset.split] = _tally(dataset, datasets, counted, every, workers, progress)
+        tallies[dataset.split] = (
+            read_split(dataset, workers, progress) if every else _sample(dataset, datasets, counted)
+        )
     findings = _findings(data, list(tallies.values()), others, weights, validating, every)
     return Diagnosis(sorted(findings, key=lambda finding: not finding.grave), tallies)
 
@@ -150,27 +152,28 @@ def _trains(data: DataConfig, dataset: Dataset) -> bool:
     return dataset.split == data.train_split or dataset.split in data.train_split.split("+")
 
 
-def _tally(
-    dataset: Dataset,
-    datasets: Sequence[Dataset],
-    weights: Optional[Sequence[float]],
-    every: bool,
-    workers: int,
-    progress: bool,
-) -> Tally:
+def read_split(dataset: Dataset, workers: int = 0, progress: bool = False) -> Tally:
+    """Look at every pair of a split."""
     tally = Tally(dataset)
-    order = list(range(len(dataset))) if every else _order(dataset, datasets)
-    looks = in_order(Looker(dataset), order, workers if every and len(dataset) > FEW else 0)
-    bar = tqdm(total=len(dataset), desc=dataset.split, unit="img", disable=not (every and progress), leave=False)
-    pixels = 0
+    looks = in_order(Looker(dataset), range(len(dataset)), workers if len(dataset) > FEW else 0)
+    bar = tqdm(total=len(dataset), desc=dataset.split, unit="img", disable=not progress, leave=False)
     with bar, contextlib.closing(looks):
         for look in looks:
             bar.update()
             tally.add(look)
-            pixels += look.size[0] * look.size[1] if look.size else 0
-            if not every and (tally.looked >= FILES or pixels >= PIXELS):
-                break
-    masks = Looker(dataset, masks_only=True)
+    return tally
+
+
+def _sample(dataset: Dataset, datasets: Sequence[Dataset], weights: Optional[Sequence[float]]) -> Tally:
+    """Look at some pairs, and at further masks where these lack classes."""
+    tally, order, pixels = Tally(dataset), _order(dataset, datasets), 0
+    look, masks = Looker(dataset), Looker(dataset, masks_only=True)
+    for index in order[:FILES]:
+        found = look(index)
+        tally.add(found)
+        pixels += found.size[0] * found.size[1] if found.size else 0
+        if pixels >= PIXELS:
+            break
     for index in order[tally.looked : tally.looked + FURTHER]:
         if not suspicious(tally, weights):
             break
