@@ -144,8 +144,9 @@ def convert(
                 bar.update()
         notes += _notes(pictures, made)
         splits = _write_lists(folder, pictures, made)
-        data = _data(to, goal, splits)
-        write_file(folder / "data.yaml", yaml.safe_dump({"data": data}, sort_keys=False, allow_unicode=True).encode())
+        data = _data(to, goal)
+        text = yaml.safe_dump({"data": data}, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+        write_file(folder / "data.yaml", text.encode())
     pixels, total = counts.sum(0), max(int(counts.sum()), 1)
     return dict(
         images=len(pictures),
@@ -233,12 +234,10 @@ def _write_lists(folder: Path, pictures: Sequence[Picture], made: Sequence[_Made
     return splits
 
 
-def _data(to: Path, goal: Target, splits: Dict[str, List[str]]) -> Dict[str, Any]:
+def _data(to: Path, goal: Target) -> Dict[str, Any]:
     """A recipe's `data` that reads the folder."""
     data: Dict[str, Any] = dict(name="folder", root=str(to.resolve()), images="images", masks="masks")
     data["lists"] = "{split}.txt"
-    if "train" not in splits and "all" in splits:
-        data.update(train_split="all", val_split="all")
     data.update(classes=goal.classes, palette=[list(map(int, colour)) for colour in goal.palette])
     return data
 

@@ -11,10 +11,11 @@ __all__ = ["Region", "regions"]
 class Region(NamedTuple):
     """Pixels that hang together by their sides: the outer ring and those of the holes.
 
-    Rings are (N, 2) float64 corners x, y, without the first one again at the end. Rings touch at corners at most, and
-    none touches itself, so this is a valid polygon for GeoJSON.
+    `pixels` is how many it has. Rings are (N, 2) float64 corners x, y, without the first one again at the end. They
+    touch at corners at most, and none touches itself, so this is a valid polygon for GeoJSON.
     """
 
+    pixels: int
     outer: np.ndarray
     holes: List[np.ndarray]
 
@@ -49,7 +50,7 @@ def regions(inside: np.ndarray, tolerance: float = 0.0) -> Iterator[Region]:
         rings = [_simpler(ring, tolerance) + (left, top) for ring in rings]
         holes = [ring for ring, (_, _, _, parent) in zip(rings, order[0]) if parent >= 0]
         outer = next(ring for ring, (_, _, _, parent) in zip(rings, order[0]) if parent < 0)
-        yield Region(outer, [hole for hole in holes if len(hole) > 2])
+        yield Region(int(facts[number, cv2.CC_STAT_AREA]), outer, [hole for hole in holes if len(hole) > 2])
 
 
 def _edges(contour: np.ndarray) -> np.ndarray:

@@ -113,9 +113,9 @@ class Kinds:
         return kind in self._drawn and kind not in self._skip
 
     def check(self) -> None:
-        """Raise MXNetSegError if there were shapes of kinds that have no area."""
+        """Raise MXNetSegError if there were shapes that are drawn only if that is asked for."""
         told = [
-            f"{count} shapes of the kind {kind!r} have no area (the first: {self._first[kind]}); "
+            f"{count} shapes are of the kind {kind!r} (the first: {self._first[kind]}); "
             + REMEDIES.get(kind, f"--skip {kind} leaves them out")
             for kind, count in self._refused.items()
         ]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ..commands import command, typed
 from ..errors import MXNetSegError
-from . import add_import, data_convert, options
+from . import add_import, data_convert, data_export, options
 from .data_source import add_source, add_workers, source
 
 HELP = "List, show, prepare, check, browse, draw, convert, export, split and count data sets."
-OTHERS = {"convert": data_convert}
+OTHERS = {"convert": data_convert, "export": data_export}
 
 
 def add_arguments(parser) -> None:
