@@ -18,7 +18,7 @@ from ..saving import bring, whole_folder, write_file
 from . import coco, cvat, labelme, voc_xml
 from .drawing import Drawn, draw
 from .names import Target, Wishes, target
-from .picture import Annotations, Kinds, Picture
+from .picture import Annotations, Kinds, Picture, split_of
 from .reading import Images, image_size, listed
 
 __all__ = ["FORMATS", "convert"]
@@ -183,7 +183,9 @@ def _with_others(pictures: List[Picture], pool: Images, keep: bool) -> Tuple[Lis
         notes.append(f"{len(bare)} images are annotated with nothing: {listed(bare, 3)}")
     if keep:
         names = [path.relative_to(pool.folder).with_suffix("").as_posix() for path in others]
-        pictures = pictures + [Picture(str(path), path, name, None, []) for path, name in zip(others, names)]
+        pictures = pictures + [
+            Picture(str(path), path, name, None, [], split_of(Path(name))) for path, name in zip(others, names)
+        ]
     return pictures, notes
 
 

@@ -1,7 +1,6 @@
 """LabelMe: a JSON file beside every image."""
 
 import base64
-import binascii
 from pathlib import Path
 from typing import List, Optional, Tuple, Union
 
@@ -58,7 +57,7 @@ def _picture(path: Path, source: Path, images: Images, kinds: Kinds, hole: Optio
     if image is None and content.imageData:
         try:
             image = base64.b64decode(content.imageData, validate=True)
-        except binascii.Error as err:
+        except ValueError as err:
             raise MXNetSegError(f"{path}: imageData is not in base64 ({err})") from err
     if image is None:
         raise MXNetSegError(

@@ -84,20 +84,26 @@ def read_xml(path: Path, root: str, kind: str) -> ElementTree.Element:
         It can't be read, is no XML, declares entities (which may grow without end), or begins with something else.
     """
     content = _bytes(path)
-    parser = ElementTree.XMLParser()
-
-    def refuse(*_: Any) -> None:
-        raise MXNetSegError(f"{path}: {kind} has no document type of its own (<!DOCTYPE ...>); remove it")
-
-    parser.parser.StartDoctypeDeclHandler = refuse
+    parser = ElementTree.XMLParser(target=_Builder())
     try:
         parser.feed(content)
         element: ElementTree.Element = parser.close()
+    except _Doctype:
+        raise MXNetSegError(f"{path}: {kind} has no document type of its own (<!DOCTYPE ...>); remove it") from None
     except (ElementTree.ParseError, LookupError, ValueError) as err:
         raise MXNetSegError(f"{path}: not XML that can be read ({err}); replace it") from err
     if element.tag != root:
         raise MXNetSegError(f"{path}: {kind} begins with <{root}>, not with <{element.tag[:40]}>")
     return element
+
+
+class _Doctype(Exception):
+    """There is a document type, which may define entities that grow without end."""
+
+
+class _Builder(ElementTree.TreeBuilder):
+    def doctype(self, *_: Any) -> None:
+        raise _Doctype
 
 
 class Attributes:

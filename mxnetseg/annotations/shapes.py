@@ -7,7 +7,6 @@ a pixel too far; pycocotools rounds to fifths of pixels, and crashes on coordina
 """
 
 import base64
-import binascii
 import io
 from typing import Iterator, List, NamedTuple, Sequence, Tuple, Union
 
@@ -179,7 +178,7 @@ def pixels(png: str, top: int, left: int, most: int) -> Bitmap:
             inside = np.asarray(picture.convert("L")) > 0
     except MXNetSegError:
         raise
-    except (binascii.Error, ValueError, OSError, SyntaxError, Image.DecompressionBombError) as err:
+    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError) as err:
         raise MXNetSegError(f"the mask is no PNG in base64 that can be read ({err})") from err
     height, width = inside.shape
     return Bitmap(top, left, (height, width), _runs(inside))
