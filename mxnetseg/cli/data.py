@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ..commands import command, typed
 from ..errors import MXNetSegError
-from . import add_import, data_convert, data_export, options
+from . import add_import, data_convert, data_export, data_split, data_stats, options
 from .data_source import add_source, add_workers, source
 
 HELP = "List, show, prepare, check, browse, draw, convert, export, split and count data sets."
-OTHERS = {"convert": data_convert, "export": data_export}
+OTHERS = {"convert": data_convert, "export": data_export, "split": data_split, "stats": data_stats}
 
 
 def add_arguments(parser) -> None:
