@@ -1,4 +1,4 @@
-"""Packages that only some of the work needs: wandb, matplotlib, scipy, h5py, onnx."""
+"""Packages that only some of the work needs: wandb, matplotlib, tifffile, h5py, onnx."""
 
 import importlib.util
 from typing import Optional

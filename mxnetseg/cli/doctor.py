@@ -16,8 +16,8 @@ PACKAGES = "mxnet numpy cv2 yaml tqdm pydantic PIL tabulate"
 OPTIONAL = {
     "wandb": "train --wandb",
     "matplotlib": "curves.png",
-    "scipy": "masks in .mat files",
     "h5py": "data prepare nyuv2",
+    "tifffile": "TIFF files that OpenCV can't read",
 }
 FEATURES = "CUDA CUDNN NCCL MKLDNN OPENMP BLAS_OPEN DIST_KVSTORE F16C SIGNAL_HANDLER"
 STARTUP = "OMP_NUM_THREADS OMP_WAIT_POLICY MXNET_EXEC_INPLACE_GRAD_SUM_CAP MXNET_MKLDNN_CACHE_NUM DNNL_MAX_CPU_ISA"

@@ -25,6 +25,8 @@ def add_arguments(parser) -> None:
         "panel: image, prediction and overlay side by side (label overlay)",
     )
     options.add(parser, "--overwrite", "--ctx")
+    what = "refuse files that declare more pixels (67 million: 8192x8192)"
+    parser.add_argument("--max-pixels", type=int, metavar="N", help=what)
     options.add_inference(parser)
     options.add_dtype(parser)
     what = "folder of the data set it was trained on, for int8; datasets/<name> when left out"
@@ -37,7 +39,6 @@ def run(args) -> int:
 
     from ..config import Recipe, override_recipe
     from ..context import parse_contexts
-    from ..data.files import read_image
     from ..engine import checkpoint
     from ..engine.predictions import check_free
     from ..predictor import Predictor
@@ -52,14 +53,18 @@ def run(args) -> int:
     found = checkpoint.read(options.find_checkpoint(args.checkpoint))
     recipe = override_recipe(found.record.recipe or Recipe(), options.inference_overrides(args))
     data = options.calibration(args, _data(recipe, args))
-    predictor = Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, data)
+    predictor = Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, data, **_limit(args))
     for name, source in tqdm(images.items(), unit="img", disable=args.quiet, leave=False):
-        image = read_image(source)
+        image = predictor.read(source)
         prediction = predictor(image)
         for kind, path in targets[name].items():
-            save_png(path, _picture(kind, image, prediction, predictor))
+            save_png(path, _picture(kind, predictor.picture(image), prediction, predictor))
     print(f"{len(images)} predictions in {args.out}: {', '.join(f'*_{kind}.png' for kind in args.save)}")
     return 0
+
+
+def _limit(args):
+    return {} if args.max_pixels is None else {"max_pixels": args.max_pixels}
 
 
 def _data(recipe, args):

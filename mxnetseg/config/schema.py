@@ -6,7 +6,16 @@ toolkit that needs it. Unknown keys are errors.
 
 from typing import Any, Dict, List, Literal, Optional, Tuple, Union
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from typing_extensions import Annotated
 
 __all__ = [
@@ -30,11 +39,18 @@ __all__ = [
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
+# what of the data part says how images come to the network
+FED = ("channels", "range", "shown", "mean", "std", "base", "fit")
+
+MAX_PIXELS = 1 << 26  # 8192 x 8192: whatever a file of so many pixels is, reading it takes less than 1 GB
+
 # bounds far beyond any use: a slip of the finger is an error, before memory runs out
 Side = Annotated[int, Field(ge=1, le=100_000)]
 Deviation = Annotated[float, Field(ge=1e-3, le=1e6)]  # of values from 0 to 255; below, dividing by it overflows
 Scale = Annotated[float, Field(gt=0, le=100)]
 Size = Union[Side, Tuple[Side, Side]]
+MOST_CHANNELS = 512  # that OpenCV takes
+Channel = Annotated[int, Field(ge=0, lt=65536)]
 # optimizers compute 1 - beta in float32, where numbers just below 1 are 6e-8 apart
 Beta = Annotated[float, Field(ge=0, le=0.999999)]
 
@@ -54,6 +70,9 @@ class ModelConfig(_Part):
         None, description="one of `list_backbones()`; the model's own default when left out"
     )
     num_classes: Optional[int] = Field(None, ge=1, le=255, description="taken from the data set when left out")
+    in_channels: Optional[int] = Field(
+        None, ge=1, le=512, description="channels of the images; as data.channels says when left out"
+    )
     aux: Optional[bool] = Field(
         None, description="build the auxiliary heads that the paper trains with; the model's usual choice when left out"
     )
@@ -153,8 +172,34 @@ class DataConfig(_Part):
         description="instead of base: [long, short], images are resized, keeping their ratio, to the largest within "
         "these sides; augment.scale multiplies both, as mmsegmentation's ratio_range does",
     )
-    mean: Tuple[float, float, float] = Field(IMAGENET_MEAN, description="per RGB channel, on 0..255")
-    std: Tuple[Deviation, Deviation, Deviation] = Field(IMAGENET_STD, description="per RGB channel, on 0..255")
+    mean: Tuple[float, ...] = Field(IMAGENET_MEAN, description="per channel, on 0..255; ImageNet's for RGB")
+    std: Tuple[Deviation, ...] = Field(IMAGENET_STD, description="per channel, on 0..255; ImageNet's for RGB")
+    channels: Optional[List[Channel]] = Field(
+        None,
+        description="channels of the files that the network sees, counted from 0 and in this order, as [0, 1, 2, 3]; "
+        "a number n: the first n. null: red, green, blue; grey images become RGB, transparency is dropped",
+    )
+    range: Optional[Tuple[float, float]] = Field(
+        None,
+        description="values that become 0 and 255, for images of more than 8 bits: [0, 4095]; they stay fractions, and "
+        "those beyond are cut off. null: 8-bit images only",
+    )
+    shown: Optional[List[Channel]] = Field(
+        None,
+        description="of `channels`, the three (or the one) that pictures show, as places in it from 0; "
+        "the first three, else the first, when left out",
+    )
+    exif: Optional[Literal["upright", "raw"]] = Field(
+        None,
+        description="upright: images are turned as their EXIF orientation says, and masks were made for that; raw: "
+        "both are as stored. null: upright for data.name: folder, raw for the known data sets",
+    )
+    max_pixels: int = Field(
+        MAX_PIXELS,
+        ge=1,
+        le=10**12,
+        description="files that declare more pixels are refused before memory is taken for them",
+    )
     augment: AugmentConfig = AugmentConfig()
     rare_class: Optional[RareClassConfig] = Field(
         None,
@@ -179,10 +224,40 @@ class DataConfig(_Part):
     )
     label_map: Optional[Dict[int, int]] = Field(None, description="folder: value in the mask -> class index")
 
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _first_ones(cls, value: Any) -> Any:
+        return list(range(value)) if type(value) is int and 0 < value <= MOST_CHANNELS else value
+
+    @property
+    def num_channels(self) -> int:
+        """How many channels images have for the network."""
+        return 3 if self.channels is None else len(self.channels)
+
     @model_validator(mode="after")
     def _one_size(self) -> "DataConfig":
         if self.base is not None and self.fit is not None:
             raise ValueError("give data.base or data.fit, one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _channels(self) -> "DataConfig":
+        if self.channels is not None and not 1 <= len(self.channels) <= MOST_CHANNELS:
+            raise ValueError(f"data.channels names {len(self.channels)} channels; 1 to {MOST_CHANNELS} are possible")
+        count = self.num_channels
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != count:
+                raise ValueError(
+                    f"data.{name} has {len(values)} values, but images have {count} channels; give {count}"
+                )
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise ValueError("data.range is [low, high], the lower value first")
+        if self.shown is not None and (len(self.shown) not in (1, 3) or max(self.shown) >= count):
+            raise ValueError(f"data.shown names one or three of the {count} channels, counted from 0")
+        if self.augment.photometric_distortion and (count != 3 or self.range is not None):
+            raise ValueError(
+                "data.augment.photometric_distortion is for 8-bit RGB images alone; take data.augment.photometric"
+            )
         return self
 
 

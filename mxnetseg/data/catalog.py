@@ -8,12 +8,14 @@ from ..names import same
 from . import tables  # noqa: F401  (fills TABLE)
 from .spec import TABLE, DatasetSpec, default_palette
 
-__all__ = ["get_spec", "list_datasets", "num_classes_of"]
+__all__ = ["FOLDER", "get_spec", "list_datasets", "num_classes_of"]
+
+FOLDER = "folder"  # data.name of the user's own
 
 
 def list_datasets() -> List[str]:
     """Names that `data.name` in a recipe takes, those of installed plugins among them."""
-    return sorted([*TABLE.names(), "folder"])
+    return sorted([*TABLE.names(), FOLDER])
 
 
 def get_spec(data: DataConfig) -> DatasetSpec:
@@ -24,7 +26,7 @@ def get_spec(data: DataConfig) -> DatasetSpec:
     MXNetSegError
         An unknown name, or a `folder` that lacks a key.
     """
-    return _folder_spec(data) if same(data.name, "folder") else TABLE.find(data.name)
+    return _folder_spec(data) if same(data.name, FOLDER) else TABLE.find(data.name)
 
 
 def num_classes_of(data: DataConfig) -> int:
@@ -49,7 +51,7 @@ def _folder_spec(data: DataConfig) -> DatasetSpec:
     if wrong:
         raise MXNetSegError(f"data.label_map: {wrong} points beyond the {len(classes)} classes (0..{len(classes) - 1})")
     return DatasetSpec(
-        name="folder",
+        name=FOLDER,
         title="your own images and masks",
         classes=classes,
         palette=tuple(palette),

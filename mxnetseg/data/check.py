@@ -12,7 +12,6 @@ from ..config.schema import DataConfig
 from ..errors import MXNetSegError
 from .catalog import get_spec
 from .dataset import Dataset
-from .files import read_image, read_mask
 from .layout import root_of
 from .opening import open_dataset
 from .workers import check_workers, in_order
@@ -45,7 +44,7 @@ class _Reader:
         path = self.dataset.image_paths[index]
         size, values, digest, problems = None, {}, "", []
         try:
-            image = read_image(path)
+            image = self.dataset.image(path)
             size = image.shape[:2]
             digest = hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
         except MXNetSegError as err:
@@ -53,7 +52,7 @@ class _Reader:
         if self.dataset.mask_paths is not None:
             mask_path = self.dataset.mask_paths[index]
             try:
-                mask = read_mask(mask_path, self.dataset.spec.mask_key)
+                mask = self.dataset.mask(mask_path)
                 values = _counts(mask)
                 if size and mask.shape != size:
                     problems.append(

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import MXNetSegError
 from .cache import Cache
-from .files import read_image, read_mask
+from .files import READING, Reading, read_header_of, read_image, read_mask
 from .spec import DatasetSpec
 
 __all__ = ["IGNORE", "Dataset", "Sample"]
@@ -17,7 +17,10 @@ IGNORE = 255
 
 
 class Sample(NamedTuple):
-    """One image (H, W, 3) uint8 RGB, its label (H, W) uint8 (class or IGNORE) or None, and its name."""
+    """One image, its label (H, W) uint8 (class or IGNORE) or None, and its name.
+
+    The image is (H, W, 3) uint8 RGB, or what the data set's `reading` makes of its files.
+    """
 
     image: np.ndarray
     label: Optional[np.ndarray]
@@ -35,6 +38,8 @@ class Dataset:
         Stems, relative to the split's folder.
     image_paths, mask_paths : list of Path
         Parallel to `names`; `mask_paths` is None for an unlabelled split.
+    reading : Reading
+        How images are read.
     """
 
     def __init__(
@@ -44,12 +49,14 @@ class Dataset:
         names: List[str],
         image_paths: List[Path],
         mask_paths: Optional[List[Path]],
+        reading: Reading = READING,
     ):
         self.spec = spec
         self.split = split
         self.names = names
         self.image_paths = image_paths
         self.mask_paths = mask_paths
+        self.reading = reading
         self.cache: Optional[Cache] = None  # where decoded files are kept, if anywhere
         self._to_class = np.full(65536, -1, np.int16)  # value in the file -> class, IGNORE, or -1: refused
         for value in spec.ignore:
@@ -85,16 +92,28 @@ class Dataset:
             Unreadable files, image and mask of different sizes, label values that are neither a
             class nor ignored; the message names the files.
         """
-        image = self._kept(read_image, self.image_paths[index])
+        image = self._kept(self.image, self.image_paths[index], self.image_facts())
         if self.mask_paths is None:
             return Sample(image, None, self.names[index])
         label = self.label(index)
         if label.shape != image.shape[:2]:
             raise MXNetSegError(
                 f"{self.image_paths[index]} is {_size(image)}, but its mask {self.mask_paths[index]} is {_size(label)} "
-                "(width x height); they have to be of one size"
+                f"(width x height); they have to be of one size{self._turned(index, label)}"
             )
         return Sample(image, label, self.names[index])
+
+    def image(self, path: Path) -> np.ndarray:
+        """Read an image as this data set reads its own. Raises as `read_image`."""
+        return read_image(path, self.reading)
+
+    def mask(self, path: Path) -> np.ndarray:
+        """(H, W) label values as they stand in the file of a mask. Raises as `read_mask`."""
+        return read_mask(path, self.spec.mask_key, self.reading.max_pixels)
+
+    def image_facts(self) -> str:
+        """What a decoded image depends on besides its file."""
+        return "" if self.reading == READING else repr(self.reading)
 
     def label(self, index: int) -> np.ndarray:
         """Read the label of sample `index` alone, (H, W) uint8.
@@ -145,8 +164,15 @@ class Dataset:
         """What a label depends on besides its file."""
         return f"{self.spec.mask_key} {hashlib.sha256(self._to_class.tobytes()).hexdigest()}"
 
+    def _turned(self, index: int, label: np.ndarray) -> str:
+        """What is to be said where the sizes would fit if the image were, or were not, turned."""
+        header = read_header_of(self.image_paths[index], self.reading.max_pixels)
+        if header.orientation < 5 or label.shape != (header.height, header.width)[:: 1 if self.reading.upright else -1]:
+            return ""
+        return f". EXIF says that the image is turned: set data.exif: {'raw' if self.reading.upright else 'upright'}"
+
     def _label(self, path: Path) -> np.ndarray:
-        values = read_mask(path, self.spec.mask_key)
+        values = self.mask(path)
         if values.min() < 0 or values.max() >= self._to_class.size:
             raise MXNetSegError(f"{path}: label values from {values.min()} to {values.max()}; {self.remedy()}")
         label: np.ndarray = self._to_class[values]
