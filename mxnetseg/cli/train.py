@@ -36,7 +36,7 @@ def add_arguments(parser) -> None:
         help="train nothing: build everything, print what would happen, take one step on made-up crops of this side "
         "(64); neither data nor initial weights are needed",
     )
-    options.add(parser, "--quiet")
+    options.add(parser, "--force", "--quiet")
 
 
 def run(args) -> int:
@@ -73,6 +73,7 @@ def run(args) -> int:
                 validate=not args.no_val,
                 progress=not args.quiet,
                 changed_data=args.changed_data,
+                force=args.force,
             )
         except Interrupted as stop:
             again = [f"--resume {shlex.quote(str(stop.run_dir))}"]
@@ -111,5 +112,5 @@ def _dry_run(args, recipe, contexts) -> int:
         raise MXNetSegError("--dry-run describes a new run; leave --resume out and name the recipe")
     if args.dry_run < 32:
         raise MXNetSegError(f"--dry-run {args.dry_run}: crops of less than 32 pixels vanish in the network")
-    print(dry_run(recipe, contexts, args.dry_run).report)
+    print(dry_run(recipe, contexts, args.dry_run, validate=not args.no_val, force=args.force).report)
     return 0

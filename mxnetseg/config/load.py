@@ -33,7 +33,15 @@ EXCLUSIVE = [
     ("eval.base", "eval.fit"),
 ]
 # options are those of one name: another name begins without them
-OPTIONS = {"model.name": "options", "model.backbone": "backbone_options", "loss.name": "options"}
+OPTIONS = {
+    "model.name": ("options",),
+    "model.backbone": ("backbone_options",),
+    "loss.name": ("options",),
+    "data.name": (
+        *("images", "masks", "lists", "image_suffix", "mask_suffix", "colors"),
+        *("classes", "palette", "ignore", "label_map"),
+    ),
+}
 
 
 def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe:
@@ -235,7 +243,8 @@ def _merge(low: Dict[str, Any], high: Dict[str, Any], prefix: str = "") -> Dict[
     for name, options in OPTIONS.items():
         section, key = name.split(".")
         if section + "." == prefix and low.get(key) and high.get(key) and not same(str(low[key]), str(high[key])):
-            merged.pop(options, None)
+            for option in options:
+                merged.pop(option, None)
     for key, value in high.items():
         for group in EXCLUSIVE:
             if prefix + str(key) in group and value is not None:

@@ -26,6 +26,7 @@ __all__ = [
     "READING",
     "Reading",
     "ranged",
+    "read_colour_mask",
     "read_header_of",
     "read_image",
     "read_mask",
@@ -165,6 +166,24 @@ def read_mask(path, key: str = "", max_pixels: int = MAX_PIXELS) -> np.ndarray:
             values = _mask_picture(data, str(path), max_pixels)
         _check_array(values, max_pixels)
         return _labels(values)
+
+
+def read_colour_mask(path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a mask whose colours mean something; palettes become colours, transparency is dropped.
+
+    Raises
+    ------
+    MXNetSegError
+        As `read_mask`.
+    """
+    data = _bytes(path, max_pixels)
+    with _naming(path, "a mask"):
+        header = _not_lossy(_checked(data, max_pixels))
+        values = _decoded(data, str(path), header, colours=True)
+        values = values[..., None] if values.ndim == 2 else values
+        if values.dtype != np.uint8 or values.shape[2] > 4:
+            raise Damaged(f"it holds {values.shape[2]} x {values.dtype}, but colours are 8-bit RGB", "convert it")
+        return values[..., :3] if values.shape[2] >= 3 else np.repeat(values[..., :1], 3, 2)
 
 
 def write_mask(path, values: np.ndarray, palette=None) -> None:
@@ -342,10 +361,14 @@ def _tell_of_alpha(path, alpha: np.ndarray) -> None:
 _told: List[object] = []
 
 
-def _mask_picture(data: bytes, title: str, max_pixels: int) -> np.ndarray:
-    header = _checked(data, max_pixels)
+def _not_lossy(header: Header) -> Header:
     if header.lossy:
-        raise Damaged(f"{header.kind} changes label values as it compresses", "save masks as PNG, from the original")
+        raise Damaged(f"{header.kind} changes values where it compresses", "save masks as PNG, from the original")
+    return header
+
+
+def _mask_picture(data: bytes, title: str, max_pixels: int) -> np.ndarray:
+    header = _not_lossy(_checked(data, max_pixels))
     if header.bits > 8 and header.channels > 1:
         raise Damaged("it holds colours of 16 bits, but label values are expected (one channel)", "convert it")
     if header.kind in PILLOW and header.bits <= 8 and header.channels <= 4:

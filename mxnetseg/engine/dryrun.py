@@ -13,6 +13,7 @@ from tabulate import tabulate
 from ..commands import typed
 from ..config import Recipe
 from ..data import Dataset, DatasetSpec, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
+from ..data.diagnosis.gate import examine
 from ..errors import MXNetSegError
 from ..graph import VARIABLE, Graph, infer_shapes
 from ..losses import build_loss
@@ -82,13 +83,20 @@ class StandIn(Dataset):
 
 
 def dry_run(
-    recipe: Recipe, contexts: Sequence[mx.Context], crop: int = 64, initializer: Optional[mx.init.Initializer] = None
+    recipe: Recipe,
+    contexts: Sequence[mx.Context],
+    crop: int = 64,
+    initializer: Optional[mx.init.Initializer] = None,
+    *,
+    validate: bool = True,
+    force: bool = False,
 ) -> DryRun:
     """Build data, network, optimizer and schedule of `recipe`, tell what a run would do, and take one step.
 
     The step is on made-up images, two crops of `crop` pixels on the first context, so data and initial weights that
     are not on this machine are only named. Nothing is written. `initializer` is for all parameters; left out, it is
-    the one that training uses.
+    the one that training uses. Data that are there are looked at as before a run (that does not `validate`,
+    say); `force` is to go on although they have grave faults.
 
     Raises
     ------
@@ -97,7 +105,7 @@ def dry_run(
         gradient that is not finite.
     """
     missing: List[str] = []
-    images, data_lines = _data(recipe, missing)
+    images, data_lines = _data(recipe, missing, validate, force)
     spec = get_spec(recipe.data)
     lengths = Lengths.of(recipe.train, images)
     iterations, context = lengths.total, contexts[0]
@@ -128,14 +136,17 @@ def dry_run(
     return DryRun("\n".join(lines), missing, iterations, loss)
 
 
-def _data(recipe: Recipe, missing: List[str]) -> Tuple[int, List[str]]:
+def _data(recipe: Recipe, missing: List[str], validate: bool, force: bool) -> Tuple[int, List[str]]:
     """Training images (known, official, or assumed), and what to say of the data."""
     data, spec = recipe.data, get_spec(recipe.data)
     root = Path(data.root) if data.root else Path("datasets") / spec.name
     if root.is_dir():
-        train, val = (open_dataset(data, split) for split in (data.train_split, data.val_split))
-        count = len(train)
-        found = f"{count:,} images in {data.train_split}, {len(val):,} in {data.val_split}, in {root}"
+        splits = [data.train_split, *([data.val_split] if validate else [])]
+        sets = [open_dataset(data, split) for split in splits]
+        examine(data, sets, loss=recipe.loss, validating=validate, force=force)
+        count = len(sets[0])
+        found = f"{count:,} images in {data.train_split}, "
+        found += "".join(f"{len(dataset):,} in {dataset.split}, " for dataset in sets[1:]) + f"in {root}"
     else:
         counts = [OFFICIAL.get(spec.name, {}).get(part, 0) for part in data.train_split.split("+")]
         count = sum(counts) if all(counts) else 0

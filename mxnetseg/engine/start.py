@@ -12,6 +12,7 @@ from mxnet.gluon import HybridBlock
 from .. import data
 from ..config import Recipe, dump_recipe, override_recipe
 from ..context import check_contexts
+from ..data.diagnosis.gate import examine
 from ..data.foreign import Function, name_of
 from ..errors import MXNetSegError
 from ..losses import build_loss
@@ -59,6 +60,7 @@ def open_run(
     progress: bool = True,
     changed_data: bool = False,
     transform: Optional[Function] = None,
+    force: bool = False,
 ) -> Run:
     """A run, new or `resumed`; `stack` closes its folder.
 
@@ -80,6 +82,8 @@ def open_run(
     digests = {dataset.split: dataset.digest() for dataset in sets}
     if resumed:
         digests = _checked_data(resumed[0], digests, changed_data)
+    if not resumed or changed_data:
+        examine(recipe.data, sets, loss=recipe.loss, validating=validate, force=force)
     net, optimizer, average = _learners(recipe, sets[0].num_classes, contexts, before)
     criterion = build_loss(recipe.loss, sets[0].num_classes, net.align_corners)
     criterion.initialize(ctx=contexts)

@@ -562,6 +562,9 @@ def test_a_validation_that_fails_loses_nothing(recipe_file, streets, tmp_path, c
     settings = [f"data.root={data}", "train.val_every=3", "train.save_every=null"]
     with pytest.raises(MXNetSegError, match=image.stem):
         go(recipe_file, *settings)
+    assert not Path("run").exists()  # it was told before the run began
+    with pytest.raises(MXNetSegError, match=image.stem):
+        go(recipe_file, *settings, force=True)
     assert state()[1].state.unscored and state()[1].state.iteration == 3 and "--resume run" in caplog.text
     image.write_bytes(whole)
     # its size was not known when the run began
