@@ -1,0 +1,23 @@
+"""Label values, names of classes, colours."""
+
+import re
+from typing import Any, Tuple, Union
+
+from pydantic import BeforeValidator, Field
+from typing_extensions import Annotated
+
+LARGEST = 65535  # value in a 16-bit mask
+Byte = Annotated[int, Field(ge=0, le=255)]
+Colour = Tuple[Byte, Byte, Byte]
+
+
+def _label(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch(r"-?\d+", value):  # keys of JSON, which a record holds, are text
+        value = int(value)
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if not isinstance(value, str) and not (number and 0 <= value <= LARGEST):
+        raise ValueError(f"{value!r} is neither a label value (0 to {LARGEST}) nor a name")
+    return value
+
+
+Label = Annotated[Union[int, str], BeforeValidator(_label)]  # a value in masks, or the name of a class
