@@ -9,6 +9,7 @@ from ..plugins import Table, caller
 __all__ = ["IMAGES", "MASKS", "SPLIT", "TABLE", "Colour", "DatasetSpec", "colour_value", "default_palette", "register"]
 
 Colour = Tuple[int, int, int]
+LARGEST = 65535  # a value in a 16-bit mask
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 MASKS = (".png", ".tif", ".tiff", ".bmp", ".gif", ".npy")  # of a folder of one's own
 SPLIT = "{split}"
@@ -93,6 +94,18 @@ class DatasetSpec:
     license: str = ""
     download: str = ""
     note: str = ""
+
+    def __post_init__(self) -> None:
+        names = [name.strip() for name in self.classes]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if "" in names or twice:
+            what = f"{', '.join(map(repr, twice))} more than once" if twice else "an empty name"
+            raise MXNetSegError(f"data set {self.name}: classes hold {what}; give every class a name of its own")
+        far = [value for value in (*self.ignore, *(self.label_map or ())) if not 0 <= value <= LARGEST]
+        if far:
+            raise MXNetSegError(
+                f"data set {self.name}: label_map and ignore name values in masks, 0 to {LARGEST}; {far[0]} is none"
+            )
 
     @property
     def num_classes(self) -> int:

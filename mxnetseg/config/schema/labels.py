@@ -6,6 +6,8 @@ from typing import Any, Tuple, Union
 from pydantic import BeforeValidator, Field
 from typing_extensions import Annotated
 
+__all__ = ["Colour", "Label"]
+
 LARGEST = 65535  # value in a 16-bit mask
 Byte = Annotated[int, Field(ge=0, le=255)]
 Colour = Tuple[Byte, Byte, Byte]
