@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections import Counter
 from pathlib import Path
-from typing import Collection, Iterable, List, NamedTuple, Optional, Sequence
+from typing import Collection, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..names import near
 from .pairing import LOSSY, Files, mask_rule, visible
@@ -27,7 +27,7 @@ class Suffixes(NamedTuple):
 def guess_suffixes(images: Collection[str], masks: Collection[str]) -> Optional[Suffixes]:
     """The suffixes that make most pairs of these stems; None where no pair begins alike."""
     ordered = sorted(masks)
-    votes: Counter = Counter()
+    votes: Dict[Tuple[str, str], int] = Counter()
     for image in _spread(sorted(images)):
         for end in range(len(image), 0, -1):
             first = bisect_left(ordered, image[:end])
@@ -35,7 +35,8 @@ def guess_suffixes(images: Collection[str], masks: Collection[str]) -> Optional[
             if alike:
                 while 0 < end < len(image) and image[end - 1] in SEPARATORS:
                     end -= 1  # _image and _mask, not image and mask
-                votes.update((image[end:], mask[end:]) for mask in alike)
+                for mask in alike:
+                    votes[image[end:], mask[end:]] += 1
                 break
     likely = sorted(votes, key=lambda pair: (-votes[pair], len(pair[0] + pair[1]), pair))[:CANDIDATES]
     known = set(masks)

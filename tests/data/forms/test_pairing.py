@@ -187,3 +187,9 @@ def test_other_names_of_splits_and_no_split(tmp_path):
     pairs(tmp_path / "c", "trainannot/{}.png", "train/{}.png")
     assert recognise(tmp_path / "c").keys["masks"] == "{split}annot"
     assert found.kind == "folders" and found.pairs == 3 and CLASSES
+
+
+def test_images_alone_where_masks_should_be_beside_them(tmp_path):
+    save(tmp_path / "train/a.png", image("a"))
+    with pytest.raises(MXNetSegError, match="1 .png; images and masks lie in one folder: say what is a mask with"):
+        opened(tmp_path, images="{split}", masks="{split}")
