@@ -8,7 +8,6 @@ from mxnet import nd
 
 from ..config.schema import DataConfig
 from ..data import open_dataset
-from ..data.files import read_image
 from ..engine.inference import Preprocess
 from ..errors import MXNetSegError
 
@@ -48,6 +47,7 @@ def calibration_images(data: DataConfig, count: int) -> List[np.ndarray]:
     """
     if count < 1:
         raise MXNetSegError(f"{count} calibration images: at least one is needed, some 30 are usual")
-    paths = open_dataset(data, data.train_split, labelled=False).image_paths
+    dataset = open_dataset(data, data.train_split, labelled=False)
+    paths = dataset.image_paths
     chosen = sorted({round(i * (len(paths) - 1) / max(1, count - 1)) for i in range(count)})
-    return [read_image(paths[i]) for i in chosen]
+    return [dataset.image(paths[i]) for i in chosen]

@@ -183,10 +183,10 @@ def test_broken_mat_and_text_masks_are_named(tmp_path):
     with pytest.raises(MXNetSegError, match=r"a\.mat: no label values 'S' in it \(it holds T\)"):
         read_mask(tmp_path / "a.mat", "S")
     (tmp_path / "a.mat").write_bytes((tmp_path / "a.mat").read_bytes()[:-20])
-    with pytest.raises(MXNetSegError, match=r"a\.mat: not a \.mat file"):
+    with pytest.raises(MXNetSegError, match=r"a\.mat: not a mask that can be read"):
         read_mask(tmp_path / "a.mat", "T")
     text(tmp_path / "b.txt", ["1 2", "3"])
-    with pytest.raises(MXNetSegError, match=r"b\.txt: not rows of integers"):
+    with pytest.raises(MXNetSegError, match=r"b\.txt: .*not rows of integers"):
         read_mask(tmp_path / "b.txt")
 
 

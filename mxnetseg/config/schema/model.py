@@ -37,6 +37,9 @@ class ModelConfig(Part):
         None, description="one of `list_backbones()`; the model's own default when left out"
     )
     num_classes: Optional[int] = Field(None, ge=1, le=255, description="taken from the data set when left out")
+    in_channels: Optional[int] = Field(
+        None, ge=1, le=512, description="channels of the images; as data.channels says when left out"
+    )
     aux: Optional[bool] = Field(
         None, description="build the auxiliary heads that the paper trains with; the model's usual choice when left out"
     )
