@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import socket
+import tempfile
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Union
 
@@ -16,6 +17,7 @@ __all__ = [
     "SaveError",
     "append_line",
     "bring",
+    "check_free",
     "explained",
     "remove_partials",
     "sync_file",
@@ -37,6 +39,7 @@ _REMEDIES = {
 }
 # what file systems that can't sync a folder answer
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM)
+_PROBE = b"\0" * 65536
 
 
 class SaveError(MXNetSegError, OSError):
@@ -137,6 +140,37 @@ def bring(path: Path, target: Path) -> None:
 def write_json(path: Union[str, Path], content: Any) -> None:
     """Write `content` as indented JSON, as `write_file` does."""
     write_file(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def check_free(paths: Iterable[Path], overwrite: bool = False, remedy: str = "say --overwrite") -> None:
+    """Tell before the work begins what would keep these files from being written after it.
+
+    What can't be known then: a disk that gets full meanwhile.
+
+    Raises
+    ------
+    MXNetSegError
+        A file is there already and `overwrite` is not set.
+    SaveError
+        A folder is in a file's place; there is no folder, or none that can be written, or no space at all.
+    """
+    taken: List[Path] = []
+    folders: Dict[Path, Path] = {}
+    for path in paths:
+        with explained(path):
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if path.exists():
+                taken.append(path)
+            folders.setdefault(path.absolute().parent, path)
+    if taken and not overwrite:
+        more = f" and {len(taken) - 1} more" if taken[1:] else ""
+        raise MXNetSegError(f"{taken[0]} is there already{more}; name another place, or {remedy}")
+    there = {next(place for place in (folder, *folder.parents) if place.exists()): p for folder, p in folders.items()}
+    for folder, path in there.items():
+        with explained(path), tempfile.TemporaryFile(dir=folder) as file:
+            file.write(_PROBE)
+            file.flush()
 
 
 def append_line(path: Path, text: str) -> None:

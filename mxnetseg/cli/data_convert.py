@@ -55,7 +55,7 @@ def run(args) -> int:
     from ..annotations.picture import Kinds
     from ..data.workers import check_workers
 
-    check_free("--json", args.json)
+    check_free(args.json)
     if args.line_width is not None and not 0 < args.line_width <= 10_000:
         raise MXNetSegError(f"--line-width {args.line_width:g}: a width in pixels, above 0")
     report = convert(

@@ -25,8 +25,7 @@ def run(args) -> int:
     from ..optional import check_installed
     from ..saving import write_file
 
-    for option in ("json", "plot", "yaml"):
-        check_free(f"--{option}", getattr(args, option))
+    check_free(args.json, args.plot, args.yaml)
     if args.plot:
         check_installed("matplotlib", "--plot")
     data = source(args)

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from ..errors import MXNetSegError
+from ..names import counted
 from . import options
 
 HELP = "Score a checkpoint on a labelled split, or write its predictions."
@@ -28,6 +29,8 @@ def add_arguments(parser) -> None:
     options.add_dtype(parser)
     options.add_network(parser)
     options.add(parser, "--json", "--overwrite")
+    what = "with --out: leave out images whose predictions are there; for going on where a run was stopped"
+    parser.add_argument("--skip-existing", action="store_true", help=what)
     what = "folder for predictions; runs/<checkpoint>_<split>_<time> when left out"
     parser.add_argument("--out", metavar="DIR", help=what)
     what = "write the data set's own label values, too (Cityscapes)"
@@ -63,6 +66,8 @@ def run(args) -> int:
     dataset = open_dataset(recipe.data, split, labelled=args.mode == "val")
     if args.json and args.mode != "val":
         raise MXNetSegError(f"--json holds scores, but --mode {args.mode} only predicts; say --mode val")
+    if args.skip_existing and (args.mode == "val" or args.overwrite or not args.out):
+        raise MXNetSegError("--skip-existing goes on with predictions in --out DIR, of --mode test or testval; name it")
     options.check_json(args)
     count = found.record.model and found.record.model.num_classes
     trained, remedies = found.record.feeding.classes, ("--data NAME", "--other-classes")
@@ -79,7 +84,7 @@ def run(args) -> int:
         options.write_json(args, {**about, **scores.to_dict()})
         return 0
     out = Path(args.out or Path("runs") / f"{path.stem}_{split}_{time.strftime('%Y%m%d_%H%M%S')}")
-    count = write_predictions(
+    written = write_predictions(
         net,
         dataset,
         preprocess,
@@ -88,11 +93,16 @@ def run(args) -> int:
         out,
         label_ids=args.label_ids,
         overwrite=args.overwrite,
+        skip_existing=args.skip_existing,
         workers=args.workers,
         progress=not args.quiet,
     )
-    print(f"{count} predictions in {out}: color/ and label/" + (" and label_ids/" if args.label_ids else ""))
-    return 0
+    print(
+        f"{counted(written.done, 'prediction')} in {out}: color/ and label/"
+        + (" and label_ids/" if args.label_ids else "")
+        + (f"; {written.there} were there already" if written.there else "")
+    )
+    return options.tell_broken(written.broken, "image")
 
 
 def _recipe(args, record):

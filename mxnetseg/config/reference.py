@@ -14,7 +14,7 @@ __all__ = ["reference"]
 INTRO = """\
 # Every key of a recipe
 
-Made from `mxnetseg/config/schema.py` by `mxnetseg config > docs/config.md`; change it there. How recipes are found,
+Made from `mxnetseg/config/schema/` by `mxnetseg config > docs/config.md`; change it there. How recipes are found,
 inherit and are overridden: [training.md](training.md#recipes).
 
 A key is written with its section (`optimizer: {lr: 0.01}`) in YAML, with a dot (`optimizer.lr=0.01`) behind `--set`.
