@@ -87,14 +87,15 @@ def _show(args) -> int:
     spec = get_spec(data)
     raw = defaultdict(list)
     for value, index in spec.raw_values().items():
-        raw[index].append(str(value))
+        raw[index].append(spec.value_text(value))
     rows = [
         [index, name, ", ".join(raw[index]) or "-", "#{:02x}{:02x}{:02x}".format(*colour)]
         for index, (name, colour) in enumerate(zip(spec.classes, spec.palette))
     ]
     print(f"{spec.name}: {typed(spec.title)}")
     print(tabulate(rows, headers=["index", "class", "in the mask", "colour"], disable_numparse=True))
-    print(f"ignored label values: {', '.join(map(str, spec.ignore)) or 'none'}")
+    ignored = ", ".join(map(spec.value_text, spec.ignore)) or "none"
+    print(f"ignored {'colours' if spec.colours else 'label values'}: {ignored}")
     for number, layout in enumerate(spec.describe()):
         print("or:" if number else "layout:", *layout, sep="\n  ")
     for title, text in (("get", spec.download), ("from", spec.homepage), ("note", spec.note)):
@@ -119,16 +120,20 @@ def _prepare(args) -> int:
 
 
 def _check(args) -> int:
+    from ..config import load_recipe
     from ..data.check import check
+    from ..data.diagnosis.gate import weights_of
     from ..data.workers import check_workers
 
-    report = check(source(args), args.split, check_workers(args.workers, "--workers"), progress=not args.quiet)
+    data, workers = source(args), check_workers(args.workers, "--workers")
+    weights = weights_of(load_recipe(args.config).loss) if args.config else None
+    report = check(data, args.split, workers, progress=not args.quiet, weights=weights)
     for split, found in report["splits"].items():
         _print_split(split, found)
     for note in report["notes"]:
-        print(f"note: {note}")
+        print(f"note: {typed(note)}")
     for problem in report["problems"]:
-        print(f"error: {problem}", file=sys.stderr)
+        print(f"error: {typed(problem)}", file=sys.stderr)
     options.write_json(args, report)
     print(f"{len(report['problems'])} problems" if report["problems"] else "all can be read, no problems")
     return 1 if report["problems"] else 0

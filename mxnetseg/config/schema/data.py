@@ -1,10 +1,11 @@
 """`data`: where images and labels are, and how they are fed to the network."""
 
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from pydantic import Field, model_validator
 
 from .augment import AugmentConfig
+from .labels import Colour, Label
 from .part import IMAGENET_MEAN, IMAGENET_STD, Deviation, Part, Side
 
 
@@ -49,16 +50,51 @@ class DataConfig(Part):
     )
     # the user's own folders (name: folder)
     images: Optional[str] = Field(None, description="folder: images, with {split} in it, for example images/{split}")
-    masks: Optional[str] = Field(None, description="folder: label PNGs, with {split} in it")
-    mask_suffix: str = Field("", description="folder: what a mask's stem has after its image's stem")
-    classes: Optional[List[str]] = Field(None, description="folder: class names in label order")
-    palette: Optional[List[Tuple[int, int, int]]] = Field(
-        None, description="folder: RGB per class; drawn when left out"
+    masks: Optional[str] = Field(
+        None, description="folder: masks (PNG, TIFF, BMP, GIF, NPY), with {split} in it; may be that of the images"
     )
-    ignore: Optional[List[int]] = Field(
-        None, description="folder: label values that mean unlabelled, 255 when left out"
+    lists: Optional[str] = Field(
+        None,
+        description="folder: text files that name the images of a split, for example {split}.txt: a line is an image, "
+        "or an image and its mask with a tab between them, as paths below root or names in images and masks",
     )
-    label_map: Optional[Dict[int, int]] = Field(None, description="folder: value in the mask -> class index")
+    image_suffix: str = Field(
+        "", description="folder: what an image's stem has after what it shares with its mask; may hold the ending"
+    )
+    mask_suffix: str = Field(
+        "", description="folder: what a mask's stem has after what it shares with its image: _mask, _gt.png"
+    )
+    colors: Optional[Dict[str, Colour]] = Field(
+        None,
+        description="folder: masks hold colours: class -> [red, green, blue]; palette: those of data.palette",
+    )
+    # of every data set
+    classes: Optional[List[str]] = Field(None, description="class names in label order; the data set's own if left out")
+    palette: Optional[List[Colour]] = Field(
+        None, description="RGB per class; the data set's own, or drawn, when left out"
+    )
+    ignore: Optional[List[Label]] = Field(
+        None,
+        description="what means unlabelled: values in the mask, or names of the data set's own classes, besides those "
+        "that it ignores anyway; folder: 255 when left out",
+    )
+    label_map: Optional[Dict[Label, Label]] = Field(
+        None,
+        description="value in the mask, or name of one of the data set's own classes -> class, by name or index: "
+        "{car: vehicle, bus: vehicle}",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _colors_of_palette(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or value.get("colors") != "palette":
+            return value
+        classes, palette = value.get("classes"), value.get("palette")
+        if not isinstance(classes, list) or not isinstance(palette, list) or len(classes) != len(palette):
+            raise ValueError(
+                "data.colors: palette means one colour of data.palette per name of data.classes; give both"
+            )
+        return {**value, "colors": dict(zip(map(str, classes), palette))}
 
     @model_validator(mode="after")
     def _one_size(self) -> "DataConfig":
