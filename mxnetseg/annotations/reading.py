@@ -3,7 +3,7 @@
 import io
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Tuple, Type, TypeVar, Union
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar, Union
 from xml.etree import ElementTree
 
 from PIL import Image
@@ -198,6 +198,14 @@ class Images:
             if near:
                 return near[0]
         return None
+
+    def check_found(self, missing: Sequence[str]) -> None:
+        """Raise MXNetSegError if images that annotations name are `missing`."""
+        if missing:
+            raise MXNetSegError(
+                f"{len(missing)} images that annotations name are not below {self.folder}: {listed(missing)}; is the "
+                "download complete? --images DIR names another folder"
+            )
 
 
 def explain(error: ValidationError, most: int = 3) -> str:

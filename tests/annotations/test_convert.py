@@ -178,7 +178,7 @@ def test_coco_refuses(made, source):
     coco(source / "a.json", [dict(good, segmentation=[], bbox=[1, 1, 4, 4])])
     assert (made("coco", boxes=True)[0] == 1).sum() == 16
     (source / "a.jpg").unlink()
-    with pytest.raises(MXNetSegError, match="names 1 images that are not below"):
+    with pytest.raises(MXNetSegError, match="1 images that annotations name are not below"):
         made("coco")
     picture(source / "one/a.jpg"), picture(source / "two/a.jpg")
     with pytest.raises(MXNetSegError, match="could be"):
@@ -221,6 +221,29 @@ def test_voc(made, source):
     voc(source / "a.xml", objects, size=(20, 40))
     with pytest.raises(MXNetSegError, match="annotated as 40x20"):
         made("voc-xml")
+
+
+def test_colors(made, source):
+    from PIL import Image
+
+    colours = np.array([[128, 64, 128], [0, 0, 142], [0, 0, 0]], np.uint8)
+    picture(source / "images/val/a.jpg"), (source / "masks/val").mkdir(parents=True)
+    Image.fromarray(colours[np.arange(20)[:, None] % 3 + np.zeros((20, 30), int)]).save(source / "masks/val/a.png")
+    (source / "colors.txt").write_text("r g b name\n128 64 128\tthe road\n# old\n0,0,142,car\n0 0 0 void\n")
+    with pytest.raises(MXNetSegError, match="--colors FILE"):
+        made("colors")
+    mask, report = made("colors", colors_file=source / "colors.txt", rename={"void": "ignore"})
+    assert report["splits"] == {"val": 1} and report["rest"]["share"] == 0 and not report["hidden"]
+    assert list(report["classes"]) == ["the road", "car"] and mask[:6, 0].tolist() == [0, 1, 255, 0, 1, 255]
+    assert report["data"]["palette"] == [[128, 64, 128], [0, 0, 142]] and not report["notes"]
+    recipe = source / "recipe.yaml"
+    recipe.write_text("data: {lists: x, colors: {car: [0, 0, 142], road: [128, 64, 128]}}\n")
+    with pytest.raises(MXNetSegError, match=r"not in the table: \[0, 0, 0\] \(180 pixels\)"):
+        made("colors", colors_file=recipe)
+    for line in ("0 0 300 x", "1 2 3", "1 2 3 a\n1 2 3 b", "1 2 3 a\n3 2 1 a", "", "# nothing"):
+        (source / "colors.txt").write_text(f"name r g b\n{line}\n")
+        with pytest.raises(MXNetSegError, match="such as '128 64 128 road'"):
+            made("colors", colors_file=source / "colors.txt")
 
 
 def test_a_turned_photograph_is_refused(made, source):
