@@ -28,7 +28,7 @@ def made(tmp_path):
         except MXNetSegError:
             assert sorted(tmp_path.rglob("*")) == before  # nothing half-written
             raise
-        return read_mask(to / "masks/a.png"), report
+        return read_mask(next(to.glob("masks/**/a.png"))), report
 
     (tmp_path / "from").mkdir()
     return run
@@ -227,13 +227,15 @@ def test_colors(made, source):
     from PIL import Image
 
     colours = np.array([[128, 64, 128], [0, 0, 142], [0, 0, 0]], np.uint8)
-    picture(source / "images/val/a.jpg"), (source / "masks/val").mkdir(parents=True)
-    Image.fromarray(colours[np.arange(20)[:, None] % 3 + np.zeros((20, 30), int)]).save(source / "masks/val/a.png")
+    for split in ("train", "val"):
+        picture(source / f"images/{split}/a.jpg"), (source / f"masks/{split}").mkdir(parents=True)
+        values = np.arange(20)[:, None] % 3 + np.zeros((20, 30), int)
+        Image.fromarray(colours[values]).save(source / f"masks/{split}/a.png")
     (source / "colors.txt").write_text("r g b name\n128 64 128\tthe road\n# old\n0,0,142,car\n0 0 0 void\n")
     with pytest.raises(MXNetSegError, match="--colors FILE"):
         made("colors")
     mask, report = made("colors", colors_file=source / "colors.txt", rename={"void": "ignore"})
-    assert report["splits"] == {"val": 1} and report["rest"]["share"] == 0 and not report["hidden"]
+    assert report["splits"] == {"train": 1, "val": 1} and report["rest"]["share"] == 0 and not report["hidden"]
     assert list(report["classes"]) == ["the road", "car"] and mask[:6, 0].tolist() == [0, 1, 255, 0, 1, 255]
     assert report["data"]["palette"] == [[128, 64, 128], [0, 0, 142]] and not report["notes"]
     recipe = source / "recipe.yaml"
