@@ -14,6 +14,7 @@ from ..data import IGNORE
 from ..data.files import write_mask
 from ..data.workers import check_workers, in_order
 from ..errors import MXNetSegError
+from ..names import counted
 from ..saving import bring, whole_folder, write_file
 from . import coco, colors, cvat, labelme, voc_xml
 from .drawing import Drawn, draw
@@ -133,7 +134,9 @@ def convert(
     goal = _goal(found, wishes or Wishes())
     pictures, notes = _with_others(found.pictures, pool, keep_empty)
     pictures = _named(pictures)
-    notes += [f"{count} shapes of the kind {kind!r} were left out" for kind, count in sorted(kinds.skipped.items())]
+    notes += [
+        f"left out: {counted(count, 'shape')} of the kind {kind!r}" for kind, count in sorted(kinds.skipped.items())
+    ]
     counts = np.zeros((len(pictures), 256), np.int64)
     made: List[_Made] = []
     with whole_folder(to) as folder:
@@ -187,10 +190,10 @@ def _with_others(pictures: List[Picture], pool: Images, keep: bool) -> Tuple[Lis
     notes = []
     if others:
         what = "kept, with nothing drawn" if keep else "left out (--keep-empty keeps them)"
-        notes.append(f"{len(others)} images that no annotation file speaks of are {what}: {listed(others, 3)}")
+        notes.append(f"{what}: {counted(len(others), 'image')} that no annotation file speaks of: {listed(others, 3)}")
     bare = [picture.source for picture in pictures if not picture.things]
     if bare:
-        notes.append(f"{len(bare)} images are annotated with nothing: {listed(bare, 3)}")
+        notes.append(f"annotated with nothing: {counted(len(bare), 'image')}: {listed(bare, 3)}")
     if keep:
         names = [path.relative_to(pool.folder).with_suffix("").as_posix() for path in others]
         pictures = pictures + [
@@ -229,7 +232,9 @@ def _notes(pictures: Sequence[Picture], made: Sequence[_Made]) -> List[str]:
     objects = sum(len(picture.things) for picture in pictures)
     if not empty:
         return []
-    told = f"{len(empty)} of {objects} objects cover no pixel: " + listed([f"{p.source} ({n})" for p, n in empty], 3)
+    told = f"{len(empty)} of {counted(objects, 'object')} cover no pixel: " + listed(
+        [f"{p.source} ({n})" for p, n in empty], 3
+    )
     if len(empty) == objects:
         raise MXNetSegError(f"{told}; are their coordinates in pixels?")
     by_label = Counter(label for _, label in empty)

@@ -7,6 +7,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ..data.spec import Colour
 from ..errors import MXNetSegError
+from ..names import counted
 from .reading import Images
 from .shapes import Shape
 
@@ -100,7 +101,7 @@ class Kinds:
     def check(self) -> None:
         """Raise MXNetSegError if there were shapes that are drawn only if that is asked for."""
         told = [
-            f"{count} shapes are of the kind {kind!r} (the first: {self._first[kind]}); "
+            f"{counted(count, 'shape')} of the kind {kind!r} (the first: {self._first[kind]}); "
             + REMEDIES.get(kind, f"--skip {kind} leaves them out")
             for kind, count in self._refused.items()
         ]

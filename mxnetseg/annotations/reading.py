@@ -12,6 +12,7 @@ from typing_extensions import Annotated
 
 from ..data.spec import IMAGES
 from ..errors import MXNetSegError
+from ..names import counted
 
 __all__ = [
     "Attributes",
@@ -203,8 +204,8 @@ class Images:
         """Raise MXNetSegError if images that annotations name are `missing`."""
         if missing:
             raise MXNetSegError(
-                f"{len(missing)} images that annotations name are not below {self.folder}: {listed(missing)}; is the "
-                "download complete? --images DIR names another folder"
+                f"{counted(len(missing), 'image')} that annotations name: not below {self.folder}: {listed(missing)}; "
+                "is the download complete? --images DIR names another folder"
             )
 
 

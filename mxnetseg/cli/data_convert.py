@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..commands import command
 from ..errors import MXNetSegError
+from ..names import counted
 from . import options
 from .data_source import add_workers, check_free
 
@@ -98,10 +99,10 @@ def _print(report: dict) -> None:
     align = ("left", "right", "right")
     print(tabulate(rows, headers=["class", "pixels %", "images"], disable_numparse=True, colalign=align))
     splits = ", ".join(f"{split} {count}" for split, count in report["splits"].items())
-    print(f"{report['images']} images ({splits})")
+    print(f"{counted(report['images'], 'image')} ({splits})")
     print(f"{100 * report['rest']['share']:.2f} % of the pixels are covered by nothing: {report['rest']['name']}")
     if report["hidden"]:
-        print(f"note: on {report['hidden']} pixels an object lies on one of another class")
+        print(f"note: on {counted(report['hidden'], 'pixel')} an object lies on one of another class")
     for note in report["notes"]:
         print(f"note: {note}")
 

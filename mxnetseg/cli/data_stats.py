@@ -1,5 +1,6 @@
 """mxnetseg data stats"""
 
+from ..names import counted
 from . import options
 from .data_source import add_source, add_workers, check_free, source
 
@@ -62,5 +63,5 @@ def _print(report: dict) -> None:
     print(tabulate(rows, headers=headers, disable_numparse=True, colalign=("left", *["right"] * 5)))
     sizes = [f"{size} ({count})" for size, count in report["sizes"].items()]
     more = f" and {len(sizes) - 4} more sizes" if len(sizes) > 4 else ""
-    print(f"{report['split']}: {report['images']} images, {', '.join(sizes[:4])}{more}")
+    print(f"{report['split']}: {counted(report['images'], 'image')}, {', '.join(sizes[:4])}{more}")
     print(f"mean {report['mean']}, std {report['std']}\n")

@@ -1,6 +1,7 @@
 """Each format with its traps, made here: names, order, holes, kinds of shapes, images."""
 
 import base64
+import socket
 
 import numpy as np
 import pytest
@@ -115,8 +116,8 @@ def test_images_without_annotations_are_told(made, source, tmp_path):
     assert (read_mask(tmp_path / "kept/masks/train/b.png") == 0).all()
     report = convert("labelme", source, tmp_path / "left", progress=False)
     assert report["images"] == 2 and (tmp_path / "left/val.txt").read_text() == "images/a.jpg\nimages/c.jpg\n"
-    assert any("no annotation file speaks of are left out" in note for note in report["notes"])
-    assert any("1 images are annotated with nothing" in note for note in report["notes"])
+    assert any("left out (--keep-empty keeps them): 1 image that" in note for note in report["notes"])
+    assert any("annotated with nothing: 1 image:" in note for note in report["notes"])
 
 
 def test_kinds_without_an_area(made, source):
@@ -131,7 +132,7 @@ def test_kinds_without_an_area(made, source):
     assert all(word in str(error.value) for word in ("--boxes", "--line-width", "--skip point", "shape 0 (sign)"))
     mask, report = made("labelme", boxes=True, line_width=2, skip=["point"])
     assert (mask == 1).sum() == 28 and (mask[9:11] == 2).all() and (mask == 2).sum() == 60
-    assert any("1 shapes of the kind 'point' were left out" in note for note in report["notes"])
+    assert any("left out: 1 shape of the kind 'point'" in note for note in report["notes"])
 
 
 def test_coco(made, source):
@@ -178,7 +179,7 @@ def test_coco_refuses(made, source):
     coco(source / "a.json", [dict(good, segmentation=[], bbox=[1, 1, 4, 4])])
     assert (made("coco", boxes=True)[0] == 1).sum() == 16
     (source / "a.jpg").unlink()
-    with pytest.raises(MXNetSegError, match="1 images that annotations name are not below"):
+    with pytest.raises(MXNetSegError, match="1 image that annotations name: not below"):
         made("coco")
     picture(source / "one/a.jpg"), picture(source / "two/a.jpg")
     with pytest.raises(MXNetSegError, match="could be"):
@@ -266,8 +267,12 @@ def test_what_is_there_stays(made, source, tmp_path):
     with pytest.raises(MXNetSegError, match="is there already"):
         convert("labelme", source, tmp_path / "to0", progress=False)
     assert [path.name for path in (tmp_path / "to0").iterdir()] == ["mine"]
+    dead = tmp_path / f".new.{socket.gethostname()}.{2**22 + 1}.partial"  # of a process that was killed
+    dead.mkdir()
+    convert("labelme", source, tmp_path / "new", progress=False)
+    assert not dead.exists() and (tmp_path / "new/masks/a.png").is_file()
     picture(source / "a.png")
     labelme(source / "b.json", [], imagePath="missing.jpg")
     with pytest.raises(MXNetSegError, match="no image missing.jpg"):
-        convert("labelme", source, tmp_path / "new", progress=False)
-    assert not (tmp_path / "new").exists()
+        convert("labelme", source, tmp_path / "newer", progress=False)
+    assert not list(tmp_path.glob("*newer*"))
