@@ -63,6 +63,9 @@ def run(args) -> int:
     dataset = open_dataset(recipe.data, split, labelled=args.mode == "val")
     if args.json and args.mode != "val":
         raise MXNetSegError(f"--json holds scores, but --mode {args.mode} only predicts; say --mode val")
+    if args.mode == "val" and (args.out or args.label_ids):
+        option = "--out" if args.out else "--label-ids"
+        raise MXNetSegError(f"{option} is about predictions, but --mode val only scores; say --mode testval or test")
     options.check_json(args)
     count = found.record.model and found.record.model.num_classes
     trained, remedies = found.record.feeding.classes, ("--data NAME", "--other-classes")
@@ -113,5 +116,5 @@ def _recipe(args, record):
     if args.root:
         overrides.append(f"data.root={args.root}")
     elif recipe.data.root and not Path(recipe.data.root).is_dir():
-        overrides.append("data.root=")  # that was another machine's folder; datasets/<name> may be there
+        recipe = override_recipe(recipe, ["data.root="])  # another machine's folder; datasets/<name> may be there
     return override_recipe(recipe, overrides + args.set)

@@ -20,6 +20,7 @@ SHARED = {
     "--ctx": dict(
         metavar="C",
         nargs="+",
+        action="extend",
         help="GPU numbers (0 1 2 3), cpu, or cpu:0 cpu:1; the GPUs there are, else the CPU, when left out",
     ),
     "--json": dict(metavar="FILE", help="write what is shown to this file, too, with all details"),
@@ -89,6 +90,8 @@ def add_inference(parser) -> None:
 
 def inference_overrides(args) -> List[str]:
     """The options of `add_inference` as recipe overrides."""
+    if args.ms and args.scales:
+        raise MXNetSegError("--ms names its scales itself; for others say --scales and --flip")
     pairs = {
         "eval.crop": _size("--crop", args.crop),
         "eval.stride": _size("--stride", args.stride),

@@ -12,8 +12,9 @@ from .eval import EvalConfig
 from .loss import LossConfig, LossTerm, first_and_also
 from .model import ModelConfig
 from .optimizer import LayerDecayConfig, OptimizerConfig, ParamRule, ScheduleConfig
-from .part import IMAGENET_MEAN, IMAGENET_STD, RECORDED, Deviation, Part, Side, Size
+from .part import Part
 from .train import TrainConfig
+from .values import IMAGENET_MEAN, IMAGENET_STD, RECORDED, Deviation, Side, Size
 
 __all__ = [
     "AugmentConfig",
