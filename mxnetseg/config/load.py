@@ -169,7 +169,7 @@ def _beside(content: Dict[str, Any], path: Path) -> Dict[str, Any]:
         if not isinstance(value, str) or not value or "\0" in value:
             continue
         text = os.path.expanduser(os.path.expandvars(value))
-        here, there = Path(text), path.parent.absolute() / text
+        here, there = Path(text), path.parent.resolve() / text
         if here.is_absolute() or not exists(there):
             continue
         if not exists(here):

@@ -1,6 +1,8 @@
 """Layers of a recipe, one over the other: bases, the recipe itself, and what changes it."""
 
-from typing import Any, Dict, List, Sequence, Set, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple
+
+from pydantic.fields import FieldInfo
 
 from ..errors import MXNetSegError
 from ..names import same
@@ -39,6 +41,7 @@ def merge(low: Dict[str, Any], high: Dict[str, Any], place: Place = ()) -> Dict[
 
     Raises MXNetSegError for a list's entry that is not there.
     """
+    fields = fields_of(type_at(place)[0])
     merged = {key: value for key, value in low.items() if key not in _replaced(low, high, place)}
     known = {str(key): key for key in merged}  # 255 in YAML, "255" behind --set
     for name, value in high.items():
@@ -48,12 +51,11 @@ def merge(low: Dict[str, Any], high: Dict[str, Any], place: Place = ()) -> Dict[
             below, value = first_and_also(below), _first_and_also(value) if isinstance(value, dict) else value
         if not isinstance(value, dict):
             merged[key] = value
-        elif isinstance(below, list) and value and all(str(one).isdigit() for one in value):
-            merged[key] = _with_entries(below, value, here)
+        elif value and all(str(one).isdigit() for one in value) and isinstance(_list_at(key, below, fields), list):
+            merged[key] = _with_entries(_list_at(key, below, fields), value, here)
         else:
             below = {} if _stands_alone(value, here) or not isinstance(below, dict) else below
             merged[key] = merge(below, {k: v for k, v in value.items() if k != REPLACE}, here)
-    fields = fields_of(type_at(place)[0])
     useless = set(without_effect(fields, merged)) - set(without_effect(fields, low)) - set(high)
     return {key: value for key, value in merged.items() if key not in useless}
 
@@ -101,6 +103,13 @@ def _replaced(low: Dict[str, Any], high: Dict[str, Any], place: Place) -> Set[st
         if place == (section,) and low.get(name) and high.get(name) and not same(str(low[name]), str(high[name])):
             gone.update(options)
     return gone
+
+
+def _list_at(key: str, value: Any, fields: Mapping[str, FieldInfo]) -> Any:
+    """What a key holds, or where it holds nothing its default, with tuples as lists."""
+    if value is None and key in fields and not fields[key].is_required():
+        value = fields[key].get_default(call_default_factory=True)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _stands_alone(value: Dict[str, Any], place: Place) -> bool:
