@@ -10,7 +10,7 @@ from . import options
 
 HELP = "Predict class maps of images, and draw them."
 KINDS = ("label", "color", "overlay", "panel")
-REMEDIES = "say --overwrite or --skip-existing"
+REMEDIES = "name another place, or say --overwrite or --skip-existing"
 
 
 def add_arguments(parser) -> None:

@@ -14,12 +14,12 @@ from ..commands import typed
 from ..config import Recipe
 from ..data import Dataset, DatasetSpec, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
 from ..errors import MXNetSegError
+from ..finding import find_checkpoint
 from ..graph import VARIABLE, Graph, infer_shapes
 from ..losses import build_loss
 from ..models import Segmentor
 from ..pretrained import find
 from ..registry import MODELS
-from ..shipped import here_or_shipped
 from .build import build_network
 from .ema import WeightAverage
 from .inference import Preprocess
@@ -165,14 +165,20 @@ def _without_init(recipe: Recipe, missing: List[str]) -> Recipe:
     """The recipe; with random initial weights where its own are not on this machine."""
     init = recipe.model.init
     name = recipe.model.backbone or MODELS.find(recipe.model.name).backbone
-    if init.lower() == "random" or here_or_shipped(init).is_file() or (init.lower() == "imagenet" and find(name)):
+    if init.lower() == "random" or (init.lower() == "imagenet" and find(name)):
         return recipe
     if init.lower() == "imagenet":
         missing.append(
             typed(f"initial weights: ImageNet's for {name}; `mxnetseg weights show {name}` says where to get them")
         )
     else:
-        missing.append(f"initial weights: no file {init}")
+        try:
+            find_checkpoint(init, option="model.init")
+            return recipe
+        except MXNetSegError as err:
+            if init.isidentifier():  # a word that is misspelt, no file
+                raise
+            missing.append(f"initial weights: {err}")
     return recipe.model_copy(update={"model": recipe.model.model_copy(update={"init": "random"})})
 
 
