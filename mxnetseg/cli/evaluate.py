@@ -40,7 +40,7 @@ def add_arguments(parser) -> None:
     options.add(parser, "--set")
     what = "go on although the data set's class names are not those of the checkpoint: class i is class i"
     parser.add_argument("--other-classes", action="store_true", help=what)
-    options.add(parser, "--quiet")
+    options.add(parser, "--force", "--quiet")
 
 
 def run(args) -> int:
@@ -54,7 +54,7 @@ def run(args) -> int:
     from ..engine.inference import Preprocess
     from ..engine.predictions import write_predictions
     from ..opening import open_network
-    from ..scoring import check_classes
+    from ..scoring import check_classes, check_scored, learned_from
 
     options.show_log(args.quiet)
     check_workers(args.workers, "--workers")
@@ -72,6 +72,9 @@ def run(args) -> int:
     count = found.record.model and found.record.model.num_classes
     trained, remedies = found.record.feeding.classes, ("--data NAME", "--other-classes")
     check_classes(f"checkpoint {path}", count, trained, dataset, args.other_classes, remedies=remedies)
+    if args.mode == "val":
+        learned = args.config or learned_from(found.record, recipe.data)
+        check_scored(recipe.data, dataset, named=bool(args.split), learned=learned, force=args.force)
     arguments = options.network_arguments(args, num_classes_of(recipe.data))
     calibration = options.calibration(args, recipe.data)
     net = open_network(found, contexts, args.dtype, arguments=arguments, calibration=calibration)

@@ -188,7 +188,8 @@ def _tried(report, size=None, batch=None):
         f"tried with batches of {sizes}: it differs by {report.difference:.1g} of the greatest value at most, "
         f"{report.same:.2%} of the pixels keep their class"
     )
-    yield f"takes images of {'x'.join(map(str, size)) if size else 'any size'}, {batch or 'any number'} at a time"
+    any_size = "any size" if report.multiple == 1 else f"sizes that are multiples of {report.multiple}"
+    yield f"takes images of {'x'.join(map(str, size)) if size else any_size}, {batch or 'any number'} at a time"
 
 
 def _megabytes(count: int) -> str:

@@ -21,6 +21,7 @@ SHARED = {
         nargs="+",
         help="GPU numbers (0 1 2 3), cpu, or cpu:0 cpu:1; the GPUs there are, else the CPU, when left out",
     ),
+    "--force": dict(action="store_true", help="go on although the data have grave faults (docs/data.md)"),
     "--json": dict(metavar="FILE", help="write what is shown to this file, too, with all details"),
     "--model": dict(metavar="NAME", help="model, e.g. fcn"),
     "--norm": dict(metavar="NAME", help="bn, syncbn or gn"),

@@ -84,6 +84,8 @@ def _unlabelled(dataset: Dataset, names: List[str]) -> Dataset:
 
 def _raw_values(dataset: Dataset) -> np.ndarray:
     """Class index -> value in the data set's own masks."""
+    if dataset.spec.colours:
+        raise MXNetSegError("--label-ids: the masks hold colours, as the pictures in color/ do; leave it out")
     if dataset.spec.label_map is None:
         raise MXNetSegError(f"--label-ids: {dataset.spec.name} has no ids besides its class indices; leave it out")
     values: np.ndarray = np.zeros(256, np.uint8 if max(dataset.spec.label_map) < 256 else np.uint16)
