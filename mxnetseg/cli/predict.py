@@ -59,7 +59,6 @@ def run(args) -> int:
     from .demos import check_opacity
     from .pictures import find_pictures
 
-    options.show_log(args.quiet)
     if len(args.ctx or ()) > 1:
         raise MXNetSegError(f"--ctx {' '.join(args.ctx)}: predict runs on one context; name one")
     if args.opacity is not None:

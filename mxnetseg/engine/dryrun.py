@@ -19,6 +19,7 @@ from ..finding import find_checkpoint
 from ..graph import VARIABLE, Graph, infer_shapes
 from ..losses import build_loss
 from ..models import Segmentor
+from ..names import counted
 from ..pretrained import find
 from ..registry import MODELS
 from .build import build_network
@@ -121,7 +122,7 @@ def dry_run(
     schedule = Schedule(recipe.schedule, recipe.optimizer.lr, iterations)
     memory = _memory(recipe, net, optimizer, len(contexts))  # before the step: shapes only
     loss, seconds = _step(recipe, net, optimizer, schedule(0), context, crop, frozen)
-    batch, accumulate = f"{recipe.train.batch_size} images", recipe.train.accumulate
+    batch, accumulate = counted(recipe.train.batch_size, "image"), recipe.train.accumulate
     if accumulate > 1:
         batch += f" x {accumulate} accumulated"
     lines = [
@@ -131,8 +132,9 @@ def dry_run(
         f"norm {net.spec['norm']}{', auxiliary heads' if net.num_aux else ''}; initial weights: "
         f"{recipe.model.from_ or recipe.model.init}",
         *_frozen_lines(recipe, frozen),
-        f"length     {iterations:,} steps of {batch}: {iterations * lengths.images:,} images, "
-        f"{iterations / lengths.per_epoch:.1f} epochs; validation every {lengths.val_every:,} steps",
+        f"length     {counted(iterations, 'step')} of {batch}: {counted(iterations * lengths.images, 'image')}, "
+        f"{iterations / lengths.per_epoch:.1f} epochs; validation every "
+        f"{'step' if lengths.val_every == 1 else counted(lengths.val_every, 'step')}",
         f"loss       {_loss_line(recipe)}",
         *_schedule_lines(recipe, schedule, iterations),
         *memory,
@@ -154,7 +156,7 @@ def _data(recipe: Recipe, missing: List[str], validate: bool, force: bool) -> Tu
         sets = [open_dataset(data, split) for split in splits]
         examine(data, sets, loss=recipe.loss, validating=validate, force=force)
         count = len(sets[0])
-        found = f"{count:,} images in {data.train_split}, "
+        found = f"{counted(count, 'image')} in {data.train_split}, "
         found += "".join(f"{len(dataset):,} in {dataset.split}, " for dataset in sets[1:]) + f"in {root}"
     else:
         counts = [OFFICIAL.get(spec.name, {}).get(part, 0) for part in data.train_split.split("+")]
@@ -266,7 +268,7 @@ def _memory(recipe: Recipe, net: Segmentor, optimizer: Optimizer, contexts: int)
         height, width = (crop, crop) if isinstance(crop, int) else crop
         share = math.ceil(recipe.train.batch_size / contexts)
         activations = _size(activation_bytes(net, (share, 3, height, width)))
-        text += f"; activations of {share} crops of {height}x{width}: {activations} at most"
+        text += f"; activations of {counted(share, 'crop')} of {height}x{width}: {activations} at most"
     return [f"{text}, on each of {contexts} context{'s' * (contexts > 1)}"]
 
 
@@ -295,8 +297,9 @@ def _schedule_lines(recipe: Recipe, schedule: Schedule, iterations: int) -> List
     shares = [round(share * (iterations - 1)) for share in (0.25, 0.5, 0.75)]
     points = sorted({0, warmup, *shares, iterations - 1})
     curve = sparkline([schedule(round(i * (iterations - 1) / 59)) for i in range(60)])
+    warming = counted(recipe.schedule.warmup, "step")
     return [
-        f"schedule   {recipe.schedule.name}, warm-up {recipe.schedule.warmup} steps, {recipe.schedule.style} style",
+        f"schedule   {recipe.schedule.name}, warm-up {warming}, {recipe.schedule.style} style",
         f"           {curve}",
         "           " + "  ".join(f"{i:,}: {schedule(i):.3g}" for i in points),
     ]
