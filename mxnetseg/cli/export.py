@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ..commands import command
 from ..errors import MXNetSegError
+from ..saving import check_free
 from . import options
 
 HELP = "Write a checkpoint's network for use elsewhere: as ONNX, as files of plain MXNet, or optimized for this CPU."
@@ -70,8 +71,6 @@ def run(args) -> int:
 
 def _check(args) -> None:
     """Tell mistakes that need no look into the checkpoint."""
-    from ..engine.predictions import check_free
-
     for name, formats in ONLY.items():
         if getattr(args, name) and args.to not in formats:
             option = f"--{name.replace('_', '-')}"

@@ -31,9 +31,18 @@ EXCLUSIVE = [
     ("train.epochs", "train.iterations"),
     ("data.base", "data.fit"),
     ("eval.base", "eval.fit"),
+    ("model.init", "model.from"),
 ]
 # options are those of one name: another name begins without them
-OPTIONS = {"model.name": "options", "model.backbone": "backbone_options", "loss.name": "options"}
+OPTIONS = {
+    "model.name": ("options",),
+    "model.backbone": ("backbone_options",),
+    "loss.name": ("options",),
+    "data.name": (
+        *("images", "masks", "lists", "image_suffix", "mask_suffix", "colors"),
+        *("classes", "palette", "ignore", "label_map"),
+    ),
+}
 
 
 def load_recipe(path: Union[str, Path], overrides: Sequence[str] = ()) -> Recipe:
@@ -92,7 +101,9 @@ def check_overrides(overrides: Any) -> None:
 def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     """`recipe` with some keys changed."""
     check_overrides(overrides)
-    return _validate(_apply(recipe.model_dump(mode="json"), overrides), f"the recipe with {' '.join(overrides)}")
+    # without what nobody has set: `model.from` fills that in
+    content = {"train": recipe.train.model_dump(mode="json"), **recipe.model_dump(mode="json", exclude_unset=True)}
+    return _validate(_apply(content, overrides), f"the recipe with {' '.join(overrides)}")
 
 
 def recipe_for(model: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -235,7 +246,8 @@ def _merge(low: Dict[str, Any], high: Dict[str, Any], prefix: str = "") -> Dict[
     for name, options in OPTIONS.items():
         section, key = name.split(".")
         if section + "." == prefix and low.get(key) and high.get(key) and not same(str(low[key]), str(high[key])):
-            merged.pop(options, None)
+            for option in options:
+                merged.pop(option, None)
     for key, value in high.items():
         for group in EXCLUSIVE:
             if prefix + str(key) in group and value is not None:
@@ -307,7 +319,7 @@ def _keys_at(location: Sequence[Any]) -> List[str]:
         if below is None:
             return []
         model = below
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _shorten(value: Any) -> str:

@@ -14,7 +14,7 @@ __all__ = ["reference"]
 INTRO = """\
 # Every key of a recipe
 
-Made from `mxnetseg/config/schema.py` by `mxnetseg config > docs/config.md`; change it there. How recipes are found,
+Made from `mxnetseg/config/schema/` by `mxnetseg config > docs/config.md`; change it there. How recipes are found,
 inherit and are overridden: [training.md](training.md#recipes).
 
 A key is written with its section (`optimizer: {lr: 0.01}`) in YAML, with a dot (`optimizer.lr=0.01`) behind `--set`.
@@ -30,7 +30,7 @@ def reference() -> str:
 def _section(prefix: str, model: Type[BaseModel]) -> List[str]:
     rows, below = [], []
     for name, field in model.model_fields.items():
-        key = f"{prefix}{name}"
+        key = f"{prefix}{field.alias or name}"
         part, many = _part_of(field.annotation)
         if part is not None:
             below.append((f"{key}[]." if many else f"{key}.", part))

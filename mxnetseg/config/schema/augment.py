@@ -1,0 +1,55 @@
+"""`data.augment`: what training does to images."""
+
+from typing import Any, Dict, List, Optional, Tuple
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from .part import Part, Scale, Size
+
+
+class TransformConfig(Part):
+    """A transform of a plugin."""
+
+    name: str = Field(..., description="as the plugin registers it")
+    options: Dict[str, Any] = Field(default_factory=dict, description="keyword arguments of its builder")
+    before_crop: bool = Field(
+        False,
+        description="sees the whole image, before it is scaled and cropped, and not the crop, before it is padded",
+    )
+
+
+class AugmentConfig(Part):
+    """What training does to images, in this order: scale, crop, flip, colour, blur."""
+
+    scale: Tuple[Scale, Scale] = Field((0.5, 2.0), description="range of the random scale, relative to the base size")
+    crop: Optional[Size] = Field(480, description="crop in pixels, one number or [height, width]; null: whole images")
+    cat_max_ratio: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="most that one class may take of a crop's labelled pixels, else up to ten more places are tried",
+    )
+    flip: float = Field(0.5, ge=0, le=1, description="chance of a horizontal flip")
+    photometric: bool = Field(False, description="random brightness, contrast, saturation and hue, as in SSD")
+    photometric_distortion: bool = Field(
+        False,
+        description="instead of photometric: mmsegmentation's PhotoMetricDistortion, with its ranges and rounding",
+    )
+    blur: float = Field(0.0, ge=0, le=1, description="chance of a Gaussian blur")
+    blur_sigma: Tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.1, 2.0), description="range of its standard deviation in pixels"
+    )
+    transforms: List[TransformConfig] = Field(default_factory=list, description="those of plugins, in this order")
+
+    @model_validator(mode="after")
+    def _one_distortion(self) -> "AugmentConfig":
+        if self.photometric and self.photometric_distortion:
+            raise ValueError("give data.augment.photometric or data.augment.photometric_distortion, one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _ranges(self) -> "AugmentConfig":
+        for name, (low, high) in (("scale", self.scale), ("blur_sigma", self.blur_sigma)):
+            if low > high:
+                raise ValueError(f"data.augment.{name} is a range, the lower end first: [{high}, {low}]")
+        return self

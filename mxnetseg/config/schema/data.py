@@ -1,0 +1,103 @@
+"""`data`: where images and labels are, and how they are fed to the network."""
+
+from typing import Any, Dict, List, Optional, Tuple
+
+from pydantic import Field, model_validator
+
+from .augment import AugmentConfig
+from .labels import Colour, Label
+from .part import IMAGENET_MEAN, IMAGENET_STD, Deviation, Part, Side
+
+
+class RareClassConfig(Part):
+    """How images with rare classes are drawn more often."""
+
+    temperature: float = Field(
+        0.01,
+        gt=0,
+        description="a class of share f is drawn with weight exp((1 - f) / temperature): low, rare ones only",
+    )
+    min_pixels: int = Field(1, ge=1, description="pixels of a class that an image needs to count as one that shows it")
+
+
+class DataConfig(Part):
+    """Where images and labels are, and how they are fed to the network."""
+
+    name: str = Field("folder", description="a data set of `mxnetseg data list`")
+    root: Optional[str] = Field(None, description="folder of the data; datasets/<name> when left out")
+    train_split: str = Field("train", description="split that is trained on; train+val: both together")
+    val_split: str = Field("val", description="split that is validated on")
+    base: Optional[Side] = Field(
+        None, description="images are first resized to this long side in pixels; null: as they are"
+    )
+    fit: Optional[Tuple[Side, Side]] = Field(
+        None,
+        description="instead of base: [long, short], images are resized, keeping their ratio, to the largest within "
+        "these sides; augment.scale multiplies both, as mmsegmentation's ratio_range does",
+    )
+    mean: Tuple[float, float, float] = Field(IMAGENET_MEAN, description="per RGB channel, on 0..255")
+    std: Tuple[Deviation, Deviation, Deviation] = Field(IMAGENET_STD, description="per RGB channel, on 0..255")
+    augment: AugmentConfig = AugmentConfig()
+    rare_class: Optional[RareClassConfig] = Field(
+        None,
+        description="draw a class, rare ones more often, then an image that shows it (Hoyer et al., DAFormer, 2022); "
+        "null: every image once an epoch",
+    )
+    cache: Optional[str] = Field(
+        None,
+        description="folder for decoded images and labels, which training then maps into memory instead of reading the "
+        "files again every epoch; null: none",
+    )
+    # the user's own folders (name: folder)
+    images: Optional[str] = Field(None, description="folder: images, with {split} in it, for example images/{split}")
+    masks: Optional[str] = Field(
+        None, description="folder: masks (PNG, TIFF, BMP, GIF, NPY), with {split} in it; may be that of the images"
+    )
+    lists: Optional[str] = Field(
+        None,
+        description="folder: text files that name the images of a split, for example {split}.txt: a line is an image, "
+        "or an image and its mask with a tab between them, as paths below root or names in images and masks",
+    )
+    image_suffix: str = Field(
+        "", description="folder: what an image's stem has after what it shares with its mask; may hold the ending"
+    )
+    mask_suffix: str = Field(
+        "", description="folder: what a mask's stem has after what it shares with its image: _mask, _gt.png"
+    )
+    colors: Optional[Dict[str, Colour]] = Field(
+        None,
+        description="folder: masks hold colours: class -> [red, green, blue]; palette: those of data.palette",
+    )
+    # of every data set
+    classes: Optional[List[str]] = Field(None, description="class names in label order; the data set's own if left out")
+    palette: Optional[List[Colour]] = Field(
+        None, description="RGB per class; the data set's own, or drawn, when left out"
+    )
+    ignore: Optional[List[Label]] = Field(
+        None,
+        description="what means unlabelled: values in the mask, or names of the data set's own classes, besides those "
+        "that it ignores anyway; folder: 255 when left out",
+    )
+    label_map: Optional[Dict[Label, Label]] = Field(
+        None,
+        description="value in the mask, or name of one of the data set's own classes -> class, by name or index: "
+        "{car: vehicle, bus: vehicle}",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _colors_of_palette(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or value.get("colors") != "palette":
+            return value
+        classes, palette = value.get("classes"), value.get("palette")
+        if not isinstance(classes, list) or not isinstance(palette, list) or len(classes) != len(palette):
+            raise ValueError(
+                "data.colors: palette means one colour of data.palette per name of data.classes; give both"
+            )
+        return {**value, "colors": dict(zip(map(str, classes), palette))}
+
+    @model_validator(mode="after")
+    def _one_size(self) -> "DataConfig":
+        if self.base is not None and self.fit is not None:
+            raise ValueError("give data.base or data.fit, one of the two")
+        return self

@@ -1,0 +1,92 @@
+"""`model`: the network."""
+
+import re
+from typing import Any, Dict, List, Optional
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
+from typing_extensions import Annotated
+
+from .part import RECORDED, Part
+
+
+def _expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as err:
+        raise ValueError(f"{text!r} is not a regular expression ({err})") from err
+    return text
+
+
+Expression = Annotated[str, Field(min_length=1), AfterValidator(_expression)]
+Expressions = Annotated[List[Expression], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+
+
+class ModelConfig(Part):
+    """The network."""
+
+    name: str = Field("fcn", description="model, one of `list_models()`, plugins' among them")
+    backbone: Optional[str] = Field(
+        None, description="one of `list_backbones()`; the model's own default when left out"
+    )
+    num_classes: Optional[int] = Field(None, ge=1, le=255, description="taken from the data set when left out")
+    aux: Optional[bool] = Field(
+        None, description="build the auxiliary heads that the paper trains with; the model's usual choice when left out"
+    )
+    output_stride: Optional[int] = Field(None, description="8, 16 or 32; the model's own default when left out")
+    norm: str = Field("bn", description="bn, syncbn or gn")
+    options: Dict[str, Any] = Field(
+        default_factory=dict, description="further keyword arguments of the model's builder"
+    )
+    backbone_options: Dict[str, Any] = Field(
+        default_factory=dict, description="further keyword arguments of the backbone, e.g. drop_path_rate"
+    )
+    init: str = Field(
+        "random",
+        description="random; imagenet (the backbone's weights that are on this machine: `mxnetseg weights`); "
+        "or the path of a checkpoint (layers whose name and shape match)",
+    )
+
+    from_: Optional[str] = Field(
+        None,
+        alias="from",
+        description="instead of init: a checkpoint to go on from. What it was trained as (model, mean and std, sizes) "
+        "holds for every key that is left out; of its weights only classifiers may not fit (finetune.md)",
+    )
+    partial: bool = Field(False, description="from: more than classifiers may not fit; it is listed all the same")
+    freeze: Expressions = Field(
+        default_factory=list,
+        description="a regular expression or a list of them, searched in the structural names, e.g. backbone: what "
+        "matches learns nothing, batch norms there keep their statistics",
+    )
+    unfreeze_at: Optional[int] = Field(
+        None, ge=1, description="iterations after which what is frozen learns, too; null: it stays as it is"
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> Dict[str, Any]:
+        return {"from" if key == "from_" else key: value for key, value in handler(self).items()}
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "ModelConfig":
+        if self.from_ is not None and self.init.lower() != "random":
+            raise ValueError("give model.init or model.from, one of the two")
+        if self.partial and self.from_ is None:
+            raise ValueError("model.partial goes with model.from; leave it out")
+        if self.unfreeze_at is not None and not self.freeze:
+            raise ValueError("model.unfreeze_at needs model.freeze, which names what is frozen until then")
+        return self
+
+    @model_validator(mode="after")
+    def _each_key_once(self, info: ValidationInfo) -> "ModelConfig":
+        for key in ("name", "backbone", "num_classes", "aux", "output_stride", "norm", "backbone_options"):
+            if key in self.options and info.context != RECORDED:
+                raise ValueError(f"model.options.{key} would be taken instead of model.{key}; give that alone")
+        return self

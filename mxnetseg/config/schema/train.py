@@ -1,0 +1,42 @@
+"""`train`: how long the run is, its batches, and when it validates and saves."""
+
+from typing import Optional
+
+from pydantic import Field, model_validator
+
+from .part import Part
+
+
+class TrainConfig(Part):
+    """How long the run is, its batches, and when it validates and saves."""
+
+    epochs: Optional[float] = Field(None, gt=0, description="length in passes over the training split")
+    iterations: Optional[int] = Field(None, gt=0, le=10**9, description="length in optimizer steps; this or epochs")
+    batch_size: int = Field(8, ge=1, le=100_000, description="images of one forward pass, over all contexts together")
+    accumulate: int = Field(1, ge=1, description="batches summed into one optimizer step")
+    workers: int = Field(2, ge=0, description="processes that read and augment; 0: none")
+    seed: int = Field(0, ge=0, description="of initial weights, sampling, augmentation and dropout")
+    val_every: Optional[int] = Field(None, ge=1, description="iterations between validations; an epoch when left out")
+    save_every: Optional[int] = Field(
+        None, ge=1, description="iterations between resumable saves; val_every when left out"
+    )
+    keep_every: Optional[int] = Field(None, ge=1, description="keep a checkpoint for good every so many iterations")
+    ema: Optional[float] = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="decay of an exponential moving average of the weights, which is then what is validated; 0.999 for "
+        "example. At the start it is (1 + i) / (10 + i) where that is less",
+    )
+    patience: Optional[int] = Field(
+        None, ge=1, description="stop when the mIoU has not improved for so many validations in a row"
+    )
+    static: bool = Field(
+        True, description="hybridize with static_alloc and static_shape; SyncBN over several contexts always does"
+    )
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "TrainConfig":
+        if (self.epochs is None) == (self.iterations is None):
+            raise ValueError("give train.epochs or train.iterations, one of the two")
+        return self
