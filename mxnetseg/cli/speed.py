@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Optional
 
 from ..errors import MXNetSegError
 from . import options
@@ -24,7 +24,6 @@ def add_arguments(parser) -> None:
         nargs="+",
         type=str.lower,
         choices=(PLAIN, *options.DTYPES),
-        default=[PLAIN, "float32"],
         metavar="T",
         help="plain: as it was trained; float32, bfloat16, int8: optimized (docs/deploy.md) (plain float32)",
     )
@@ -49,8 +48,8 @@ def run(args) -> int:
     options.show_log(args.quiet)
     options.check_json(args)
     net = _network(args)
-    kinds = list(dict.fromkeys(args.dtype))
-    networks = {kind: _optimized(net, kind, sizes) for kind in kinds}
+    networks = _networks(net, args.dtype, sizes)
+    kinds = list(networks)
     rows = []
     total = len(sizes) * (args.runs + args.warmup) * len(kinds)
     with tqdm(total=total, unit="call", disable=args.quiet, leave=False) as bar:
@@ -62,7 +61,7 @@ def run(args) -> int:
             for kind in kinds:
                 rows.append(_row(kind, height, width, args.batch_size, times[kind]))
     threads, spec = os.environ.get("OMP_NUM_THREADS", "all"), net.spec
-    network = f"{spec['name']} on {spec['backbone']}, {spec['num_classes']} classes"
+    network = f"{spec['name']} on {spec['backbone']}, {spec['num_classes']} classes" if spec else repr(net)
     print(f"{network}, batch {args.batch_size}, threads {threads}")
     shown = [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
     print(tabulate(shown, headers="keys", floatfmt=".1f"))
@@ -111,6 +110,17 @@ def _network(args):
         raise MXNetSegError("--checkpoint says what the model is; leave --model and --config out")
     arguments = {**options.network_arguments(args, args.num_classes), "config": args.config}
     return open_network(options.find_checkpoint(args.checkpoint) if args.checkpoint else None, arguments=arguments)
+
+
+def _networks(net, kinds: Optional[List[str]], sizes) -> Dict[str, Callable]:
+    """By what they are called; a checkpoint that is optimized already is what it is."""
+    from ..deploy import DeployedNetwork
+
+    if not isinstance(net, DeployedNetwork):
+        return {kind: _optimized(net, kind, sizes) for kind in kinds or (PLAIN, "float32")}
+    if kinds:
+        raise MXNetSegError(f"the network is optimized already, in {net.dtype}; leave --dtype out")
+    return {net.dtype: net}
 
 
 def _optimized(net, kind: str, sizes):
