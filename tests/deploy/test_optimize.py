@@ -10,17 +10,12 @@ from mxnetseg import create_model, list_models
 from mxnetseg.deploy import optimize
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.export import to_mxnet, to_onnx
-from mxnetseg.graph import Graph
 from mxnetseg.network import GluonNetwork, Network, as_network
 
 from ..threads import together
-from .networks import SIZES, block, build, images, relative_error
+from .networks import SIZES, block, build, images, operators, relative_error
 
 TOLERANCE = 1e-4  # float32
-
-
-def operators(symbol):
-    return [node.op for node in Graph(symbol).operators()]
 
 
 @pytest.mark.parametrize(
