@@ -102,7 +102,7 @@ class DatasetSpec:
             what = f"{', '.join(map(repr, twice))} more than once" if twice else "an empty name"
             raise MXNetSegError(f"data set {self.name}: classes hold {what}; give every class a name of its own")
         far = [value for value in (*self.ignore, *(self.label_map or ())) if not 0 <= value <= LARGEST]
-        if far:
+        if far and not self.colours:
             raise MXNetSegError(
                 f"data set {self.name}: label_map and ignore name values in masks, 0 to {LARGEST}; {far[0]} is none"
             )

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import MXNetSegError
 from ..dataset import Dataset
-from ..files import read_image, read_mask
+from ..files import read_image
 from .finding import Finding
 
 __all__ = ["Look", "Looker", "SIDE"]
@@ -55,7 +55,7 @@ class Looker:
             problems.append(_is_the_image(path, mask_path))
         elif mask_path is not None:
             try:
-                mask = read_mask(mask_path, self.dataset.spec.mask_key)
+                mask = self.dataset.values(index)
             except MXNetSegError as err:
                 problems.append(Finding("unreadable", True, str(err), files=(str(mask_path),)))
         if image is not None and mask is not None and mask_path is not None:
