@@ -8,8 +8,8 @@ from pathlib import Path
 
 from .. import __version__, cuda, preflight
 from ..errors import MXNetSegError
-from ..optional import OPTIONAL, check_installed, installed
 from ..names import counted
+from ..optional import OPTIONAL, check_installed, installed
 from ..versions import package_version
 
 HELP = "Say what is installed, what this machine can do, what is missing and the remedy."
