@@ -4,7 +4,6 @@ from typing import Iterator, List, Optional, Sequence
 
 import numpy as np
 
-from ..dataset import ranges
 from ..hints import some
 from ..spec import DatasetSpec
 from .finding import Finding
@@ -84,7 +83,7 @@ def label_findings(tally: Tally, trains: bool, decides: bool) -> Iterator[Findin
         yield Finding(
             "mostly_ignored",
             False,
-            f"{split}: {100 * share:.1f} % of the pixels are ignored (label values {_listed(tally, ignored)})",
+            f"{split}: {100 * share:.1f} % of the pixels are ignored ({spec.value_kind}s {spec.values_text(ignored)})",
             "if one of these values is a class, name it with data.classes or data.label_map",
             values=tuple(ignored),
             share=share,
@@ -147,9 +146,8 @@ def _never(tally: Tally, trains: bool) -> Iterator[Finding]:
 
 def value_findings(tally: Tally) -> Iterator[Finding]:
     """Label values that are neither a class nor ignored, the frequent ones first."""
-    dataset, unknown = tally.dataset, tally.unknown
+    dataset, spec, unknown = tally.dataset, tally.dataset.spec, tally.unknown
     hint, kind = _hint(tally), "unknown_value"
-    what = "colour" if dataset.spec.colours else "label value"
     if hint and hint[0] == "shifted":
         kind = "shifted"
     remedy = hint[1] if hint else dataset.remedy()
@@ -158,7 +156,7 @@ def value_findings(tally: Tally) -> Iterator[Finding]:
         yield Finding(
             kind,
             True,
-            f"{dataset.split}: {what} {dataset.spec.value_text(value)} is neither a class nor ignored: "
+            f"{dataset.split}: {spec.value_kind} {spec.value_text(value)} is neither a class nor ignored: "
             f"{unknown[value]} pixels in {len(tally.places[value])} masks, {', '.join(tally.examples(value))}",
             remedy,
             tuple(tally.examples(value)),
@@ -170,7 +168,8 @@ def value_findings(tally: Tally) -> Iterator[Finding]:
         yield Finding(
             kind,
             True,
-            f"{dataset.split}: {len(more)} more {what}s are neither a class nor ignored: {_listed(tally, more)}",
+            f"{dataset.split}: {len(more)} more {spec.value_kind}s are neither a class nor ignored: "
+            f"{spec.values_text(more)}",
             remedy,
             values=tuple(sorted(more)),
             share=sum(unknown[value] for value in more) / labelled,
@@ -214,19 +213,9 @@ def _shift(spec: DatasetSpec) -> str:
     return f"data.label_map: {{{', '.join(listed if count <= 4 else [*listed[:2], '...', listed[-1]])}}}"
 
 
-def _listed(tally: Tally, values: Sequence[int]) -> str:
-    spec = tally.dataset.spec
-    return some([spec.value_text(value) for value in values], 8) if spec.colours else ranges(values)
-
-
 def _shares(tally: Tally) -> str:
     """0 (81.2 %), 255 (18.8 %)"""
     total = sum(tally.values.values())
     common: List[int] = sorted(tally.values, key=lambda value: -tally.values[value])
-    return some(
-        [
-            f"{tally.dataset.spec.value_text(value)} ({100 * np.divide(tally.values[value], total):.1f} %)"
-            for value in common
-        ],
-        6,
-    )
+    text = tally.dataset.spec.value_text
+    return some([f"{text(value)} ({100 * np.divide(tally.values[value], total):.1f} %)" for value in common], 6)

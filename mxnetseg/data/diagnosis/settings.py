@@ -5,7 +5,7 @@ from typing import Iterator, Optional, Sequence
 from ...config.schema import DataConfig
 from ...names import same
 from ..hints import some
-from ..spec import SPLIT, DatasetSpec
+from ..spec import DatasetSpec
 from .finding import Finding
 from .labels import weightless
 from .tally import Tally
@@ -26,13 +26,13 @@ def split_findings(data: DataConfig, validating: bool) -> Iterator[Finding]:
             f"{what} {data.train_split}: the images that are scored are learned from, so scores say nothing of others",
             "name another split, or make one with `mxnetseg data split`; train --no-val does without",
         )
-    elif same(data.name, "folder") and SPLIT not in f"{data.images}{data.masks}{data.lists}":
-        where = "lists" if data.lists else "images"
+    elif same(data.name, "folder") and "{split}" not in f"{data.images} {data.masks} {data.lists}":
         yield Finding(
             "no_split",
             True,
-            f"data.{where} is {getattr(data, where)}, without {SPLIT}: {data.train_split} and {data.val_split} are the "
-            "same images, so scores say nothing of others",
+            (f"data.lists is {data.lists}" if data.lists else f"data.images is {data.images}")
+            + f", without {{split}}: {data.train_split} and {data.val_split} are the same images, so scores say "
+            "nothing of others",
             "give each split a folder and say images/{split}, or make lists with `mxnetseg data split`",
         )
 
