@@ -86,6 +86,14 @@ def grey_copy(image, mask):
     picture.save(mask)
 
 
+def photograph(image, mask, orientation):
+    picture = Image.open(image)
+    image.unlink()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(image.with_suffix(".jpg"), exif=exif)
+
+
 def linked(image, mask):
     mask.unlink()
     mask.hardlink_to(image) if hasattr(mask, "hardlink_to") else image.link_to(mask)
@@ -158,7 +166,11 @@ TRAPS = {
     "another size": (lambda: one_mask(lambda image, mask: grey(mask, [0]) or picture(image, (8, 8))), {},
                      ("sizes", True), r"train1.png is 8x8, but its mask .*train1.png is 12x10"),
     "width and height swapped": (lambda: one_mask(lambda image, mask: picture(image, (12, 10))), {},
-                                 ("sizes_swapped", True), r"is 10x12, but its mask .*turned by 90 degrees"),
+                                 ("sizes_swapped", True), r"is 10x12, but its mask .*turn one of the two by 90 degrees"),
+    "a photograph that is turned": (lambda: one_mask(lambda image, mask: photograph(image, mask, 6)), {},
+                                    ("sizes_swapped", True), r"is 10x12, but its mask .*set data.exif: raw"),
+    "a photograph on its head": (lambda: one_mask(lambda image, mask: photograph(image, mask, 3)), {},
+                                 ("turned", False), r"train: 1 images are turned .*train1.jpg; .*data.exif: raw"),
     "a broken file": (lambda: one_mask(lambda image, mask: image.write_bytes(b"no")), {}, ("unreadable", True),
                       r"train1.png: not"),
     "a picture for a mask": (lambda: one_mask(lambda image, mask: Image.open(image).convert("L").save(mask)), {},

@@ -43,6 +43,7 @@ class Tally:
         self.digests: Dict[bytes, List[int]] = {}
         self.thumbnails: List[Tuple[int, np.ndarray]] = []
         self.bright: List[float] = []
+        self.turned: List[int] = []
         self.problems: List[Finding] = []
         self._classes, self._ignored = dataset.spec.raw_values(), set(dataset.spec.ignore)
 
@@ -53,6 +54,8 @@ class Tally:
         if look.size:
             self.sizes[look.size] = self.sizes.get(look.size, 0) + 1
             self.bright.append(look.bright)
+        if look.turned:
+            self.turned.append(look.place)
         if look.digest:
             self.digests.setdefault(look.digest, []).append(look.place)
         if look.thumbnail is not None:
