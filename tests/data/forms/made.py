@@ -212,6 +212,6 @@ FORMS = {
         colours, dict(OF_FOLDERS, classes=[*CLASSES, "void"], palette=[*COLOURS, VOID], colors="palette")
     ),
     "colours in palettes": Form(colours_in_palettes, dict(OF_FOLDERS, classes=None, colors=TABLE, ignore=["void"])),
-    "tiff, bmp, gif, npy": Form(endings(".tif", ".bmp"), OF_FOLDERS),
+    "tiff, bmp, gif, npy": Form(endings(".tif", ".bmp", ".gif", ".npy"), OF_FOLDERS),
     "16 bits": Form(endings("16.tif", "16.png"), OF_FOLDERS),
 }
