@@ -37,6 +37,7 @@ class NetworkSpec(_Part):
     aux: bool = False
     output_stride: Optional[int] = None
     norm: str = "bn"
+    in_channels: int = Field(3, ge=1, le=MOST_CHANNELS)
     backbone_options: Dict[str, Any] = Field(default_factory=dict)
     reparameterized: bool = False
     config: None = None  # of `create_model`: a file here is no part of a record

@@ -89,7 +89,16 @@ class ModelConfig(Part):
 
     @model_validator(mode="after")
     def _each_key_once(self, info: ValidationInfo) -> "ModelConfig":
-        for key in ("name", "backbone", "num_classes", "aux", "output_stride", "norm", "backbone_options"):
+        for key in (
+            "name",
+            "backbone",
+            "num_classes",
+            "aux",
+            "output_stride",
+            "norm",
+            "in_channels",
+            "backbone_options",
+        ):
             if key in self.options and info.context != RECORDED:
                 raise ValueError(f"model.options.{key} would be taken instead of model.{key}; give that alone")
         return self
