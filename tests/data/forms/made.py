@@ -88,6 +88,13 @@ def beside_suffix(root: Path) -> None:
         save(root / f"{split}/{name}_mask.png", label(name))
 
 
+def folder_each(root: Path) -> None:
+    """x/image.png and x/mask.png, a folder for each."""
+    for split, name in each():
+        save(root / f"{split}/{name}/image.png", image(name))
+        save(root / f"{split}/{name}/mask.png", label(name))
+
+
 def masks_inside(root: Path) -> None:
     """The folder of masks lies in that of the images."""
     for split, name in each():
@@ -192,6 +199,10 @@ FORMS = {
     "x.jpg and x.png": Form(beside_same_stem, dict(images="{split}", masks="{split}", classes=CLASSES)),
     "x.png and x_mask.png": Form(
         beside_suffix, dict(images="{split}", masks="{split}", mask_suffix="_mask", classes=CLASSES)
+    ),
+    "x/image.png and x/mask.png": Form(
+        folder_each,
+        dict(images="{split}", masks="{split}", image_suffix="image", mask_suffix="mask", classes=CLASSES),
     ),
     "masks in the folder of images": Form(masks_inside, dict(images="{split}", masks="{split}/masks", classes=CLASSES)),
     "list of pairs": Form(list_of_pairs, dict(lists="{split}.txt", classes=CLASSES)),
