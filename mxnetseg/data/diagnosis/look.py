@@ -10,6 +10,7 @@ import numpy as np
 
 from ...errors import MXNetSegError
 from ...visual import rgb
+from ..colours import palette_of
 from ..dataset import Dataset
 from .finding import Finding
 
@@ -29,6 +30,7 @@ class Look(NamedTuple):
     thumbnail: Optional[np.ndarray]  # (SIDE * SIDE,) float32 of mean 0 and length 1; None where it is flat
     bright: float  # mean of the image, 0..255
     problems: Tuple[Finding, ...]
+    palette: Dict[int, int]  # value in a palette mask -> its colour; empty where colours count
 
 
 class Looker:
@@ -64,8 +66,10 @@ class Looker:
             elif _equal(image, mask):
                 problems.append(_is_the_image(path, mask_path))
         values = {} if mask is None else _counts(mask)
+        colours = [] if mask_path is None or self.dataset.spec.colours else palette_of(mask_path)
+        palette = {value: colours[value] for value in values if value < len(colours)}
         if image is None:
-            return Look(index, None, values, b"", None, 0.0, tuple(problems))
+            return Look(index, None, values, b"", None, 0.0, tuple(problems), palette)
         constant = bool((image == image[0, 0]).all())
         digest = b"" if constant else _digest(image)
         small = cv2.resize(cv2.cvtColor(rgb(image), cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
@@ -74,7 +78,9 @@ class Looker:
         grey -= grey.mean()
         length = float(np.linalg.norm(grey))
         thumbnail = grey / length if length > FLAT * SIDE else None
-        return Look(index, (image.shape[0], image.shape[1]), values, digest, thumbnail, bright, tuple(problems))
+        return Look(
+            index, (image.shape[0], image.shape[1]), values, digest, thumbnail, bright, tuple(problems), palette
+        )
 
 
 def _same_file(path: Path, other: Path) -> bool:

@@ -22,6 +22,8 @@ class Tally:
         Of every class: its pixels, and the images that show it.
     values : dict
         Value in the masks -> pixels; `masks` has how many masks hold it, `examples` some of them.
+    palettes : dict
+        Value in masks of numbered colours -> colour -> a file.
     void : int
         Pixels to ignore.
     blank : list of int
@@ -37,6 +39,7 @@ class Tally:
         self.values: Dict[int, int] = {}
         self.masks: Dict[int, int] = {}
         self.examples: Dict[int, List[str]] = {}
+        self.palettes: Dict[int, Dict[int, str]] = {}
         self.void = 0
         self.blank: List[int] = []
         self.sizes: Dict[Tuple[int, int], int] = {}
@@ -58,12 +61,15 @@ class Tally:
         if look.thumbnail is not None:
             self.thumbnails.append((look.place, look.thumbnail))
         there = set()
+        path = str(self.dataset.masks()[look.place]) if self.labelled else ""
         for value, count in look.values.items():
             self.values[value] = self.values.get(value, 0) + count
             self.masks[value] = self.masks.get(value, 0) + 1
             examples = self.examples.setdefault(value, [])
             if len(examples) < LISTED:
-                examples.append(str(self.dataset.masks()[look.place]))
+                examples.append(path)
+            if value in look.palette:
+                self.palettes.setdefault(value, {}).setdefault(look.palette[value], path)
             index = self.class_of(value)
             if index is not None:
                 self.pixels[index] += count
