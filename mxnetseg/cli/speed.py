@@ -24,9 +24,9 @@ def add_arguments(parser) -> None:
         nargs="+",
         type=str.lower,
         choices=(PLAIN, *options.DTYPES),
-        default=[PLAIN, "float32"],
         metavar="T",
-        help="plain: as it was trained; float32, bfloat16, int8: optimized (docs/deploy.md) (plain float32)",
+        help="plain: as it was trained; float32, bfloat16, int8: optimized (docs/deploy.md) (plain float32). A file "
+        "that is optimized already is measured as it is",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="threads per operator; all cores when left out")
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="calls that are timed, of each kind (20)")
@@ -47,12 +47,18 @@ def run(args) -> int:
     from tqdm import tqdm
 
     options.show_log(args.quiet)
+    from ..deploy import DeployedNetwork
     from ..network import channels_of
 
     options.check_json(args)
     net = _network(args)
-    kinds = list(dict.fromkeys(args.dtype))
-    networks = {kind: _optimized(net, kind, sizes) for kind in kinds}
+    kinds = list(dict.fromkeys(args.dtype or (PLAIN, "float32")))
+    if isinstance(net, DeployedNetwork):
+        if args.dtype:
+            raise MXNetSegError(f"--dtype: {args.checkpoint} is optimized already, in {net.dtype}; leave --dtype out")
+        kinds, networks = [net.dtype], {net.dtype: net}
+    else:
+        networks = {kind: _optimized(net, kind, sizes) for kind in kinds}
     rows = []
     total = len(sizes) * (args.runs + args.warmup) * len(kinds)
     with tqdm(total=total, unit="call", disable=args.quiet, leave=False) as bar:

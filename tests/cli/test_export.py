@@ -92,3 +92,24 @@ def bare(path):
     """The checkpoint without its recipe."""
     found = checkpoint.read(path)
     checkpoint.write("bare.params", found.arrays, found.record.model_copy(update={"recipe": None}))
+
+
+def test_the_speed_of_an_optimized_file(run, trained):
+    argv = [
+        "export",
+        "--checkpoint",
+        trained,
+        "--to",
+        "optimized",
+        "--out",
+        "fast.optimized",
+        "--size",
+        "64",
+        "--quiet",
+    ]
+    assert run(*argv)[0] == 0
+    argv = ["speed", "--checkpoint", "fast.optimized", "--size", "64", "--runs", "1", "--warmup", "0", "--quiet"]
+    status, out, err = run(*argv)
+    assert status == 0 and re.search(r"float32 +64x64", out) and "plain" not in out, err
+    status, _, err = run(*argv, "--dtype", "int8")
+    assert status == 2 and "fast.optimized is optimized already, in float32; leave --dtype out" in err
