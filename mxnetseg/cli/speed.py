@@ -47,6 +47,8 @@ def run(args) -> int:
     from tqdm import tqdm
 
     options.show_log(args.quiet)
+    from ..network import channels_of
+
     options.check_json(args)
     net = _network(args)
     kinds = list(dict.fromkeys(args.dtype))
@@ -55,7 +57,8 @@ def run(args) -> int:
     total = len(sizes) * (args.runs + args.warmup) * len(kinds)
     with tqdm(total=total, unit="call", disable=args.quiet, leave=False) as bar:
         for height, width in sizes:
-            x = mx.nd.array(np.random.RandomState(0).standard_normal((args.batch_size, 3, height, width)))
+            channels = channels_of(net)
+            x = mx.nd.array(np.random.RandomState(0).standard_normal((args.batch_size, channels, height, width)))
             x.wait_to_read()
             calls = {kind: (lambda f=f, x=x: f(x).wait_to_read()) for kind, f in networks.items()}
             times = measure(calls, args.runs, args.warmup, bar.update)
@@ -118,10 +121,11 @@ def _optimized(net, kind: str, sizes):
     import numpy as np
 
     from .. import deploy
+    from ..network import channels_of
 
     if kind == PLAIN:
         return net
-    noise = np.random.RandomState(1).standard_normal((1, 3, *sizes[0])).astype("float32")
+    noise = np.random.RandomState(1).standard_normal((1, channels_of(net), *sizes[0])).astype("float32")
     return deploy.optimize(net, kind, [noise] if kind == "int8" else None, size=sizes[0])
 
 

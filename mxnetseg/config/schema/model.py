@@ -37,6 +37,9 @@ class ModelConfig(Part):
         None, description="one of `list_backbones()`; the model's own default when left out"
     )
     num_classes: Optional[int] = Field(None, ge=1, le=255, description="taken from the data set when left out")
+    in_channels: Optional[int] = Field(
+        None, ge=1, le=512, description="channels of the images; as data.channels says when left out"
+    )
     aux: Optional[bool] = Field(
         None, description="build the auxiliary heads that the paper trains with; the model's usual choice when left out"
     )
@@ -86,7 +89,16 @@ class ModelConfig(Part):
 
     @model_validator(mode="after")
     def _each_key_once(self, info: ValidationInfo) -> "ModelConfig":
-        for key in ("name", "backbone", "num_classes", "aux", "output_stride", "norm", "backbone_options"):
+        for key in (
+            "name",
+            "backbone",
+            "num_classes",
+            "aux",
+            "output_stride",
+            "norm",
+            "in_channels",
+            "backbone_options",
+        ):
             if key in self.options and info.context != RECORDED:
                 raise ValueError(f"model.options.{key} would be taken instead of model.{key}; give that alone")
         return self

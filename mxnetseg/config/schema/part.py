@@ -9,11 +9,18 @@ from typing_extensions import Annotated
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
+# what of the data part says how images come to the network
+FED = ("channels", "range", "shown", "mean", "std", "base", "fit")
+
+MAX_PIXELS = 1 << 26  # 8192 x 8192: whatever a file of so many pixels is, reading it takes less than 1 GB
+
 # bounds far beyond any use: a slip of the finger is an error, before memory runs out
 Side = Annotated[int, Field(ge=1, le=100_000)]
 Deviation = Annotated[float, Field(ge=1e-3, le=1e6)]  # of values from 0 to 255; below, dividing by it overflows
 Scale = Annotated[float, Field(gt=0, le=100)]
 Size = Union[Side, Tuple[Side, Side]]
+MOST_CHANNELS = 512  # that OpenCV takes
+Channel = Annotated[int, Field(ge=0, lt=65536)]
 # optimizers compute 1 - beta in float32, where numbers just below 1 are 6e-8 apart
 Beta = Annotated[float, Field(ge=0, le=0.999999)]
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from ...errors import MXNetSegError
+from ...visual import rgb
 from ..dataset import Dataset
-from ..files import read_image, read_mask
 from .finding import Finding
 
 __all__ = ["Look", "Looker", "SIDE"]
@@ -48,14 +48,14 @@ class Looker:
         problems = []
         if not self.masks_only:
             try:
-                image = read_image(path)
+                image = self.dataset.image(path)
             except MXNetSegError as err:
                 problems.append(Finding("unreadable", True, str(err), files=(str(path),)))
         if mask_path is not None and not self.masks_only and _same_file(path, mask_path):
             problems.append(_is_the_image(path, mask_path))
         elif mask_path is not None:
             try:
-                mask = read_mask(mask_path, self.dataset.spec.mask_key)
+                mask = self.dataset.mask(mask_path)
             except MXNetSegError as err:
                 problems.append(Finding("unreadable", True, str(err), files=(str(mask_path),)))
         if image is not None and mask is not None and mask_path is not None:
@@ -68,7 +68,7 @@ class Looker:
             return Look(index, None, values, b"", None, 0.0, tuple(problems))
         constant = bool((image == image[0, 0]).all())
         digest = b"" if constant else _digest(image)
-        small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(cv2.cvtColor(rgb(image), cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         grey = small.astype(np.float32).ravel()
         bright = float(grey.mean())
         grey -= grey.mean()
