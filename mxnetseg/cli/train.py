@@ -10,12 +10,19 @@ from . import options
 
 HELP = "Train a network as a recipe (YAML) says."
 
+FINETUNE = "configs/_base_/finetune.yaml"
+
 
 def add_arguments(parser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--model", metavar="NAME", help="take the recipe configs/NAME.yaml: a model, or a published run")
     which.add_argument("--config", metavar="FILE", help="take this recipe: a file, or the name of one below configs/")
     which.add_argument("--resume", metavar="DIR", help="go on with the run in this folder (runs/...)")
+    what = (
+        "go on from this checkpoint, as another run (model.from): of its network and sizes, but for your own classes; "
+        "without --model or --config as configs/_base_/finetune.yaml says"
+    )
+    parser.add_argument("--from", dest="origin", metavar="CHECKPOINT", help=what)
     options.add(parser, "--set", help="change keys of the recipe, e.g. optimizer.lr=0.02 train.epochs=50")
     parser.add_argument("--root", metavar="DIR", help="folder of the data set (data.root)")
     options.add(parser, "--ctx")
@@ -48,13 +55,21 @@ def run(args) -> int:
     from ..engine.trainer import train
 
     changes = [*args.set, *([f"data.root={args.root}"] if args.root else [])]
+    if args.origin:
+        if args.resume:
+            raise MXNetSegError("--from begins a new run, --resume goes on with one; give one of the two")
+        changes.append(f"model.from={options.find_checkpoint(args.origin, option='--from')}")
     recipe = None
     if args.config:
         recipe = load_recipe(args.config, changes)
     elif args.model:
         recipe = recipe_for(args.model, changes)
+    elif args.origin:
+        recipe = load_recipe(FINETUNE, changes)
     elif not args.resume:
-        raise MXNetSegError("name what to train: --model NAME (configs/NAME.yaml), --config FILE or --resume DIR")
+        raise MXNetSegError(
+            "name what to train: --model NAME (configs/NAME.yaml), --config FILE, --from CHECKPOINT or --resume DIR"
+        )
     if args.resume and args.run_dir:
         raise MXNetSegError("--run-dir: a run that is resumed stays in its folder; leave it out")
     options.show_log(args.quiet)

@@ -31,6 +31,7 @@ EXCLUSIVE = [
     ("train.epochs", "train.iterations"),
     ("data.base", "data.fit"),
     ("eval.base", "eval.fit"),
+    ("model.init", "model.from"),
 ]
 # options are those of one name: another name begins without them
 OPTIONS = {
@@ -100,7 +101,9 @@ def check_overrides(overrides: Any) -> None:
 def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     """`recipe` with some keys changed."""
     check_overrides(overrides)
-    return _validate(_apply(recipe.model_dump(mode="json"), overrides), f"the recipe with {' '.join(overrides)}")
+    # without what nobody has set: `model.from` fills that in
+    content = {"train": recipe.train.model_dump(mode="json"), **recipe.model_dump(mode="json", exclude_unset=True)}
+    return _validate(_apply(content, overrides), f"the recipe with {' '.join(overrides)}")
 
 
 def recipe_for(model: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -316,7 +319,7 @@ def _keys_at(location: Sequence[Any]) -> List[str]:
         if below is None:
             return []
         model = below
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _shorten(value: Any) -> str:

@@ -30,7 +30,7 @@ def reference() -> str:
 def _section(prefix: str, model: Type[BaseModel]) -> List[str]:
     rows, below = [], []
     for name, field in model.model_fields.items():
-        key = f"{prefix}{name}"
+        key = f"{prefix}{field.alias or name}"
         part, many = _part_of(field.annotation)
         if part is not None:
             below.append((f"{key}[]." if many else f"{key}.", part))

@@ -131,7 +131,7 @@ def test_a_signal_during_validation_leaves_it_to_the_continuation(recipe_file, m
 
 def test_a_complete_run_can_not_be_resumed(recipe_file):
     go(recipe_file)
-    with pytest.raises(MXNetSegError, match=r"complete \(6 iterations\).*--set model.init="):
+    with pytest.raises(MXNetSegError, match=r"complete \(6 iterations\).*--from run"):
         resume(recipe_file)
 
 

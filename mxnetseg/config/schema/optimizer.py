@@ -50,6 +50,13 @@ class OptimizerConfig(Part):
     rules: List[ParamRule] = Field(
         default_factory=list, description="multipliers by parameter name; the factors of all matching rules multiply"
     )
+    backbone_lr: Optional[float] = Field(
+        None,
+        gt=0,
+        le=100,
+        description="factor on the backbone's learning rates, 0.1 for example; it multiplies those of rules and "
+        "layer_decay",
+    )
     layer_decay: Optional[LayerDecayConfig] = Field(
         None, description="lower learning rates for earlier layers; on EfficientNet-Lite, FFNet and MogaNet"
     )
