@@ -3,7 +3,7 @@
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Callable, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Callable, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -127,16 +127,6 @@ class Dataset:
         """
         return self._kept(self._label, self.masks()[index], self._facts() if self.cache else "")
 
-    def values(self, index: int) -> np.ndarray:
-        """(H, W) integer label values of sample `index` as they stand in its file, colours as 0xRRGGBB.
-
-        Raises
-        ------
-        MXNetSegError
-            An unreadable file, or the data set was opened without masks.
-        """
-        return self.mask(self.masks()[index])
-
     def masks(self) -> List[Path]:
         """`mask_paths`, for callers that need some.
 
@@ -194,8 +184,9 @@ class Dataset:
             wrong, counts = np.unique(values[label < 0], return_counts=True)
             order = np.argsort(-counts, kind="stable")
             listed = some((f"{self.spec.value_text(int(wrong[i]))} ({counts[i]} pixels)" for i in order), 8)
-            what = "colours" if self.spec.colours else "label values"
-            raise MXNetSegError(f"{path}: {what} that are neither a class nor ignored: {listed}; {self.remedy()}")
+            raise MXNetSegError(
+                f"{path}: {self.spec.value_kind}s that are neither a class nor ignored: {listed}; {self.remedy()}"
+            )
         return label.astype(np.uint8)
 
     def remedy(self) -> str:
@@ -203,12 +194,12 @@ class Dataset:
         spec = self.spec
         if spec.colours:
             return (
-                f"data.colors has {some((spec.value_text(v) for v in spec.raw_values()), 8)}. Mend the mask, or name "
+                f"data.colors has {spec.values_text(spec.raw_values())}. Mend the mask, or name "
                 "the colour in data.colors, and in data.ignore or data.label_map what it means, if it is no class"
             )
         return (
-            f"{spec.name} has the classes {ranges(spec.raw_values())} and ignores {ranges(spec.ignore)}. "
-            "Mend the mask, or extend data.classes, data.ignore or data.label_map"
+            f"{spec.name} has the classes {spec.values_text(spec.raw_values())} and ignores "
+            f"{spec.values_text(spec.ignore)}. Mend the mask, or extend data.classes, data.ignore or data.label_map"
         )
 
 
@@ -219,17 +210,6 @@ def _table(known: Tuple[Tuple[int, int], ...], colours: bool) -> np.ndarray:
     for value, index in known:
         table[value] = index
     return table
-
-
-def ranges(values: Iterable[int]) -> str:
-    """1, 2, 3, 7 -> "1-3, 7"."""
-    parts: List[List[int]] = []
-    for value in sorted(values):
-        if parts and value == parts[-1][1] + 1:
-            parts[-1][1] = value
-        else:
-            parts.append([value, value])
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in parts) or "nothing"
 
 
 def _size(array: np.ndarray) -> str:

@@ -69,9 +69,10 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True, unpaired: 
     images, masks = pairs_below(image_dir, mask_dir, spec, labelled)
     if not images and (spec.images or not spec.lists):
         suffix, endings = image_rule(spec)
+        one_folder = "; images and masks lie in one folder: say what is a mask with data.mask_suffix (_mask, or .png)"
         raise MXNetSegError(
             f"{image_dir} holds no images ({', '.join(endings)}{f'; stems end with {suffix!r}' * bool(suffix)}), but "
-            f"{held(image_dir)}"
+            f"{held(image_dir)}" + one_folder * (image_dir == mask_dir)
         )
     if spec.lists:
         images, masks = listed(base / spec.list_file(split), images, masks, spec, base, split, labelled)

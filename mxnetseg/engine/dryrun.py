@@ -257,7 +257,7 @@ def activation_bytes(net: Segmentor, shape: Tuple[int, int, int, int]) -> int:
 
 def _memory(recipe: Recipe, net: Segmentor, optimizer: Optimizer, contexts: int) -> List[str]:
     learned = sum(group.numbers for group in optimizer.groups())
-    states = {"sgd": 1 if recipe.optimizer.momentum else 0, "nag": 1}.get(recipe.optimizer.name.lower(), 2)
+    states = {"sgd": 1 if recipe.optimizer.momentum else 0, "nag": 1}.get(recipe.optimizer.name, 2)
     average = bool(recipe.train.ema)
     what = "weights, gradients, optimizer" + ", average" * average
     text = f"memory     {what}: {_size(4 * (2 + states + average) * learned)}"
@@ -282,7 +282,7 @@ def _loss_line(recipe: Recipe) -> str:
     loss = recipe.loss
     terms = []
     for term in (loss, *loss.also):
-        details = [f"over {term.average} pixels"] if term.name.lower() in ("ce", "focal") else []
+        details = [f"over {term.average} pixels"] if term.name in ("ce", "focal") else []
         details += ["class weights"] if term.class_weights else []
         details += [f"smoothed by {term.label_smoothing:g}"] if term.label_smoothing else []
         factor = f"{term.weight:g} x " if term.weight != 1 else ""

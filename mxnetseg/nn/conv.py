@@ -50,7 +50,7 @@ class ConvNormAct(HybridBlock):
             self.norm = make_norm(channels)
             self.act = activation(act) if act else None
         # oneDNN gives such a convolution blocks of 8 channels and the layers behind it blocks of 16. A norm whose input
-        # and gradient differ in this learns ten times more slowly; behind MXNet's own maximum the gradient has no blocks
+        # and gradient differ in this learns ten times more slowly; behind MXNet's own maximum a gradient has no blocks
         self._mixed = act == "relu" and kernel == groups == 1 and in_channels % BLOCK != 0 and channels % BLOCK == 0
 
     def hybrid_forward(self, F, x):

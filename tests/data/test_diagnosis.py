@@ -84,13 +84,6 @@ def linked(image, mask):
     mask.hardlink_to(image) if hasattr(mask, "hardlink_to") else image.link_to(mask)
 
 
-def same_folder():
-    build([0, 1, 2])
-    for split in ("train", "val"):
-        shutil.rmtree(f"own/masks/{split}")
-        shutil.move(f"own/images/{split}", f"own/{split}")
-
-
 def rare():
     """Masks in which a tenth of a percent is of other classes."""
     build([0, 1, 2], count=2)
@@ -148,8 +141,6 @@ TRAPS = {
     "a mask that is the image": (lambda: one_mask(grey_copy), {}, ("mask_is_image", True),
                                  r"masks/train/train1.png: the mask is the image itself .*data.mask_suffix"),
     "a mask that is linked to the image": (lambda: one_mask(linked), {}, ("mask_is_image", True), r"the image itself"),
-    "masks where the images are": (same_folder, {"images": "{split}", "masks": "{split}"}, ("mask_is_image", True),
-                                   r"own/train/train0.png: the mask is the image"),
     "another size": (lambda: one_mask(lambda image, mask: grey(mask, [0]) or picture(image, (8, 8))), {},
                      ("sizes", True), r"train1.png is 8x8, but its mask .*train1.png is 12x10"),
     "width and height swapped": (lambda: one_mask(lambda image, mask: picture(image, (12, 10))), {},
@@ -269,12 +260,12 @@ def test_weights_of_what_is_there():
     [
         (dict(classes=["a", "b", " a"]), "'a' more than once"),
         (dict(classes=["a", ""]), "an empty name"),
-        (dict(label_map={-1: 0, 0: 1}), "-1 is none"),
-        (dict(ignore=[65536]), "65536 is none"),
+        (dict(label_map={-1: 0, 0: 1}), "-1 is neither"),
+        (dict(ignore=[65536]), "65536 is neither"),
     ],
 )
 def test_names_and_values_that_can_not_be(keys, message):
-    with pytest.raises(MXNetSegError, match=message):
+    with pytest.raises((MXNetSegError, ValueError), match=message):
         get_spec(data_of(**keys))
 
 

@@ -166,7 +166,9 @@ def test_lists_of_all_kinds(tmp_path):
         text(lists / "train.txt", lines)
         assert open_dataset(data_of("voc2012", tmp_path), "train").names == ["a.b", "c"]
     text(lists / "train.txt", ["c", "d"])
-    with pytest.raises(MXNetSegError, match=r"train\.txt names 1 files that have no image in .*: d; is the download"):
+    with pytest.raises(
+        MXNetSegError, match=r"train\.txt names 1 files that have no image in .*: d; .*; is the download"
+    ):
         open_dataset(data_of("voc2012", tmp_path), "train")
     text(lists / "train.txt", ["c d"])
     with pytest.raises(MXNetSegError, match=r"no mask in .*SegmentationClass: d"):

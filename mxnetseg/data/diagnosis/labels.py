@@ -4,7 +4,6 @@ from typing import Iterator, List, Optional, Sequence
 
 import numpy as np
 
-from ..dataset import ranges
 from ..spec import DatasetSpec
 from .finding import Finding, some
 from .tally import Tally
@@ -83,7 +82,7 @@ def label_findings(tally: Tally, trains: bool, decides: bool) -> Iterator[Findin
         yield Finding(
             "mostly_ignored",
             False,
-            f"{split}: {100 * share:.1f} % of the pixels are ignored (label values {ranges(ignored)})",
+            f"{split}: {100 * share:.1f} % of the pixels are ignored ({spec.value_kind}s {spec.values_text(ignored)})",
             "if one of these values is a class, name it with data.classes or data.label_map",
             values=tuple(ignored),
             share=share,
@@ -146,7 +145,7 @@ def _never(tally: Tally, trains: bool) -> Iterator[Finding]:
 
 def value_findings(tally: Tally) -> Iterator[Finding]:
     """Label values that are neither a class nor ignored, the frequent ones first."""
-    dataset, unknown = tally.dataset, tally.unknown
+    dataset, spec, unknown = tally.dataset, tally.dataset.spec, tally.unknown
     hint, kind = _hint(tally), "unknown_value"
     if hint and hint[0] == "shifted":
         kind = "shifted"
@@ -156,8 +155,8 @@ def value_findings(tally: Tally) -> Iterator[Finding]:
         yield Finding(
             kind,
             True,
-            f"{dataset.split}: label value {value} is neither a class nor ignored: {unknown[value]} pixels in "
-            f"{tally.masks[value]} masks, {', '.join(tally.examples[value])}",
+            f"{dataset.split}: {spec.value_kind} {spec.value_text(value)} is neither a class nor ignored: "
+            f"{unknown[value]} pixels in {tally.masks[value]} masks, {', '.join(tally.examples[value])}",
             remedy,
             tuple(tally.examples[value]),
             (value,),
@@ -168,7 +167,8 @@ def value_findings(tally: Tally) -> Iterator[Finding]:
         yield Finding(
             kind,
             True,
-            f"{dataset.split}: {len(more)} more label values are neither a class nor ignored: {ranges(more)}",
+            f"{dataset.split}: {len(more)} more {spec.value_kind}s are neither a class nor ignored: "
+            f"{spec.values_text(more)}",
             remedy,
             values=tuple(sorted(more)),
             share=sum(unknown[value] for value in more) / labelled,
@@ -216,4 +216,5 @@ def _shares(tally: Tally) -> str:
     """0 (81.2 %), 255 (18.8 %)"""
     total = sum(tally.values.values())
     common: List[int] = sorted(tally.values, key=lambda value: -tally.values[value])
-    return some([f"{value} ({100 * np.divide(tally.values[value], total):.1f} %)" for value in common], 6)
+    text = tally.dataset.spec.value_text
+    return some([f"{text(value)} ({100 * np.divide(tally.values[value], total):.1f} %)" for value in common], 6)

@@ -25,12 +25,13 @@ def split_findings(data: DataConfig, validating: bool) -> Iterator[Finding]:
             f"{what} {data.train_split}: the images that are scored are learned from, so scores say nothing of others",
             "name another split, or make one with `mxnetseg data split`; train --no-val does without",
         )
-    elif same(data.name, "folder") and data.images and "{split}" not in data.images:
+    elif same(data.name, "folder") and "{split}" not in f"{data.images} {data.masks} {data.lists}":
         yield Finding(
             "no_split",
             True,
-            f"data.images is {data.images}, without {{split}}: {data.train_split} and {data.val_split} are the same "
-            "images, so scores say nothing of others",
+            (f"data.lists is {data.lists}" if data.lists else f"data.images is {data.images}")
+            + f", without {{split}}: {data.train_split} and {data.val_split} are the same images, so scores say "
+            "nothing of others",
             "give each split a folder and say images/{split}, or make lists with `mxnetseg data split`",
         )
 
@@ -41,7 +42,7 @@ def meaning_findings(data: DataConfig, spec: DatasetSpec) -> Iterator[Finding]:
     twice = sorted(set(ignored) & set(spec.raw_values()))
     if twice:
         values = spec.raw_values()
-        named = some([f"{value} ({spec.classes[values[value]]})" for value in twice])
+        named = some([f"{spec.value_text(value)} ({spec.classes[values[value]]})" for value in twice])
         yield Finding(
             "class_and_ignored",
             True,

@@ -1,4 +1,4 @@
-"""ReLU6 for training on a CPU, where MXNet's clip is slow: a quarter of EfficientNet-Lite's step. op.cc: C++, OpenMP."""
+"""ReLU6 for training on a CPU, where clip takes a quarter of EfficientNet-Lite's step. op.cc: C++ and OpenMP."""
 
 import numpy as np
 
