@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional, Union
 import numpy as np
 
 from . import pretrained
-from .config import Recipe, load_recipe
+from .config import DataConfig, Recipe, load_recipe
 from .convert.mmseg import is_backbone
 from .convert.state import PTH, to_ours
 from .data import get_spec
@@ -17,6 +17,7 @@ from .engine.record import Feeding, NetworkSpec, Record, plugin_facts
 from .errors import MXNetSegError
 from .foreign import read_pth
 from .models import Segmentor
+from .names import same
 from .network import Network
 from .opening import open_network
 from .registry import BACKBONES
@@ -106,7 +107,7 @@ def _facts(net: Network, recipe: Optional[Recipe], data: Optional[str]) -> Dict[
     recipe = recipe or Recipe.model_validate({"data": {"name": data}} if data else {})
     if not data and recipe.data.name == "folder" and not recipe.data.classes:
         return {}
-    spec = get_spec(recipe.data.model_copy(update={"name": data} if data else {}))
+    spec = get_spec(recipe.data if not data or same(data, recipe.data.name) else DataConfig(name=data))
     if spec.num_classes != net.spec["num_classes"]:
         raise MXNetSegError(
             f"data set {spec.name} has {spec.num_classes} classes, the checkpoint {net.spec['num_classes']}"

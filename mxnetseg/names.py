@@ -1,13 +1,18 @@
-"""Look a name up without caring about case, and say what is near when it is not there."""
+"""Look a name up without caring about case, and say what is near when it is not there; one thing, two things."""
 
 import difflib
 from typing import Iterable, List, Mapping, TypeVar
 
 from .errors import MXNetSegError
 
-__all__ = ["lookup", "near", "same"]
+__all__ = ["counted", "lookup", "near", "same"]
 
 Entry = TypeVar("Entry")
+
+
+def counted(count: int, noun: str) -> str:
+    """ "1 image", "2,000 images"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def near(name: str, names: Iterable[str]) -> List[str]:

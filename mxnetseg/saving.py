@@ -5,18 +5,23 @@ import errno
 import json
 import os
 import re
+import shutil
 import socket
+import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, Mapping, Union
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Union
 
 from .errors import MXNetSegError
 
 __all__ = [
     "SaveError",
     "append_line",
+    "bring",
+    "check_free",
     "explained",
     "remove_partials",
     "sync_file",
+    "whole_folder",
     "write_file",
     "write_files",
     "write_json",
@@ -34,6 +39,7 @@ _REMEDIES = {
 }
 # what file systems that can't sync a folder answer
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM)
+_PROBE = b"\0" * 65536
 
 
 class SaveError(MXNetSegError, OSError):
@@ -67,7 +73,7 @@ def write_files(contents: Mapping[Path, Iterable[Any]], *, sync: bool = True) ->
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if sync:
                     _remove_dead_partials(path)
-                temporaries[path] = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.partial")
+                temporaries[path] = _partial(path)
                 with open(temporaries[path], "wb") as file:
                     for chunk in chunks:
                         file.write(chunk)
@@ -88,9 +94,83 @@ def write_files(contents: Mapping[Path, Iterable[Any]], *, sync: bool = True) ->
                 _sync_folder(folder)
 
 
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A new folder to write to, which becomes `folder` at the end, and is removed if anything goes wrong before.
+
+    Raises
+    ------
+    SaveError
+        It can't be made, or `folder` is there already and not empty.
+    """
+    with explained(folder):
+        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise SaveError(f"{folder} is there already; name a new folder")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for dead in _dead_partials(folder):
+            shutil.rmtree(dead, ignore_errors=True)
+        partial = _partial(folder)
+        partial.mkdir()
+    try:
+        yield partial
+        with explained(folder):
+            os.replace(partial, folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def bring(path: Path, target: Path) -> None:
+    """A file at another place, whole or not at all: a hard link where the file system can, else a copy.
+
+    Raises
+    ------
+    SaveError
+    """
+    with explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, target)
+        except OSError:  # another file system
+            partial = _partial(target)
+            shutil.copyfile(path, partial)
+            os.replace(partial, target)
+
+
 def write_json(path: Union[str, Path], content: Any) -> None:
     """Write `content` as indented JSON, as `write_file` does."""
     write_file(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def check_free(paths: Iterable[Path], overwrite: bool = False, remedy: str = "say --overwrite") -> None:
+    """Tell before the work begins what would keep these files from being written after it.
+
+    What can't be known then: a disk that gets full meanwhile.
+
+    Raises
+    ------
+    MXNetSegError
+        A file is there already and `overwrite` is not set.
+    SaveError
+        A folder is in a file's place; there is no folder, or none that can be written, or no space at all.
+    """
+    taken: List[Path] = []
+    folders: Dict[Path, Path] = {}
+    for path in paths:
+        with explained(path):
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if path.exists():
+                taken.append(path)
+            folders.setdefault(path.absolute().parent, path)
+    if taken and not overwrite:
+        more = f" and {len(taken) - 1} more" if taken[1:] else ""
+        raise MXNetSegError(f"{taken[0]} is there already{more}; name another place, or {remedy}")
+    there = {next(place for place in (folder, *folder.parents) if place.exists()): p for folder, p in folders.items()}
+    for folder, path in there.items():
+        with explained(path), tempfile.TemporaryFile(dir=folder) as file:
+            file.write(_PROBE)
+            file.flush()
 
 
 def append_line(path: Path, text: str) -> None:
@@ -142,14 +222,22 @@ def explained(path: Union[str, Path], what: str = "written") -> Iterator[None]:
         raise error from err
 
 
-def _remove_dead_partials(path: Path) -> None:
-    """Remove what processes that were killed here have left of `path`."""
+def _partial(path: Path) -> Path:
+    """Where what becomes `path` is written."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.partial")
+
+
+def _dead_partials(path: Path) -> List[Path]:
+    """What processes that were killed here have left of `path`."""
     pattern = re.compile(rf"\.{re.escape(path.name)}\.{re.escape(socket.gethostname())}\.(\d+)\.partial")
-    for name in _names(path.parent):
-        match = pattern.fullmatch(name)
-        if match and not _alive(int(match.group(1))):
-            with contextlib.suppress(OSError):
-                os.unlink(path.with_name(name))
+    matches = [pattern.fullmatch(name) for name in _names(path.parent)]
+    return [path.with_name(match.group()) for match in matches if match and not _alive(int(match.group(1)))]
+
+
+def _remove_dead_partials(path: Path) -> None:
+    for dead in _dead_partials(path):
+        with contextlib.suppress(OSError):
+            os.unlink(dead)
 
 
 def _names(folder: Path) -> Iterable[str]:

@@ -1,5 +1,6 @@
 """`mxnetseg.evaluate`: the scores of a network, from Python; and which data a checkpoint is scored on."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Tuple, Union
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:  # MXNet must not be imported before contexts are prepared for
     from .engine.record import Record
     from .network import Network
 
-__all__ = ["check_classes", "evaluate", "other_data", "require_data"]
+__all__ = ["check_classes", "check_scored", "evaluate", "learned_from", "other_data", "require_data"]
 
 
 def evaluate(
@@ -31,6 +32,7 @@ def evaluate(
     workers: int = 1,
     progress: bool = False,
     other_classes: bool = False,
+    force: bool = False,
 ) -> Scores:
     """PA, mAcc, mIoU and IoU per class of a network on a labelled split.
 
@@ -57,6 +59,8 @@ def evaluate(
         Show a progress bar.
     other_classes : bool
         Go on although the data set's class names are not those of the network: class i is class i.
+    force : bool
+        Go on although the data have grave faults: images that were trained on, masks of 0 and 255 (see docs/data.md).
 
     Returns
     -------
@@ -92,6 +96,7 @@ def evaluate(
     used = _data_of(record, data, root, source)
     dataset = open_dataset(used, split or used.val_split)
     check_classes(source, opened.spec.get("num_classes"), record.feeding.classes, dataset, other_classes)
+    check_scored(used, dataset, named=split is not None, learned=learned_from(record, used), force=force)
     if "num_classes" not in opened.spec:  # its logits alone say how many it has
         opened = ForeignNetwork(opened, opened.align_corners, dataset.num_classes)
     how = _settings_of(record, settings)
@@ -152,6 +157,40 @@ def other_data(trained: Optional[DataConfig], name: str) -> DataConfig:
 def require_data(record: "Record", source: str) -> None:
     """Raise PluginError where the data set that a checkpoint was trained on is of a plugin that is not here."""
     require((fact for fact in record.plugins if fact.kind == "data set"), source)
+
+
+def learned_from(record: "Record", data: DataConfig) -> bool:
+    """Whether a network was trained on a split of this data set."""
+    return record.recipe is not None and same(record.recipe.data.name, data.name)
+
+
+def check_scored(
+    data: DataConfig, dataset: "Dataset", *, named: bool = False, learned: bool = True, force: bool = False
+) -> None:
+    """Look at a split before it is scored.
+
+    Parameters
+    ----------
+    named : bool
+        The user named the split: that of training may be meant.
+    learned : bool
+        The network was trained on `data.train_split`.
+    force : bool
+        Grave findings are warnings.
+
+    Raises
+    ------
+    MXNetSegError
+        Grave findings, without `force`.
+    """
+    from .data import open_dataset
+    from .data.diagnosis.gate import examine
+
+    trained = []
+    if learned and dataset.split not in (data.train_split, *data.train_split.split("+")):
+        with contextlib.suppress(MXNetSegError):  # it need not be on this machine
+            trained = [open_dataset(data, data.train_split, labelled=False)]
+    examine(data, [dataset], trained, validating=learned and not named, force=force)
 
 
 def check_classes(

@@ -29,6 +29,7 @@ def train(
     wandb: Optional[str] = None,
     progress: bool = False,
     changed_data: bool = False,
+    force: bool = False,
 ) -> "Result":
     """Train a network as a recipe says.
 
@@ -63,6 +64,9 @@ def train(
         Show a progress bar.
     changed_data : bool
         With `resume`: go on although the images are others than before.
+    force : bool
+        Train although the data have grave faults: validation images that are trained on, masks of 0 and 255 (see
+        docs/data.md).
 
     Returns
     -------
@@ -97,6 +101,7 @@ def train(
         progress=progress,
         changed_data=changed_data,
         transform=transform,
+        force=force,
         on_step=on_step,
         on_validation=on_validation,
     )

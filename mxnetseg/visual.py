@@ -87,8 +87,10 @@ def panel(
     classes: Sequence[str],
     palette: np.ndarray,
     alpha: float = OPACITY,
+    *,
+    with_names: bool = True,
 ) -> np.ndarray:
-    """Image, truth (if there is one), prediction and overlay side by side, captions above, legend below.
+    """Image, truth (if there is one), prediction and overlay side by side, captions above, legend (`with_names`) below.
 
     Small images are enlarged to 320 pixels of height so that the text stays legible.
     """
@@ -108,7 +110,7 @@ def panel(
         _text(column, title, (round(4 * scale), round(17 * scale)), 0.5 * scale)
         columns.append(column)
     body = np.concatenate(columns, axis=1)[:, :-gap]
-    return np.concatenate([body, legend(classes, palette, body.shape[1], scale)])
+    return np.concatenate([body, legend(classes, palette, body.shape[1], scale)]) if with_names else body
 
 
 def save_png(path, rgb: np.ndarray) -> None:

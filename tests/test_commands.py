@@ -92,3 +92,8 @@ def test_an_optional_package_that_is_not_there(tmp_path, monkeypatch):
     assert installed("numpy") and not installed("no_such_package") and not installed("nor_this_one")
     with pytest.raises(MXNetSegError, match=r"--wandb demo needs no_such_package, .*: pip install no_such_package"):
         check_installed("no_such_package", "--wandb demo")
+    (tmp_path / "broken_package.py").write_text("raise OSError('libnone.so: cannot open\\nmore')")
+    with pytest.raises(
+        MXNetSegError, match=r"can't be imported \(OSError: libnone.so: cannot open\): pip install --forc"
+    ):
+        check_installed("broken_package", "--wandb demo")

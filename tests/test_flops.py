@@ -112,6 +112,11 @@ def test_what_mmcv_counts(layer, expected):
     assert flops(layer) == expected
 
 
+def displaced(F, x):
+    options = dict(kernel=(3, 3), pad=(1, 1), num_filter=5, no_bias=True)
+    return F.contrib.DeformableConvolution(x, F.zeros((1, 18, H, W)), F.ones((5, 3, 3, 3)), **options)
+
+
 @pytest.mark.parametrize(
     "layer, expected",
     [
@@ -137,6 +142,15 @@ def test_what_mmcv_counts(layer, expected):
         (Function(lambda F, x: F.linalg.gemm2(x, x, transpose_a=True)), 3 * W * H * W),
         (Function(lambda F, x: F.contrib.BilinearResize2D(x, height=9, width=10)), 4 * 3 * 90),
         (Function(lambda F, x: F.BilinearSampler(x, F.ones((1, 2, 4, 5)))), 4 * 3 * 20),
+        (Function(lambda F, x: F.UpSampling(x, scale=2, sample_type="nearest")), 0),
+        (
+            Function(lambda F, x: F.UpSampling(x, F.ones((3, 1, 4, 4)), scale=2, sample_type="bilinear", num_filter=3)),
+            3 * 16 * PIXELS,
+        ),
+        (Function(lambda F, x: F.add_n(x, x, x)), 2 * 3 * PIXELS),
+        (Function(lambda F, x: F.topk(x, axis=1, k=2)), 2 * 3 * PIXELS),
+        (Function(lambda F, x: F.moments(x, axes=(2, 3))[0]), 3 * 3 * PIXELS),
+        (Function(displaced), (5 * 27 + 4 * 27) * PIXELS),
         (Function(lambda F, x: F.contrib.SyncBatchNorm(x, ndev=2, key="k")), 2 * 3 * PIXELS),
         (Function(lambda F, x: F.Custom(x, x, op_type="mxnetseg_deform_attention")), (9 + 72 + 9) * 3 * PIXELS),
         (Function(lambda F, x: F.Custom(x, x, op_type="mxnetseg_deform_unfold")), 4 * 9 * 3 * PIXELS),
@@ -150,6 +164,14 @@ def test_everything(layer, expected):
 @pytest.mark.parametrize("operator", ["mxnetseg_deform_attention", "mxnetseg_deform_unfold"])
 def test_the_deformable_operators_are_no_layers_to_mmcv(operator):
     assert flops(Function(lambda F, x: F.Custom(x, x, op_type=operator))) == 0
+
+
+def test_operators_that_are_not_known_are_named():
+    net = Function(lambda F, x: F.smooth_l1(F.erfinv(x)) + x)
+    for everything, expected in ((False, 0), (True, 3 * 3 * PIXELS)):
+        found = count(net, (H, W), everything)
+        assert (found.unknown, found.flops) == (("erfinv", "smooth_l1"), expected)
+    assert count(Function(lambda F, x: F.relu(x)), 8).unknown == ()
 
 
 def test_attention_of_interleaved_heads():

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from mxnetseg.optional import OPTIONAL
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
+BESIDE = ("all", "cu112", "dev")  # which are no packages that some of the work needs
 PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 
 
@@ -33,6 +36,16 @@ def test_a_clone_gets_what_the_package_and_its_extras_ask_for():
     assert set(lines("requirements.txt")) == wanted | beside
     assert named == set(extras) - {"all", "cu112", "dev", "pretrained"}
     assert set(lines("requirements-dev.txt")) == set(extras["dev"])
+
+
+def test_what_an_extra_brings_is_told_by_doctor():
+    extras = {name: lines for name, lines in project()["optional-dependencies"].items() if name not in BESIDE}
+    assert {Requirement(line).name for lines in extras.values() for line in lines} == set(OPTIONAL)
+
+
+def test_a_clone_for_gpus_gets_the_same():
+    cpu, gpu = ([line for line in lines(f"requirements{kind}.txt") if "mxnet" not in line] for kind in ("", "-cu112"))
+    assert cpu == gpu
 
 
 @pytest.mark.parametrize("python", PYTHONS)

@@ -31,8 +31,8 @@ PLUGGED = ("train", "eval", "predict", "speed", "convert", "weights", "export", 
 def main(argv=None, program=None) -> int:
     """Run one command; returns the exit status.
 
-    0: done. 1: `doctor` or `data check` found problems. 2: a mistake the message explains. 128 + n: signal n
-    came, what was done is saved.
+    0: done. 1: `doctor` or `data check` found problems, or images that can't be read were left out. 2: a mistake
+    the message explains. 128 + n: signal n came, what was done is saved.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
 

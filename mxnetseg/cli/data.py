@@ -1,6 +1,5 @@
 """mxnetseg data"""
 
-import argparse
 import os
 import shlex
 import sys
@@ -9,9 +8,11 @@ from pathlib import Path
 
 from ..commands import command, typed
 from ..errors import MXNetSegError
-from . import add_import, options
+from . import add_import, data_convert, data_export, data_split, data_stats, options
+from .data_source import add_source, add_workers, source
 
-HELP = "List, show, prepare, check, browse and draw data sets."
+HELP = "List, show, prepare, check, browse, draw, convert, export, split and count data sets."
+OTHERS = {"convert": data_convert, "export": data_export, "split": data_split, "stats": data_stats}
 
 
 def add_arguments(parser) -> None:
@@ -19,23 +20,23 @@ def add_arguments(parser) -> None:
     add_import(actions.add_parser("list", help="the data sets that are known by name"))
 
     show = actions.add_parser("show", help="classes, label values and folders of a data set")
-    _add_source(show)
+    add_source(show)
 
     prepare = actions.add_parser("prepare", help="make what the table expects from what was downloaded")
     prepare.add_argument("name", metavar="NAME", help="a data set of `data list`")
     prepare.add_argument("--from", dest="source", required=True, metavar="DIR", help="folder of the unpacked downloads")
     prepare.add_argument("--to", dest="target", metavar="DIR", help="folder to make; datasets/<name> when left out")
-    _add_workers(prepare)
+    add_workers(prepare)
     options.add(prepare, "--quiet")
 
     check = actions.add_parser("check", help="read every image and mask, and say what is wrong")
-    _add_source(check)
+    add_source(check)
     check.add_argument("--split", nargs="+", metavar="NAME", help="the official splits that are there when left out")
-    _add_workers(check)
+    add_workers(check)
     options.add(check, "--json", "--quiet")
 
     browse = actions.add_parser("browse", help="draw samples as they are and as training sees them")
-    _add_source(browse)
+    add_source(browse)
     browse.add_argument("--split", metavar="NAME", help="the training split when left out")
     browse.add_argument("--out", metavar="FILE", help="PNG to write; browse_<name>.png when left out")
     browse.add_argument("--samples", type=int, default=6, metavar="N", help="rows, spread over the split (6)")
@@ -49,22 +50,13 @@ def add_arguments(parser) -> None:
     draw.add_argument("--seed", type=int, default=0, help="other seeds give other scenes (0)")
     options.add(draw, "--quiet")
 
-
-def _add_source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a data set of `data list`")
-    parser.add_argument("--config", metavar="FILE", help="the data set of this recipe (your own folders)")
-    parser.add_argument("--root", metavar="DIR", help="its folder; datasets/<name> when left out")
-    add_import(parser)
-
-
-def _add_workers(parser: argparse.ArgumentParser) -> None:
-    usual = min(4, os.cpu_count() or 1)
-    parser.add_argument("--workers", type=int, default=usual, metavar="N", help=f"processes; 0: none ({usual})")
+    for name, module in OTHERS.items():
+        module.add_arguments(actions.add_parser(name, help=module.HELP))
 
 
 def run(args) -> int:
     actions = dict(list=_list, show=_show, prepare=_prepare, check=_check, browse=_browse, draw=_draw)
-    return actions[args.action](args)
+    return OTHERS[args.action].run(args) if args.action in OTHERS else actions[args.action](args)
 
 
 def _list(args) -> int:
@@ -86,32 +78,24 @@ def _list(args) -> int:
     return 0
 
 
-def _config(args):
-    from ..config import DataConfig, load_recipe
-
-    if bool(args.name) == bool(args.config):
-        raise MXNetSegError(typed("name a data set or --config FILE, one of the two; `mxnetseg data list` lists them"))
-    data = load_recipe(args.config).data if args.config else DataConfig(name=args.name)
-    return data.model_copy(update={"root": args.root}) if args.root else data
-
-
 def _show(args) -> int:
     from tabulate import tabulate
 
     from ..data import get_spec
 
-    data = _config(args)
+    data = source(args)
     spec = get_spec(data)
     raw = defaultdict(list)
     for value, index in spec.raw_values().items():
-        raw[index].append(str(value))
+        raw[index].append(spec.value_text(value))
     rows = [
         [index, name, ", ".join(raw[index]) or "-", "#{:02x}{:02x}{:02x}".format(*colour)]
         for index, (name, colour) in enumerate(zip(spec.classes, spec.palette))
     ]
     print(f"{spec.name}: {typed(spec.title)}")
     print(tabulate(rows, headers=["index", "class", "in the mask", "colour"], disable_numparse=True))
-    print(f"ignored label values: {', '.join(map(str, spec.ignore)) or 'none'}")
+    ignored = ", ".join(map(spec.value_text, spec.ignore)) or "none"
+    print(f"ignored {'colours' if spec.colours else 'label values'}: {ignored}")
     for number, layout in enumerate(spec.describe()):
         print("or:" if number else "layout:", *layout, sep="\n  ")
     for title, text in (("get", spec.download), ("from", spec.homepage), ("note", spec.note)):
@@ -136,16 +120,20 @@ def _prepare(args) -> int:
 
 
 def _check(args) -> int:
+    from ..config import load_recipe
     from ..data.check import check
+    from ..data.diagnosis.gate import weights_of
     from ..data.workers import check_workers
 
-    report = check(_config(args), args.split, check_workers(args.workers, "--workers"), progress=not args.quiet)
+    data, workers = source(args), check_workers(args.workers, "--workers")
+    weights = weights_of(load_recipe(args.config).loss) if args.config else None
+    report = check(data, args.split, workers, progress=not args.quiet, weights=weights)
     for split, found in report["splits"].items():
         _print_split(split, found)
     for note in report["notes"]:
-        print(f"note: {note}")
+        print(f"note: {typed(note)}")
     for problem in report["problems"]:
-        print(f"error: {problem}", file=sys.stderr)
+        print(f"error: {typed(problem)}", file=sys.stderr)
     options.write_json(args, report)
     print(f"{len(report['problems'])} problems" if report["problems"] else "all can be read, no problems")
     return 1 if report["problems"] else 0
@@ -177,7 +165,7 @@ def _browse(args) -> int:
 
     if args.samples < 1:
         raise MXNetSegError("--samples has to be 1 or more")
-    data = _config(args)
+    data = source(args)
     out = Path(args.out or f"browse_{data.name}.png")
     if out.suffix.lower() != ".png":
         raise MXNetSegError(f"--out {out}: the sheet is a PNG; name a file that ends with .png")

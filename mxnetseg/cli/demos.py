@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 from ..errors import MXNetSegError
-from ..saving import explained, write_json
+from ..saving import check_free, explained, write_json
 from .options import find_checkpoint
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,7 @@ def add_output_arguments(parser, out_help: str) -> None:
 
     parser.add_argument("--out-file", metavar="FILE", help=out_help)
     parser.add_argument("--overwrite", action="store_true", help="write over --out-file if it is there already")
-    what = f"of the class colours, 0 to 1 ({OPACITY})"
+    what = f"of the class colours, 0 (the image alone) to 1 (the colours alone) ({OPACITY})"
     parser.add_argument("--opacity", type=float, default=OPACITY, metavar="X", help=what)
 
 
@@ -55,13 +55,10 @@ def output_file(given: Optional[str], default: Path, ending: str, overwrite: boo
     path = Path(given) if given else default
     if path.suffix.lower() != ending:
         raise MXNetSegError(f"--out-file {path}: the name must end in {ending}")
-    if path.is_dir():
-        raise MXNetSegError(f"--out-file {path}: is a folder; name a file in it")
-    if path.exists() and not overwrite:
-        raise MXNetSegError(f"--out-file {path}: is there already; name another file, or say --overwrite")
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
-    if not parent.is_dir():
-        raise MXNetSegError(f"--out-file {path}: {parent} is a file, not a folder; name another place")
+    try:
+        check_free([path], overwrite)
+    except MXNetSegError as err:
+        raise MXNetSegError(f"--out-file {err}") from err
     return path
 
 

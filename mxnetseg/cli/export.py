@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ..commands import command
 from ..errors import MXNetSegError
+from ..saving import check_free
 from . import options
 
 HELP = "Write a checkpoint's network for use elsewhere: as ONNX, as files of plain MXNet, or optimized for this CPU."
@@ -70,8 +71,6 @@ def run(args) -> int:
 
 def _check(args) -> None:
     """Tell mistakes that need no look into the checkpoint."""
-    from ..engine.predictions import check_free
-
     for name, formats in ONLY.items():
         if getattr(args, name) and args.to not in formats:
             option = f"--{name.replace('_', '-')}"
@@ -189,7 +188,8 @@ def _tried(report, size=None, batch=None):
         f"tried with batches of {sizes}: it differs by {report.difference:.1g} of the greatest value at most, "
         f"{report.same:.2%} of the pixels keep their class"
     )
-    yield f"takes images of {'x'.join(map(str, size)) if size else 'any size'}, {batch or 'any number'} at a time"
+    any_size = "any size" if report.multiple == 1 else f"sizes that are multiples of {report.multiple}"
+    yield f"takes images of {'x'.join(map(str, size)) if size else any_size}, {batch or 'any number'} at a time"
 
 
 def _megabytes(count: int) -> str:

@@ -54,6 +54,9 @@ def run(args) -> int:
     print(f"parameters  {short(found.parameters, 'M'):>9}   ({found.parameters:,}{stored})")
     counted = "multiply-accumulates of all operators" if args.all else "multiply-accumulates, counted as mmcv does"
     print(f"FLOPs       {short(found.flops, 'G'):>9}   ({found.flops:,} {counted})")
+    if found.unknown:
+        how = "one for each number they give" if args.all else "nothing"
+        print(f"not known is what these operators cost, counted as {how}: {', '.join(found.unknown)}")
     options.write_json(args, {"model": spec, **found.to_dict()})
     return 0
 

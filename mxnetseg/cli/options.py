@@ -8,7 +8,7 @@ from typing import Iterator, List, Optional, Tuple
 
 from .. import saving
 from ..errors import MXNetSegError
-from ..names import near, same
+from ..names import counted, near, same
 from ..shipped import here_or_shipped, shipped
 
 DTYPES = ("float32", "bfloat16", "int8")  # deploy.DTYPES, which to import takes seconds
@@ -23,6 +23,7 @@ SHARED = {
         action="extend",
         help="GPU numbers (0 1 2 3), cpu, or cpu:0 cpu:1; the GPUs there are, else the CPU, when left out",
     ),
+    "--force": dict(action="store_true", help="go on although the data have grave faults (docs/data.md)"),
     "--json": dict(metavar="FILE", help="write what is shown to this file, too, with all details"),
     "--model": dict(metavar="NAME", help="model, e.g. fcn"),
     "--norm": dict(metavar="NAME", help="bn, syncbn or gn"),
@@ -43,14 +44,19 @@ def add(parser, *names: str, **more) -> None:
 
 def check_json(args) -> None:
     """Refuse --json FILE before the work begins, if there is such a file already."""
-    from ..engine.predictions import check_free
-
-    check_free([Path(args.json)] if args.json else [], args.overwrite)
+    saving.check_free([Path(args.json)] if args.json else [], args.overwrite)
 
 
 def write_json(args, content) -> None:
     if args.json:
         saving.write_json(Path(args.json), content)
+
+
+def tell_broken(problems: List[str], what: str) -> int:
+    """List what could not be done while the rest was; the exit status, 1 if there is any."""
+    if problems:
+        print(f"{counted(len(problems), what)} left out:", *problems, sep="\n  ", file=sys.stderr)
+    return 1 if problems else 0
 
 
 def add_dtype(parser) -> None:

@@ -1,17 +1,22 @@
 """mxnetseg predict"""
 
 from pathlib import Path
-from typing import Dict, List
+from typing import Callable, Dict
 
 from ..errors import MXNetSegError
+from ..names import counted, lookup
+from ..saving import check_free
 from . import options
 
 HELP = "Predict class maps of images, and draw them."
 KINDS = ("label", "color", "overlay", "panel")
+REMEDIES = "say --overwrite or --skip-existing"
 
 
 def add_arguments(parser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
+    what = "the images of all folders below, too; --out gets the same folders"
+    parser.add_argument("--recursive", action="store_true", help=what)
     options.add(parser, "--checkpoint", required=True)
     parser.add_argument("--out", default="runs/predict", metavar="DIR", help="folder for the results (runs/predict)")
     parser.add_argument(
@@ -24,7 +29,17 @@ def add_arguments(parser) -> None:
         help="label: class indices; color: class colours; overlay: colours on the image, with a legend; "
         "panel: image, prediction and overlay side by side (label overlay)",
     )
-    options.add(parser, "--overwrite", "--ctx")
+    group = parser.add_mutually_exclusive_group()
+    options.add(group, "--overwrite")
+    what = "leave out images whose results are there; for going on where a run was stopped"
+    group.add_argument("--skip-existing", action="store_true", help=what)
+    options.add(parser, "--ctx")
+    group = parser.add_argument_group("drawing", "color, overlay and panel")
+    what = "of the class colours, 0 (the image alone) to 1 (the colours alone) (0.55)"
+    group.add_argument("--opacity", type=float, metavar="X", help=what)
+    what = "no legend; overlay and color then have the image's own size"
+    group.add_argument("--no-legend", action="store_true", help=what)
+    group.add_argument("--classes", nargs="+", metavar="NAME", help="draw these classes alone, e.g. road car")
     options.add_inference(parser)
     options.add_dtype(parser)
     what = "folder of the data set it was trained on, for int8; datasets/<name> when left out"
@@ -39,27 +54,54 @@ def run(args) -> int:
     from ..context import parse_contexts
     from ..data.files import read_image
     from ..engine import checkpoint
-    from ..engine.predictions import check_free
     from ..predictor import Predictor
     from ..visual import save_png
+    from .demos import check_opacity
+    from .pictures import find_pictures
 
     options.show_log(args.quiet)
     if len(args.ctx or ()) > 1:
         raise MXNetSegError(f"--ctx {' '.join(args.ctx)}: predict runs on one context; name one")
-    images = _images(args.images)
-    targets = {name: {kind: Path(args.out) / f"{name}_{kind}.png" for kind in args.save} for name in images}
-    check_free([path for kinds in targets.values() for path in kinds.values()], args.overwrite)
+    if args.opacity is not None:
+        check_opacity(args.opacity)
+    out = Path(args.out)
+    images = find_pictures(args.images, out, args.recursive)
+    targets = _targets(args, images)
+    if not targets:
+        print(f"nothing to do: what {counted(len(images), 'image')} would give is in {args.out} already")
+        return 0
+    check_free((path for kinds in targets.values() for path in kinds.values()), args.overwrite, REMEDIES)
     found = checkpoint.read(options.find_checkpoint(args.checkpoint))
     recipe = override_recipe(found.record.recipe or Recipe(), options.inference_overrides(args))
     data = options.calibration(args, _data(recipe, args))
     predictor = Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, data)
-    for name, source in tqdm(images.items(), unit="img", disable=args.quiet, leave=False):
-        image = read_image(source)
-        prediction = predictor(image)
-        for kind, path in targets[name].items():
-            save_png(path, _picture(kind, image, prediction, predictor))
-    print(f"{len(images)} predictions in {args.out}: {', '.join(f'*_{kind}.png' for kind in args.save)}")
-    return 0
+    draw, failed = _drawing(args, predictor), []
+    for name, kinds in tqdm(targets.items(), unit="img", disable=args.quiet, leave=False):
+        try:
+            image = read_image(images[name])
+            prediction = predictor(image)
+        except MXNetSegError as err:  # the others can be predicted all the same
+            failed.append(str(err))
+            continue
+        for kind, path in kinds.items():
+            save_png(path, draw(kind, image, prediction))
+    there = len(images) - len(targets)
+    print(
+        f"{counted(len(targets) - len(failed), 'prediction')} in {args.out}: "
+        + ", ".join(f"*_{kind}.png" for kind in args.save)
+        + (f"; {there} were there already" if there else "")
+    )
+    return options.tell_broken(failed, "image")
+
+
+def _targets(args, images: Dict[str, Path]) -> Dict[str, Dict[str, Path]]:
+    """Name -> kind -> file to write."""
+    targets = {name: {kind: Path(args.out) / f"{name}_{kind}.png" for kind in args.save} for name in images}
+    if not args.skip_existing:
+        return targets
+    # a file that is there is whole, see saving.py
+    missing = {name: {kind: p for kind, p in kinds.items() if not p.is_file()} for name, kinds in targets.items()}
+    return {name: kinds for name, kinds in missing.items() if kinds}
 
 
 def _data(recipe, args):
@@ -69,34 +111,31 @@ def _data(recipe, args):
     return data.model_copy(update={"root": args.root or (data.root if there else "")})
 
 
-def _picture(kind: str, image, prediction, predictor):
+def _drawing(args, predictor) -> Callable:
+    """(kind, image, class map) -> picture, as the options of "drawing" say."""
+    import numpy as np
+
     from .. import visual
 
-    if kind == "label":
-        return prediction
-    if kind == "color":
-        return visual.colorize(prediction, predictor.palette)
-    if kind == "overlay":
-        picture = visual.overlay(image, prediction, predictor.palette)
-        return visual.with_legend(picture, predictor.classes, predictor.palette)
-    return visual.panel(image, None, prediction, predictor.classes, predictor.palette)
+    classes, palette = predictor.classes, predictor.palette
+    opacity = visual.OPACITY if args.opacity is None else args.opacity
+    drawn = np.arange(256).astype(np.uint8)  # class -> its place in the palette
+    if args.classes:
+        known = {name: index for index, name in enumerate(classes)}
+        chosen = list(dict.fromkeys(lookup("class", name, known) for name in args.classes))
+        classes, palette = [classes[index] for index in chosen], palette[chosen]
+        drawn[:] = 255
+        drawn[chosen] = range(len(chosen))
 
+    def draw(kind: str, image, prediction):
+        if kind == "label":
+            return prediction
+        shown = drawn[prediction]
+        if kind == "color":
+            return visual.colorize(shown, palette)
+        if kind == "overlay":
+            picture = visual.overlay(image, shown, palette, opacity)
+            return picture if args.no_legend else visual.with_legend(picture, classes, palette)
+        return visual.panel(image, None, shown, classes, palette, opacity, with_names=not args.no_legend)
 
-def _images(sources: List[str]) -> Dict[str, Path]:
-    """Name of the results -> image file."""
-    from ..data.spec import IMAGES
-
-    found: Dict[str, Path] = {}
-    for source in map(Path, sources):
-        files = sorted(f for f in source.iterdir() if f.suffix.lower() in IMAGES) if source.is_dir() else [source]
-        if not files:
-            raise MXNetSegError(f"{source} holds no images ({', '.join(IMAGES)})")
-        for file in files:
-            if not file.is_file():
-                raise MXNetSegError(f"{file}: no such image")
-            if file.stem in found:
-                raise MXNetSegError(
-                    f"{found[file.stem]} and {file} would be written to the same files; predict them one at a time"
-                )
-            found[file.stem] = file
-    return found
+    return draw

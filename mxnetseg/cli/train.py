@@ -10,12 +10,19 @@ from . import options
 
 HELP = "Train a network as a recipe (YAML) says."
 
+FINETUNE = "configs/_base_/finetune.yaml"
+
 
 def add_arguments(parser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--model", metavar="NAME", help="take the recipe configs/NAME.yaml: a model, or a published run")
     which.add_argument("--config", metavar="FILE", help="take this recipe: a file, or the name of one below configs/")
     which.add_argument("--resume", metavar="DIR", help="go on with the run in this folder (runs/...)")
+    what = (
+        "go on from this checkpoint, as another run (model.from): of its network and sizes, but for your own classes; "
+        "without --model or --config as configs/_base_/finetune.yaml says"
+    )
+    parser.add_argument("--from", dest="origin", metavar="CHECKPOINT", help=what)
     options.add(parser, "--set", help="change keys of the recipe, e.g. optimizer.lr=0.02 train.epochs=50")
     parser.add_argument("--root", metavar="DIR", help="folder of the data set (data.root)")
     options.add(parser, "--ctx")
@@ -36,7 +43,7 @@ def add_arguments(parser) -> None:
         help="train nothing: build everything, print what would happen, take one step on made-up crops of this side "
         "(64); neither data nor initial weights are needed",
     )
-    options.add(parser, "--quiet")
+    options.add(parser, "--force", "--quiet")
 
 
 def run(args) -> int:
@@ -48,13 +55,21 @@ def run(args) -> int:
     from ..engine.trainer import train
 
     changes = [*args.set, *([f"data.root={args.root}"] if args.root else [])]
+    if args.origin:
+        if args.resume:
+            raise MXNetSegError("--from begins a new run, --resume goes on with one; give one of the two")
+        changes.append(f"model.from={options.find_checkpoint(args.origin, option='--from')}")
     recipe = None
     if args.config:
         recipe = load_recipe(args.config, changes)
     elif args.model:
         recipe = recipe_for(args.model, changes)
+    elif args.origin:
+        recipe = load_recipe(FINETUNE, changes)
     elif not args.resume:
-        raise MXNetSegError("name what to train: --model NAME (configs/NAME.yaml), --config FILE or --resume DIR")
+        raise MXNetSegError(
+            "name what to train: --model NAME (configs/NAME.yaml), --config FILE, --from CHECKPOINT or --resume DIR"
+        )
     if args.resume and args.run_dir:
         raise MXNetSegError("--run-dir: a run that is resumed stays in its folder; leave it out")
     options.show_log(args.quiet)
@@ -73,6 +88,7 @@ def run(args) -> int:
                 validate=not args.no_val,
                 progress=not args.quiet,
                 changed_data=args.changed_data,
+                force=args.force,
             )
         except Interrupted as stop:
             again = [f"--resume {shlex.quote(str(stop.run_dir))}"]
@@ -111,5 +127,5 @@ def _dry_run(args, recipe, contexts) -> int:
         raise MXNetSegError("--dry-run describes a new run; leave --resume out and name the recipe")
     if args.dry_run < 32:
         raise MXNetSegError(f"--dry-run {args.dry_run}: crops of less than 32 pixels vanish in the network")
-    print(dry_run(recipe, contexts, args.dry_run).report)
+    print(dry_run(recipe, contexts, args.dry_run, validate=not args.no_val, force=args.force).report)
     return 0

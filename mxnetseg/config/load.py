@@ -31,7 +31,7 @@ __all__ = [
 BASE = "_base_"
 MOST_FILES = 20  # one below the other
 # a relative path at one of these is that of a file beside the recipe that says it, if there is none here
-BESIDE = [("data", "root"), ("model", "init")]
+BESIDE = [("data", "root"), ("model", "init"), ("model", "from")]
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,8 @@ def check_overrides(overrides: Any) -> None:
 def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     """`recipe` with some keys changed. What else an older version has let through in it stays as it is."""
     check_overrides(overrides)
-    old = recipe.model_dump(mode="json", by_alias=True)
+    # without what nobody has set: `model.from` fills that in
+    old = {"train": recipe.train.model_dump(mode="json"), **recipe.model_dump(mode="json", exclude_unset=True)}
     new = merge(old, change(overrides))
     try:
         return Recipe.model_validate(new)
@@ -133,7 +134,7 @@ def _without(value: Any, places: Sequence[Tuple[Any, ...]]) -> Any:
 
 def dump_recipe(recipe: Recipe) -> str:
     """YAML text that loads back as the same recipe."""
-    return yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def _read_with_bases(path: Path, above: Tuple[Path, ...], known: Dict[Path, Dict[str, Any]]) -> Dict[str, Any]:

@@ -22,12 +22,17 @@ EXCLUSIVE = [
     ("train.epochs", "train.iterations"),
     ("data.base", "data.fit"),
     ("eval.base", "eval.fit"),
+    ("model.init", "model.from"),
 ]
 # what is said of one value: another begins without it
 OPTIONS = {
     "model.name": ("options",),
     "model.backbone": ("backbone_options",),
     "loss.name": ("options",),
+    "data.name": (
+        *("images", "masks", "lists", "image_suffix", "mask_suffix", "colors"),
+        *("classes", "palette", "ignore", "label_map"),
+    ),
     "eval.crop": ("stride",),
 }
 

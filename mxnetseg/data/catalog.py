@@ -2,13 +2,16 @@
 
 from typing import List
 
+from ..commands import typed
 from ..config.schema import DataConfig
 from ..errors import MXNetSegError
 from ..names import same
 from . import tables  # noqa: F401  (fills TABLE)
-from .spec import TABLE, DatasetSpec, default_palette
+from .folder import ITS_KEYS, folder_spec
+from .relabel import relabelled
+from .spec import TABLE, DatasetSpec
 
-__all__ = ["get_spec", "list_datasets", "num_classes_of"]
+__all__ = ["entry_of", "get_spec", "list_datasets", "num_classes_of"]
 
 
 def list_datasets() -> List[str]:
@@ -17,45 +20,43 @@ def list_datasets() -> List[str]:
 
 
 def get_spec(data: DataConfig) -> DatasetSpec:
-    """The table entry of `data.name`; for `folder`, one made from the recipe.
+    """The data set of a recipe, with the classes that it asks for (`data.classes`, `label_map`, `ignore`, `palette`).
 
     Raises
     ------
     MXNetSegError
-        An unknown name, or a `folder` that lacks a key.
+        An unknown name, classes that don't fit the data set, or a `folder` that lacks a key.
     """
-    return _folder_spec(data) if same(data.name, "folder") else TABLE.find(data.name)
+    entry = entry_of(data)
+    problems = []
+    for layout in entry.layouts(""):  # label values may be those of another than the usual one
+        try:
+            return relabelled(layout, data)
+        except MXNetSegError as err:
+            problems.append(err)
+    raise problems[0]
+
+
+def entry_of(data: DataConfig) -> DatasetSpec:
+    """The table entry of `data.name`, as it is; for `folder`, one made from the recipe.
+
+    Raises
+    ------
+    MXNetSegError
+        An unknown name, keys that the data set has no use for, or a `folder` that lacks one.
+    """
+    if same(data.name, "folder"):
+        return folder_spec(data)
+    entry = TABLE.find(data.name)
+    useless = [key for key in ITS_KEYS if getattr(data, key)]
+    if useless:
+        raise MXNetSegError(
+            f"data.{useless[0]} is for data.name: folder, but data.name is {entry.name}, whose files are found by "
+            + typed(f"themselves (`mxnetseg data show {entry.name}`); leave it out, or say data.name: folder")
+        )
+    return entry
 
 
 def num_classes_of(data: DataConfig) -> int:
     """How many classes the data set of a recipe has."""
     return get_spec(data).num_classes
-
-
-def _folder_spec(data: DataConfig) -> DatasetSpec:
-    if not (data.images and data.masks and data.classes):
-        key = next(key for key in ("images", "masks", "classes") if not getattr(data, key))
-        raise MXNetSegError(
-            f"data.name is folder, but data.{key} is not given; a folder needs data.images and data.masks "
-            "(folders below data.root, for example images/{split}) and data.classes (names in label order)"
-        )
-    classes = tuple(data.classes)
-    if len(classes) > 255:
-        raise MXNetSegError(f"data.classes has {len(classes)} names; at most 255 fit (255 means unlabelled)")
-    palette = data.palette or default_palette(len(classes))
-    if len(palette) != len(classes):
-        raise MXNetSegError(f"data.palette has {len(palette)} colours, data.classes {len(classes)} names")
-    wrong = {k: v for k, v in (data.label_map or {}).items() if not 0 <= v < len(classes)}
-    if wrong:
-        raise MXNetSegError(f"data.label_map: {wrong} points beyond the {len(classes)} classes (0..{len(classes) - 1})")
-    return DatasetSpec(
-        name="folder",
-        title="your own images and masks",
-        classes=classes,
-        palette=tuple(palette),
-        images=data.images,
-        masks=data.masks,
-        mask_suffix=data.mask_suffix,
-        ignore=tuple(data.ignore) if data.ignore is not None else (255,),
-        label_map=data.label_map,
-    )

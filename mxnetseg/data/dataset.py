@@ -1,14 +1,17 @@
 """The images of a split and their labels, checked as they are read."""
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
-from typing import Callable, Iterable, List, NamedTuple, Optional
+from typing import Callable, Iterable, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from ..errors import MXNetSegError
 from .cache import Cache
+from .colours import read_colours
 from .files import read_image, read_mask
+from .hints import some
 from .spec import DatasetSpec
 
 __all__ = ["IGNORE", "Dataset", "Sample"]
@@ -51,11 +54,8 @@ class Dataset:
         self.image_paths = image_paths
         self.mask_paths = mask_paths
         self.cache: Optional[Cache] = None  # where decoded files are kept, if anywhere
-        self._to_class = np.full(65536, -1, np.int16)  # value in the file -> class, IGNORE, or -1: refused
-        for value in spec.ignore:
-            self._to_class[value] = IGNORE
-        for value, index in spec.raw_values().items():
-            self._to_class[value] = index
+        # value in the file -> class, or IGNORE; others are refused
+        self._known = tuple(sorted({**dict.fromkeys(spec.ignore, IGNORE), **spec.raw_values()}.items()))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -106,6 +106,16 @@ class Dataset:
         """
         return self._kept(self._label, self.masks()[index], self._facts() if self.cache else "")
 
+    def values(self, index: int) -> np.ndarray:
+        """(H, W) integer label values of sample `index` as they stand in its file, colours as 0xRRGGBB.
+
+        Raises
+        ------
+        MXNetSegError
+            An unreadable file, or the data set was opened without masks.
+        """
+        return self._read_values(self.masks()[index])
+
     def masks(self) -> List[Path]:
         """`mask_paths`, for callers that need some.
 
@@ -143,26 +153,48 @@ class Dataset:
 
     def _facts(self) -> str:
         """What a label depends on besides its file."""
-        return f"{self.spec.mask_key} {hashlib.sha256(self._to_class.tobytes()).hexdigest()}"
+        known = hashlib.sha256(repr(self._known).encode()).hexdigest()
+        return f"{self.spec.mask_key} {'colours ' * self.spec.colours}{known}"
+
+    def _read_values(self, path: Path) -> np.ndarray:
+        values: np.ndarray = read_colours(path) if self.spec.colours else read_mask(path, self.spec.mask_key)
+        return values
 
     def _label(self, path: Path) -> np.ndarray:
-        values = read_mask(path, self.spec.mask_key)
-        if values.min() < 0 or values.max() >= self._to_class.size:
+        values = self._read_values(path)
+        table = _table(self._known, self.spec.colours)
+        if values.min() < 0 or values.max() >= table.size:
             raise MXNetSegError(f"{path}: label values from {values.min()} to {values.max()}; {self.remedy()}")
-        label: np.ndarray = self._to_class[values]
+        label: np.ndarray = table[values]
         if label.min() < 0:
             wrong, counts = np.unique(values[label < 0], return_counts=True)
-            listed = ", ".join(f"{v} ({n} pixels)" for v, n in list(zip(wrong, counts))[:8])
-            raise MXNetSegError(f"{path}: label values that are neither a class nor ignored: {listed}; {self.remedy()}")
+            order = np.argsort(-counts, kind="stable")
+            listed = some((f"{self.spec.value_text(int(wrong[i]))} ({counts[i]} pixels)" for i in order), 8)
+            what = "colours" if self.spec.colours else "label values"
+            raise MXNetSegError(f"{path}: {what} that are neither a class nor ignored: {listed}; {self.remedy()}")
         return label.astype(np.uint8)
 
     def remedy(self) -> str:
         """What a message about a wrong label value ends with."""
-        classes = sorted(self.spec.raw_values())
+        spec = self.spec
+        if spec.colours:
+            return (
+                f"data.colors has {some((spec.value_text(v) for v in spec.raw_values()), 8)}. Mend the mask, or name "
+                "the colour in data.colors, and in data.ignore or data.label_map what it means, if it is no class"
+            )
         return (
-            f"{self.spec.name} has the classes {ranges(classes)} and ignores {ranges(self.spec.ignore)}. "
-            "Mend the mask, or (data.name: folder) extend data.classes, data.ignore or data.label_map"
+            f"{spec.name} has the classes {ranges(spec.raw_values())} and ignores {ranges(spec.ignore)}. "
+            "Mend the mask, or extend data.classes, data.ignore or data.label_map"
         )
+
+
+@lru_cache(maxsize=4)
+def _table(known: Tuple[Tuple[int, int], ...], colours: bool) -> np.ndarray:
+    """Value in a mask -> class, IGNORE, or -1: refused; every process makes its own, so that a Dataset stays light."""
+    table: np.ndarray = np.full(1 << (24 if colours else 16), -1, np.int16)
+    for value, index in known:
+        table[value] = index
+    return table
 
 
 def ranges(values: Iterable[int]) -> str:

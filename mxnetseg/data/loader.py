@@ -2,17 +2,18 @@
 
 import time
 from collections import deque
-from typing import Callable, Deque, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Callable, Deque, Generic, Iterator, List, NamedTuple, Optional, Tuple, TypeVar, Union
 
 import numpy as np
 
 from ..errors import MXNetSegError
 from .dataset import Dataset, Sample
 from .sampling import Draw, SampleStream, sample_rng
-from .workers import WorkerPool, check_workers
+from .workers import Job, WorkerPool, check_workers
 
 __all__ = ["Batch", "EvalLoader", "TrainLoader"]
 
+Answer = TypeVar("Answer")
 # image and label -> the same kinds, changed; see `TrainTransform`
 Transform = Callable[[np.ndarray, np.ndarray, np.random.Generator], Tuple[np.ndarray, np.ndarray]]
 
@@ -45,17 +46,31 @@ class _Load:
         return Sample(image, label, sample.name)
 
 
-class _Ahead:
+class _TryToLoad:
+    """The same for samples that need no change; gives what is wrong with one that can't be read."""
+
+    def __init__(self, dataset: Dataset):
+        self.load = _Load(dataset)
+        self.name = self.load.name
+
+    def __call__(self, draw: Draw) -> Union[Sample, str]:
+        try:
+            return self.load(draw)
+        except MXNetSegError as err:
+            return str(err)
+
+
+class _Ahead(Generic[Answer]):
     """Results of `load(task)` in the order of `tasks`, at most `depth` of them ahead."""
 
-    def __init__(self, load: _Load, tasks: Iterator[Draw], workers: int, depth: int):
+    def __init__(self, load: Job[Draw, Answer], tasks: Iterator[Draw], workers: int, depth: int):
         self._load = load
         self._tasks = tasks
         self._depth = depth
         self._pending: Deque[Draw] = deque()
         self._pool = WorkerPool(load, workers) if workers else None
 
-    def next(self) -> Sample:
+    def next(self) -> Answer:
         if self._pool is None:
             only = next(self._tasks)
             try:
@@ -131,12 +146,17 @@ class TrainLoader:
 
 
 class EvalLoader:
-    """Every sample of a data set once, unchanged, in order."""
+    """Every sample of a data set once, unchanged, in order.
 
-    def __init__(self, dataset: Dataset, workers: int = 0):
+    With a list for `broken`, what is wrong with samples that can't be read goes there, and they are left out.
+    """
+
+    def __init__(self, dataset: Dataset, workers: int = 0, broken: Optional[List[str]] = None):
         workers = check_workers(workers)
         self._length = len(dataset)
-        self._ahead = _Ahead(_Load(dataset), (Draw(0, i) for i in range(len(dataset))), workers, 2 * workers)
+        self._broken = broken
+        load: Job[Draw, Union[Sample, str]] = _Load(dataset) if broken is None else _TryToLoad(dataset)
+        self._ahead = _Ahead(load, (Draw(0, i) for i in range(len(dataset))), workers, 2 * workers)
 
     def __len__(self) -> int:
         return self._length
@@ -144,7 +164,11 @@ class EvalLoader:
     def __iter__(self) -> Iterator[Sample]:
         try:
             for _ in range(self._length):
-                yield self._ahead.next()
+                sample = self._ahead.next()
+                if isinstance(sample, Sample):
+                    yield sample
+                elif self._broken is not None:  # it is: without it, errors are raised
+                    self._broken.append(sample)
         finally:
             self._ahead.close()
 

@@ -5,11 +5,14 @@ from typing import Dict, List, Optional, Set, Tuple
 
 from ..config.schema import DataConfig
 from ..errors import MXNetSegError
-from .catalog import get_spec
+from .catalog import entry_of
 from .dataset import Dataset
+from .hints import files_there, folders_there, held, partner_problems
 from .layout import expected_layout, find_layout, near_split, root_of
-from .pairing import Files, by_stem, listed, partner_problems
-from .spec import IMAGES, DatasetSpec
+from .listing import listed
+from .pairing import Files, image_rule, pairs_below
+from .relabel import relabelled
+from .spec import SPLIT, DatasetSpec
 
 __all__ = ["open_dataset"]
 
@@ -38,36 +41,40 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True, unpaired: 
     parts = split.split("+")
     if len(parts) > 1 and all(parts):
         return _joined(split, [open_dataset(data, part, labelled, unpaired) for part in parts])
-    entry = get_spec(data)
+    entry = entry_of(data)
     root = root_of(data, entry)
     if labelled and split in entry.unlabelled:
         raise MXNetSegError(f"{entry.name}'s split {split!r} has no public labels, so it can't be trained on or scored")
     spec, base = find_layout(entry, root, split, labelled)
-    image_dir = base / spec.image_folder(split)
+    spec = relabelled(spec, data)
+    image_dir, mask_dir = base / spec.image_folder(split), base / spec.mask_folder(split)
     if spec.lists and not (base / spec.list_file(split)).is_file():
+        there = near_split(entry, split) or files_there(base / spec.list_file(split))
         raise MXNetSegError(
             f"data set {spec.name}: no file {base / spec.list_file(split)}, which names the images of split "
-            f"{split!r}{near_split(entry, split)}." + expected_layout(entry)
+            f"{split!r}{there}." + expected_layout(entry)
         )
     if not image_dir.is_dir():
         raise MXNetSegError(
-            f"data set {spec.name}: no folder {image_dir} for split {split!r}{near_split(entry, split)}."
-            + expected_layout(entry)
+            f"data set {spec.name}: no folder {image_dir} for split {split!r}"
+            f"{near_split(entry, split) or folders_there(image_dir)}." + expected_layout(entry)
         )
-    images = by_stem(image_dir, spec.image_suffix, IMAGES)
-    if not images:
-        raise MXNetSegError(f"{image_dir} holds no images ({', '.join(IMAGES)}; stems end with {spec.image_suffix!r})")
-    masks: Files = {}
-    mask_dir = base / spec.mask_folder(split)
-    if labelled:
-        if not mask_dir.is_dir():
-            raise MXNetSegError(
-                f"data set {spec.name}: images in {image_dir}, but no folder {mask_dir} with their masks."
-                + expected_layout(entry)
-            )
-        masks = by_stem(mask_dir, spec.mask_suffix, (spec.mask_ending,) if spec.mask_ending else IMAGES)
+    if labelled and not mask_dir.is_dir():
+        raise MXNetSegError(
+            f"data set {spec.name}: images in {image_dir}, but no folder {mask_dir} with their masks"
+            f"{folders_there(mask_dir)}." + expected_layout(entry)
+        )
+    images, masks = pairs_below(image_dir, mask_dir, spec, labelled)
+    if not images and (spec.images or not spec.lists):
+        suffix, endings = image_rule(spec)
+        raise MXNetSegError(
+            f"{image_dir} holds no images ({', '.join(endings)}{f'; stems end with {suffix!r}' * bool(suffix)}), but "
+            f"{held(image_dir)}"
+        )
     if spec.lists:
-        images, masks = listed(base / spec.list_file(split), images, masks, spec, image_dir, mask_dir, labelled)
+        images, masks = listed(base / spec.list_file(split), images, masks, spec, base, split, labelled)
+    else:
+        images, masks = _of_split(images, masks, spec)
     names = list(images) if spec.lists else sorted(images)
     if spec.choose:
         names = spec.choose(names, split)
@@ -88,6 +95,15 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True, unpaired: 
         unpaired += problems
         names = [name for name in names if name in masks]
     return Dataset(spec, split, names, [images[name] for name in names], [masks[name] for name in names])
+
+
+def _of_split(images: Files, masks: Files, spec: DatasetSpec) -> Tuple[Files, Files]:
+    """Where the images, or the masks, of all splits lie in one folder, those that have a partner in the split's."""
+    if spec.choose or not masks or (SPLIT in spec.images) == (SPLIT in spec.masks):
+        return images, masks
+    if SPLIT in spec.masks:
+        return {name: path for name, path in images.items() if name in masks}, masks
+    return images, {name: path for name, path in masks.items() if name in images}
 
 
 def _joined(split: str, parts: List[Dataset]) -> Dataset:

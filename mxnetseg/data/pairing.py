@@ -1,99 +1,100 @@
-"""Which file is whose: images and masks by the stem that they share, or by a list."""
+"""Which file is whose: images and masks by the stem that they share."""
 
 from pathlib import Path
-from typing import Collection, Dict, Iterable, List, Optional, Tuple
+from typing import Callable, Collection, Dict, Iterator, Tuple
 
 from ..errors import MXNetSegError
-from .spec import IMAGES, DatasetSpec
+from .spec import IMAGES, MASKS, DatasetSpec
 
-__all__ = ["Files", "by_stem", "listed", "partner_problems"]
+__all__ = ["LOSSY", "Files", "by_stem", "image_rule", "mask_rule", "pairs_below", "visible"]
 
 Files = Dict[str, Path]  # by the name that image and mask share
+Rule = Tuple[str, Tuple[str, ...]]  # what a stem ends with; file endings
+LOSSY = (".jpg", ".jpeg", ".webp")  # beside a mask of the same stem such a file is the image
 
 
-def by_stem(folder: Path, suffix: str, endings: Collection[str]) -> Files:
-    """Relative stem without `suffix` -> file."""
-    found: Files = {}
+def visible(folder: Path) -> Iterator[Path]:
+    """The files below a folder in order, without those that systems and editors leave there (.ipynb_checkpoints)."""
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in endings or path.name.startswith(".") or not path.stem.endswith(suffix):
+        parts = path.relative_to(folder).parts
+        if not any(part.startswith(".") or part == "__MACOSX" for part in parts) and path.is_file():
+            yield path
+
+
+def by_stem(
+    folder: Path, suffix: str, endings: Collection[str], but: Callable[[Path], bool] = lambda path: False
+) -> Files:
+    """Relative stem without `suffix` -> file; without those that `but` holds for.
+
+    Raises
+    ------
+    MXNetSegError
+        Two files of one stem.
+    """
+    found: Files = {}
+    for path in visible(folder):
+        if not _takes((suffix, tuple(endings)), path) or but(path):
             continue
         stem = path.stem[: len(path.stem) - len(suffix)]
         name = (path.parent.relative_to(folder) / stem).as_posix()
         if name in found:
-            raise MXNetSegError(f"{found[name]} and {path} have the same stem; keep one of the two")
+            raise MXNetSegError(
+                f"{found[name]} and {path} have the same stem; keep one of the two, or (data.name: folder) say the "
+                f"ending in data.image_suffix or data.mask_suffix, such as {path.suffix}"
+            )
         found[name] = path
     return found
 
 
-def listed(
-    path: Path, images: Files, masks: Files, spec: DatasetSpec, image_dir: Path, mask_dir: Path, labelled: bool
-) -> Tuple[Files, Files]:
-    """The images and masks that a list names, in its order, by the image's name."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as err:
-        raise MXNetSegError(f"{path}: not a list that can be read ({err})") from err
-    listed_images: Files = {}
-    listed_masks: Files = {}
-    no_image, no_mask = [], []
-    for line in lines:
-        if not line.strip():
-            continue
-        first, second = (line.split() + [""])[:2]
-        name = _named(first, images, spec.image_suffix)
-        if name is None:
-            no_image.append(first)
-            continue
-        listed_images[name] = images[name]
-        if labelled:
-            mask = _named(second or first, masks, spec.mask_suffix, spec.image_suffix)
-            if mask is None:
-                no_mask.append(second or first)
-            else:
-                listed_masks[name] = masks[mask]
-    for kind, missing, folder in (("image", no_image, image_dir), ("mask", no_mask, mask_dir)):
-        if missing:
-            raise MXNetSegError(
-                f"{path} names {len(missing)} files that have no {kind} in {folder}: {_some(missing)}; "
-                "is the download complete?"
-            )
-    if not listed_images:
-        raise MXNetSegError(f"{path} names no images; the file is empty")
-    return listed_images, listed_masks
+def pairs_below(image_dir: Path, mask_dir: Path, spec: DatasetSpec, labelled: bool = True) -> Tuple[Files, Files]:
+    """Images and masks; where they lie in one folder, or one in the other's, no file is both.
+
+    None where the data set has no folder for them; no masks where they are not `labelled`.
+    """
+    images, masks = image_rule(spec), mask_rule(spec)
+    if spec.images and spec.masks and image_dir == mask_dir:
+        images, masks = _told_apart(images, masks)
+        longer, shorter = (images, masks) if len(images[0]) > len(masks[0]) else (masks, images)
+
+        def other(path: Path) -> bool:
+            return longer[0] != shorter[0] and _takes(longer, path)
+
+        found = {rule: by_stem(image_dir, *rule, *([other] if rule is shorter else [])) for rule in (images, masks)}
+        return found[images], found[masks] if labelled else {}
+    in_images, in_masks = image_dir in mask_dir.parents, mask_dir in image_dir.parents
+    found_images = by_stem(image_dir, *images, lambda p: in_images and mask_dir in p.parents) if spec.images else {}
+    if not (labelled and spec.masks):
+        return found_images, {}
+    return found_images, by_stem(mask_dir, *masks, lambda p: in_masks and image_dir in p.parents)
 
 
-def _named(entry: str, files: Files, *suffixes: str) -> Optional[str]:
-    """The key of `files` that a list's entry means: with or without folders, suffix and ending."""
-    entry = entry.replace("\\", "/").lstrip("/")
-    head, dot, ending = entry.rpartition(".")
-    stems = [entry] + ([head] if dot and "/" not in ending else [])
-    stems += [stem[: -len(suffix)] for suffix in suffixes if suffix for stem in stems if stem.endswith(suffix)]
-    for stem in stems:
-        parts = stem.split("/")
-        for start in range(len(parts)):
-            if "/".join(parts[start:]) in files:
-                return "/".join(parts[start:])
-    return None
+def image_rule(spec: DatasetSpec) -> Rule:
+    """What the stem of an image ends with besides what it shares with its mask, and its possible endings."""
+    return _rule(spec.image_suffix, IMAGES)
 
 
-def partner_problems(images: Files, masks: Files, image_dir: Path, mask_dir: Path, spec: DatasetSpec) -> List[str]:
-    """What is to be said of images without masks, and of masks without images."""
-    problems = []
-    alone = [name for name in images if name not in masks]
-    if alone:
-        problems.append(
-            f"{len(alone)} of {len(images)} images have no mask: {_some(images[n] for n in alone)}; expected "
-            f"{mask_dir / (alone[0] + spec.mask_suffix + spec.mask_ending)}"
-        )
-    alone = [name for name in masks if name not in images]
-    if alone:
-        problems.append(
-            f"{len(alone)} of {len(masks)} masks have no image: {_some(masks[n] for n in alone)}; expected "
-            f"{image_dir / (alone[0] + spec.image_suffix)} with one of {', '.join(IMAGES)}"
-        )
-    return problems
+def mask_rule(spec: DatasetSpec) -> Rule:
+    """The same of a mask."""
+    return _rule(spec.mask_suffix, (spec.mask_ending,) if spec.mask_ending else MASKS)
 
 
-def _some(paths: Iterable[object], most: int = 3) -> str:
-    texts = [str(p) for p in paths]
-    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+def _rule(suffix: str, endings: Tuple[str, ...]) -> Rule:
+    """ "_gt.png" says the ending as well."""
+    ending = next((e for e in (*IMAGES, *MASKS, ".mat", ".txt") if suffix.lower().endswith(e)), "")
+    return (suffix[: -len(ending)], (ending,)) if ending else (suffix, endings)
+
+
+def _told_apart(images: Rule, masks: Rule) -> Tuple[Rule, Rule]:
+    """x.jpg and x.png: where stems can't tell images from masks, endings do."""
+    common = set(images[1]) & set(masks[1])
+    if images[0] != masks[0] or not common:
+        return images, masks
+    if len(images[1]) == 1:
+        return images, (masks[0], tuple(e for e in masks[1] if e not in common))
+    if len(masks[1]) == 1:
+        return (images[0], tuple(e for e in images[1] if e not in common)), masks
+    return (images[0], LOSSY), masks
+
+
+def _takes(rule: Rule, path: Path) -> bool:
+    return path.suffix.lower() in rule[1] and path.stem.endswith(rule[0])

@@ -6,10 +6,13 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from ..errors import MXNetSegError
 from ..plugins import Table, caller
 
-__all__ = ["IMAGES", "TABLE", "DatasetSpec", "default_palette", "register"]
+__all__ = ["IMAGES", "MASKS", "SPLIT", "TABLE", "Colour", "DatasetSpec", "colour_value", "default_palette", "register"]
 
 Colour = Tuple[int, int, int]
+LARGEST = 65535  # a value in a 16-bit mask
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+MASKS = (".png", ".tif", ".tiff", ".bmp", ".gif", ".npy")  # of a folder of one's own
+SPLIT = "{split}"
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,13 @@ class DatasetSpec:
     palette : tuple of (int, int, int)
         One RGB colour per class.
     images, masks : str
-        Folders below the root; "{split}" stands for the split. Files may lie in subfolders.
+        Folders below the root; "{split}" stands for the split. Files may lie in subfolders. Empty: a list names the
+        files.
     image_suffix, mask_suffix : str
-        What a stem ends with besides what both share: "a_leftImg8bit.png" and "a_gtFine_labelIds.png".
+        What a stem ends with besides what both share: "a_leftImg8bit.png" and "a_gtFine_labelIds.png". With an ending,
+        "_gt.png", it says that as well.
     mask_ending : str
-        The masks' file ending: .png, or .mat, .txt (see `files.read_mask`).
+        The masks' file ending: .png, or .mat, .txt (see `files.read_mask`); empty: any of `MASKS`.
     mask_key : str
         The variable of .mat masks that holds the labels, "GTcls.Segmentation".
     lists : str
@@ -40,6 +45,8 @@ class DatasetSpec:
         Label values that mean unlabelled (besides those that `label_map` leaves out).
     label_map : dict, optional
         Value in the mask -> class index. None: the values are class indices.
+    colours : bool
+        Masks hold colours. A label value, here and in `ignore`, is then 0xRRGGBB.
     splits : tuple of str
         Names of the official splits; empty: whatever folder is there.
     folders : dict
@@ -75,6 +82,7 @@ class DatasetSpec:
     choose: Optional[Callable[[Sequence[str], str], List[str]]] = None
     ignore: Tuple[int, ...] = (255,)
     label_map: Optional[Mapping[int, int]] = None
+    colours: bool = False
     splits: Tuple[str, ...] = ()
     folders: Mapping[str, str] = field(default_factory=dict)
     by_split: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -87,6 +95,18 @@ class DatasetSpec:
     download: str = ""
     note: str = ""
 
+    def __post_init__(self) -> None:
+        names = [name.strip() for name in self.classes]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if "" in names or twice:
+            what = f"{', '.join(map(repr, twice))} more than once" if twice else "an empty name"
+            raise MXNetSegError(f"data set {self.name}: classes hold {what}; give every class a name of its own")
+        far = [value for value in (*self.ignore, *(self.label_map or ())) if not 0 <= value <= LARGEST]
+        if far:
+            raise MXNetSegError(
+                f"data set {self.name}: label_map and ignore name values in masks, 0 to {LARGEST}; {far[0]} is none"
+            )
+
     @property
     def num_classes(self) -> int:
         """How many classes there are, without what is ignored."""
@@ -94,15 +114,15 @@ class DatasetSpec:
 
     def image_folder(self, split: str) -> str:
         """A split's folder of images, below the root."""
-        return self.images.format(split=self.folders.get(split, split))
+        return self.images.replace(SPLIT, self.folders.get(split, split))
 
     def mask_folder(self, split: str) -> str:
         """A split's folder of masks, below the root."""
-        return self.masks.format(split=self.folders.get(split, split))
+        return self.masks.replace(SPLIT, self.folders.get(split, split))
 
     def list_file(self, split: str) -> str:
         """The file that lists a split's images, below the root; empty if there is none."""
-        return self.lists.format(split=self.folders.get(split, split))
+        return self.lists.replace(SPLIT, self.folders.get(split, split))
 
     def layouts(self, split: str) -> List["DatasetSpec"]:
         """All the ways in which a split may lie on disk, the usual one first."""
@@ -114,6 +134,10 @@ class DatasetSpec:
         if self.label_map is not None:
             return dict(self.label_map)
         return {i: i for i in range(self.num_classes)}
+
+    def value_text(self, value: int) -> str:
+        """A label value as messages name it: a number, or a colour."""
+        return str([value >> 16 & 255, value >> 8 & 255, value & 255]) if self.colours else str(value)
 
     def describe(self) -> List[List[str]]:
         """Per layout the files to look for, as patterns below the root, the usual layout first."""
@@ -134,7 +158,7 @@ class DatasetSpec:
     def _one_of(self, template: str, splits: Sequence[str]) -> str:
         """The template with the names of the splits in it, in braces when they are several."""
         names = list(dict.fromkeys(self.folders.get(split, split) for split in splits))
-        return template.format(split=names[0] if len(names) == 1 else f"{{{','.join(names)}}}")
+        return template.replace(SPLIT, names[0] if len(names) == 1 else f"{{{','.join(names)}}}")
 
 
 TABLE: Table[DatasetSpec] = Table("data set", "mxnetseg.datasets", reserved=["folder"])
@@ -161,6 +185,12 @@ def register(spec: DatasetSpec) -> DatasetSpec:
         raise ValueError(f"{spec.name}: label_map points beyond its {classes} classes")
     TABLE.add(spec.name, spec, caller())
     return spec
+
+
+def colour_value(colour: Colour) -> int:
+    """0xRRGGBB, what a colour is as a label value."""
+    red, green, blue = colour
+    return red << 16 | green << 8 | blue
 
 
 def default_palette(count: int) -> Sequence[Colour]:

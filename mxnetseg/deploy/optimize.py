@@ -3,7 +3,6 @@
 from typing import Any, Callable, Dict, Iterable, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
-from mxnet import nd
 from mxnet.gluon import HybridBlock
 
 from ..engine.inference import Preprocess
@@ -24,6 +23,7 @@ from .padding import pad_channels, pad_images
 from .plan import Plan
 from .resized import convolve_before_resizing, resize_in_one_pass
 from .split import split_linear_layers
+from .weights import weights_of
 from .winograd import use_winograd
 
 __all__ = ["DTYPES", "PASSES", "optimize"]
@@ -71,8 +71,9 @@ def optimize(
     Raises
     ------
     MXNetSegError
-        An unknown dtype, a size that is none, no calibration images, a network without values, on a GPU or optimized
-        before, or a model that can't be had in this dtype (`mxnetseg.deploy.LIMITS` lists them).
+        An unknown dtype, a size that is none, no calibration images, a network without values, with some that are not
+        finite, on a GPU or optimized before, or a model that can't be had in this dtype (`mxnetseg.deploy.LIMITS` lists
+        them).
     """
     if dtype not in DTYPES:
         raise MXNetSegError(f"dtype={dtype!r}: must be one of {', '.join(DTYPES)}")
@@ -86,7 +87,13 @@ def optimize(
     reason = problem(network, dtype)
     if reason:
         raise MXNetSegError(reason)
-    arrays = _arrays(network)
+    elsewhere = [context for context in network.contexts if context.device_type != "cpu"]
+    if elsewhere:
+        raise MXNetSegError(
+            f"networks are optimized for CPUs, this one is on {elsewhere[0]}: say --ctx cpu, or "
+            "net.collect_params().reset_ctx(mxnet.cpu())"
+        )
+    arrays = weights_of(network)
     with inference_graph() as constants:
         # the last resize is left to those who use the logits
         graph = Graph(network.coarse_logits(mx.sym.var("data")))
@@ -101,21 +108,3 @@ def optimize(
         symbol = symbol.get_backend_symbol(BACKEND)
     weights = {name: arrays[name] for name in symbol.list_inputs() if name != "data"}
     return DeployedNetwork(symbol, weights, dtype, network)
-
-
-def _arrays(network: GluonNetwork) -> Dict[str, nd.NDArray]:
-    """Copies of the network's parameters on the CPU, by name.
-
-    After a prediction MXNet keeps weights of groups in oneDNN's layout, which `amp_cast`, `transpose` and `reshape`
-    can't read; a copy has the plain one.
-    """
-    elsewhere = [context for context in network.contexts if context.device_type != "cpu"]
-    if elsewhere:
-        raise MXNetSegError(
-            f"networks are optimized for CPUs, this one is on {elsewhere[0]}: say --ctx cpu, or "
-            "net.collect_params().reset_ctx(mxnet.cpu())"
-        )
-    return {
-        name: parameter.data(network.contexts[0]).copy().astype("float32", copy=False)
-        for name, parameter in network.collect_params().items()
-    }

@@ -12,7 +12,9 @@ from ..models import Segmentor
 from ..shipped import here_or_shipped
 from ..zoo import create_model, recipe_arguments
 from . import checkpoint
+from .checkpoint import Checkpoint
 from .imagenet import load_imagenet
+from .origin import take_over
 from .record import Feeding
 
 __all__ = ["build_network", "create_network"]
@@ -48,10 +50,13 @@ def build_network(
     num_classes: int,
     contexts: Sequence[mx.Context],
     initializer: Optional[mx.init.Initializer] = None,
+    origin: Optional[Checkpoint] = None,
+    classes: Sequence[str] = (),
 ) -> Segmentor:
     """The recipe's network on its contexts, with its initial weights (seeded by train.seed).
 
-    `initializer` is of everything that no file gives; the layers' own, else Xavier's for ReLU, when left out.
+    `initializer` is of everything that no file gives; the layers' own, else Xavier's for ReLU, when left out. `origin`
+    is what `model.from` names (`origin.read_origin`), `classes` are what the network's are called.
     """
     net = create_network(recipe, num_classes)
     seed = recipe.train.seed % 2**31  # neither generator takes more
@@ -63,16 +68,23 @@ def build_network(
     else:
         net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=list(contexts))
     init = recipe.model.init
-    if init.lower() == "imagenet":
+    if origin:
+        take_over(net, origin, classes, recipe.model.partial)
+        _check_recorded(recipe, origin)
+    elif init.lower() == "imagenet":
         loaded = load_imagenet(net)
         log.info("backbone: %d arrays of %s, from %s", loaded.arrays, loaded.name, loaded.path)
         _check_feeding(recipe, loaded.feeding, "the ImageNet weights")
     elif init.lower() != "random":
         found = checkpoint.read(here_or_shipped(init))
         log.info("init: %d of %d parameters from %s", *checkpoint.load_matching(net, found), init)
-        if "feeding" in found.record.model_fields_set:  # else nobody knows
-            _check_feeding(recipe, found.record.feeding, f"the weights in {init}")
+        _check_recorded(recipe, found)
     return net
+
+
+def _check_recorded(recipe: Recipe, found: Checkpoint) -> None:
+    if "feeding" in found.record.model_fields_set:  # else nobody knows
+        _check_feeding(recipe, found.record.feeding, f"the weights in {found.path}")
 
 
 def _check_feeding(recipe: Recipe, trained: Feeding, weights: str) -> None:

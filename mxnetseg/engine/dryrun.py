@@ -13,6 +13,7 @@ from tabulate import tabulate
 from ..commands import typed
 from ..config import Recipe
 from ..data import Dataset, DatasetSpec, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
+from ..data.diagnosis.gate import examine
 from ..errors import MXNetSegError
 from ..graph import VARIABLE, Graph, infer_shapes
 from ..losses import build_loss
@@ -22,9 +23,11 @@ from ..registry import MODELS
 from ..shipped import here_or_shipped
 from .build import build_network
 from .ema import WeightAverage
+from .freeze import Freeze
 from .inference import Preprocess
 from .lengths import Lengths
 from .optimizer import Optimizer
+from .origin import read_origin, with_record
 from .schedule import Schedule
 from .start import sample_stream
 from .step import Feed, NotFinite, TrainStep
@@ -82,13 +85,20 @@ class StandIn(Dataset):
 
 
 def dry_run(
-    recipe: Recipe, contexts: Sequence[mx.Context], crop: int = 64, initializer: Optional[mx.init.Initializer] = None
+    recipe: Recipe,
+    contexts: Sequence[mx.Context],
+    crop: int = 64,
+    initializer: Optional[mx.init.Initializer] = None,
+    *,
+    validate: bool = True,
+    force: bool = False,
 ) -> DryRun:
     """Build data, network, optimizer and schedule of `recipe`, tell what a run would do, and take one step.
 
     The step is on made-up images, two crops of `crop` pixels on the first context, so data and initial weights that
     are not on this machine are only named. Nothing is written. `initializer` is for all parameters; left out, it is
-    the one that training uses.
+    the one that training uses. Data that are there are looked at as before a run (that does not `validate`,
+    say); `force` is to go on although they have grave faults.
 
     Raises
     ------
@@ -97,15 +107,20 @@ def dry_run(
         gradient that is not finite.
     """
     missing: List[str] = []
-    images, data_lines = _data(recipe, missing)
+    origin = read_origin(recipe)
+    if origin:
+        recipe = with_record(recipe, origin)
+    images, data_lines = _data(recipe, missing, validate, force)
     spec = get_spec(recipe.data)
     lengths = Lengths.of(recipe.train, images)
     iterations, context = lengths.total, contexts[0]
-    net = build_network(_without_init(recipe, missing), spec.num_classes, [context], initializer)
+    start = _without_init(recipe, missing)
+    net = build_network(start, spec.num_classes, [context], initializer, origin, spec.classes)
     optimizer = Optimizer(net, recipe.optimizer)
+    frozen = Freeze(net, recipe.model)
     schedule = Schedule(recipe.schedule, recipe.optimizer.lr, iterations)
     memory = _memory(recipe, net, optimizer, len(contexts))  # before the step: shapes only
-    loss, seconds = _step(recipe, net, optimizer, schedule(0), context, crop)
+    loss, seconds = _step(recipe, net, optimizer, schedule(0), context, crop, frozen)
     batch, accumulate = f"{recipe.train.batch_size} images", recipe.train.accumulate
     if accumulate > 1:
         batch += f" x {accumulate} accumulated"
@@ -113,7 +128,9 @@ def dry_run(
         recipe.description or recipe.model.name,
         *data_lines,
         f"model      {net.spec['name']}, {net.spec['backbone']}, {net.spec['num_classes']} classes, "
-        f"norm {net.spec['norm']}{', auxiliary heads' if net.num_aux else ''}; initial weights: {recipe.model.init}",
+        f"norm {net.spec['norm']}{', auxiliary heads' if net.num_aux else ''}; initial weights: "
+        f"{recipe.model.from_ or recipe.model.init}",
+        *_frozen_lines(recipe, frozen),
         f"length     {iterations:,} steps of {batch}: {iterations * lengths.images:,} images, "
         f"{iterations / lengths.per_epoch:.1f} epochs; validation every {lengths.val_every:,} steps",
         f"loss       {_loss_line(recipe)}",
@@ -128,14 +145,17 @@ def dry_run(
     return DryRun("\n".join(lines), missing, iterations, loss)
 
 
-def _data(recipe: Recipe, missing: List[str]) -> Tuple[int, List[str]]:
+def _data(recipe: Recipe, missing: List[str], validate: bool, force: bool) -> Tuple[int, List[str]]:
     """Training images (known, official, or assumed), and what to say of the data."""
     data, spec = recipe.data, get_spec(recipe.data)
     root = Path(data.root) if data.root else Path("datasets") / spec.name
     if root.is_dir():
-        train, val = (open_dataset(data, split) for split in (data.train_split, data.val_split))
-        count = len(train)
-        found = f"{count:,} images in {data.train_split}, {len(val):,} in {data.val_split}, in {root}"
+        splits = [data.train_split, *([data.val_split] if validate else [])]
+        sets = [open_dataset(data, split) for split in splits]
+        examine(data, sets, loss=recipe.loss, validating=validate, force=force)
+        count = len(sets[0])
+        found = f"{count:,} images in {data.train_split}, "
+        found += "".join(f"{len(dataset):,} in {dataset.split}, " for dataset in sets[1:]) + f"in {root}"
     else:
         counts = [OFFICIAL.get(spec.name, {}).get(part, 0) for part in data.train_split.split("+")]
         count = sum(counts) if all(counts) else 0
@@ -177,7 +197,13 @@ def _without_init(recipe: Recipe, missing: List[str]) -> Recipe:
 
 
 def _step(
-    recipe: Recipe, net: Segmentor, optimizer: Optimizer, lr: float, context: mx.Context, crop: int
+    recipe: Recipe,
+    net: Segmentor,
+    optimizer: Optimizer,
+    lr: float,
+    context: mx.Context,
+    crop: int,
+    frozen: Freeze,
 ) -> Tuple[float, float]:
     """Loss and seconds of one training step on made-up data, by way of everything a run uses."""
     data, spec = recipe.data, get_spec(recipe.data)
@@ -193,7 +219,7 @@ def _step(
     criterion = build_loss(recipe.loss, spec.num_classes, net.align_corners)
     criterion.initialize(ctx=context)
     average = WeightAverage(net, recipe.train.ema) if recipe.train.ema else None
-    step = TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, average=average)
+    step = TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, average=average, frozen=frozen)
     loader = TrainLoader(dataset, TrainTransform(data), sample_stream(recipe, dataset))
     begin = time.perf_counter()
     try:
@@ -236,6 +262,14 @@ def _memory(recipe: Recipe, net: Segmentor, optimizer: Optimizer, contexts: int)
         activations = _size(activation_bytes(net, (share, 3, height, width)))
         text += f"; activations of {share} crops of {height}x{width}: {activations} at most"
     return [f"{text}, on each of {contexts} context{'s' * (contexts > 1)}"]
+
+
+def _frozen_lines(recipe: Recipe, frozen: Freeze) -> List[str]:
+    if not frozen.names:
+        return []
+    until = recipe.model.unfreeze_at
+    told = f"until iteration {until:,}" if until else "for good"
+    return [f"frozen     {len(frozen.names)} arrays ({', '.join(recipe.model.freeze)}), {told}"]
 
 
 def _loss_line(recipe: Recipe) -> str:

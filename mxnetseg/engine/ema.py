@@ -1,7 +1,7 @@
 """An exponential moving average of a network's weights."""
 
 import contextlib
-from typing import Dict, Iterator, Mapping
+from typing import Container, Dict, Iterator, Mapping
 
 import numpy as np
 from mxnet import nd
@@ -28,8 +28,10 @@ class WeightAverage:
             name: parameter.list_data()[0].copy() for name, parameter in net._collect_params_with_prefix().items()
         }
 
-    def update(self) -> None:
+    def update(self, frozen: Container[str] = ()) -> None:
         """Add the network's weights to the average, as they are once the work queued so far is done.
+
+        Those of `frozen` are their average as it is: a mean of equal numbers needn't be that number.
 
         Nothing is waited for: the engine keeps the order. Running statistics need help, because a static graph's
         backward pass writes them, but tells the engine that it only reads them. Multiplying them by 1 changes nothing
@@ -39,6 +41,8 @@ class WeightAverage:
         keep = min(self._decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         for name, parameter in self._net._collect_params_with_prefix().items():
+            if name in frozen:
+                continue
             weight, average = parameter.list_data()[0], self.arrays[name]
             unlearned = parameter.grad_req == "null"
             if unlearned:

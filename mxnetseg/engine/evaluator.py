@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections import deque
-from typing import Callable, Deque, Generator, Optional, Sequence, Tuple
+from typing import Callable, Deque, Generator, List, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -73,12 +73,13 @@ def predict_dataset(
     config: EvalConfig,
     contexts: Sequence[mx.Context],
     workers: int = 0,
+    broken: Optional[List[str]] = None,
 ) -> Generator[Tuple[Sample, np.ndarray], None, None]:
-    """Yield (sample, (H, W) uint8 class map) in order; the contexts work side by side."""
+    """Yield (sample, (H, W) uint8 class map) in order; the contexts work side by side. `broken`: as in `EvalLoader`."""
     check_contexts(contexts)
     net = as_network(net)
     pending: Deque[Tuple[Sample, nd.NDArray]] = deque()
-    for number, sample in enumerate(EvalLoader(dataset, workers)):
+    for number, sample in enumerate(EvalLoader(dataset, workers, broken)):
         context = contexts[number % len(contexts)]
         pending.append((sample, predict_image(net, sample.image, preprocess, config, context)))
         if len(pending) >= len(contexts):

@@ -3,9 +3,9 @@
 from ..backbones import Backbone
 from ..config.schema import LayerDecayConfig
 
-__all__ = ["layer_factor"]
+__all__ = ["BACKBONE", "layer_factor"]
 
-PREFIX = "backbone."
+BACKBONE = "backbone."
 
 
 def layer_factor(name: str, backbone: Backbone, config: LayerDecayConfig) -> float:
@@ -14,5 +14,5 @@ def layer_factor(name: str, backbone: Backbone, config: LayerDecayConfig) -> flo
     Layer k of `config.layers` has rate ** (layers + 1 - k); heads, and what the backbone counts to no layer, have 1.
     Raises MXNetSegError where the backbone doesn't know its layers.
     """
-    layer = backbone.layer_of(name[len(PREFIX) :], config) if name.startswith(PREFIX) else None
+    layer = backbone.layer_of(name[len(BACKBONE) :], config) if name.startswith(BACKBONE) else None
     return 1.0 if layer is None else config.rate ** (config.layers + 1 - layer)

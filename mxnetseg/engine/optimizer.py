@@ -14,7 +14,7 @@ from ..errors import MXNetSegError
 from ..models import Segmentor
 from ..names import lookup, near
 from .checkpoint import assign
-from .layers import layer_factor
+from .layers import BACKBONE, layer_factor
 
 __all__ = ["NAG", "Adam", "AdamW", "Group", "Optimizer", "PlainMomentum"]
 
@@ -141,13 +141,15 @@ class Optimizer:
         if not self._parameters:
             raise MXNetSegError(
                 f"{net.spec['name']} has no parameter to train: grad_req of all is 'null'. Let some learn, e.g. "
-                "net.head.collect_params().setattr('grad_req', 'write'), or freeze parts by optimizer.rules with "
-                "lr_mult: 0 instead"
+                "net.head.collect_params().setattr('grad_req', 'write'), or freeze parts by model.freeze instead"
             )
         _apply_rules(self._parameters, config.rules)
         if config.layer_decay is not None:
             for name, parameter in self._parameters.items():
                 parameter.lr_mult *= layer_factor(name, net.backbone, config.layer_decay)
+        if config.backbone_lr is not None:
+            for name, parameter in self._parameters.items():
+                parameter.lr_mult *= config.backbone_lr if name.startswith(BACKBONE) else 1.0
         self._config = config
         contexts = next(iter(self._parameters.values())).list_ctx()
         self._optimizer = lookup("optimizer", config.name, OPTIMIZERS)(config)
@@ -168,7 +170,7 @@ class Optimizer:
             return
         self._trainer.allreduce_grads()
         for context in self._contexts:
-            gradients = [p.grad(context) for p in self._parameters.values()]
+            gradients = [p.grad(context) for p in self._parameters.values() if p.grad_req != "null"]
             norm = nd.sqrt(nd.add_n(*[g.square().sum() for g in gradients])).asscalar()
             if norm > self._clip:
                 for gradient in gradients:
@@ -197,20 +199,22 @@ class Optimizer:
             for number, array in enumerate(_flatten(state))
         }
 
-    def load_state(self, arrays: Mapping[str, np.ndarray], updates: int) -> None:
-        """Take `state()` back, after `updates` steps had been made.
+    def load_state(self, arrays: Mapping[str, np.ndarray], updates: int, fewer: Mapping[str, int] = {}) -> None:
+        """Take `state()` back, after `updates` steps had been made; of which parameters named in `fewer` took so many.
 
         Raises MXNetSegError for one that is missing or has another shape.
         """
         for context, updater in zip(self._contexts, self._updaters()):
-            for index, name in enumerate(self._names):
+            made = {index: fewer.get(name, updates) for index, name in enumerate(self._names)}
+            for index in filter(made.get, made):
+                name = self._names[index]
                 weight = self._parameters[name].data(context)
                 updater.states[index] = self._optimizer.create_state_multi_precision(index, weight)
                 updater.states_synced[index] = True
                 for number, array in enumerate(_flatten(updater.states[index])):
                     assign(array, arrays, f"{name}:{number}", "the optimizer's")
             counts = self._optimizer._all_index_update_counts.setdefault(context.device_id, {})
-            counts.update(dict.fromkeys(range(len(self._names)), updates) if updates else {})
+            counts.update({index: count for index, count in made.items() if count})
         self._optimizer.num_update = updates
 
     def _updaters(self) -> List[mx.optimizer.Updater]:

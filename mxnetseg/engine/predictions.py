@@ -1,7 +1,8 @@
 """Predict a whole split and write what was predicted."""
 
+import copy
 from pathlib import Path
-from typing import Iterable, Sequence
+from typing import List, NamedTuple, Sequence
 
 import mxnet as mx
 import numpy as np
@@ -11,11 +12,20 @@ from ..config.schema import EvalConfig
 from ..data import Dataset
 from ..errors import MXNetSegError
 from ..network import Network
+from ..saving import check_free
 from ..visual import colorize, save_png
 from .evaluator import predict_dataset
 from .inference import Preprocess
 
-__all__ = ["check_free", "write_predictions"]
+__all__ = ["Written", "write_predictions"]
+
+
+class Written(NamedTuple):
+    """How many images were predicted, how many left out as their files are there, and what is wrong with the others."""
+
+    done: int
+    there: int
+    broken: List[str]
 
 
 def write_predictions(
@@ -28,45 +38,54 @@ def write_predictions(
     *,
     label_ids: bool = False,
     overwrite: bool = False,
+    skip_existing: bool = False,
     workers: int = 0,
     progress: bool = True,
-) -> int:
+) -> Written:
     """Write color/<name>.png and label/<name>.png (class indices) below `out` for every image.
 
     With `label_ids` also label_ids/<name>.png: the values that the data set's own masks have, which
-    Cityscapes' server wants; 16-bit PNGs where values exceed 255. Returns the number of images.
+    Cityscapes' server wants; 16-bit PNGs where values exceed 255. With `skip_existing`, images are left out whose
+    files are all there.
 
     Raises
     ------
     MXNetSegError
-        A file is there already and `overwrite` is not set; nothing is written then.
+        A file is there already and neither `overwrite` nor `skip_existing` is set; nothing is written then.
+    SaveError
+        Files can't be written there, or not any more: the disk is full.
     """
     kinds = ["color", "label"] + (["label_ids"] if label_ids else [])
     values = _raw_values(dataset) if label_ids else None
-    check_free([out / kind / f"{name}.png" for kind in kinds for name in dataset.names], overwrite)
+    files = {name: [out / kind / f"{name}.png" for kind in kinds] for name in dataset.names}
+    dataset = _unlabelled(dataset, [n for n in files if not (skip_existing and all(p.is_file() for p in files[n]))])
+    targets = (path for name in dataset.names for path in files[name])
+    check_free(targets, overwrite or skip_existing, "say --overwrite or --skip-existing")
     bar = tqdm(total=len(dataset), desc=f"predict {dataset.split}", unit="img", disable=not progress, leave=False)
+    broken: List[str] = []
     with bar:
-        for sample, prediction in predict_dataset(net, dataset, preprocess, config, contexts, workers):
-            save_png(out / "color" / f"{sample.name}.png", colorize(prediction, dataset.palette))
-            save_png(out / "label" / f"{sample.name}.png", prediction)
-            if values is not None:
-                save_png(out / "label_ids" / f"{sample.name}.png", values[prediction])
+        for sample, prediction in predict_dataset(net, dataset, preprocess, config, contexts, workers, broken):
+            pictures = [colorize(prediction, dataset.palette), prediction]
+            pictures += [values[prediction]] if values is not None else []
+            for path, picture in zip(files[sample.name], pictures):
+                save_png(path, picture)
             bar.update()
-    return len(dataset)
+    return Written(len(dataset) - len(broken), len(files) - len(dataset), broken)
 
 
-def check_free(paths: Iterable[Path], overwrite: bool) -> None:
-    """Refuse to write over files, unless told to."""
-    taken = [] if overwrite else [path for path in paths if path.exists()]
-    if taken:
-        raise MXNetSegError(
-            f"{taken[0]} is there already{f' and {len(taken) - 1} more' if taken[1:] else ''}; "
-            "name another place, or say --overwrite"
-        )
+def _unlabelled(dataset: Dataset, names: List[str]) -> Dataset:
+    """The images of these names; what is wrong with their labels is of no concern here."""
+    places = {name: place for place, name in enumerate(dataset.names)}
+    part = copy.copy(dataset)
+    part.names, part.mask_paths = names, None
+    part.image_paths = [dataset.image_paths[places[name]] for name in names]
+    return part
 
 
 def _raw_values(dataset: Dataset) -> np.ndarray:
     """Class index -> value in the data set's own masks."""
+    if dataset.spec.colours:
+        raise MXNetSegError("--label-ids: the masks hold colours, as the pictures in color/ do; leave it out")
     if dataset.spec.label_map is None:
         raise MXNetSegError(f"--label-ids: {dataset.spec.name} has no ids besides its class indices; leave it out")
     values: np.ndarray = np.zeros(256, np.uint8 if max(dataset.spec.label_map) < 256 else np.uint16)

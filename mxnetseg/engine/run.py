@@ -19,6 +19,7 @@ from ..versions import versions
 from . import checkpoint
 from .ema import WeightAverage
 from .evaluator import evaluate
+from .freeze import Freeze
 from .inference import Preprocess
 from .lengths import Lengths
 from .optimizer import Optimizer
@@ -50,6 +51,7 @@ class Run:
     net: Segmentor
     optimizer: Optimizer
     average: Optional[WeightAverage]
+    frozen: Freeze
     step: TrainStep
     feed: Feed
     train_set: Dataset
@@ -75,6 +77,8 @@ class Run:
     def advance(self) -> Tuple[float, float]:
         """Take one step; its loss and learning rate. Raises MXNetSegError where the loss is not finite."""
         iteration, total = self.state.iteration, self.lengths.total
+        if iteration == self.recipe.model.unfreeze_at and self.frozen.names:
+            self.frozen.lift()
         # dropout too is a function of (seed, iteration), so that a resumed run repeats it
         seed = (self.recipe.train.seed * 1_000_003 + iteration) % 2**31
         lr = self.schedule(iteration)

@@ -2,12 +2,13 @@
 
 import contextlib
 import logging
+import logging.handlers
 import os
 import socket
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from tqdm import tqdm
 
@@ -20,15 +21,30 @@ from .metrics_csv import MetricsCsv
 from .rundir import RunDir
 from .state import CsvMark, RunState
 
-__all__ = ["RunLog"]
+__all__ = ["RunLog", "remembered"]
 
 log = logging.getLogger(__name__)
 
 EVERY = 10  # iterations to a row
 
 
+@contextlib.contextmanager
+def remembered() -> Iterator[logging.handlers.MemoryHandler]:
+    """A context that keeps what is said before there is a log file to hold it."""
+    logger, memory = logging.getLogger("mxnetseg"), logging.handlers.MemoryHandler(sys.maxsize, sys.maxsize)
+    level = logger.level
+    if not logger.isEnabledFor(logging.INFO):
+        logger.setLevel(logging.INFO)
+    logger.addHandler(memory)
+    try:
+        yield memory
+    finally:
+        logger.removeHandler(memory)
+        logger.setLevel(level)
+
+
 class RunLog:
-    """A context manager around the loop.
+    """A context manager around the loop; `before` is what was said until then.
 
     It leaves log.txt, metrics.csv and, where matplotlib is installed, curves.png in the run's folder. metrics.csv has
     a row for every ten iterations, with the mean loss and the share of the time spent waiting for data, and one for
@@ -36,9 +52,16 @@ class RunLog:
     """
 
     def __init__(
-        self, place: RunDir, state: RunState, lengths: Lengths, recipe: Recipe, wandb: Optional[str], progress: bool
+        self,
+        place: RunDir,
+        state: RunState,
+        lengths: Lengths,
+        recipe: Recipe,
+        wandb: Optional[str],
+        progress: bool,
+        before: logging.handlers.MemoryHandler,
     ):
-        self._place, self._lengths = place, lengths
+        self._place, self._lengths, self._before = place, lengths, before
         self._csv = MetricsCsv(place.folder / "metrics.csv", state)
         self._undrawn = True
         self._losses: List[float] = list(state.csv.losses)
@@ -56,6 +79,9 @@ class RunLog:
         self._level = logger.level
         if not logger.isEnabledFor(logging.INFO):  # the file gets everything, whatever the terminal shows
             logger.setLevel(logging.INFO)
+        logger.removeHandler(self._before)
+        self._before.setTarget(self._file)
+        self._before.flush()
         logger.addHandler(self._file)
         if not self._curves:
             log.info("curves.png is left out: matplotlib is not installed (pip install matplotlib)")

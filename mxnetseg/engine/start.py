@@ -12,6 +12,7 @@ from mxnet.gluon import HybridBlock
 from .. import data
 from ..config import Recipe, dump_recipe, override_recipe
 from ..context import check_contexts
+from ..data.diagnosis.gate import examine
 from ..data.foreign import Function, name_of
 from ..errors import MXNetSegError
 from ..losses import build_loss
@@ -24,13 +25,15 @@ from . import checkpoint
 from .build import build_network, create_network
 from .checkpoint import Checkpoint
 from .ema import WeightAverage
+from .freeze import Freeze
 from .inference import Preprocess
 from .lengths import Lengths
 from .optimizer import Optimizer
+from .origin import read_origin, with_record
 from .record import Feeding, NetworkSpec, Record, plugin_facts
 from .run import Run, patience_is_over
 from .rundir import STATE, RunDir, new_run
-from .runlog import RunLog
+from .runlog import RunLog, remembered
 from .schedule import Schedule
 from .state import RunState
 from .step import Feed, TrainStep
@@ -59,12 +62,17 @@ def open_run(
     progress: bool = True,
     changed_data: bool = False,
     transform: Optional[Function] = None,
+    force: bool = False,
 ) -> Run:
     """A run, new or `resumed`; `stack` closes its folder.
 
     Raises MXNetSegError where something does not fit together; nothing has been written then.
     """
+    said = stack.enter_context(remembered())
     before = resumed[1] if resumed else None
+    origin = None if before else read_origin(recipe)
+    if origin:
+        recipe = with_record(recipe, origin)
     if before:
         require(before.record.plugins, f"the run in {before.path.parent}")
     _check_contexts(recipe, contexts)
@@ -72,6 +80,11 @@ def open_run(
         check_installed("wandb", f"--wandb {wandb}")
     sets = _open_sets(recipe, validate)
     lengths = Lengths.of(recipe.train, len(sets[0]))
+    until = recipe.model.unfreeze_at
+    if until is not None and until >= lengths.total:
+        raise MXNetSegError(
+            f"model.unfreeze_at {until}: the run has {lengths.total} iterations; leave it out to freeze for good"
+        )
     named = name_of(transform) if transform else ""
     if before:
         _check_transform(before, named)
@@ -80,7 +93,9 @@ def open_run(
     digests = {dataset.split: dataset.digest() for dataset in sets}
     if resumed:
         digests = _checked_data(resumed[0], digests, changed_data)
-    net, optimizer, average = _learners(recipe, sets[0].num_classes, contexts, before)
+    if not resumed or changed_data:
+        examine(recipe.data, sets, loss=recipe.loss, validating=validate, force=force)
+    net, optimizer, average, frozen = _learners(recipe, sets[0].spec, contexts, before, origin)
     criterion = build_loss(recipe.loss, sets[0].num_classes, net.align_corners)
     criterion.initialize(ctx=contexts)
     _hybridize(net, criterion, recipe, contexts)
@@ -118,11 +133,12 @@ def open_run(
         net=net,
         optimizer=optimizer,
         average=average,
-        step=TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, accumulate, average),
+        frozen=frozen,
+        step=TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, accumulate, average, frozen),
         feed=Feed(loader, criterion, Preprocess.of(recipe.data), contexts, accumulate),
         train_set=sets[0],
         val_set=sets[1] if validate else None,
-        log=RunLog(place, state, lengths, recipe, wandb, progress),
+        log=RunLog(place, state, lengths, recipe, wandb, progress, said),
         progress=progress,
     )
 
@@ -147,7 +163,7 @@ def continued(recipe: Optional[Recipe], changes: Sequence[str], state: Checkpoin
         listed = ", ".join(f"{k} ({then.get(k)} then, {now.get(k)} now)" for k in changed[:5])
         raise MXNetSegError(
             f"a run can't be resumed with another recipe: {listed}. Leave the changes out, or start a new run with "
-            "--set model.init=CHECKPOINT"
+            "--from CHECKPOINT"
         )
     scored = state.record.state.scored if state.record.state else None
     if scored and scored.absent and scored.miou_classes != recipe.eval.miou_classes:
@@ -166,8 +182,8 @@ def _check_transform(before: Checkpoint, named: str) -> None:
     if then != named:
         raise MXNetSegError(
             f"the run in {before.path.parent} was trained with transform={then or None}, not {named or None}; give "
-            "mxnetseg.train(..., resume=..., transform=...) the same, or start a new run with --set "
-            f"model.init={shlex.quote(str(before.path))}"
+            "mxnetseg.train(..., resume=..., transform=...) the same, or start a new run with "
+            f"--from {shlex.quote(str(before.path))}"
         )
 
 
@@ -241,7 +257,7 @@ def _state_of(before: Optional[Checkpoint], recipe: Recipe, lengths: Lengths, va
     if (state.iteration == lengths.total or patience_is_over(recipe, state)) and not state.unscored:
         raise MXNetSegError(
             f"the run in {before.path.parent} is complete ({state.iteration} iterations); to train its network further "
-            f"start a new one with --set model.init={shlex.quote(str(before.path))}"
+            f"start a new one with --from {shlex.quote(str(before.path))}"
         )
     return state
 
@@ -259,22 +275,27 @@ def _checked_data(place: RunDir, digests: Dict[str, str], changed_data: bool) ->
 
 
 def _learners(
-    recipe: Recipe, num_classes: int, contexts: List[mx.Context], before: Optional[Checkpoint]
-) -> Tuple[Segmentor, Optimizer, Optional[WeightAverage]]:
-    """Network, optimizer and average, as they are at the start or were in a state."""
+    recipe: Recipe,
+    spec: data.DatasetSpec,
+    contexts: List[mx.Context],
+    before: Optional[Checkpoint],
+    origin: Optional[Checkpoint],
+) -> Tuple[Segmentor, Optimizer, Optional[WeightAverage], Freeze]:
+    """Network, optimizer, average and what is frozen, as they are at the start or were in a state."""
     if before is None:
-        net = build_network(recipe, num_classes, contexts)
+        net = build_network(recipe, spec.num_classes, contexts, origin=origin, classes=spec.classes)
     else:
-        net = create_network(recipe, num_classes)
+        net = create_network(recipe, spec.num_classes)
         checkpoint.load_weights(net, before.weights, f"state {before.path}", contexts)
     optimizer = Optimizer(net, recipe.optimizer)
+    iteration = before.record.state.iteration if before and before.record.state else 0
+    frozen = Freeze(net, recipe.model, iteration)
     average = WeightAverage(net, recipe.train.ema) if recipe.train.ema else None
     if before is not None:
-        assert before.record.state
-        optimizer.load_state(before.part("state:"), before.record.state.iteration)
+        optimizer.load_state(before.part("state:"), iteration, frozen.updates(iteration))
         if average:
-            average.load(before.part("ema:"), before.record.state.iteration)
-    return net, optimizer, average
+            average.load(before.part("ema:"), iteration)
+    return net, optimizer, average, frozen
 
 
 def _hybridize(net: Segmentor, criterion: HybridBlock, recipe: Recipe, contexts: List[mx.Context]) -> None:

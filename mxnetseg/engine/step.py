@@ -13,6 +13,7 @@ from ..errors import MXNetSegError
 from ..losses import total_loss
 from ..models import Segmentor
 from .ema import WeightAverage
+from .freeze import Freeze
 from .inference import Preprocess
 from .optimizer import Optimizer
 
@@ -88,6 +89,7 @@ class TrainStep:
     aux_weight: float  # of the auxiliary heads' losses
     accumulate: int = 1  # batches of a step
     average: Optional[WeightAverage] = None
+    frozen: Optional[Freeze] = None
 
     def __post_init__(self) -> None:
         self._forward = self.net.coarse_logits if self.criterion.resizes else self.net
@@ -111,7 +113,7 @@ class TrainStep:
             raise NotFinite(f"the loss is {loss}")
         self.optimizer.step(lr)
         if self.average:
-            self.average.update()
+            self.average.update(self.frozen.names if self.frozen else ())
         return loss
 
     def _forward_backward(self, batches: Sequence[Sequence[Part]]) -> List[nd.NDArray]:

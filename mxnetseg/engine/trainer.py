@@ -72,6 +72,7 @@ def train(
     transform: Optional[Function] = None,
     on_step: Optional[OnStep] = None,
     on_validation: Optional[OnValidation] = None,
+    force: bool = False,
 ) -> Result:
     """Train a network as a recipe says.
 
@@ -98,6 +99,8 @@ def train(
         A training transform that is not in the recipe, see `data.foreign.ForeignTransform`; the same with `resume`.
     on_step, on_validation : callable, optional
         Told a `Step` or a `Validation` at the end of its iteration; they may end the run.
+    force : bool
+        Train although the data have grave faults, see `data.diagnosis`.
 
     Raises
     ------
@@ -131,6 +134,7 @@ def train(
                 progress=progress,
                 changed_data=changed_data,
                 transform=transform,
+                force=force,
             )
             folder = run.place.folder
             return _loop(run, on_step, on_validation)

@@ -8,10 +8,11 @@ import numpy as np
 from mxnet import nd
 
 from ..errors import MXNetSegError
-from ..graph import VARIABLE, Entry, Graph, Node, known
+from ..graph import OPERATORS, VARIABLE, Entry, Graph, Node, known, operator_name
+from ..graph.onnx_rules import NO_FORM
 from ..graph.onnx_step import Free, Shape, Step, Value
 
-__all__ = ["Builder", "OnnxNode", "translate"]
+__all__ = ["Builder", "OnnxNode", "require_rules", "translate"]
 
 
 class OnnxNode(NamedTuple):
@@ -87,6 +88,24 @@ class Builder:
         return name if self._taken[name] == 1 else self._free_name(f"{name}.{self._taken[name] - 1}")
 
 
+def require_rules(graph: Graph) -> None:
+    """Raise MXNetSegError where an operator of the graph can't be written."""
+    for node in graph.operators():
+        op = operator_name(node)
+        if known(node).onnx is None and not _is_constant(node):
+            about = "it gives random numbers" if "random" in op or op.startswith("_sample") else NO_FORM.get(node.op)
+            why = f"has no form in ONNX ({about})" if about else "can't be written as ONNX"
+            raise MXNetSegError(
+                f"{node.name}: MXNet's operator {op} {why}; build the layer of other operators "
+                "(mxnetseg.graph.onnx_rules.RULES has their names)"
+            )
+
+
+def _is_constant(node: Node) -> bool:
+    """What MXNet makes of attributes alone."""
+    return node.op in OPERATORS and not node.inputs
+
+
 def translate(
     builder: Builder, graph: Graph, image: str, arrays: Mapping[str, nd.NDArray], shapes: Mapping[Entry, Shape]
 ) -> Dict[Entry, str]:
@@ -109,8 +128,9 @@ def translate(
     Raises
     ------
     MXNetSegError
-        There is no rule for an operator.
+        There is no rule for an operator, or none for its attributes.
     """
+    require_rules(graph)
     values: Dict[Entry, Value] = {}
     for node in graph.nodes():
         rule = known(node).onnx
@@ -118,10 +138,8 @@ def translate(
             is_image = node.name == "data"
             written: Any = image if is_image else builder.weight(node.name, arrays[node.name].asnumpy())
         elif rule is None:
-            raise MXNetSegError(
-                f"{node.name}: MXNet's operator {node.op} can't be written as ONNX; build the layer of other operators "
-                "(mxnetseg.graph.onnx_rules.RULES has their names)"
-            )
+            made = getattr(nd._internal, node.op)(**node.attrs).asnumpy()
+            written = builder.weight(node.name, made.astype(np.float32))
         else:
             results = [shapes[entry] for entry in _outputs(node, shapes)]
             written = rule(Step(node, values, results, builder))

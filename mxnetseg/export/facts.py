@@ -30,7 +30,7 @@ def facts(network: Network, digest: str, wish: Mapping[str, Any]) -> Dict[str, s
         "normalized_inside": wish["with_preprocessing"],
         "base": feeding.base,
         "fit": feeding.fit,
-        "size": wish["size"] or "free",
+        "size": wish["size"] or ("free" if wish["multiple"] == 1 else f"free, in multiples of {wish['multiple']}"),
         "batch": wish["batch"] or "free",
         "output": wish["output"],
         "dtype": wish["dtype"],

@@ -106,4 +106,4 @@ def _node(node: OnnxNode) -> Any:
 def _type(dtype: str) -> int:
     from onnx import TensorProto
 
-    return int({"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8, "int64": TensorProto.INT64}[dtype])
+    return int(TensorProto.DataType.Value("FLOAT" if dtype == "float32" else dtype.upper()))

@@ -7,16 +7,23 @@ from mxnet import nd
 from ..graph import Entry, Graph, infer_shapes
 from ..graph.onnx_step import Free, Shape
 
-__all__ = ["probes", "shapes"]
+__all__ = ["MULTIPLES", "near", "probes", "shapes"]
 
 # Sizes of feature maps that agree for all of these agree for all images: odd and even ones, multiples of 32 and others.
 BATCHES = (2, 3, 5, 1, 7, 4)
 SIZES = ((67, 131), (128, 96), (233, 65), (256, 320), (97, 161), (500, 375))
+MULTIPLES = (1, 2, 4, 8, 16, 32, 64)  # of which the sides of images may have to be multiples, in this order
 
 
-def probes(size: Optional[Tuple[int, int]], batch: Optional[int]) -> List[Tuple[int, int, int, int]]:
-    """Shapes of images: of one size, or of a batch, where these are fixed."""
-    return [(batch or count, 3, *(size or free)) for count, free in zip(BATCHES, SIZES)]
+def probes(size: Optional[Tuple[int, int]], batch: Optional[int], multiple: int) -> List[Tuple[int, int, int, int]]:
+    """Shapes of images: of one size, or of a batch, where these are fixed; else with sides that are multiples."""
+    return [(batch or count, 3, *(size or near(free, multiple))) for count, free in zip(BATCHES, SIZES)]
+
+
+def near(size: Tuple[int, int], multiple: int) -> Tuple[int, int]:
+    """Sides that are multiples: odd ones of odd sides, so that they are no multiples of twice the number."""
+    height, width = ((side // multiple + (side // multiple - side) % 2) * multiple for side in size)
+    return height, width
 
 
 def shapes(

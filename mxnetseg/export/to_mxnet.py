@@ -10,7 +10,7 @@ The first two are what `gluon.SymbolBlock.imports` and MXNet's C API (c_predict_
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -21,11 +21,12 @@ from .. import saving
 from ..deploy.apart import keep_apart
 from ..deploy.fold import fold_norms
 from ..deploy.plan import Plan
+from ..deploy.weights import weights_of
 from ..engine.arrays import pack
 from ..engine.inference import Preprocess
 from ..engine.record import Record
 from ..errors import MXNetSegError
-from ..graph import Graph
+from ..graph import Graph, infer_shapes
 from ..network import MOST_CLASSES, GluonNetwork, Network
 from ..nn import inference_graph
 from ..ops import mxnet_only
@@ -33,6 +34,7 @@ from ..versions import versions
 from .check import Difference, pictures
 from .ends import OUTPUTS
 from .facts import facts
+from .shapes import MULTIPLES, near
 from .source import opened
 from .to_onnx import Report
 
@@ -92,14 +94,16 @@ def to_mxnet(
     record = network.record or Record()
     preprocess = Preprocess.of(record.feeding)
     symbol, arrays = _traced(network, output, preprocess if with_preprocessing else None)
+    multiple = _multiple(symbol, arrays, with_preprocessing)
+    checked = [(batch, *near((height, width), multiple)) for batch, height, width in CHECKED]
     text, content = symbol.tojson(), b"".join(map(bytes, pack(arrays)))
-    difference = _compared(network, text, content, output, preprocess, with_preprocessing)
+    difference = _compared(network, text, content, output, preprocess, with_preprocessing, checked)
     wish = dict(size=None, batch=None, output=output, with_preprocessing=with_preprocessing, dtype="float32")
-    facts_ = facts(network, digest, wish)
+    facts_ = facts(network, digest, {**wish, "multiple": multiple})
     described = json.dumps({**{key: _value(text) for key, text in facts_.items()}, "versions": versions()}, indent=2)
     contents = {weights: content, about: f"{described}\n".encode(), graph: text.encode()}
     saving.write_files({file: [part] for file, part in contents.items()})
-    return Report(graph, sum(map(len, contents.values())), "float32", True, True, list(CHECKED), *difference)
+    return Report(graph, sum(map(len, contents.values())), "float32", True, True, checked, *difference, multiple)
 
 
 def _value(text: str) -> Any:
@@ -114,10 +118,7 @@ def _traced(
     network: GluonNetwork, output: str, preprocess: Optional[Preprocess]
 ) -> Tuple[mx.sym.Symbol, Dict[str, np.ndarray]]:
     """The graph, and its arrays under the names that they have in MXNet's files."""
-    arrays = {
-        name: parameter.data(network.contexts[0]).as_in_context(mx.cpu()).astype("float32", copy=False)
-        for name, parameter in network.collect_params().items()
-    }
+    arrays = weights_of(network)
     images = mx.sym.var("data", dtype="uint8" if preprocess else "float32")
     if preprocess:  # as data.normalize does it
         scale = 1 / np.asarray(preprocess.std, np.float32)
@@ -140,8 +141,29 @@ def _traced(
     return symbol, {f"{kind}:{name}": plan.arrays[name].asnumpy() for name, kind in kinds.items()}
 
 
+def _multiple(symbol: mx.sym.Symbol, arrays: Dict[str, np.ndarray], with_preprocessing: bool) -> int:
+    """The number whose multiples the sides of images must be."""
+    known = {name.split(":", 1)[1]: array.shape for name, array in arrays.items()}
+    for multiple in MULTIPLES:
+        batch, height, width = CHECKED[-1]
+        sides = near((height, width), multiple)
+        image = (batch, *sides, 3) if with_preprocessing else (batch, 3, *sides)
+        try:
+            infer_shapes(Graph(symbol), {**known, "data": image})
+        except MXNetSegError:
+            continue
+        return multiple
+    return 1  # running it tells what is wrong
+
+
 def _compared(
-    network: Network, text: str, content: bytes, output: str, preprocess: Preprocess, with_preprocessing: bool
+    network: Network,
+    text: str,
+    content: bytes,
+    output: str,
+    preprocess: Preprocess,
+    with_preprocessing: bool,
+    checked: Sequence[Tuple[int, int, int]],
 ) -> Difference:
     """What the files hold against the network, on pictures.
 
@@ -151,7 +173,7 @@ def _compared(
     arrays = {name.split(":", 1)[1]: array for name, array in nd.load_frombuffer(content).items()}
     run = nd.CachedOp(symbol)
     worst, equal, pixels = 0.0, 0, 0
-    for batch, *size in CHECKED:
+    for batch, *size in checked:
         picture = pictures(batch, (size[0], size[1]))
         x = preprocess(picture, network.contexts[0])
         fed = nd.array(picture, dtype="uint8") if with_preprocessing else x.as_in_context(mx.cpu())
@@ -167,12 +189,13 @@ def _compared(
         else:
             classes = out.argmax(axis=1)
             wanted = nd.softmax(nd.array(logits), axis=1).asnumpy() if output == "probabilities" else logits
-            apart, greatest = np.abs(out - wanted), np.abs(wanted).max()
+            with np.errstate(invalid="ignore"):  # infinite less infinite is none, which is told below
+                apart, greatest = np.abs(out - wanted), np.abs(wanted).max()
         difference = float(apart.max() / max(greatest, 1e-30))
         if not difference <= TOLERANCE:
             raise MXNetSegError(
                 f"what MXNet gives differs from the network by {difference:.2g} of the greatest value; no file was "
-                "written. Look for NaN or infinity in the weights; if there is none, please report this"
+                "written. Look for weights that make infinite values; if there are none, please report this"
             )
         worst = max(worst, difference)
         equal, pixels = equal + int((classes == logits.argmax(axis=1)).sum()), pixels + classes.size

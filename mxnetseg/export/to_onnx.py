@@ -11,23 +11,24 @@ from mxnet.gluon import HybridBlock
 
 from ..deploy.fold import fold_norms
 from ..deploy.plan import Plan
+from ..deploy.weights import weights_of
 from ..engine.inference import Preprocess
 from ..engine.record import Record
 from ..errors import MXNetSegError
 from ..graph import Entry, Graph
-from ..graph.onnx_step import Free
+from ..graph.onnx_step import Free, Shape
 from ..network import MOST_CLASSES, GluonNetwork
 from ..nn import inference_graph
 from ..optional import check_installed
 from ..saving import write_file
-from .builder import Builder, translate
+from .builder import Builder, require_rules, translate
 from .check import Difference, Pair, difference, first_difference, given, pictures
 from .ends import OUTPUTS, add_output, add_preprocessing
 from .facts import facts
 from .int8 import calibration_pairs, to_int8
 from .model import Port, compute_once, drop_output, open_model, to_model
 from .runtime import session_of
-from .shapes import probes, shapes
+from .shapes import MULTIPLES, near, probes, shapes
 from .source import opened
 
 __all__ = ["AGREEMENT", "TOLERANCE", "Report", "to_onnx"]
@@ -57,6 +58,8 @@ class Report:
         The largest difference of a logit to the network's, by the network's largest logit.
     same : float
         The share of the pixels that get the network's class, 0 to 1.
+    multiple : int
+        Height and width of images must be multiples of this number: 1, unless the network's layers ask for more.
     """
 
     path: Path
@@ -67,6 +70,7 @@ class Report:
     checked: List[Tuple[int, int, int]]
     difference: float
     same: float
+    multiple: int = 1
 
 
 class _Wish(NamedTuple):
@@ -88,6 +92,7 @@ class _Translation(NamedTuple):
     values: Dict[Entry, str]
     image: Port
     outputs: List[Port]  # the logits, and what is asked for
+    multiple: int  # of which images' sides must be multiples
 
 
 def to_onnx(
@@ -160,7 +165,8 @@ def to_onnx(
     network, digest = opened(net)
     say("translate the network's operators")
     translation = _translate(network, wish)
-    about = facts(network, digest, wish._asdict())
+    multiple = translation.multiple
+    about = facts(network, digest, {**wish._asdict(), "multiple": multiple})
     model = to_model(translation.builder, translation.image, translation.outputs, about)
     preprocess = Preprocess.of((network.record or Record()).feeding)
     context = network.contexts[0]
@@ -170,7 +176,7 @@ def to_onnx(
         say(f"quantize with {len(pairs)} calibration images")
         model = to_int8(model, [pair.fed for pair in pairs])
     else:
-        pairs = [_pair(preprocess, with_preprocessing, *shape, context) for shape in _shapes(size, batch)]
+        pairs = [_pair(preprocess, with_preprocessing, *shape, context) for shape in _shapes(size, batch, multiple)]
     say("compare what ONNX Runtime gives with what the network gives")
     found_difference = difference(network, pairs, given(session_of(model), pairs, output))
     if dtype == "float32":
@@ -179,7 +185,7 @@ def to_onnx(
     content = model.SerializeToString()
     write_file(path, content)
     checked = sorted({(pair.batch.shape[0], *pair.batch.shape[2:]) for pair in pairs})
-    return Report(path, len(content), dtype, size is None, batch is None, checked, *found_difference)
+    return Report(path, len(content), dtype, size is None, batch is None, checked, *found_difference, multiple)
 
 
 def _check(wish: _Wish, calibration: Optional[Iterable[Any]]) -> None:
@@ -203,29 +209,17 @@ def _is_count(value: Any) -> bool:
 
 
 def _translate(network: GluonNetwork, wish: _Wish) -> _Translation:
-    context = network.contexts[0]
     with inference_graph() as constants:
         symbol = network(mx.sym.var("data"))
     if not isinstance(symbol, mx.sym.Symbol) or len(symbol) != 1:
         raise MXNetSegError(f"the network has {len(symbol)} outputs; it must have one, the logits")
     graph = Graph(symbol)
-    parameters = network.collect_params().values()
-    arrays = {p.name: p.data(context).as_in_context(mx.cpu()).astype("float32") for p in parameters}
-    arrays.update(constants)
+    require_rules(graph)
+    arrays = {**weights_of(network), **constants}
     fold_norms(Plan(graph, arrays))
-    sizes = shapes(graph, arrays, probes(wish.size, wish.batch))
+    sizes, multiple = _sizes(graph, arrays, wish)
     (head,) = graph.heads
-    planes = sizes[head]
-    if (
-        len(planes) != 4
-        or isinstance(planes[1], Free)
-        or (planes[0], *planes[2:]) != _but_channels(sizes[graph.variable("data")])
-    ):
-        raise MXNetSegError(
-            "the network's output is no (N, num_classes, H, W) of the image's own height and width; resize the logits "
-            "within it"
-        )
-    classes = planes[1]
+    classes = int(sizes[head][1])  # type: ignore[arg-type]
     if wish.output == "class_map" and classes > MOST_CLASSES:
         raise MXNetSegError(
             f"{classes} classes do not fit a uint8 class map, at most {MOST_CLASSES} do; take output='logits'"
@@ -249,17 +243,41 @@ def _translate(network: GluonNetwork, wish: _Wish) -> _Translation:
     elif wish.output == "class_map":
         outputs.append(Port(wish.output, "uint8", [count, height, width]))
     port = Port("image", "uint8" if wish.with_preprocessing else "float32", pictured)
-    return _Translation(graph, arrays, builder, values, port, outputs)
+    return _Translation(graph, arrays, builder, values, port, outputs, multiple)
+
+
+def _sizes(graph: Graph, arrays: Dict[str, nd.NDArray], wish: _Wish) -> Tuple[Dict[Entry, Shape], int]:
+    """Shapes of everything, and the number whose multiples the sides of images must be: 1, where all go through.
+
+    Maps that are halved and doubled again have the image's size only where it can be halved.
+    """
+    problem = None
+    for multiple in MULTIPLES if wish.size is None else (1,):
+        try:
+            found = shapes(graph, arrays, probes(wish.size, wish.batch, multiple))
+        except MXNetSegError as err:
+            problem = problem or err
+            continue
+        planes = found[graph.heads[0]]
+        image = _but_channels(found[graph.variable("data")])
+        if len(planes) == 4 and not isinstance(planes[1], Free) and _but_channels(planes) == image:
+            return found, multiple
+    if problem and wish.size is None:
+        raise MXNetSegError(f"{problem}. If it takes one size alone, say which: size=(512, 512) (--size)")
+    raise problem or MXNetSegError(
+        "the network's output is no (N, num_classes, H, W) of the image's own height and width; resize the logits "
+        "within it"
+    )
 
 
 def _but_channels(shape: Tuple[Any, ...]) -> Tuple[Any, ...]:
     return (shape[0], *shape[2:])
 
 
-def _shapes(size: Optional[Tuple[int, int]], batch: Optional[int]) -> List[Tuple[int, Tuple[int, int]]]:
+def _shapes(size: Optional[Tuple[int, int]], batch: Optional[int], multiple: int) -> List[Tuple[int, Tuple[int, int]]]:
     """Batch and size of the pictures to check with."""
     if size is None:
-        return [(batch or count, free) for count, free in CHECKED]
+        return [(batch or count, near(free, multiple)) for count, free in CHECKED]
     return [(batch or 2, size)]
 
 

@@ -71,9 +71,11 @@ def count(net: HybridBlock, shape: Union[int, Tuple[int, int]] = 512, everything
         else:
             learnable[name] = number
 
-    rows = [_row(line, learnable, everything) for line in _folded(_lines(graph, shapes, blocks))]
+    lines = list(_folded(_lines(graph, shapes, blocks)))
+    rows = [_row(line, learnable, everything) for line in lines]
     rows = [row for row in rows if row.parameters or row.flops]
-    return Complexity(rows + _not_run(net, learnable), statistics, (height, width), everything)
+    unknown = tuple(sorted({line.operator for line in lines} - set(OPERATORS)))
+    return Complexity(rows + _not_run(net, learnable), statistics, (height, width), everything, unknown)
 
 
 class _Line(NamedTuple):

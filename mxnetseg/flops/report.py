@@ -38,6 +38,9 @@ class Complexity:
         Height and width of the image, in pixels.
     everything : bool
         Whether all operators were counted, or those that mmcv counts.
+    unknown : tuple of str
+        Operators that nobody has said the cost of. They count one for each element of what they give where all are
+        counted, and nothing else.
     parameters : int
         Learnable numbers, auxiliary heads included.
     flops : int
@@ -48,6 +51,7 @@ class Complexity:
     statistics: int
     shape: Tuple[int, int]
     everything: bool = False
+    unknown: Tuple[str, ...] = ()
     parameters: int = dataclasses.field(init=False)
     flops: int = dataclasses.field(init=False)
 
@@ -94,6 +98,7 @@ class Complexity:
             "parameters": self.parameters,
             "statistics": self.statistics,
             "flops": self.flops,
+            "unknown": list(self.unknown),
             "layers": [dict(row._asdict(), output=row.output and list(row.output)) for row in self.rows],
         }
 

@@ -13,6 +13,7 @@ __all__ = [
     "clipped",
     "convolution",
     "deconvolution",
+    "deformed",
     "last_axis_norm",
     "leaky",
     "linear",
@@ -23,6 +24,9 @@ __all__ = [
     "per_result",
     "product",
     "scores",
+    "sorting",
+    "summands",
+    "upsampling",
     "weighted_sums",
 ]
 
@@ -68,6 +72,30 @@ def convolution(call: Call) -> int:
 def deconvolution(call: Call) -> int:
     weight = call.inputs[1]  # (in, out / groups, kh, kw)
     return prod(call.inputs[0]) * prod(weight[1:]) + (prod(call.outputs[0]) if len(call.inputs) > 2 else 0)
+
+
+def upsampling(call: Call) -> int:
+    """A deconvolution of every channel; or the nearest pixel, which is no arithmetic."""
+    return deconvolution(call) if call.node.attrs.get("sample_type") == "bilinear" else 0
+
+
+def deformed(call: Call) -> int:
+    """A convolution, and a sample of every input channel for every tap."""
+    biased = not call.node.flag("no_bias")
+    elements, weight = prod(call.outputs[0]), call.inputs[-2 if biased else -1]
+    samples = elements // call.outputs[0][1] * call.inputs[0][1] * prod(call.node.numbers("kernel", ()))
+    return elements * prod(weight[1:]) + (elements if biased else 0) + CORNERS * samples
+
+
+def summands(call: Call) -> int:
+    return (len(call.inputs) - 1) * prod(call.outputs[0])
+
+
+def sorting(call: Call) -> int:
+    """Comparisons of all numbers along the axis: n log2(n)."""
+    axis = ast.literal_eval(call.node.attrs.get("axis", "-1"))
+    length = prod(call.inputs[0]) if axis is None else call.inputs[0][axis]
+    return prod(call.inputs[0]) * max(length - 1, 1).bit_length()
 
 
 def linear(call: Call) -> int:

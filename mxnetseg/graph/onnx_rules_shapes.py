@@ -40,15 +40,32 @@ def _stack(step: Step) -> str:
 
 
 def _slice_channel(step: Step) -> List[str]:
-    axis, parts = step.axis(default=1), int(step.option("num_outputs"))
+    return _split(step, step.axis(default=1), int(step.option("num_outputs")))
+
+
+def _split(step: Step, axis: int, parts: int) -> List[str]:
     size = step.shapes[0][axis]
     if isinstance(size, Free):
         values = step.emit_several(parts, "Split", step.inputs[0], axis=axis, num_outputs=parts)
     else:
         values = step.emit_several(parts, "Split", step.inputs[0], step.ints(*[size // parts] * parts), axis=axis)
+    return _squeezed(step, values, axis)
+
+
+def _squeezed(step: Step, values: List[str], axis: int) -> List[str]:
     if step.node.flag("squeeze_axis"):
-        values = [step.emit("Squeeze", value, step.ints(axis)) for value in values]
+        return [step.emit("Squeeze", value, step.ints(axis)) for value in values]
     return values
+
+
+def _split_v2(step: Step) -> List[str]:
+    axis, parts = step.axis(default=1), int(step.option("sections", 0))
+    if parts:
+        return _split(step, axis, parts)
+    begins = step.option("indices")
+    bounds = zip(begins, [*begins[1:], LAST])
+    cut = [[step.ints(number) for number in (begin, end, axis)] for begin, end in bounds]
+    return _squeezed(step, [step.emit("Slice", step.inputs[0], *where) for where in cut], axis)
 
 
 def _slice(step: Step) -> str:
@@ -93,7 +110,50 @@ def _tile(step: Step) -> str:
     return step.emit("Tile", x, step.ints(*[1] * (len(shape) - len(reps)), *reps))
 
 
-def _broadcast_like(step: Step) -> str:
+def _repeat(step: Step) -> str:
+    x, count = step.inputs[0], int(step.option("repeats"))
+    if step.option("axis") is None:
+        axis, x = 0, step.emit("Reshape", x, step.ints(-1))
+    else:
+        axis = step.axis()
+    rest = step.result[axis + 1 :]
+    x = step.emit("Unsqueeze", x, step.ints(axis + 1))
+    x = step.emit("Tile", x, step.ints(*[1] * (axis + 1), count, *[1] * len(rest)))
+    return step.emit("Reshape", x, step.sizes([*[0] * axis, -1, *rest]))
+
+
+def _reverse(step: Step) -> str:
+    axes = step.option("axis")
+    axes = [axes] if isinstance(axes, int) else axes
+    count = len(axes)
+    ends = ([-1] * count, [FIRST] * count, axes, [-1] * count)
+    return step.emit("Slice", step.inputs[0], *(step.ints(*numbers) for numbers in ends))
+
+
+def _crop(step: Step) -> str:
+    """Of the last two axes, to a size or to that of a second map."""
+    (rows, columns), target = step.option("offset", (0, 0)), step.result[2:]
+    if step.shapes[0][2:] == target:
+        return step.inputs[0]
+    if step.node.flag("center_crop"):
+        sources = step.shapes[0][2:]
+        if any(isinstance(size, Free) for size in (*sources, *target)):
+            step.refuse("center_crop", True)
+        rows, columns = ((source - size) // 2 for source, size in zip(sources, target))  # type: ignore[operator]
+    begins, sizes = step.ints(rows, columns), step.sizes(target)
+    ends = step.emit("Add", sizes, begins) if rows or columns else sizes
+    return step.emit("Slice", step.inputs[0], begins, ends, step.ints(2, 3))
+
+
+def _depth_to_space(step: Step) -> str:
+    return step.emit("DepthToSpace", step.inputs[0], blocksize=int(step.option("block_size")), mode="DCR")
+
+
+def _space_to_depth(step: Step) -> str:
+    return step.emit("SpaceToDepth", step.inputs[0], blocksize=int(step.option("block_size")))
+
+
+def _broadcast(step: Step) -> str:
     target: List[Size] = [1 if a == b else b for a, b in zip(step.shapes[0], step.result)]
     return step.emit("Expand", step.inputs[0], step.sizes(target))
 
@@ -118,6 +178,14 @@ def _arange_like(step: Step) -> str:
     return step.emit("Add", steps, step.number(start)) if start else steps
 
 
+def _shape(step: Step) -> str:
+    return step.emit("Cast", step.sizes(step.shapes[0]), to="float32")
+
+
+def _size(step: Step) -> str:
+    return step.emit("Cast", step.emit("ReduceProd", step.sizes(step.shapes[0]), keepdims=1), to="float32")
+
+
 def _filled(number: float) -> Callable[[Step], str]:
     return lambda step: step.filled(step.result, number)
 
@@ -133,13 +201,21 @@ RULES: Dict[str, Callable[[Step], Any]] = {
     "Concat": _concat,
     "stack": _stack,
     "SliceChannel": _slice_channel,
+    "_split_v2": _split_v2,
     "slice": _slice,
     "slice_axis": _slice_axis,
     "slice_like": _slice_like,
     "tile": _tile,
-    "broadcast_like": _broadcast_like,
+    "repeat": _repeat,
+    "reverse": _reverse,
+    "Crop": _crop,
+    "depth_to_space": _depth_to_space,
+    "space_to_depth": _space_to_depth,
+    **dict.fromkeys(("broadcast_like", "broadcast_to", "broadcast_axis"), _broadcast),
     "Pad": _pad,
     "_contrib_arange_like": _arange_like,
+    "shape_array": _shape,
+    "size_array": _size,
     "zeros_like": _filled(0),
     "ones_like": _filled(1),
 }

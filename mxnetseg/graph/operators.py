@@ -103,6 +103,11 @@ def _joins_channels(node: Node) -> bool:
     return node.attrs.get("dim", "1") == "1"
 
 
+def _pools_narrow(node: Node, narrow: Sequence[bool]) -> bool:
+    """oneDNN has these kinds alone."""
+    return all(narrow) and node.attrs.get("pool_type", "max") in ("max", "avg")
+
+
 def _pools_exactly(node: Node) -> bool:
     """MXNet's sums and norms end the process, its means are wrong where a window leaves the map."""
     kind = node.attrs.get("pool_type", "max")
@@ -125,6 +130,11 @@ def _each(names: str, operator: Optional[Operator] = None) -> Dict[str, Operator
     return dict.fromkeys(names.split(), operator or Operator())
 
 
+def _pairs(names: str) -> Dict[str, Operator]:
+    """Of equal shapes, of others, and with a number."""
+    return _each(" ".join(f"_{name} broadcast_{name} _{name}_scalar" for name in names.split()))
+
+
 # no arithmetic worth counting: data is moved, or made of a shape
 _MOVES = Operator(every=costs.nothing)
 _LIKE = Operator(every=costs.nothing, values=FIRST)
@@ -133,15 +143,18 @@ _NORM = Operator(costs.per_output(2), costs.per_output(2))
 _REDUCTION = Operator(every=costs.per_input)
 _SOFTMAX = Operator(every=costs.per_result(3))  # exponential, sum, quotient
 _PRODUCT = Operator(every=costs.product)
+_DEFORMED = Operator(every=costs.deformed)
 
 _FACTS: Dict[str, Operator] = {
     # layers; oneDNN multiplies in bfloat16 and sums in float32
     "Convolution": Operator(costs.convolution, bfloat16=always, blocked=True),
     "Deconvolution": Operator(costs.deconvolution),
     "FullyConnected": Operator(costs.linear, costs.linear_with_bias, bfloat16=always),
-    "Pooling": Operator(costs.per_input, channels=FIRST, bfloat16=_follows, int8=_pools_exactly, blocked=True),
+    **_each("_contrib_DeformableConvolution _contrib_ModulatedDeformableConvolution", _DEFORMED),
+    "Pooling": Operator(costs.per_input, channels=FIRST, bfloat16=_pools_narrow, int8=_pools_exactly, blocked=True),
     "_contrib_AdaptiveAvgPooling2D": Operator(costs.per_input, channels=FIRST),
     **_each("BatchNorm GroupNorm InstanceNorm", _NORM),
+    **_each("L2Normalization LRN", Operator(every=costs.per_output(2))),
     "_contrib_SyncBatchNorm": Operator(every=costs.per_output(2)),  # not in mmcv's table
     "LayerNorm": Operator(costs.last_axis_norm, costs.per_output(2)),
     # activations
@@ -156,19 +169,28 @@ _FACTS: Dict[str, Operator] = {
     "elemwise_add": Operator(channels=ALL, bfloat16=_follows, int8=always, blocked=True),
     **_each("elemwise_mul broadcast_add broadcast_mul", Operator(channels=ALL)),
     **_each("_plus_scalar _mul_scalar", Operator(channels=FIRST)),
-    **_each("elemwise_sub elemwise_div broadcast_sub broadcast_div broadcast_maximum broadcast_minimum"),
-    **_each("broadcast_equal broadcast_greater broadcast_greater_equal broadcast_lesser broadcast_lesser_equal"),
-    **_each("_minus_scalar _rminus_scalar _div_scalar _rdiv_scalar _greater_scalar _lesser_scalar"),
-    **_each("_greater_equal_scalar _lesser_equal_scalar _equal_scalar _maximum_scalar _minimum_scalar"),
-    **_each("_power_scalar _rpower_scalar abs square sqrt rsqrt exp log floor ceil negative erf tanh softsign where"),
-    **_each("mean sum max min prod nansum nanprod norm argmax argmin", _REDUCTION),
+    "add_n": Operator(every=costs.summands),
+    **_each(
+        "elemwise_sub elemwise_div broadcast_sub broadcast_div _minus_scalar _rminus_scalar _div_scalar _rdiv_scalar"
+    ),
+    **_pairs("maximum minimum power mod hypot equal not_equal greater greater_equal lesser lesser_equal"),
+    **_pairs("logical_and logical_or logical_xor"),
+    **_each(
+        "_rpower_scalar _rmod_scalar where abs sign square sqrt rsqrt cbrt reciprocal exp expm1 log log1p log2 log10"
+    ),
+    **_each("floor ceil round rint fix trunc negative logical_not erf tanh softsign hard_sigmoid degrees radians"),
+    **_each("sin cos tan sinh cosh arcsin arccos arctan arcsinh arccosh arctanh _contrib_div_sqrt_dim"),
+    **_each("mean sum max min prod nansum nanprod norm argmax argmin _np_cumsum", _REDUCTION),
+    "moments": Operator(every=lambda call: 3 * costs.per_input(call)),  # sums of values, differences, their squares
+    **_each("sort argsort topk", Operator(every=costs.sorting)),
     # matrix products
     **_each("dot batch_dot _linalg_gemm _linalg_gemm2", _PRODUCT),
     "_contrib_interleaved_matmul_selfatt_qk": Operator(every=costs.scores),
     "_contrib_interleaved_matmul_selfatt_valatt": Operator(every=costs.weighted_sums),
     # samples of an image
     "_contrib_BilinearResize2D": Operator(every=costs.per_result(CORNERS), channels=FIRST, values=FIRST),
-    "BilinearSampler": Operator(every=costs.per_result(CORNERS)),
+    **_each("BilinearSampler SpatialTransformer", Operator(every=costs.per_result(CORNERS))),
+    "GridGenerator": Operator(every=costs.per_result(2)),
     # per element: q.k, samples of k and v, the weighted sum of v
     "mxnetseg_deform_attention": Operator(every=costs.per_output(TAPS + 2 * TAPS * CORNERS + TAPS)),
     "mxnetseg_deform_unfold": Operator(every=costs.per_output(CORNERS)),  # puts out every tap
@@ -179,8 +201,9 @@ _FACTS: Dict[str, Operator] = {
     "slice_axis": Operator(every=costs.nothing, bfloat16=_follows),
     **_each("Reshape transpose expand_dims squeeze stack slice SliceChannel _split_v2 Crop SwapAxis reverse", _MOVES),
     **_each("tile repeat Pad depth_to_space space_to_depth broadcast_to broadcast_axis take Embedding", _MOVES),
-    **_each("gather_nd pick one_hot im2col UpSampling Cast amp_cast amp_multicast _copy BlockGrad", _MOVES),
-    **_each("_zeros _ones _full _arange _linspace", _MOVES),
+    **_each("gather_nd pick one_hot im2col Cast amp_cast amp_multicast _copy BlockGrad make_loss MakeLoss", _MOVES),
+    "UpSampling": Operator(every=costs.upsampling),
+    **_each("_zeros _ones _full _arange _linspace _eye", _MOVES),
     **_each("broadcast_like reshape_like slice_like", _LIKE),
     **_each("_contrib_arange_like shape_array size_array ones_like zeros_like", _OF_SHAPE),
     # what MXNet's passes fuse

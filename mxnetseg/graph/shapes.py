@@ -24,10 +24,11 @@ def infer_shapes(graph: Graph, known: Mapping[str, Shape]) -> Dict[Entry, Shape]
     internals = graph.symbol().get_internals()
     problem, shapes = "some of its shapes stay open", None
     try:
-        shapes = internals.infer_shape(**{name: shape for name, shape in known.items() if name in nodes})[1]
+        # not `infer_shape`, which prints what it raises
+        shapes = internals.infer_shape_partial(**{name: shape for name, shape in known.items() if name in nodes})[1]
     except mx.MXNetError as err:
         problem = _reason(err)
-    if shapes is None:
+    if shapes is None or not all(map(all, shapes)) or () in shapes:
         height, width = known["data"][2:]
         raise MXNetSegError(
             f"the network can't take an image of height {height} and width {width}: {problem}; "

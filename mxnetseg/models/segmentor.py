@@ -150,7 +150,7 @@ class Segmentor(HybridBlock):
     def complete_shapes(self) -> None:
         """Find out every parameter's shape, so that `initialize` allocates at once."""
         self._graphs.heads.infer_shape(nd.zeros((1, 3, 64, 64)))
-        self._forget_traces()
+        self.forget_traces()
 
     @in_turn
     def reparameterize(self) -> "Segmentor":
@@ -160,7 +160,7 @@ class Segmentor(HybridBlock):
         network without such branches stays as it is.
         """
         self.apply(lambda block: block.fold() if isinstance(block, LinearSum) else None)
-        self._forget_traces()
+        self.forget_traces()
         self.spec["reparameterized"] = True
         return self
 
@@ -186,7 +186,7 @@ class Segmentor(HybridBlock):
         """`HybridBlock.optimize_for`, for the inference graph."""
         return self._graphs.logits.optimize_for(x, *args, **kwargs)
 
-    def _forget_traces(self) -> None:
+    def forget_traces(self) -> None:
         """Have everything traced anew when it is called next, hybridized as it is."""
         for block in (self, *vars(self._graphs).values()):
             block.apply(lambda one: one._clear_cached_op())

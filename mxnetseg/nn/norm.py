@@ -56,6 +56,8 @@ class SyncBatchNorm(BatchNorm):
 
     def hybrid_forward(self, F, x, gamma, beta, running_mean, running_var):
         devices = self._devices()
+        if self._kwargs["use_global_stats"]:  # nothing to synchronise
+            return super().hybrid_forward(F, x, gamma, beta, running_mean, running_var)
         if devices <= 1:
             if devices == 1:
                 _say_plain_once()
@@ -72,7 +74,6 @@ class SyncBatchNorm(BatchNorm):
             eps=self._kwargs["eps"],
             momentum=self._kwargs["momentum"],
             fix_gamma=self._kwargs["fix_gamma"],
-            use_global_stats=self._kwargs["use_global_stats"],
             name="fwd",
         )
 

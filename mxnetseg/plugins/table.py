@@ -16,6 +16,8 @@ from .wording import OURS, PluginError, file_of, reason
 
 __all__ = ["TABLES", "Table", "caller", "named", "names_of", "registered_first"]
 
+OWN = "If it is your own: --import its module (in Python, import it first)"
+
 Entry = TypeVar("Entry")
 Register = TypeVar("Register", bound=Callable[..., Any])
 
@@ -55,7 +57,7 @@ class Table(Dict[str, Entry]):
         if any(same(name, word) for word in self.reserved) or (taken and owner != module):
             raise PluginError(
                 f"{self.kind} {name}: both {who(owner)} and {who(module)} have one of this name; rename the one of "
-                f"{who(module if is_ours(owner) else owner)}"
+                f"{who(owner if is_ours(module) else module)}"
             )
         if taken:
             del self[taken]
@@ -79,7 +81,11 @@ class Table(Dict[str, Entry]):
         if points and self._registered(name) is None:
             self._load(points[0])
         known: Dict[str, Any] = {**dict.fromkeys([*self.names(), *self.reserved]), **self}  # near ones of all are named
-        found: Entry = lookup(self.kind, name, known)
+        try:
+            found: Entry = lookup(self.kind, name, known)
+        except MXNetSegError as err:
+            end = "" if str(err).endswith("?") else "."
+            raise MXNetSegError(f"{err}{end} {OWN}") from None
         return found
 
     def names(self) -> List[str]:

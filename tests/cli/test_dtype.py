@@ -11,10 +11,10 @@ from mxnetseg.cli import main, options
 from mxnetseg.cli.speed import measure
 from mxnetseg.deploy import DTYPES
 
-from .test_train_eval_predict import CPU, run, trained  # noqa: F401
+from .conftest import CPU
 
 
-def test_eval_scores_in_every_dtype(run, trained):  # noqa: F811
+def test_eval_scores_in_every_dtype(run, trained):
     scores = {}
     for dtype in (None, *DTYPES):
         argv = ["eval", "--checkpoint", trained, *CPU, "--mode", "val", "--json", "s.json", "--overwrite", "--quiet"]
@@ -27,7 +27,7 @@ def test_eval_scores_in_every_dtype(run, trained):  # noqa: F811
     assert abs(scores["int8"]["pa"] - scores[None]["pa"]) < 0.1
 
 
-def test_predict_in_every_dtype(run, trained, streets):  # noqa: F811
+def test_predict_in_every_dtype(run, trained, streets):
     maps = {}
     image = next(Path(streets).glob("images/val/*"))
     for dtype in ("float32", "int8"):
@@ -38,14 +38,14 @@ def test_predict_in_every_dtype(run, trained, streets):  # noqa: F811
     assert (maps["float32"] == maps["int8"]).mean() > 0.8
 
 
-def test_int8_without_its_data_says_where_it_is_looked_for(run, trained, streets):  # noqa: F811
+def test_int8_without_its_data_says_where_it_is_looked_for(run, trained, streets):
     image = next(Path(streets).glob("images/val/*"))
     argv = ["predict", image, "--checkpoint", trained, "--dtype", "int8", "--root", "nowhere", *CPU, "--quiet"]
     status, _, err = run(*argv)
     assert status == 2 and "nowhere" in err and not Path("runs").exists()
 
 
-def test_speed(run, trained):  # noqa: F811
+def test_speed(run, trained):
     argv = ["speed", "--checkpoint", trained, "--size", "32", "33x47", "--dtype", "plain", *DTYPES, "--runs", "2"]
     status, out, err = run(*argv, "--warmup", "1", "--json", "out/speed.json")
     assert status == 0 and "33x47" in out, err

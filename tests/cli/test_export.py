@@ -10,10 +10,10 @@ from mxnetseg.cli import main
 from mxnetseg.engine import checkpoint
 from mxnetseg.optional import installed
 
-from .test_train_eval_predict import CPU, run, trained  # noqa: F401
+from .conftest import CPU
 
 
-def test_files_of_plain_mxnet(run, trained):  # noqa: F811
+def test_files_of_plain_mxnet(run, trained):
     argv = ["export", "--checkpoint", trained, "--to", "mxnet", "--out", "out/street", "--quiet"]
     status, out, err = run(*argv, "--argmax", "--with-preprocessing")
     assert status == 0, err
@@ -27,7 +27,7 @@ def test_files_of_plain_mxnet(run, trained):  # noqa: F811
     assert about["checkpoint_sha256"] == checkpoint.read(trained).digest
 
 
-def test_an_optimized_network_serves_as_a_checkpoint(run, trained):  # noqa: F811
+def test_an_optimized_network_serves_as_a_checkpoint(run, trained):
     argv = ["export", "--checkpoint", trained, "--to", "optimized", "--out", "out/fast.optimized", "--size", "64", "96"]
     status, out, err = run(*argv, "--dtype", "int8", "--calibration-images", "2", "--quiet")
     assert status == 0 and "int8" in out, err
@@ -41,7 +41,7 @@ def test_an_optimized_network_serves_as_a_checkpoint(run, trained):  # noqa: F81
 
 
 @pytest.mark.skipif(not (installed("onnx") and installed("onnxruntime")), reason="onnx is not installed")
-def test_onnx(run, trained):  # noqa: F811
+def test_onnx(run, trained):
     argv = ["export", "--checkpoint", trained, "--to", "onnx", "--out", "out/street.onnx", "--quiet"]
     status, out, err = run(*argv, "--probabilities", "--size", "64", "96", "--batch", "1")
     assert status == 0 and "takes images of 64x96, 1 at a time" in out, err
@@ -78,7 +78,7 @@ def test_without_onnx_it_says_what_to_install(capsys, monkeypatch):
     assert "--to onnx needs onnx, which is not installed: pip install onnx onnxruntime" in capsys.readouterr().err
 
 
-def test_int8_has_to_know_its_images(run, trained):  # noqa: F811
+def test_int8_has_to_know_its_images(run, trained):
     argv = ["export", "--to", "optimized", "--out", "a.optimized", "--dtype", "int8", "--quiet"]
     status, _, err = run(*argv, "--checkpoint", trained, "--root", "nowhere")
     assert status == 2 and "nowhere" in err

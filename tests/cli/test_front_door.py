@@ -13,6 +13,7 @@ import pytest
 from mxnetseg import preflight
 from mxnetseg.cli import main
 from mxnetseg.cli.train import add_arguments
+from mxnetseg.optional import OPTIONAL
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -113,7 +114,7 @@ def test_data_draw_and_check(capsys, tmp_path):
 def test_doctor(capsys):
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
-    for part in ("mxnet ", "numpy", "MKLDNN", "avx512f", "amx_bf16", "gpus", "nothing is missing"):
+    for part in ("mxnet ", "numpy", "MKLDNN", "avx512f", "amx_bf16", "gpus", "no problems", *OPTIONAL):
         assert part in out
 
 

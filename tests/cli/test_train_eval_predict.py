@@ -10,41 +10,9 @@ import pytest
 from PIL import Image
 
 from mxnetseg import create_model
-from mxnetseg.cli import main
 from mxnetseg.engine import checkpoint
-from mxnetseg.engine.record import Feeding, NetworkSpec, Record
 
-CPU = ["--ctx", "cpu"]
-
-
-@pytest.fixture
-def run(capsys):
-    """Run a command; gives exit status, standard output, standard error."""
-
-    def call(*argv):
-        status = main([str(a) for a in argv])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
-def trained(streets):
-    """A checkpoint of an untrained network with a full record, below weights/."""
-    np.random.seed(0)
-    net = create_model("bisenet", "mobilenet_v2_0_25", 10, width=16, spatial_width=8)
-    net.initialize(mx.init.Xavier(magnitude=4))
-    from mxnetseg.config import Recipe
-
-    recipe = Recipe(model={"name": "bisenet"}, data={"name": "streets", "root": str(streets)})
-    path = Path("weights/bisenet/bisenet_x_streets_1_best.params")
-    from mxnetseg.data import get_spec
-
-    feeding = Feeding.of(recipe.data, get_spec(recipe.data))
-    record = Record(model=NetworkSpec(**net.spec), feeding=feeding, recipe=recipe)
-    checkpoint.write(path, checkpoint.weights(net), record)
-    return path
+from .conftest import CPU
 
 
 def test_train_then_eval_then_predict(run, recipe_file, streets):
@@ -63,7 +31,7 @@ def test_train_then_eval_then_predict(run, recipe_file, streets):
     status, out, _ = run(
         "predict", image, "--checkpoint", best.name, *CPU, "--quiet", "--save", "label", "panel", "color", "overlay"
     )
-    assert status == 0 and "1 predictions in runs/predict" in out
+    assert status == 0 and "1 prediction in runs/predict" in out
     label = np.asarray(Image.open("runs/predict/0000_label.png"))
     assert label.shape == (64, 96) and label.max() < 10
     assert Image.open("runs/predict/0000_overlay.png").size[0] == 96

@@ -24,7 +24,7 @@ def test_every_key_is_on_it_with_its_meaning():
         for name, field in part.model_fields.items():
             held = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
             assert field.description or held, f"{part.__name__}.{name} has no description"
-            assert held or f"{name}` |" in page, name
+            assert held or f"{field.alias or name}` |" in page, name
     for key in ("optimizer.rules[].lr_mult", "loss.also[].gamma", "data.rare_class.temperature"):
         assert f"| `{key}` |" in page
 

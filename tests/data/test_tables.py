@@ -217,7 +217,7 @@ def test_check_goes_on_where_partners_are_missing(damaged, capsys, tmp_path):
 
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_check_tells_all_that_is_wrong(damaged, capsys, monkeypatch, workers):
-    monkeypatch.setattr("mxnetseg.data.check.FEW", 2)
+    monkeypatch.setattr("mxnetseg.data.diagnosis.FEW", 2)
     args = ["data", "check", "--config", str(damaged), "--json", "found.json", "--quiet", "--workers", workers]
     assert main(args) == 1
     out, err = capsys.readouterr()

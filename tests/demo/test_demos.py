@@ -176,10 +176,12 @@ def test_a_recipe_tells_what_a_bare_checkpoint_does_not(run, small):
 def test_bad_input_to_the_image_demo(run, tmp_path):
     Path("taken.png").write_bytes(b"mine")
     Path("no.jpg").write_bytes(b"nonsense")
-    refused(run(IMAGE, "--out-file", "taken.png"), "--out-file taken.png: is there already", "--overwrite")
+    refused(run(IMAGE, "--out-file", "taken.png"), "--out-file taken.png is there already", "--overwrite")
     assert Path("taken.png").read_bytes() == b"mine"
     refused(run(IMAGE, "--out-file", "a.jpg"), "must end in .png")
-    refused(run(IMAGE, "--out-file", "taken.png/a.png"), "taken.png is a file")
+    refused(
+        run(IMAGE, "--out-file", "taken.png/a.png"), "taken.png/a.png can't be written", "a part of its path is a file"
+    )
     refused(run(IMAGE, "--opacity", "1.5"), "--opacity 1.5", "0 ", "1 ")
     refused(run(IMAGE, "no.jpg"), "no.jpg: not an image")
     refused(run(IMAGE, "nothere.jpg"), "nothere.jpg: can't be read")

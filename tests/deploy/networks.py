@@ -8,10 +8,39 @@ from mxnet import autograd
 from mxnet.gluon import nn
 
 from mxnetseg import create_model
+from mxnetseg.engine.record import Feeding, Record
+from mxnetseg.network import ForeignNetwork
+from mxnetseg.nn import ConvNormAct, DeformConv
 
 from ..small import SMALL
 
 SIZES = [(64, 64), (65, 97)]
+FEEDING = Feeding(classes=["road", "sky", "tree", "car", "sign"], mean=(120, 110, 100), std=(50, 60, 70))
+
+
+class Block(mx.gluon.HybridBlock):
+    """A network that takes no time: a norm that folds, one that others' use of the convolution keeps, our operator."""
+
+    def __init__(self, classes, stride):
+        super().__init__()
+        with self.name_scope():
+            self.stem, self.norm = ConvNormAct(3, 8, 3, stride=stride), nn.BatchNorm(in_channels=8)
+            self.deform, self.last = DeformConv(8, 8, 8, groups=2), nn.Conv2D(classes, 1, in_channels=8)
+            self.first = nn.Conv2D(8, 3, padding=1, in_channels=8)
+
+    def hybrid_forward(self, F, x):
+        x = self.stem(x)
+        y = self.first(x)
+        return self.last(self.deform(x, self.norm(y) + y))
+
+
+def block(classes=5, stride=1):
+    mx.random.seed(0)
+    net = Block(classes, stride)
+    net.initialize(mx.init.Xavier(magnitude=6))
+    net = ForeignNetwork(net)
+    net.record = Record(feeding=FEEDING, source="x.pth")
+    return net
 
 
 def create(name, **kwargs):

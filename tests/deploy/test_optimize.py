@@ -9,11 +9,12 @@ import mxnetseg
 from mxnetseg import create_model, list_models
 from mxnetseg.deploy import optimize
 from mxnetseg.errors import MXNetSegError
+from mxnetseg.export import to_mxnet, to_onnx
 from mxnetseg.graph import Graph
 from mxnetseg.network import GluonNetwork, Network, as_network
 
 from ..threads import together
-from .networks import SIZES, build, images, relative_error
+from .networks import SIZES, block, build, images, relative_error
 
 TOLERANCE = 1e-4  # float32
 
@@ -175,6 +176,37 @@ def test_mistakes():
         optimize(net.coarse_logits)
     with pytest.raises(MXNetSegError, match="this is a str"):
         optimize("fcn")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+@pytest.mark.parametrize("use", [optimize, lambda net: to_onnx(net, "net.onnx"), lambda net: to_mxnet(net, "net")])
+def test_weights_that_are_not_finite_are_named(number, use, tmp_path):
+    pytest.importorskip("onnxruntime")
+    net = block()
+    values = net.block.last.weight.data()
+    values[0, 1] = number
+    with pytest.raises(MXNetSegError, match="1 of the 40 numbers in block.*weight are NaN or infinite; take a checkp"):
+        use(net)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["max", "avg", "sum", "lp"])
+def test_every_kind_of_pooling_in_every_type(kind):
+    net = mx.gluon.nn.HybridSequential()
+    net.add(mx.gluon.nn.Conv2D(4, 3, padding=1, in_channels=3), Pooled(kind))
+    net.initialize(mx.init.Xavier())
+    x = images(32, 48)
+    for dtype, most in (("float32", TOLERANCE), ("bfloat16", 0.02), ("int8", 0.05)):
+        assert relative_error(optimize(net, dtype, [x] if dtype == "int8" else None)(x), net(x)) < most
+
+
+class Pooled(mx.gluon.HybridBlock):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
+    def hybrid_forward(self, F, x):
+        return F.Pooling(F.relu(x), kernel=(3, 3), pad=(1, 1), pool_type=self.kind, p_value=2)
 
 
 def test_it_has_what_the_network_has_it_was_made_of():

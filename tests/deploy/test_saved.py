@@ -10,17 +10,15 @@ import mxnetseg
 from mxnetseg import ops
 from mxnetseg.deploy import DTYPES, load, optimize, saved
 from mxnetseg.engine import checkpoint
-from mxnetseg.engine.record import Feeding, Record
+from mxnetseg.engine.record import Record
 from mxnetseg.errors import MXNetSegError
 
 from ..small import SMALL
-from .networks import SIZES, build, images
-
-FEEDING = Feeding(classes=["road", "sky", "tree", "car", "sign"], mean=(1, 2, 3))
+from .networks import FEEDING, SIZES, block, build, images
 
 
-def made(name="fcn", dtype="float32", backbone="mobilenet_v2_0_25"):
-    net = build(name, backbone=backbone)
+def made(name=None, dtype="float32", backbone="mobilenet_v2_0_25"):
+    net = build(name, backbone=backbone) if name else block(stride=2)
     net.record = Record(feeding=FEEDING, source="x.pth")
     return optimize(net, dtype, [images(64, 96, seed=3)] if dtype == "int8" else None)
 
@@ -41,8 +39,9 @@ def same(one, other):
 @pytest.mark.parametrize(
     "name, dtype, backbone",
     [
-        ("bisenet", "bfloat16", "mobilenet_v2_0_25"),  # with operators of our own
-        ("fcn", "int8", "mobilenet_v2_0_25"),
+        (None, "bfloat16", None),  # with operators of our own
+        (None, "int8", None),
+        pytest.param("bisenet", "bfloat16", "mobilenet_v2_0_25", marks=pytest.mark.slow),
         pytest.param("setr_naive", "float32", "dgmn2_tiny", marks=pytest.mark.slow),
         pytest.param("setr_naive", "bfloat16", "dgmn2_tiny", marks=pytest.mark.slow),
     ],
@@ -145,7 +144,7 @@ DATA = {"op": "null", "name": "data", "inputs": []}
             "MXNet can't read",
         ),
         (dict(arrays=dict(graph=graph_of([DATA, dict(op="abs", name="n", inputs=[[0, 0, 0]])]))), r"\(1, 3, 64, 96\)"),
-        (dict(arrays={"probe:output": np.ones((1, 5, 8, 12), np.float32)}), "computes something else here"),
+        (dict(arrays={"probe:output": np.ones((1, 5, 32, 48), np.float32)}), "computes something else here"),
     ],
 )
 def test_what_can_not_run_here_is_refused(small_file, change, message):
@@ -208,7 +207,7 @@ def test_on_a_gpu_it_says_cpu(small_file, monkeypatch):
 
 def test_a_network_that_gives_nan_is_not_kept(tmp_path):
     block = mx.gluon.nn.Conv2D(4, 3, padding=1, in_channels=3)
-    block.initialize(mx.init.Constant(float("nan")))
+    block.initialize(mx.init.Constant(3e38))
     with pytest.raises(MXNetSegError, match="gives NaN or infinity"):
         optimize(block).save("fast.optimized")
     assert not list(tmp_path.iterdir())

@@ -85,7 +85,7 @@ def test_it_can_be_stopped(val):
 def test_predictions_are_written_and_nothing_is_overwritten(val, tmp_path):
     net, out = small_net(), tmp_path / "out"
     arguments = (net, val, Preprocess(), EvalConfig(), [mx.cpu()], out)
-    assert write_predictions(*arguments, progress=False) == 4
+    assert write_predictions(*arguments, progress=False) == (4, 0, [])
     label = np.asarray(Image.open(out / "label" / "0001.png"))
     expected = predict_image(net, val.load(1).image, Preprocess(), EvalConfig(), mx.cpu()).asnumpy()
     np.testing.assert_array_equal(label, expected)

@@ -192,14 +192,15 @@ def test_clipping_the_global_norm(contexts):
     np.testing.assert_array_equal(loose.weight.data().asnumpy(), run(config("sgd"))[0].weight.data().asnumpy())
 
 
+@pytest.mark.parametrize("done", [0, 3])
 @pytest.mark.parametrize("contexts", [1, 2])
 @pytest.mark.parametrize("name", ["sgd", "nag", "adam", "adamw"])
-def test_states_go_on_bit_for_bit(name, contexts):
+def test_states_go_on_bit_for_bit(name, contexts, done):
     contexts = [mx.cpu(i) for i in range(contexts)]
     whole, _ = run(config(name), contexts)
-    net, optimizer = run(config(name), contexts, range(3))
-    other, fresh = taken_up(net, optimizer, config(name), contexts, 3, Net(contexts))
-    run(config(name), contexts, range(3, len(LRS)), other, fresh)
+    net, optimizer = run(config(name), contexts, range(done))
+    other, fresh = taken_up(net, optimizer, config(name), contexts, done, Net(contexts))
+    run(config(name), contexts, range(done, len(LRS)), other, fresh)
     for context in contexts:
         np.testing.assert_array_equal(other.weight.data(context).asnumpy(), whole.weight.data(context).asnumpy())
 
@@ -222,6 +223,15 @@ def test_groups_tell_rates_decays_and_counts():
     rules = [{"match": "bias$", "decay_mult": 0}, {"match": "^bias", "lr_mult": 10}]
     groups = Optimizer(net, OptimizerConfig(lr=0.1, weight_decay=0.01, rules=rules)).groups()
     assert [tuple(g) for g in groups] == [(0.1, 0.01, 1, 4, "weight"), (1.0, 0.0, 1, 4, "bias")]
+
+
+def test_a_rate_for_the_backbone_multiplies_the_rules(monkeypatch):
+    net = Net([mx.cpu()])
+    names = {"backbone.weight": net.weight, "head.backbone.bias": net.bias}
+    monkeypatch.setattr(net, "_collect_params_with_prefix", lambda: names)
+    rules = [{"match": "weight$", "lr_mult": 0.5}]
+    groups = Optimizer(net, OptimizerConfig(lr=2.0, rules=rules, backbone_lr=0.1)).groups()
+    assert [(g.lr, g.example) for g in groups] == [(pytest.approx(0.1), "backbone.weight"), (2.0, "head")]
 
 
 def test_layer_decay_multiplies_the_rules():

@@ -131,7 +131,7 @@ def test_a_signal_during_validation_leaves_it_to_the_continuation(recipe_file, m
 
 def test_a_complete_run_can_not_be_resumed(recipe_file):
     go(recipe_file)
-    with pytest.raises(MXNetSegError, match=r"complete \(6 iterations\).*--set model.init="):
+    with pytest.raises(MXNetSegError, match=r"complete \(6 iterations\).*--from run"):
         resume(recipe_file)
 
 
@@ -562,6 +562,9 @@ def test_a_validation_that_fails_loses_nothing(recipe_file, streets, tmp_path, c
     settings = [f"data.root={data}", "train.val_every=3", "train.save_every=null"]
     with pytest.raises(MXNetSegError, match=image.stem):
         go(recipe_file, *settings)
+    assert not Path("run").exists()  # it was told before the run began
+    with pytest.raises(MXNetSegError, match=image.stem):
+        go(recipe_file, *settings, force=True)
     assert state()[1].state.unscored and state()[1].state.iteration == 3 and "--resume run" in caplog.text
     image.write_bytes(whole)
     # its size was not known when the run began

@@ -30,8 +30,8 @@ positive = S.abs(x) + 0.1
 flow = S.slice_axis(x, axis=1, begin=0, end=2) * 0.4
 
 
-def norm(op=S.BatchNorm, **options):
-    return op(x, S.var("gamma"), S.var("beta"), S.var("mean"), S.var("var"), **options)
+def norm(op=S.BatchNorm, of=x, **options):
+    return op(of, S.var("gamma"), S.var("beta"), S.var("mean"), S.var("var"), **options)
 
 
 def windows(d):
@@ -45,11 +45,27 @@ def windows(d):
     return [many(2 * d), many(2 * d) * 0.7, many(2 * d) - 1, many(36) * 2, many(18)]
 
 
+ANYWHERE = """relu sigmoid tanh softsign hard_sigmoid abs sign floor ceil negative erf square exp expm1 reciprocal cbrt
+sin cos tan sinh cosh arctan arcsinh degrees radians fix trunc"""
+ABOVE_ZERO = "log log2 log10 log1p sqrt rsqrt"
+SMALL = "arcsin arccos arctanh"  # between -1 and 1
+
+
 def unary():
-    for name in ("relu", "sigmoid", "tanh", "softsign", "abs", "floor", "ceil", "negative", "erf", "square", "exp"):
-        yield name, getattr(S, name)(x)
-    for name in ("log", "sqrt"):
-        yield name, getattr(S, name)(positive)
+    for names, of in ((ANYWHERE, x), (ABOVE_ZERO, positive), (SMALL, x * 0.4)):
+        for name in names.split():
+            yield name, getattr(S, name)(of)
+    yield "arccosh", S.arccosh(positive + 1)
+    for name in ("rint", "round", "fix", "trunc"):
+        yield f"{name} of halves", getattr(S, name)(S.floor(x * 4) / 2)
+    yield "logical_not", S.logical_not(S.floor(x))
+    yield "hard_sigmoid of its own slope", S.hard_sigmoid(x, alpha=0.3, beta=0.4)
+    for dtype in ("int8", "int32", "int64", "bool", "float16", "float64", "float32"):
+        yield f"Cast {dtype}", S.cast(S.cast(x * 3, dtype), "float32")
+    yield "Cast uint8", S.cast(S.cast(positive * 60, "uint8"), "float32")
+    yield "amp_cast", S.amp_cast(S.amp_cast(x, dtype="float16"), dtype="float32")
+    for name in ("make_loss", "MakeLoss"):
+        yield name, S.relu(getattr(S, name)(x))
     for kind in ("relu", "sigmoid", "tanh", "softsign", "softrelu"):
         yield f"Activation {kind}", S.Activation(x, act_type=kind)
     yield "_copy", S.relu(S.identity(x))
@@ -57,15 +73,31 @@ def unary():
     yield "Dropout", S.relu(S.Dropout(x, p=0.5))
 
 
+OF_TWO = """maximum minimum mod hypot greater greater_equal lesser lesser_equal equal not_equal
+logical_and logical_or logical_xor"""
+
+
 def pairs():
     for kind, other in (("elemwise", positive), ("broadcast", one)):
         for name in ("add", "sub", "mul", "div"):
             yield f"{kind}_{name}", getattr(S, f"{kind}_{name}")(x, other)
-    for name in ("maximum", "minimum", "greater", "greater_equal", "lesser", "lesser_equal", "equal"):
-        yield f"broadcast_{name}", getattr(S, f"broadcast_{name}")(S.floor(x), S.floor(one))
+    whole, other = S.floor(x), S.floor(positive)
+    for name in OF_TWO.split():
+        yield f"broadcast_{name}", getattr(S, f"broadcast_{name}")(whole, S.floor(one))
+        yield f"_{name}", getattr(S._internal, f"_{name}")(whole, other)
+        yield f"_{name}_scalar", getattr(S._internal, f"_{name}_scalar")(whole, scalar=1)
+    yield "_power", positive**x
+    yield "broadcast_power", S.broadcast_power(positive, one)
+    for divisor in (1.5, -1.5):
+        yield f"_mod_scalar {divisor}", x % divisor
+    yield "_rmod_scalar", 1.5 % x
+    yield "_mod", x % positive
+    yield "broadcast_mod", S.broadcast_mod(x, S.floor(one) + 1.5)
+    yield "add_n", S.add_n(x, positive, x * 2)
     yield "zeros for the order", S.broadcast_add(S.zeros_like(S.slice_axis(x, axis=1, begin=0, end=1)), x)
     yield "zeros that widen", S.broadcast_add(S.zeros_like(x), one)
     yield "where", S.where(x > 0, x * 2, x - 1)
+    yield "where of images", S.where(S.mean(x, axis=0, exclude=True), x * 2, x - 1)
 
 
 def scalars():
@@ -81,27 +113,59 @@ def scalars():
     yield "_rpower_scalar", S.pow(2, x)
     yield "_maximum_scalar", S.maximum(x, 0.5)
     yield "_minimum_scalar", S.minimum(x, 0.5)
-    whole = S.floor(x)
-    yield "_greater_scalar", whole > 0
-    yield "_greater_equal_scalar", whole >= 0
-    yield "_lesser_scalar", whole < 0
-    yield "_lesser_equal_scalar", whole <= 0
-    yield "_equal_scalar", whole == 0
     yield "clip", S.clip(x, -0.5, 1)
 
 
 def reductions():
-    for name in ("sum", "mean", "max", "min"):
+    for name in ("sum", "mean", "max", "min", "prod", "nansum", "nanprod", "norm"):
         reduce = getattr(S, name)
         yield f"{name} of all", reduce(x)
         yield f"{name} of a row", reduce(columns)
         yield f"{name} over one axis", reduce(x, axis=-2)
         yield f"{name} over two axes", reduce(x, axis=(2, 3), keepdims=True)
-        yield f"{name} but one axis", reduce(x, axis=1, exclude=True)
-    yield "softmax", S.softmax(x)
-    yield "softmax of an axis", S.softmax(x, axis=1, temperature=2.0)
-    yield "softmin", S.softmin(x)
-    yield "softmin of an axis", S.softmin(x, axis=1)
+        if name != "norm":
+            yield f"{name} but one axis", reduce(x, axis=1, exclude=True)
+    yield "norm of absolute values", S.norm(x, ord=1, axis=1)
+    for name in ("nansum", "nanprod"):
+        yield f"{name} with NaN", getattr(S, name)(S.log(x), axis=2)
+    for name in ("argmax", "argmin"):
+        place = getattr(S, name)
+        yield name, place(x, axis=1)
+        yield f"{name} kept", place(S.floor(x), axis=-1, keepdims=True)
+        yield f"{name} of a row", place(columns, axis=0)
+    for kept in (False, True):
+        mean, variance = S.moments(x, axes=(2, 3), keepdims=kept)
+        yield f"moments {kept}", S.broadcast_add(mean, variance * 2)
+    yield "cumsum", S.cumsum(x, axis=2)
+    yield "cumsum of all", S.cumsum(x)
+    for name in ("softmax", "softmin", "log_softmax"):
+        yield name, getattr(S, name)(x)
+        yield f"{name} of an axis", getattr(S, name)(x, axis=1, temperature=2.0)
+    for mode in ("instance", "channel"):
+        yield f"SoftmaxActivation {mode}", S.SoftmaxActivation(x, mode=mode)
+
+
+def indices():
+    places = S.floor(x * 4)  # some are out of range
+    table = S.var("table")
+    for mode in ("clip", "wrap"):
+        yield f"take {mode}", S.take(table, places, mode=mode)
+        yield f"take {mode} of columns", S.take(x, S.floor(columns * 1.5 - 2), axis=-1, mode=mode)
+        yield f"pick {mode}", S.pick(x, S.max(places, axis=1), axis=1, mode=mode)
+    yield "pick kept", S.pick(x, S.max(places, axis=2, keepdims=True), axis=2, keepdims=True)
+    yield "Embedding", S.Embedding(places, S.var("w"), input_dim=5, output_dim=3)
+    where = S.stack(S.clip(S.floor(columns / 2), 0, 2), columns * 0 + 3, axis=0)
+    yield "gather_nd", S.gather_nd(table, where)
+    yield "one_hot", S.one_hot(places, depth=3)
+    yield "one_hot of other numbers", S.one_hot(S.argmax(x, axis=1), depth=8, on_value=2, off_value=-1)
+    for up in (False, True):
+        yield f"sort {up}", S.sort(x, axis=2, is_ascend=up)
+        yield f"argsort {up}", S.argsort(x, is_ascend=up)
+        yield f"topk {up}", S.topk(x, k=3, axis=1, is_ascend=up)
+        values, where = S.topk(x, k=2, ret_typ="both", is_ascend=up)
+        yield f"topk both {up}", values * 10 + where
+    yield "topk of values", S.topk(x, k=4, axis=2, ret_typ="value")
+    yield "topk of all", S.topk(x, k=4, axis=None, ret_typ="value")
 
 
 def products():
@@ -123,6 +187,11 @@ def products():
     )
     yield "_linalg_gemm2", S.linalg.gemm2(tokens, square)
     yield "_linalg_gemm2, turned", S.linalg.gemm2(tokens, tokens, transpose_a=True, alpha=0.5)
+    yield "_contrib_div_sqrt_dim", c.div_sqrt_dim(x)
+    sequence = S.concat(*[S.transpose(tokens, axes=(1, 0, 2)) * (1 - 0.3 * i) for i in range(3)], dim=2)
+    scores = c.interleaved_matmul_selfatt_qk(sequence, heads=2)
+    yield "_contrib_interleaved_matmul_selfatt_qk", scores
+    yield "_contrib_interleaved_matmul_selfatt_valatt", c.interleaved_matmul_selfatt_valatt(sequence, scores, heads=2)
     yield "FullyConnected", S.FullyConnected(last, w, b, num_hidden=6, flatten=False)
     yield "FullyConnected, flat", S.FullyConnected(S.mean(x, axis=(2, 3), keepdims=True), w, num_hidden=6, no_bias=True)
 
@@ -158,6 +227,10 @@ def moves():
     for squeezed in (False, True):
         parts = S.split(x, num_outputs=8 if squeezed else 2, axis=1, squeeze_axis=squeezed)
         yield f"SliceChannel {squeezed}", parts[1] - parts[0]
+        parts = S.split_v2(x, 8 if squeezed else 2, axis=1, squeeze_axis=squeezed)
+        yield f"_split_v2 {squeezed}", parts[1] - parts[0]
+    parts = S.split_v2(x, (2, 3), axis=3)
+    yield "_split_v2 at places", S.broadcast_add(S.sum(parts[0] * 2, axis=3, keepdims=True), parts[2])
     yield "slice", S.slice(x, begin=(None, 1, None, 2), end=(None, -1, None, None))
     yield (
         "slice with steps",
@@ -173,6 +246,25 @@ def moves():
     yield "tile", S.tile(columns, reps=(3,))
     yield "tile with fewer", S.tile(x, reps=(2, 3))
     yield "tile with more", S.tile(columns, reps=(2, 1, 3))
+    yield "repeat", S.repeat(x, repeats=2, axis=2)
+    yield "repeat of all", S.repeat(x, repeats=3)
+    yield "repeat of the last", S.repeat(x, repeats=3, axis=-1)
+    yield "reverse", S.flip(x, axis=3)
+    yield "reverse of two", S.reverse(x, axis=(1, 2))
+    yield "Crop", S.Crop(x, offset=(1, 2), h_w=(3, 2))
+    yield "Crop like another", S.Crop(x, small, num_args=2, offset=(1, 0))
+    yield "Crop of the middle", S.Crop(c.BilinearResize2D(x, height=9, width=6), h_w=(4, 3), center_crop=True)
+    yield "Crop of nothing", S.relu(S.Crop(x, x * 2, num_args=2))
+    yield "depth_to_space", S.depth_to_space(x, 2)
+    yield "space_to_depth", S.space_to_depth(c.BilinearResize2D(x, height=8, width=6), 2)
+    yield "broadcast_to", S.broadcast_to(S.mean(x, axis=1, keepdims=True), shape=(0, 3, 0, 0))
+    yield "broadcast_axis", S.broadcast_axis(one, axis=(2, 3), size=(4, 5))
+    yield "shape_array", S.cast(S.shape_array(x), "float32")
+    yield "size_array", S.cast(S.size_array(x), "float32")
+    made = S.zeros((1, 8, 1, 1)) + S.ones((1, 8, 1, 1)) + S._internal._full(shape=(1, 8, 1, 1), value=2.5)
+    yield "constants", S.broadcast_add(made, x)
+    ranges = S.reshape(S.arange(1, 17, 2) + S.linspace(0, 1, 8), shape=(1, 8))
+    yield "ranges", S.broadcast_add(S.dot(ranges, S.eye(8)), S.max(S.max(x, axis=2), axis=2))
     yield "broadcast_like", S.broadcast_like(one, x)
     yield (
         "broadcast_like of axes",
@@ -197,16 +289,53 @@ def layers():
         biases = [] if "no_bias" in options else [b]
         yield f"Convolution, {key}", S.Convolution(x, w, *biases, kernel=(3, 2), num_filter=6, **options)
     yield "Convolution of one axis", S.Convolution(row, w, b, kernel=(3,), num_filter=6, pad=(1,))
+    for key, options in {
+        "plain": dict(kernel=(3, 2)),
+        "twice the size": dict(kernel=(4, 4), stride=(2, 2), pad=(1, 1)),
+        "with more": dict(kernel=(3, 3), stride=(2, 3), pad=(1, 0), adj=(1, 2)),
+        "in groups": dict(kernel=(3, 3), num_group=2, dilate=(2, 1)),
+    }.items():
+        yield f"Deconvolution, {key}", S.Deconvolution(x, w, num_filter=6, **options)
+    yield "Deconvolution with a bias", S.Deconvolution(x, w, b, kernel=(2, 2), num_filter=6, no_bias=False)
+    for scale in (2, 3):
+        yield f"UpSampling {scale}", S.UpSampling(x, scale=scale, sample_type="nearest")
+        options = dict(scale=scale, sample_type="bilinear", num_filter=8)
+        yield f"UpSampling bilinear {scale}", S.UpSampling(x, w, **options)
+    for mode in ("concat", "sum"):
+        options = dict(scale=2, sample_type="nearest", multi_input_mode=mode, num_args=2)
+        yield f"UpSampling {mode}", S.UpSampling(x, S.repeat(S.repeat(x, 2, axis=2), 2, axis=3), **options)
+    for groups, parts, stride in ((1, 1, (1, 1)), (2, 2, (2, 1))):
+        window = dict(kernel=(3, 2), stride=stride, pad=(2, 1), dilate=(2, 1))
+        offset = S.Convolution(x, S.var("away"), num_filter=12 * parts, no_bias=True, **window) * 0.1
+        mask = S.sigmoid(S.slice_axis(offset, axis=1, begin=0, end=6 * parts))
+        options = dict(num_filter=6, num_group=groups, num_deformable_group=parts, **window)
+        yield f"_contrib_DeformableConvolution {groups}", c.DeformableConvolution(x * 0.3, offset, w, b, **options)
+        convolved = c.ModulatedDeformableConvolution(x, offset, mask, w, b, **options)
+        yield f"_contrib_ModulatedDeformableConvolution {groups}", convolved
     yield "BatchNorm", norm()
+    yield "BatchNorm of another axis", norm(of=last, axis=3)
+    yield "_contrib_SyncBatchNorm", norm(c.SyncBatchNorm, key="a")
+    yield "InstanceNorm", S.InstanceNorm(x, S.var("gamma"), S.var("beta"), eps=1e-2)
+    yield "GroupNorm", S.GroupNorm(x, w, b, num_groups=4, eps=1e-2)
+    for mode in ("instance", "channel", "spatial"):
+        yield f"L2Normalization {mode}", S.L2Normalization(x, mode=mode, eps=0.1)
+    yield "LRN", S.LRN(x, nsize=3, alpha=0.1, beta=0.7, knorm=1.5)
     yield "BatchNorm, scaled", norm(fix_gamma=False, eps=1e-5)
     for axis in (-1, 1):
         gamma, beta = (S.var("gamma"), S.var("beta")) if axis == 1 else (S.var("table1"), S.var("table2"))
         yield f"LayerNorm {axis}", S.LayerNorm(x if axis == 1 else last, gamma, beta, axis=axis, eps=1e-2)
     yield "LeakyReLU prelu", S.LeakyReLU(x, S.var("gamma"), act_type="prelu")
     yield "LeakyReLU prelu of one", S.LeakyReLU(x, S.var("single"), act_type="prelu")
-    for kind in ("leaky", "elu", "gelu"):
+    for kind in ("leaky", "elu", "gelu", "selu"):
         yield f"LeakyReLU {kind}", S.LeakyReLU(x, act_type=kind, slope=0.3)
-    for kind in ("max", "avg"):
+    for bounds in ({}, dict(lower_bound=0.2, upper_bound=0.5)):
+        yield f"LeakyReLU rrelu {bounds}", S.LeakyReLU(x, act_type="rrelu", **bounds)[0]
+    for power in (1, 2):
+        for convention in ("valid", "full"):
+            options = dict(pool_type="lp", p_value=power, pooling_convention=convention)
+            yield f"Pooling lp {power} {convention}", S.Pooling(x, kernel=(3, 2), stride=(2, 2), pad=(1, 1), **options)
+    yield "im2col", S.im2col(x, kernel=(3, 2), stride=(2, 1), pad=(1, 1), dilate=(1, 2))
+    for kind in ("max", "avg", "sum"):
         yield f"Pooling {kind} of all", S.Pooling(x, pool_type=kind, global_pool=True, kernel=(1, 1))
         for convention in ("valid", "full"):
             for counted in (True, False):
@@ -248,6 +377,11 @@ def resizes():
 
 def sampling():
     grid = S.tanh(flow) * 1.2
+    yield "GridGenerator warp", S.GridGenerator(flow, transform_type="warp")
+    six = S.slice_axis(S.mean(x, axis=(2, 3)), axis=1, begin=0, end=6)
+    yield "GridGenerator affine", S.GridGenerator(six, transform_type="affine", target_shape=(4, 5))
+    options = dict(transform_type="affine", sampler_type="bilinear", target_shape=(4, 5))
+    yield "SpatialTransformer", S.SpatialTransformer(x, six, **options)
     yield "BilinearSampler", S.BilinearSampler(x, grid)
     yield "BilinearSampler of one pixel", S.BilinearSampler(one, grid)
     yield "BilinearSampler of a row", S.BilinearSampler(S.mean(x, axis=2, keepdims=True), grid)
@@ -267,7 +401,7 @@ def sampling():
         yield "mxnetseg_deform_attention", S.mxnetseg_deform_attention(*windows(4), **options)
 
 
-GROUPS = (unary, pairs, scalars, reductions, products, moves, layers, resizes, sampling)
+GROUPS = (unary, pairs, scalars, reductions, indices, products, moves, layers, resizes, sampling)
 WEIGHTS = {
     "table": (8, 4),
     "table1": (8,),
@@ -365,8 +499,18 @@ def test_a_wrong_attribute_is_noticed(attribute, name):
 @pytest.mark.parametrize(
     "symbol, message",
     [
-        (S.erfinv(x), "operator erfinv can't be written as ONNX"),
-        (S.Pooling(x, kernel=(2, 2), pool_type="lp", p_value=2), "Pooling with pool_type=lp"),
+        (S.erfinv(x), "operator erfinv has no form in ONNX .ONNX has no such function.; build"),
+        (S.smooth_l1(x), "operator smooth_l1 can't be written as ONNX"),
+        (
+            S.broadcast_add(S.random.uniform(shape=(1, 8, 1, 1)), x),
+            "_random_uniform has no form in ONNX .it gives random numbers",
+        ),
+        (S.Pooling(x, kernel=(2, 2), pool_type="lp", p_value=3), "Pooling with p_value=3"),
+        (
+            S.Deconvolution(one, w, kernel=(3, 3), num_filter=2, target_shape=(3, 3)),
+            "with target_shape=",
+        ),
+        (S.topk(x, ret_typ="mask"), "with ret_typ=mask"),
         (c.BilinearResize2D(x, mode="odd_scale", scale_height=2, scale_width=2), "with mode=odd_scale"),
         (c.BilinearResize2D(x, scale_height=1.5, scale_width=1.5), "with scale_height=1.5"),
         (S.softmax(x, S.sum(x, axis=3), use_length=True), "softmax with use_length=True"),

@@ -1,14 +1,16 @@
 """`data`: where images and labels are, and how they are fed to the network."""
 
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from pydantic import Field, model_validator
 from typing_extensions import Annotated
 
 from .augment import AugmentConfig
+from .effect import only
+from .labels import Colour, Label
 from .names import DataSetName
 from .part import Part
-from .values import IMAGENET_MEAN, IMAGENET_STD, Byte, Deviation, Mean, PathText, Side
+from .values import IMAGENET_MEAN, IMAGENET_STD, Deviation, Mean, PathText, Side
 
 
 class RareClassConfig(Part):
@@ -54,17 +56,54 @@ class DataConfig(Part):
         "files again every epoch; null: none",
     )
     # the user's own folders (name: folder)
-    images: Optional[str] = Field(None, description="folder: images, with {split} in it, for example images/{split}")
-    masks: Optional[str] = Field(None, description="folder: label PNGs, with {split} in it")
-    mask_suffix: str = Field("", description="folder: what a mask's stem has after its image's stem")
-    classes: Optional[List[str]] = Field(None, description="folder: class names in label order")
-    palette: Optional[List[Tuple[Byte, Byte, Byte]]] = Field(
-        None, description="folder: RGB per class; drawn when left out"
+    images: Annotated[Optional[str], only("folder")] = Field(
+        None, description="images, with {split} in it, for example images/{split}"
     )
-    ignore: Optional[List[Annotated[int, Field(ge=0, le=65535)]]] = Field(
-        None, description="folder: label values that mean unlabelled, 255 when left out"
+    masks: Annotated[Optional[str], only("folder")] = Field(
+        None, description="masks (PNG, TIFF, BMP, GIF, NPY), with {split} in it; may be that of the images"
     )
-    label_map: Optional[Dict[int, int]] = Field(None, description="folder: value in the mask -> class index")
+    lists: Annotated[Optional[str], only("folder")] = Field(
+        None,
+        description="text files that name the images of a split, for example {split}.txt: a line is an image, "
+        "or an image and its mask with a tab between them, as paths below root or names in images and masks",
+    )
+    image_suffix: Annotated[str, only("folder")] = Field(
+        "", description="what an image's stem has after what it shares with its mask; may hold the ending"
+    )
+    mask_suffix: Annotated[str, only("folder")] = Field(
+        "", description="what a mask's stem has after what it shares with its image: _mask, _gt.png"
+    )
+    colors: Annotated[Optional[Dict[str, Colour]], only("folder")] = Field(
+        None,
+        description="masks hold colours: class -> [red, green, blue]; palette: those of data.palette",
+    )
+    # of every data set
+    classes: Optional[List[str]] = Field(None, description="class names in label order; the data set's own if left out")
+    palette: Optional[List[Colour]] = Field(
+        None, description="RGB per class; the data set's own, or drawn, when left out"
+    )
+    ignore: Optional[List[Label]] = Field(
+        None,
+        description="what means unlabelled: values in the mask, or names of the data set's own classes, besides those "
+        "that it ignores anyway; folder: 255 when left out",
+    )
+    label_map: Optional[Dict[Label, Label]] = Field(
+        None,
+        description="value in the mask, or name of one of the data set's own classes -> class, by name or index: "
+        "{car: vehicle, bus: vehicle}",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _colors_of_palette(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or value.get("colors") != "palette":
+            return value
+        classes, palette = value.get("classes"), value.get("palette")
+        if not isinstance(classes, list) or not isinstance(palette, list) or len(classes) != len(palette):
+            raise ValueError(
+                "data.colors: palette means one colour of data.palette per name of data.classes; give both"
+            )
+        return {**value, "colors": dict(zip(map(str, classes), palette))}
 
     @model_validator(mode="after")
     def _one_size(self) -> "DataConfig":

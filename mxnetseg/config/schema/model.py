@@ -1,14 +1,25 @@
 """`model`: the network."""
 
 from pathlib import Path
-from typing import Any, Dict, Literal, Optional
+from typing import Any, Dict, List, Literal, Optional
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from typing_extensions import Annotated
 
 from ...names import near, same
 from .names import BackboneName, ModelName
 from .part import Part
-from .values import RECORDED, PathText, wrong
+from .values import MOST, RECORDED, Expression, PathText, wrong
+
+Expressions = Annotated[List[Expression], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 
 
 class ModelConfig(Part):
@@ -38,6 +49,35 @@ class ModelConfig(Part):
         description="random; imagenet (the backbone's weights that are on this machine: `mxnetseg weights`); "
         "or the path of a checkpoint (layers whose name and shape match)",
     )
+    from_: Optional[PathText] = Field(
+        None,
+        alias="from",
+        description="instead of init: a checkpoint to go on from. What it was trained as (model, mean and std, sizes) "
+        "holds for every key that is left out; of its weights only classifiers may not fit (finetune.md)",
+    )
+    partial: bool = Field(False, description="from: more than classifiers may not fit; it is listed all the same")
+    freeze: Expressions = Field(
+        default_factory=list,
+        description="a regular expression or a list of them, searched in the structural names, e.g. backbone: what "
+        "matches learns nothing, batch norms there keep their statistics",
+    )
+    unfreeze_at: Optional[int] = Field(
+        None, ge=1, le=MOST, description="iterations after which what is frozen learns, too; null: it stays as it is"
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> Dict[str, Any]:
+        return {"from" if key == "from_" else key: value for key, value in handler(self).items()}
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "ModelConfig":
+        if self.from_ is not None and self.init != "random":
+            raise ValueError("give model.init or model.from, one of the two")
+        if self.partial and self.from_ is None:
+            raise ValueError("model.partial goes with model.from; leave it out")
+        if self.unfreeze_at is not None and not self.freeze:
+            raise ValueError("model.unfreeze_at needs model.freeze, which names what is frozen until then")
+        return self
 
     @model_validator(mode="after")
     def _each_key_once(self, info: ValidationInfo) -> "ModelConfig":

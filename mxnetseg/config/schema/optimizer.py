@@ -1,31 +1,23 @@
 """`optimizer`: the update rule and its rates, `schedule`: how the learning rate changes."""
 
-import re
 from typing import List, Literal, Optional, Tuple
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 from typing_extensions import Annotated
 
 from .effect import needs, only
 from .part import Part
-from .values import MOST, RECORDED, Beta, Factor, check_order, wrong
+from .values import MOST, RECORDED, Beta, Expression, Factor, check_order, wrong
 
 
 class ParamRule(Part):
     """Multipliers for the parameters whose name matches."""
 
-    match: str = Field(..., description="regular expression searched in the structural name, e.g. '^head' or 'bias$'")
+    match: Expression = Field(
+        ..., description="regular expression searched in the structural name, e.g. '^head' or 'bias$'"
+    )
     lr_mult: Factor = Field(1.0, description="factor on the learning rate")
     decay_mult: Factor = Field(1.0, description="factor on the weight decay")
-
-    @field_validator("match")
-    @classmethod
-    def _is_an_expression(cls, match: str) -> str:
-        try:
-            re.compile(match)
-        except (re.error, RecursionError, OverflowError) as err:
-            raise wrong("", f"is not a regular expression ({err})", match) from None
-        return match
 
 
 class LayerDecayConfig(Part):
@@ -49,7 +41,7 @@ class OptimizerConfig(Part):
     name: Literal["sgd", "nag", "adam", "adamw"] = Field("sgd", description="the update rule")
     lr: float = Field(0.01, ge=0, le=1e6, description="learning rate that the schedule and the rules start from")
     momentum: Annotated[float, only("sgd", "nag")] = Field(0.9, ge=0, lt=1, description="share of it that a step keeps")
-    momentum_lr: Annotated[Literal["inside", "outside"], only("sgd", "nag")] = Field(
+    momentum_lr: Annotated[Literal["inside", "outside"], only("sgd", "nag"), needs("momentum")] = Field(
         "inside",
         description="inside: the momentum sums gradients times the rate of their step, as MXNet's does, "
         "so a rate that falls takes a few steps to act; outside: it sums gradients, and the present rate multiplies "
@@ -70,6 +62,13 @@ class OptimizerConfig(Part):
     )
     rules: List[ParamRule] = Field(
         default_factory=list, description="multipliers by parameter name; the factors of all matching rules multiply"
+    )
+    backbone_lr: Optional[float] = Field(
+        None,
+        gt=0,
+        le=100,
+        description="factor on the backbone's learning rates, 0.1 for example; it multiplies those of rules and "
+        "layer_decay",
     )
     layer_decay: Optional[LayerDecayConfig] = Field(
         None, description="lower learning rates for earlier layers; on EfficientNet-Lite, FFNet and MogaNet"

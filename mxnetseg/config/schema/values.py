@@ -28,7 +28,6 @@ Side = Annotated[int, Field(ge=1, le=100_000)]
 Deviation = Annotated[float, Field(ge=1e-3, le=1e6)]  # of values from 0 to 255; below, dividing by it overflows
 Mean = Annotated[float, Field(ge=-1e6, le=1e6)]
 Scale = Annotated[float, Field(gt=0, le=100)]
-Byte = Annotated[int, Field(ge=0, le=255)]
 Factor = Annotated[float, Field(ge=0, le=1e6)]
 # which of both it is, is settled first, so that a wrong number is told of as a number only
 Size = Annotated[
@@ -69,5 +68,14 @@ def _expanded(text: str, info: ValidationInfo) -> str:
     return path
 
 
+def _expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as err:
+        raise wrong("", f"is not a regular expression ({err})", text) from None
+    return text
+
+
+Expression = Annotated[str, Field(min_length=1), AfterValidator(_expression)]
 # ~ and $VARIABLES in it are replaced
 PathText = Annotated[str, AfterValidator(_expanded)]

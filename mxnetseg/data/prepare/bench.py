@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 from pathlib import Path
 from typing import Callable, Iterable, List, Optional, Sequence, Tuple
 
@@ -10,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ...errors import MXNetSegError
-from ...saving import explained, write_file
+from ...saving import bring, write_file
 from ...visual import save_png
 from ..files import write_mask
 from ..spec import DatasetSpec
@@ -88,14 +87,7 @@ class Bench:
                 continue
             if not path.is_file():
                 raise MXNetSegError(f"{path}: no such file, but a list names it; is the download complete?")
-            with explained(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    os.link(path, target)
-                except OSError:  # another file system
-                    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-                    shutil.copyfile(path, partial)
-                    os.replace(partial, target)
+            bring(path, target)
             self.written += 1
 
     def list(self, name: str, lines: Sequence[str]) -> None:

@@ -1,0 +1,255 @@
+"""Annotations of other tools -> a folder of images and masks that a recipe reads as it is."""
+
+import contextlib
+import os
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import yaml
+from tqdm import tqdm
+
+from ..data import IGNORE
+from ..data.files import write_mask
+from ..data.workers import check_workers, in_order
+from ..errors import MXNetSegError
+from ..saving import bring, whole_folder, write_file
+from . import coco, cvat, labelme, voc_xml
+from .drawing import Drawn, draw
+from .names import Target, Wishes, target
+from .picture import Annotations, Kinds, Picture, split_of
+from .reading import Images, image_size, listed
+
+__all__ = ["FORMATS", "convert"]
+
+FORMATS: Dict[str, Callable[[Path, str, Images, Kinds, Optional[str]], Annotations]] = {
+    "coco": coco.read,
+    "cvat": cvat.read,
+    "labelme": labelme.read,
+    "voc-xml": voc_xml.read,
+}
+FEW = 32  # pictures: fewer are not worth starting workers for
+
+
+class _Made(NamedTuple):
+    """What became of one picture."""
+
+    counts: np.ndarray  # (256,) pixels of every class and of IGNORE
+    drawn: Drawn
+    image: str  # below the folder
+
+
+class _Make:
+    """Task of a worker: write a picture's mask, and bring its image."""
+
+    def __init__(self, folder: Path, target: Target, overlap: str, crowd: str):
+        self.folder = folder
+        self.target = target
+        self.overlap = overlap
+        self.crowd = crowd
+
+    def name(self, picture: Picture) -> str:
+        return picture.source
+
+    def __call__(self, picture: Picture) -> _Made:
+        size = image_size(picture.image, str(picture.image) if isinstance(picture.image, Path) else picture.source)
+        if picture.size not in (None, size):
+            raise MXNetSegError(
+                f"{picture.source}: annotated as {_size(picture.size or size)}, but its image is {_size(size)} "
+                "(width x height); is it another version of the image?"
+            )
+        drawn = draw(picture, size, self.target, self.overlap, self.crowd)
+        counts = np.bincount(drawn.mask.ravel(), minlength=256)
+        write_mask(self.folder / f"masks/{picture.name}.png", drawn.mask, self.target.palette)
+        image = f"images/{picture.name}{_ending(picture.image)}"
+        if isinstance(picture.image, bytes):
+            write_file(self.folder / image, picture.image, sync=False)
+        else:
+            bring(picture.image.resolve(), self.folder / image)
+        return _Made(counts, drawn._replace(mask=np.empty(0, np.uint8)), image)
+
+
+def convert(
+    kind: str,
+    source: Union[str, Path],
+    to: Union[str, Path],
+    *,
+    images: Union[str, Path, None] = None,
+    annotations: str = "",
+    wishes: Optional[Wishes] = None,
+    kinds: Optional[Kinds] = None,
+    hole: Optional[str] = None,
+    overlap: Optional[str] = None,
+    crowd: str = "class",
+    keep_empty: bool = False,
+    workers: int = 0,
+    progress: bool = True,
+) -> Dict[str, Any]:
+    """Make a folder of images, masks, lists and a recipe's `data` from annotations.
+
+    Parameters
+    ----------
+    kind : str
+        One of FORMATS.
+    source, to : path
+        Folder of the annotations; folder to make, which must be new or empty. It appears whole or not at all.
+    images : path, optional
+        Folder of the images; `source` when left out.
+    annotations : str
+        Pattern of the annotation files below `source`; all of their ending when left out.
+    wishes : Wishes, optional
+        Classes and how labels fit them.
+    kinds : Kinds, optional
+        Which shapes without an area are drawn or left out.
+    hole : str, optional
+        Label of shapes that are cut out of the objects of their group (LabelMe, CVAT).
+    overlap, crowd : str
+        See `draw`; overlap is the format's usual one when left out.
+    keep_empty : bool
+        Images that no annotation file speaks of become masks in which nothing is drawn; else they are left out.
+    workers : int
+        Processes.
+
+    Returns
+    -------
+    dict
+        `classes` (per class pixels, share and images), `ignored` and `hidden` (pixels), `rest` (what nothing covers:
+        its name and share), `images`, `splits` (images by split), `data` (the recipe's part), and `notes`.
+
+    Raises
+    ------
+    MXNetSegError
+        What the readers, `target` and `draw` refuse; sizes that differ from the images'; two pictures of one name.
+    """
+    source, to, kinds = Path(source), Path(to), kinds or Kinds()
+    check_workers(workers)
+    pool = Images(Path(images) if images else source)
+    found = FORMATS[kind](source, annotations, pool, kinds, hole)
+    kinds.check()
+    goal = target(found.names, wishes or Wishes())
+    pictures, notes = _with_others(found.pictures, pool, keep_empty)
+    pictures = _named(pictures)
+    notes += [f"{count} shapes of the kind {kind!r} were left out" for kind, count in sorted(kinds.skipped.items())]
+    counts = np.zeros((len(pictures), 256), np.int64)
+    made: List[_Made] = []
+    with whole_folder(to) as folder:
+        job = _Make(folder, goal, overlap or found.overlap, crowd)
+        results = in_order(job, pictures, workers if len(pictures) > FEW else 0)
+        bar = tqdm(total=len(pictures), desc=kind, unit="img", disable=not progress, leave=False)
+        with bar, contextlib.closing(results):
+            for result in results:
+                counts[len(made)] = result.counts
+                made.append(result)
+                bar.update()
+        notes += _notes(pictures, made)
+        splits = _write_lists(folder, pictures, made)
+        data = _data(to, goal)
+        text = yaml.safe_dump({"data": data}, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+        write_file(folder / "data.yaml", text.encode())
+    pixels, total = counts.sum(0), max(int(counts.sum()), 1)
+    return dict(
+        images=len(pictures),
+        splits={split: len(names) for split, names in splits.items()},
+        classes={
+            name: dict(
+                pixels=int(pixels[index]),
+                share=round(int(pixels[index]) / total, 6),
+                images=int(np.count_nonzero(counts[:, index])),
+            )
+            for index, name in enumerate(goal.classes)
+        },
+        ignored=int(pixels[IGNORE]),
+        rest=dict(
+            name="ignored" if goal.rest == IGNORE else goal.classes[goal.rest],
+            share=round(sum(one.drawn.rest for one in made) / total, 6),
+        ),
+        hidden=sum(one.drawn.hidden for one in made),
+        data=data,
+        notes=notes,
+    )
+
+
+def _with_others(pictures: List[Picture], pool: Images, keep: bool) -> Tuple[List[Picture], List[str]]:
+    """The pictures, with those that no annotation speaks of if they are kept; and what is to be said of them."""
+    spoken = {picture.image for picture in pictures}
+    others = [path for path in pool.files if path not in spoken]
+    notes = []
+    if others:
+        what = "kept, with nothing drawn" if keep else "left out (--keep-empty keeps them)"
+        notes.append(f"{len(others)} images that no annotation file speaks of are {what}: {listed(others, 3)}")
+    bare = [picture.source for picture in pictures if not picture.things]
+    if bare:
+        notes.append(f"{len(bare)} images are annotated with nothing: {listed(bare, 3)}")
+    if keep:
+        names = [path.relative_to(pool.folder).with_suffix("").as_posix() for path in others]
+        pictures = pictures + [
+            Picture(str(path), path, name, None, [], split_of(Path(name))) for path, name in zip(others, names)
+        ]
+    return pictures, notes
+
+
+def _named(pictures: List[Picture]) -> List[Picture]:
+    """The pictures, without the folders that all their names begin with.
+
+    Raises
+    ------
+    MXNetSegError
+        Two would have one name.
+    """
+    parents = [str(PurePosixPath(picture.name).parent) for picture in pictures]
+    common = os.path.commonpath(parents) if parents else ""
+    shorter = [
+        picture._replace(name=PurePosixPath(picture.name).relative_to(common or ".").as_posix()) for picture in pictures
+    ]
+    first: Dict[str, Picture] = {}
+    for picture in shorter:
+        other = first.setdefault(picture.name, picture)
+        if other is not picture:
+            raise MXNetSegError(
+                f"{other.source} and {picture.source} would both become {picture.name}; keep one of the two, or name "
+                "the files to take with --annotations PATTERN"
+            )
+    return shorter
+
+
+def _notes(pictures: Sequence[Picture], made: Sequence[_Made]) -> List[str]:
+    """What is to be said of objects that can't be seen; an error if that is so of all."""
+    empty = [(picture, label) for picture, one in zip(pictures, made) for label in one.drawn.empty]
+    objects = sum(len(picture.things) for picture in pictures)
+    if not empty:
+        return []
+    told = f"{len(empty)} of {objects} objects cover no pixel: " + listed([f"{p.source} ({n})" for p, n in empty], 3)
+    if len(empty) == objects:
+        raise MXNetSegError(f"{told}; are their coordinates in pixels?")
+    by_label = Counter(label for _, label in empty)
+    return [f"{told}; by label: {', '.join(f'{label} {count}' for label, count in by_label.most_common(8))}"]
+
+
+def _write_lists(folder: Path, pictures: Sequence[Picture], made: Sequence[_Made]) -> Dict[str, List[str]]:
+    """A list of images for every split that the annotations speak of; all.txt where they don't."""
+    splits: Dict[str, List[str]] = {}
+    for picture, one in zip(pictures, made):
+        splits.setdefault(picture.split or "all", []).append(one.image)
+    for split, names in splits.items():
+        write_file(folder / f"{split}.txt", ("\n".join(sorted(names)) + "\n").encode("utf-8", "surrogateescape"))
+    return splits
+
+
+def _data(to: Path, goal: Target) -> Dict[str, Any]:
+    """A recipe's `data` that reads the folder."""
+    data: Dict[str, Any] = dict(name="folder", root=str(to.resolve()), images="images", masks="masks")
+    data["lists"] = "{split}.txt"
+    data.update(classes=goal.classes, palette=[list(map(int, colour)) for colour in goal.palette])
+    return data
+
+
+def _ending(image: Union[Path, bytes]) -> str:
+    """The image's ending, in lower case; for what has no file the one that its first bytes speak of."""
+    if isinstance(image, Path):
+        return image.suffix.lower()
+    return ".png" if image[:4] == b"\x89PNG" else ".jpg" if image[:2] == b"\xff\xd8" else ".bmp"
+
+
+def _size(size: Tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"

@@ -1,0 +1,98 @@
+"""CVAT for images 1.1: an XML file for many images."""
+
+from pathlib import Path
+from typing import List, Optional
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+from ..errors import MXNetSegError
+from .picture import Annotations, Kinds, Objects, Picture, Thing
+from .reading import Attributes, Images, files_like, listed, read_xml
+from .shapes import Bitmap, Polygon, Shape, box, ellipse, line
+
+__all__ = ["read"]
+
+KINDS = {"polygon": "area", "mask": "area", "ellipse": "area", "box": "box", "polyline": "line", "points": "point"}
+OTHERS = ("cuboid", "skeleton")  # drawn in CVAT, but never here
+
+
+def read(source: Path, pattern: str, images: Images, kinds: Kinds, hole: Optional[str] = None) -> Annotations:
+    """All pictures of all XML files below `source`; a higher z_order lies on top, then what comes later.
+
+    Classes are in the order of the task's labels. Shapes of one label and one group_id are one object. One with the
+    label `hole` is cut out of the objects of its group.
+
+    Raises
+    ------
+    MXNetSegError
+        A file that is none of CVAT's for images, images that are not there, shapes that aren't drawn.
+    """
+    names: List[str] = []
+    pictures: List[Picture] = []
+    missing: List[str] = []
+    for path in files_like(source, pattern or "**/*.xml"):
+        root = read_xml(path, "annotations", "a file of CVAT")
+        version = (root.findtext("version") or "").strip()
+        if version not in ("1.0", "1.1") or root.find("track") is not None:
+            raise MXNetSegError(
+                f"{path}: version {version[:20] or 'unknown'}"
+                f"{', with tracks of a video' if root.find('track') is not None else ''}; "
+                "export the task from CVAT as 'CVAT for images 1.1'"
+            )
+        labels = [(text.text or "").strip() for text in root.findall("meta//labels/label/name")]
+        names += [label for label in dict.fromkeys(labels) if label and label not in names]
+        for image in root.findall("image"):
+            facts = Attributes(dict(image.attrib), f"{path}, image {image.get('name', '')}")
+            found = images.find(facts.text("name"), path)
+            if found is None:
+                missing.append(facts.text("name"))
+                continue
+            size = (facts.whole("height", 1, 100_000), facts.whole("width", 1, 100_000))
+            things = _things(image, facts.where, size[0] * size[1], kinds, hole)
+            name = found.relative_to(images.folder).with_suffix("").as_posix()
+            subset = image.get("subset", "").strip().lower()
+            split = {"default": "", "training": "train", "validation": "val"}.get(subset, subset)
+            pictures.append(Picture(facts.where, found, name, size, things, split))
+    if missing:
+        raise MXNetSegError(
+            f"{len(missing)} images are not below {images.folder}: {listed(missing)}; --images DIR names another folder"
+        )
+    found_names = {thing.label for picture in pictures for thing in picture.things}
+    return Annotations(names + sorted(found_names - set(names)), pictures, "last")
+
+
+def _things(image: Element, where: str, most: int, kinds: Kinds, hole: Optional[str]) -> List[Thing]:
+    objects = Objects(where, hole)
+    for element in image:
+        if element.tag not in KINDS and element.tag not in OTHERS or element.get("outside") == "1":
+            continue
+        facts = Attributes(dict(element.attrib), f"{where}, {element.tag} {element.get('label', '')}")
+        drawn = _shapes(element.tag, facts, most, kinds)
+        layer = int(facts.number("z_order", 0))
+        objects.add(facts.text("label"), element.get("group_id") or None, drawn, facts.where, layer)
+    return objects.things()
+
+
+def _shapes(kind: str, facts: Attributes, most: int, kinds: Kinds) -> List[Shape]:
+    if not kinds.take(KINDS.get(kind, kind), facts.where):
+        return []
+    if kind in ("polygon", "polyline"):
+        values = facts.numbers("points", ",;")
+        if len(values) % 2 or len(values) < (6 if kind == "polygon" else 4):
+            raise MXNetSegError(f"{facts.where}: {len(values)} values are not the corners of a {kind}")
+        points = np.array(values, np.float64).reshape(-1, 2)
+        return [Polygon(points)] if kind == "polygon" else [*line(points, kinds.line_width)]
+    turned = facts.number("rotation", 0)
+    if kind == "box":
+        left, top, right, bottom = (facts.number(name) for name in ("xtl", "ytl", "xbr", "ybr"))
+        return [box(left, top, right, bottom, turned)]
+    if kind == "ellipse":
+        x, y, across, down = (facts.number(name) for name in ("cx", "cy", "rx", "ry"))
+        return [ellipse(x, y, across, down, turned)]
+    size = (facts.whole("height", 1, most), facts.whole("width", 1, most))
+    runs = np.array(facts.numbers("rle", ", "))
+    if size[0] * size[1] > most or runs.min() < 0 or (runs % 1).any() or runs.sum() != size[0] * size[1]:
+        raise MXNetSegError(f"{facts.where}: run lengths that don't fill {size[1]}x{size[0]} pixels")
+    low = -100_000
+    return [Bitmap(facts.whole("top", low, -low), facts.whole("left", low, -low), size, runs.astype(np.int64))]

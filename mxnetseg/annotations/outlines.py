@@ -1,0 +1,86 @@
+"""Regions of a mask as polygons along the edges of pixels, which `shapes` fills to the same pixels again."""
+
+from typing import Iterator, List, NamedTuple
+
+import cv2
+import numpy as np
+
+__all__ = ["Region", "regions"]
+
+
+class Region(NamedTuple):
+    """Pixels that hang together by their sides: the outer ring and those of the holes.
+
+    `pixels` is how many it has. Rings are (N, 2) float64 corners x, y, without the first one again at the end. They
+    touch at corners at most, and none touches itself, so this is a valid polygon for GeoJSON.
+    """
+
+    pixels: int
+    outer: np.ndarray
+    holes: List[np.ndarray]
+
+    def one_ring(self) -> np.ndarray:
+        """All rings as one, for formats without holes: into each hole and back along a vertical line of pixel edges.
+
+        The line is a part of the ring twice, so that filling by the even-odd rule cancels it out.
+        """
+        ring = self.outer
+        for hole in sorted(self.holes, key=lambda hole: (hole[:, 1].min(), hole[:, 0].min())):
+            ring = _joined(ring, hole)
+        return ring
+
+
+def regions(inside: np.ndarray, tolerance: float = 0.0) -> Iterator[Region]:
+    """The regions of an (H, W) bool mask.
+
+    Parameters
+    ----------
+    tolerance : float
+        Pixels by which outlines may be off, for fewer corners (Douglas-Peucker); 0: they are exact.
+    """
+    # regions that touch at a corner only are two: their common outline would cross itself
+    count, parts, facts, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=4)
+    for number in range(1, count):
+        left, top, width, height = (int(value) for value in facts[number, :4])
+        part = parts[top : top + height, left : left + width] == number
+        # doubled, the contour's pixels tell on which side of them the edge is
+        doubled = np.kron(part, np.ones((2, 2), np.uint8)).astype(np.uint8)
+        found, order = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        rings = [_edges(contour[:, 0]) for contour in found]
+        rings = [_simpler(ring, tolerance) + (left, top) for ring in rings]
+        holes = [ring for ring, (_, _, _, parent) in zip(rings, order[0]) if parent >= 0]
+        outer = next(ring for ring, (_, _, _, parent) in zip(rings, order[0]) if parent < 0)
+        yield Region(int(facts[number, cv2.CC_STAT_AREA]), outer, [hole for hole in holes if len(hole) > 2])
+
+
+def _edges(contour: np.ndarray) -> np.ndarray:
+    """A contour through the doubled pixels -> the corners of the pixels' edges, without those on straight lines."""
+    ring = (contour + 1) // 2
+    ring = ring[(ring != np.roll(ring, 1, axis=0)).any(1)]
+    before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
+    corners: np.ndarray = ring[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]].astype(np.float64)
+    return corners
+
+
+def _simpler(ring: np.ndarray, tolerance: float) -> np.ndarray:
+    if not tolerance:
+        return ring
+    fewer: np.ndarray = cv2.approxPolyDP(ring.astype(np.float32)[:, None], tolerance, True)[:, 0].astype(np.float64)
+    return fewer if len(fewer) > 2 else ring
+
+
+def _joined(ring: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The ring with a detour to a hole inside it: straight up from the hole's top to the first edge."""
+    start = np.lexsort((hole[:, 0], hole[:, 1]))[0]
+    x, y = hole[start]
+    run, rise = (np.roll(ring, -1, axis=0) - ring).T
+    crossed = np.flatnonzero((run != 0) & (np.abs(2 * (x - ring[:, 0]) - run) <= np.abs(run)))
+    heights = ring[crossed, 1] + (x - ring[crossed, 0]) / run[crossed] * rise[crossed]
+    above = np.where(heights <= y, heights, -np.inf)
+    if np.isfinite(above).any():
+        edge, door = crossed[np.argmax(above)], [[x, above.max()]]
+    else:  # simplified, a hole may stick out
+        edge = np.argmin(np.abs(ring - hole[start]).sum(1))
+        door = [ring[edge]]
+    around = np.concatenate([hole[start:], hole[: start + 1]])
+    return np.concatenate([ring[: edge + 1], door, around, door, ring[edge + 1 :]])

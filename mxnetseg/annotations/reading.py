@@ -1,0 +1,227 @@
+"""Files that others wrote, read with suspicion: JSON against a schema, XML without entities, images by their header."""
+
+import io
+import re
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Optional, Tuple, Type, TypeVar, Union
+from xml.etree import ElementTree
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import Annotated
+
+from ..data.spec import IMAGES
+from ..errors import MXNetSegError
+
+__all__ = [
+    "Attributes",
+    "Content",
+    "Coordinate",
+    "Images",
+    "Side",
+    "files_like",
+    "image_size",
+    "listed",
+    "read_json",
+    "read_xml",
+]
+
+Side = Annotated[int, Field(ge=1, le=100_000)]
+# far beyond any image, and small enough to be computed with
+Coordinate = Annotated[float, Field(ge=-1e7, le=1e7, allow_inf_nan=False)]
+
+
+class Content(BaseModel):
+    """A part of an annotation file; what it holds besides does not matter."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+
+ORIENTATION = 0x0112  # EXIF
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def files_like(folder: Path, pattern: str) -> List[Path]:
+    """The files below a folder that fit a pattern such as "**/*.json", in order of their names; none that is hidden.
+
+    Raises
+    ------
+    MXNetSegError
+        No such folder, or none in it.
+    """
+    if not folder.is_dir():
+        raise MXNetSegError(f"--from {folder}: no such folder")
+    try:
+        found = [path for path in sorted(folder.glob(pattern)) if path.is_file() and not _hidden(path, folder)]
+    except (ValueError, NotImplementedError, IndexError) as err:
+        raise MXNetSegError(f"--annotations {pattern}: a pattern below --from, such as 'train/*.json' ({err})") from err
+    if not found:
+        raise MXNetSegError(f"{folder} holds no annotations like {pattern}; --annotations PATTERN names others")
+    return found
+
+
+def read_json(path: Path, model: Type[Model], kind: str) -> Model:
+    """A JSON file as `model`.
+
+    Raises
+    ------
+    MXNetSegError
+        It can't be read, is no JSON, or says other things than a file of this kind should.
+    """
+    content = _bytes(path)
+    try:
+        return model.model_validate_json(content[3:] if content[:3] == b"\xef\xbb\xbf" else content)
+    except ValidationError as err:
+        raise MXNetSegError(f"{path}: {kind} can't be read: {explain(err)}") from None
+
+
+def read_xml(path: Path, root: str, kind: str) -> ElementTree.Element:
+    """The root of an XML file, which has to be a `root`.
+
+    Raises
+    ------
+    MXNetSegError
+        It can't be read, is no XML, declares entities (which may grow without end), or begins with something else.
+    """
+    content = _bytes(path)
+    parser = ElementTree.XMLParser(target=_Builder())
+    try:
+        parser.feed(content)
+        element: ElementTree.Element = parser.close()
+    except _Doctype:
+        raise MXNetSegError(f"{path}: {kind} has no document type of its own (<!DOCTYPE ...>); remove it") from None
+    except (ElementTree.ParseError, LookupError, ValueError) as err:
+        raise MXNetSegError(f"{path}: not XML that can be read ({err}); replace it") from err
+    if element.tag != root:
+        raise MXNetSegError(f"{path}: {kind} begins with <{root}>, not with <{element.tag[:40]}>")
+    return element
+
+
+class _Doctype(Exception):
+    """There is a document type, which may define entities that grow without end."""
+
+
+class _Builder(ElementTree.TreeBuilder):
+    def doctype(self, *_: Any) -> None:
+        raise _Doctype
+
+
+class Attributes:
+    """Texts of one XML element, as numbers and names, with errors that say where."""
+
+    def __init__(self, texts: Dict[str, Optional[str]], where: str):
+        self._texts = texts
+        self.where = where
+
+    def text(self, name: str) -> str:
+        """The text `name`, without blanks around it; raises MXNetSegError if there is none."""
+        found = (self._texts.get(name) or "").strip()
+        if not found:
+            raise MXNetSegError(f"{self.where}: no {name}")
+        return found
+
+    def number(self, name: str, usual: Optional[float] = None) -> float:
+        """A coordinate."""
+        if usual is not None and not (self._texts.get(name) or "").strip():
+            return usual
+        return self.numbers(name, " ")[0]
+
+    def whole(self, name: str, low: int, high: int) -> int:
+        """A whole number from `low` to `high`."""
+        value = self.number(name)
+        if value != int(value) or not low <= value <= high:
+            raise MXNetSegError(f"{self.where}: {name} is {value:g}; a whole number from {low} to {high} is expected")
+        return int(value)
+
+    def numbers(self, name: str, between: str) -> List[float]:
+        """Coordinates, with one of the characters `between` between them."""
+        text = self.text(name)
+        try:
+            values = [float(part) for part in re.split(f"[{between}]+", text)]
+        except ValueError:
+            raise MXNetSegError(f"{self.where}: {name} holds something else than numbers: {text[:60]}") from None
+        if not all(abs(value) <= 1e7 for value in values):  # not so for NaN either
+            raise MXNetSegError(f"{self.where}: {name} holds numbers that can't be coordinates: {text[:60]}")
+        return values
+
+
+def image_size(image: Union[Path, bytes], name: str) -> Tuple[int, int]:
+    """Height and width of an image file, or of what it would hold, from its header.
+
+    Raises
+    ------
+    MXNetSegError
+        No image that can be read, or one that a viewer shows turned (EXIF): annotations may be for either.
+    """
+    try:
+        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as picture:
+            turned = picture.getexif().get(ORIENTATION, 1) != 1
+            size = picture.height, picture.width
+    except Exception as err:  # Pillow raises whatever the damage leads to
+        raise MXNetSegError(f"{name}: not an image that can be read ({err}); replace it") from err
+    if turned:
+        raise MXNetSegError(
+            f"{name}: viewers show it turned (EXIF), so it is unclear which way round its annotations are; save it "
+            "upright, without that mark"
+        )
+    return size
+
+
+class Images:
+    """The image files below a folder, found by what annotations call them."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        if not folder.is_dir():
+            raise MXNetSegError(f"--images {folder}: no such folder")
+        self.files = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in IMAGES and not _hidden(p, folder)]
+        self._by_name: Dict[str, List[Path]] = {}
+        for path in self.files:
+            self._by_name.setdefault(path.name, []).append(path)
+
+    def find(self, name: str, beside: Path) -> Optional[Path]:
+        """The image `name`, a path as some tool wrote it, preferably near the annotation file `beside`.
+
+        None: there is none. Raises MXNetSegError if it could be several.
+        """
+        wanted = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        if not wanted:
+            return None
+        candidates = self._by_name.get(wanted[-1], [])
+        for length in range(len(wanted), 0, -1):
+            fitting = [path for path in candidates if list(path.parts[-length:]) == wanted[-length:]]
+            near = [path for path in fitting if path.parent == beside.parent] or fitting
+            if len(near) > 1:
+                raise MXNetSegError(
+                    f"{beside}: image {name} could be {near[0]} or {near[1]}; say which folder with --images DIR"
+                )
+            if near:
+                return near[0]
+        return None
+
+
+def explain(error: ValidationError, most: int = 3) -> str:
+    """What is wrong, and where, in one line."""
+    problems = [
+        f"{'.'.join(str(part) for part in problem['loc'][:6]) or 'the file'}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_input=False)
+    ]
+    more = f"; and {len(problems) - most} more" if len(problems) > most else ""
+    return "; ".join(problems[:most]) + more
+
+
+def listed(names: Iterable[object], most: int = 5) -> str:
+    """The first few, and how many more there are."""
+    texts = [str(name) for name in names]
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as err:
+        raise MXNetSegError(f"{path}: can't be read ({err.strerror or err})") from err

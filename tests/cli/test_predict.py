@@ -1,0 +1,163 @@
+"""`mxnetseg predict` and `eval --mode test` on folders as people have them."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from mxnetseg import saving, visual
+from mxnetseg.cli.pictures import find_pictures
+from mxnetseg.config.schema import DataConfig
+from mxnetseg.data import get_spec
+from mxnetseg.errors import MXNetSegError
+
+from .conftest import CPU
+
+
+def touch(*names):
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def names(*sources, out="out", recursive=False):
+    return {name: path.as_posix() for name, path in find_pictures(list(sources), Path(out), recursive).items()}
+
+
+@pytest.fixture
+def predict(run, trained):
+    """Run `mxnetseg predict`; gives exit status, standard output, standard error."""
+    return lambda *argv: run("predict", *argv, "--checkpoint", trained, *CPU, "--quiet")
+
+
+@pytest.fixture
+def photos(streets):
+    """A folder with a folder in it, a file that is no picture, and a broken one."""
+    pictures = sorted((streets / "images" / "val").glob("*.png"))
+    Path("photos/day two").mkdir(parents=True)
+    shutil.copy(pictures[0], "photos/a.png")
+    cv2.imwrite("photos/a.jpg", cv2.imread(str(pictures[1])))
+    shutil.copy(pictures[2], "photos/day two/b.PNG")
+    Path("photos/notes.txt").write_text("not a picture")
+    Path("photos/broken.png").write_bytes(pictures[0].read_bytes()[:200])
+    return Path("photos")
+
+
+def test_names_of_results_tell_pictures_apart():
+    touch("p/a.jpg", "p/a.png", "p/a.jpg.tif", "p/b.jpg", "p/.hidden.jpg", "p/._b.jpg", "p/x.txt", "p/c.d.png")
+    touch("p/deep/er/b.jpg", "p/.cache/t.jpg", "p/results/a_label.png")
+    flat = {"a.jpg.tif": "p/a.jpg.tif", "a.jpg": "p/a.jpg", "a.png": "p/a.png", "b": "p/b.jpg", "c.d": "p/c.d.png"}
+    assert names("p") == flat
+    deep = {**flat, "deep/er/b": "p/deep/er/b.jpg"}
+    assert names("p", recursive=True, out="p/results") == deep  # results of the last time are no pictures
+    assert names("p/b.jpg", "p", "p/b.jpg") == flat  # one that is named twice
+    os.symlink("..", "p/deep/back")
+    os.symlink("../deep/er", "p/deep/alias")
+    assert len(names("p", recursive=True, out="p/results")) == 6
+    assert names("p/.hidden.jpg") == {".hidden": "p/.hidden.jpg"}  # who names it wants it
+
+
+@pytest.mark.parametrize(
+    "sources, out, message",
+    [
+        (["nowhere"], "out", "nowhere: no such image"),
+        (["p"], "p", "--out p: holds the pictures themselves"),
+        (["q"], "out", "q holds no images .*; --recursive takes those"),
+        (["p", "q/in"], "out", "p/a.jpg and q/in/a.jpg would be written to the same files"),
+    ],
+)
+def test_what_can_not_be_told_apart_is_refused(sources, out, message):
+    touch("p/a.jpg", "q/in/a.jpg")
+    with pytest.raises(MXNetSegError, match=message):
+        names(*sources, out=out)
+
+
+def test_folders_are_mirrored_and_a_broken_picture_stops_nothing(predict, photos, monkeypatch):
+    status, out, err = predict(photos, "--recursive", "--out", "out", "--save", "label")
+    files = {path.relative_to("out").as_posix() for path in Path("out").rglob("*.png")}
+    assert files == {"a.jpg_label.png", "a.png_label.png", "day two/b_label.png"}
+    assert status == 1 and "3 predictions in out" in out
+    assert "1 image left out:" in err and "photos/broken.png: not an image" in err
+
+    times = {path: path.stat().st_mtime_ns for path in Path("out").rglob("*.png")}
+    Path("out/a.png_label.png").unlink()
+    shutil.copy(photos / "a.png", photos / "broken.png")
+    status, out, _ = predict(photos, "--recursive", "--out", "out", "--save", "label")
+    assert status == 2  # nothing is overwritten
+    status, out, _ = predict(photos, "--recursive", "--out", "out", "--save", "label", "--skip-existing")
+    assert status == 0 and "2 predictions in out: *_label.png; 2 were there already" in out
+    assert all(path.stat().st_mtime_ns == time for path, time in times.items() if path.name != "a.png_label.png")
+    monkeypatch.setattr("mxnetseg.predictor.Predictor.__init__", None)
+    status, out, _ = predict(photos, "--recursive", "--out", "out", "--save", "label", "--skip-existing")
+    assert status == 0 and "nothing to do: what 4 images would give is in out already" in out
+
+
+def test_drawing_options(predict, photos):
+    image = np.asarray(Image.open(photos / "a.png"))
+    common = (photos / "a.png", "--save", "label", "color", "overlay", "panel")
+    status, _, err = predict(*common, "--out", "x", "--no-legend", "--opacity", "1")
+    assert status == 0, err
+    label, color, overlay, panel = (np.asarray(Image.open(f"x/a_{kind}.png")) for kind in common[2:])
+    assert overlay.shape == color.shape == image.shape
+    np.testing.assert_array_equal(overlay, color)  # opacity 1
+    present = sorted(set(label.ravel()))
+    assert len(present) > 1
+
+    streets = get_spec(DataConfig(name="streets"))
+    chosen = streets.classes[present[0]]
+    status, _, err = predict(*common, "--out", "y", "--opacity", "0.5", "--classes", chosen.upper())
+    assert status == 0, err
+    np.testing.assert_array_equal(np.asarray(Image.open("y/a_label.png")), label)  # which stay as they are
+    drawn, colours = np.asarray(Image.open("y/a_overlay.png")), np.asarray(Image.open("y/a_color.png"))
+    here = label == present[0]
+    np.testing.assert_array_equal(drawn[: len(image)][~here], image[~here])
+    assert (colours[~here] == 0).all() and (colours[here] == streets.palette[present[0]]).all()
+    legend = visual.legend([chosen], [streets.palette[present[0]]], image.shape[1])
+    np.testing.assert_array_equal(drawn[len(image) :], legend)
+    assert np.asarray(Image.open("y/a_panel.png")).shape[0] > panel.shape[0]
+
+    status, _, err = predict(*common, "--out", "z", "--classes", "raod")
+    assert status == 2 and "unknown class 'raod'; did you mean road" in err
+    status, _, err = predict(*common, "--out", "z", "--opacity", "1.5")
+    assert status == 2 and "--opacity 1.5" in err and not Path("z").exists()
+
+
+@pytest.mark.parametrize("place", ["a file", "a folder", "full"])
+def test_what_can_not_be_written_is_told_before_the_work(predict, photos, monkeypatch, place):
+    if place == "a file":
+        Path("out").touch()
+    elif place == "a folder":
+        Path("out/a_label.png").mkdir(parents=True)
+    else:
+
+        def full(dir):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(saving.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr("mxnetseg.engine.checkpoint.read", None)
+    status, _, err = predict(photos / "a.png", "--out", "out", "--save", "label", "--overwrite")
+    said = {"a file": "a part of its path is a file", "a folder": "a folder is in its place", "full": "free some space"}
+    assert status == 2 and "out/a_label.png can't be written" in err and said[place] in err
+
+
+def test_predictions_of_a_split_go_on(run, trained, streets):
+    shutil.copytree(streets / "images" / "val", "data/images/test")
+    broken = Path("data/images/test/0001.png")
+    broken.write_bytes(broken.read_bytes()[:99])
+
+    argv = ["eval", "--checkpoint", trained, "--root", "data", "--mode", "test", *CPU, "--quiet"]
+    for workers in ("0", "1"):
+        status, out, err = run(*argv, "--out", workers, "--workers", workers)
+        assert status == 1 and f"3 predictions in {workers}" in out
+        assert "1 image left out:" in err and "data/images/test/0001.png: not an image" in err
+        assert sorted(p.name for p in Path(workers, "label").iterdir()) == ["0000.png", "0002.png", "0003.png"]
+    shutil.copy(streets / "images" / "val" / "0001.png", broken)
+    status, out, _ = run(*argv, "--out", "0", "--skip-existing", "--workers", "0")
+    assert status == 0 and "1 prediction in 0: color/ and label/; 3 were there already" in out
+    status, _, err = run(*argv, "--skip-existing")
+    assert status == 2 and "--skip-existing goes on with predictions in --out DIR" in err
