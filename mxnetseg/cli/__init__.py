@@ -14,6 +14,7 @@ COMMANDS = [
     "predict",
     "demo",
     "speed",
+    "new",
     "config",
     "convert",
     "weights",

@@ -47,18 +47,12 @@ def run(args) -> int:
     from tqdm import tqdm
 
     options.show_log(args.quiet)
-    from ..deploy import DeployedNetwork
     from ..network import channels_of
 
     options.check_json(args)
     net = _network(args)
-    kinds = list(dict.fromkeys(args.dtype or (PLAIN, "float32")))
-    if isinstance(net, DeployedNetwork):
-        if args.dtype:
-            raise MXNetSegError(f"--dtype: {args.checkpoint} is optimized already, in {net.dtype}; leave --dtype out")
-        kinds, networks = [net.dtype], {net.dtype: net}
-    else:
-        networks = {kind: _optimized(net, kind, sizes) for kind in kinds}
+    networks = _networks(net, list(dict.fromkeys(args.dtype or ())), sizes)
+    kinds = list(networks)
     rows = []
     total = len(sizes) * (args.runs + args.warmup) * len(kinds)
     with tqdm(total=total, unit="call", disable=args.quiet, leave=False) as bar:
@@ -71,7 +65,7 @@ def run(args) -> int:
             for kind in kinds:
                 rows.append(_row(kind, height, width, args.batch_size, times[kind]))
     threads, spec = os.environ.get("OMP_NUM_THREADS", "all"), net.spec
-    network = f"{spec['name']} on {spec['backbone']}, {spec['num_classes']} classes"
+    network = f"{spec['name']} on {spec['backbone']}, {spec['num_classes']} classes" if spec else repr(net)
     print(f"{network}, batch {args.batch_size}, threads {threads}")
     shown = [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
     print(tabulate(shown, headers="keys", floatfmt=".1f"))
@@ -120,6 +114,17 @@ def _network(args):
         raise MXNetSegError("--checkpoint says what the model is; leave --model and --config out")
     arguments = {**options.network_arguments(args, args.num_classes), "config": args.config}
     return open_network(options.find_checkpoint(args.checkpoint) if args.checkpoint else None, arguments=arguments)
+
+
+def _networks(net, kinds: List[str], sizes) -> Dict[str, Callable]:
+    """By what they are called; a checkpoint that is optimized already is what it is."""
+    from ..deploy import DeployedNetwork
+
+    if not isinstance(net, DeployedNetwork):
+        return {kind: _optimized(net, kind, sizes) for kind in kinds or (PLAIN, "float32")}
+    if kinds:
+        raise MXNetSegError(f"the network is optimized already, in {net.dtype}; leave --dtype out")
+    return {net.dtype: net}
 
 
 def _optimized(net, kind: str, sizes):

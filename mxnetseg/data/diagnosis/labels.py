@@ -4,8 +4,9 @@ from typing import Iterator, List, Optional, Sequence
 
 import numpy as np
 
+from ..hints import some
 from ..spec import DatasetSpec
-from .finding import Finding, some
+from .finding import Finding
 from .tally import Tally
 
 __all__ = ["label_findings", "palette_findings", "suspicious", "value_findings", "weightless"]
@@ -112,7 +113,7 @@ def _zero_and_255(tally: Tally, decides: bool) -> Optional[Finding]:
         "that always answers "
         f"{tally.dataset.classes[tally.present[0]]}",
         "did you mean data.label_map: {0: 0, 255: 1}?",
-        tuple(tally.examples[255]),
+        tuple(tally.examples(255)),
         (0, 255),
         share,
     )
@@ -156,9 +157,9 @@ def value_findings(tally: Tally) -> Iterator[Finding]:
             kind,
             True,
             f"{dataset.split}: {spec.value_kind} {spec.value_text(value)} is neither a class nor ignored: "
-            f"{unknown[value]} pixels in {tally.masks[value]} masks, {', '.join(tally.examples[value])}",
+            f"{unknown[value]} pixels in {len(tally.places[value])} masks, {', '.join(tally.examples(value))}",
             remedy,
-            tuple(tally.examples[value]),
+            tuple(tally.examples(value)),
             (value,),
             unknown[value] / labelled,
         )
@@ -199,7 +200,7 @@ def _hint(tally: Tally) -> Optional[Sequence[str]]:
     """(kind, remedy): what the values as a whole look like."""
     spec, unknown = tally.dataset.spec, set(tally.unknown)
     count, values = spec.num_classes, sorted(v for v in tally.values if v not in spec.ignore)
-    if not unknown:
+    if not unknown or spec.colours:
         return None
     if spec.label_map is None and unknown == {count}:
         if 0 not in values:
