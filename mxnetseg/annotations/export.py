@@ -16,7 +16,7 @@ from ..errors import MXNetSegError
 from ..optional import check_installed
 from ..saving import whole_folder, write_file
 from .describe import FORMATS, How, Labelled
-from .reading import Images, image_size, listed
+from .reading import Images, image_header, listed, turned_size
 
 __all__ = ["export", "labels_of", "predictions_in"]
 
@@ -173,7 +173,7 @@ class _Predicted:
                 f"{path}: values {listed(wrong)} are none of the {self.classes} classes; is it a class map of this "
                 "data set, or a picture?"
             )
-        size = image_size(image, str(image))
+        size = turned_size(image_header(image, str(image)))  # as `predict` sees it
         if values.shape != size:
             raise MXNetSegError(
                 f"{path} is {values.shape[1]}x{values.shape[0]}, but its image {image} is {size[1]}x{size[0]} "
