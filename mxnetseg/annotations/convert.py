@@ -13,6 +13,7 @@ from tqdm import tqdm
 from ..config.schema import MAX_PIXELS
 from ..data import IGNORE
 from ..data.files import write_mask
+from ..data.split import below
 from ..data.workers import check_workers, in_order
 from ..errors import MXNetSegError
 from ..names import counted
@@ -275,7 +276,7 @@ def _write_lists(folder: Path, pictures: Sequence[Picture], made: Sequence[_Made
     """A list of images for every split that the annotations speak of; all.txt where they don't."""
     splits: Dict[str, List[str]] = {}
     for picture, one in zip(pictures, made):
-        splits.setdefault(picture.split or "all", []).append(one.image)
+        splits.setdefault(picture.split or "all", []).append(below(folder / one.image, folder))
     for split, names in splits.items():
         write_file(folder / f"{split}.txt", ("\n".join(sorted(names)) + "\n").encode("utf-8", "surrogateescape"))
     return splits

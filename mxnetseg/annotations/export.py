@@ -137,15 +137,12 @@ def predictions_in(folder: Union[str, Path], images: Union[str, Path], classes: 
         raise MXNetSegError(f"--predictions {folder}: no such folder")
     maps = sorted(folder.rglob("*.png"))
     maps = [path for path in maps if path.stem.endswith(LABEL)] or maps
-    by_name: Dict[str, List[Path]] = {}
-    for path in pool.files:
-        for text in (path.name, path.stem):  # `predict` keeps the ending where stems are the same
-            by_name.setdefault(text, []).append(path)
     entries, missing = [], []
     for path in maps:
         name = path.relative_to(folder).with_suffix("").as_posix()
         name = name[: -len(LABEL)] if name.endswith(LABEL) else name
-        image = _image(name, by_name.get(Path(name).name, []), pool.folder)
+        # `predict` keeps the ending where stems are the same
+        image = _image(name, pool.named.get(Path(name).name, []), pool.folder)
         if image is None:
             missing.append(path)
         else:

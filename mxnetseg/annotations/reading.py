@@ -180,9 +180,10 @@ class Images:
         if not folder.is_dir():
             raise MXNetSegError(f"--images {folder}: no such folder")
         self.files = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in IMAGES and not _hidden(p, folder)]
-        self._by_name: Dict[str, List[Path]] = {}
+        self.named: Dict[str, List[Path]] = {}  # by their names with and without ending
         for path in self.files:
-            self._by_name.setdefault(path.name, []).append(path)
+            for name in (path.name, path.stem):
+                self.named.setdefault(name, []).append(path)
 
     def find(self, name: str, beside: Path) -> Optional[Path]:
         """The image `name`, a path as some tool wrote it, preferably near the annotation file `beside`.
@@ -192,7 +193,7 @@ class Images:
         wanted = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
         if not wanted:
             return None
-        candidates = self._by_name.get(wanted[-1], [])
+        candidates = self.named.get(wanted[-1], [])
         for length in range(len(wanted), 0, -1):
             fitting = [path for path in candidates if list(path.parts[-length:]) == wanted[-length:]]
             near = [path for path in fitting if path.parent == beside.parent] or fitting
