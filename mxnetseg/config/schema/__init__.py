@@ -12,7 +12,9 @@ from .eval import EvalConfig
 from .loss import LossConfig, LossTerm, first_and_also
 from .model import ModelConfig
 from .optimizer import LayerDecayConfig, OptimizerConfig, ParamRule, ScheduleConfig
-from .part import (
+from .part import Part
+from .train import TrainConfig
+from .values import (
     FED,
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -21,11 +23,9 @@ from .part import (
     RECORDED,
     Channel,
     Deviation,
-    Part,
     Side,
     Size,
 )
-from .train import TrainConfig
 
 __all__ = [
     "AugmentConfig",

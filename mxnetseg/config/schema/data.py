@@ -6,7 +6,19 @@ from pydantic import Field, field_validator, model_validator
 
 from .augment import AugmentConfig
 from .labels import Colour, Label
-from .part import IMAGENET_MEAN, IMAGENET_STD, MAX_PIXELS, MOST_CHANNELS, Channel, Deviation, Part, Side
+from .names import DataSetName
+from .part import Part
+from .values import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    MAX_PIXELS,
+    MOST_CHANNELS,
+    Channel,
+    Deviation,
+    Mean,
+    PathText,
+    Side,
+)
 
 
 class RareClassConfig(Part):
@@ -14,19 +26,22 @@ class RareClassConfig(Part):
 
     temperature: float = Field(
         0.01,
-        gt=0,
+        ge=1e-6,
+        le=1e6,
         description="a class of share f is drawn with weight exp((1 - f) / temperature): low, rare ones only",
     )
-    min_pixels: int = Field(1, ge=1, description="pixels of a class that an image needs to count as one that shows it")
+    min_pixels: int = Field(
+        1, ge=1, le=10**10, description="pixels of a class that an image needs to count as one that shows it"
+    )
 
 
 class DataConfig(Part):
     """Where images and labels are, and how they are fed to the network."""
 
-    name: str = Field("folder", description="a data set of `mxnetseg data list`")
-    root: Optional[str] = Field(None, description="folder of the data; datasets/<name> when left out")
-    train_split: str = Field("train", description="split that is trained on; train+val: both together")
-    val_split: str = Field("val", description="split that is validated on")
+    name: DataSetName = Field("folder", description="a data set of `mxnetseg data list`")
+    root: Optional[PathText] = Field(None, description="folder of the data; datasets/<name> when left out")
+    train_split: str = Field("train", min_length=1, description="split that is trained on; train+val: both together")
+    val_split: str = Field("val", min_length=1, description="split that is validated on")
     base: Optional[Side] = Field(
         None, description="images are first resized to this long side in pixels; null: as they are"
     )
@@ -35,7 +50,7 @@ class DataConfig(Part):
         description="instead of base: [long, short], images are resized, keeping their ratio, to the largest within "
         "these sides; augment.scale multiplies both, as mmsegmentation's ratio_range does",
     )
-    mean: Tuple[float, ...] = Field(IMAGENET_MEAN, description="per channel, on 0..255; ImageNet's for RGB")
+    mean: Tuple[Mean, ...] = Field(IMAGENET_MEAN, description="per channel, on 0..255; ImageNet's for RGB")
     std: Tuple[Deviation, ...] = Field(IMAGENET_STD, description="per channel, on 0..255; ImageNet's for RGB")
     channels: Optional[List[Channel]] = Field(
         None,
@@ -69,7 +84,7 @@ class DataConfig(Part):
         description="draw a class, rare ones more often, then an image that shows it (Hoyer et al., DAFormer, 2022); "
         "null: every image once an epoch",
     )
-    cache: Optional[str] = Field(
+    cache: Optional[PathText] = Field(
         None,
         description="folder for decoded images and labels, which training then maps into memory instead of reading the "
         "files again every epoch; null: none",
