@@ -81,6 +81,7 @@ def convert_checkpoint(
     if recipe is not None:
         arguments = recipe_arguments(recipe.model)
         arguments["num_classes"] = arguments["num_classes"] or get_spec(recipe.data).num_classes
+        arguments["in_channels"] = arguments["in_channels"] or recipe.data.num_channels
     asked = {"name": model, "backbone": backbone, "output_stride": output_stride, "num_classes": num_classes}
     arguments.update({key: value for key, value in asked.items() if value is not None})
     alone = is_pth and is_backbone(found.arrays)

@@ -281,7 +281,7 @@ def build_loss(config: LossConfig, num_classes: int, align_corners: Optional[boo
     """
     terms = [config, *config.also]
     if len(terms) == 1 and config.weight == 1:
-        how = dict(align_corners=align_corners) if config.name.lower() in ("ce", "cross_entropy") else {}
+        how = dict(align_corners=align_corners) if config.name == "ce" else {}
         return _build_term(config, num_classes, **how)
     return CombinedLoss([_build_term(term, num_classes) for term in terms], [term.weight for term in terms])
 

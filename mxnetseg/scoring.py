@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Tuple, Union
 
 from .config import DataConfig, EvalConfig, as_recipe
+from .config.schema import FED
 from .context import Contexts, as_contexts
 from .errors import MXNetSegError
 from .metrics import Scores
@@ -152,7 +153,7 @@ def other_data(trained: Optional[DataConfig], name: str) -> DataConfig:
         return DataConfig(name=name)
     if same(name, trained.name):
         return trained
-    return DataConfig(name=name, **{key: getattr(trained, key) for key in ("mean", "std", "base", "fit")})
+    return DataConfig(name=name, **{key: getattr(trained, key) for key in FED})
 
 
 def require_data(record: "Record", source: str) -> None:

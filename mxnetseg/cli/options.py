@@ -19,6 +19,7 @@ SHARED = {
     "--ctx": dict(
         metavar="C",
         nargs="+",
+        action="extend",
         help="GPU numbers (0 1 2 3), cpu, or cpu:0 cpu:1; the GPUs there are, else the CPU, when left out",
     ),
     "--force": dict(action="store_true", help="go on although the data have grave faults (docs/data.md)"),
@@ -94,6 +95,8 @@ def add_inference(parser) -> None:
 
 def inference_overrides(args) -> List[str]:
     """The options of `add_inference` as recipe overrides."""
+    if args.ms and args.scales:
+        raise MXNetSegError("--ms names its scales itself; for others say --scales and --flip")
     pairs = {
         "eval.crop": _size("--crop", args.crop),
         "eval.stride": _size("--stride", args.stride),

@@ -14,12 +14,14 @@ from ..commands import typed
 from ..config import Recipe
 from ..data import Dataset, DatasetSpec, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
 from ..data.diagnosis.gate import examine
+from ..data.files import READING, Reading
 from ..errors import MXNetSegError
 from ..finding import find_checkpoint
 from ..graph import VARIABLE, Graph, infer_shapes
 from ..losses import build_loss
 from ..models import Segmentor
 from ..names import counted
+from ..network import channels_of
 from ..pretrained import find
 from ..registry import MODELS
 from .build import build_network
@@ -64,14 +66,18 @@ class StandIn(Dataset):
     Every class comes up, and a part of every label is to ignore.
     """
 
-    def __init__(self, spec: DatasetSpec, split: str, size: Tuple[int, int], count: int = 8):
+    def __init__(
+        self, spec: DatasetSpec, split: str, size: Tuple[int, int], count: int = 8, reading: Reading = READING
+    ):
         names = [f"stand-in {i}" for i in range(count)]
-        super().__init__(spec, split, names, [Path(name) for name in names], [Path(name) for name in names])
+        super().__init__(spec, split, names, [Path(name) for name in names], [Path(name) for name in names], reading)
         self._size = size
 
     def load(self, index: int) -> Sample:
         """Noise, and the label of this index."""
-        image = np.random.default_rng([index, 3]).integers(0, 256, (*self._size, 3), np.uint8)
+        channels = 3 if self.reading.channels is None else len(self.reading.channels)
+        image = np.random.default_rng([index, 3]).integers(0, 256, (*self._size, channels), np.uint8)
+        image = image if self.reading.range is None else image.astype(np.float32)
         return Sample(image, self.label(index), self.names[index])
 
     def label(self, index: int) -> np.ndarray:
@@ -223,7 +229,7 @@ def _step(
     data = data.model_copy(update=small)
     train = recipe.train.model_copy(update={"batch_size": BATCH, "accumulate": 1})
     recipe = recipe.model_copy(update={"data": data, "train": train})
-    dataset = StandIn(spec, data.train_split, (3 * crop // 2, 2 * crop))
+    dataset = StandIn(spec, data.train_split, (3 * crop // 2, 2 * crop), reading=Reading.of(data))
     criterion = build_loss(recipe.loss, spec.num_classes, net.align_corners)
     criterion.initialize(ctx=context)
     average = WeightAverage(net, recipe.train.ema) if recipe.train.ema else None
@@ -259,7 +265,7 @@ def activation_bytes(net: Segmentor, shape: Tuple[int, int, int, int]) -> int:
 
 def _memory(recipe: Recipe, net: Segmentor, optimizer: Optimizer, contexts: int) -> List[str]:
     learned = sum(group.numbers for group in optimizer.groups())
-    states = {"sgd": 1 if recipe.optimizer.momentum else 0, "nag": 1}.get(recipe.optimizer.name.lower(), 2)
+    states = {"sgd": 1 if recipe.optimizer.momentum else 0, "nag": 1}.get(recipe.optimizer.name, 2)
     average = bool(recipe.train.ema)
     what = "weights, gradients, optimizer" + ", average" * average
     text = f"memory     {what}: {_size(4 * (2 + states + average) * learned)}"
@@ -267,7 +273,7 @@ def _memory(recipe: Recipe, net: Segmentor, optimizer: Optimizer, contexts: int)
     if crop:
         height, width = (crop, crop) if isinstance(crop, int) else crop
         share = math.ceil(recipe.train.batch_size / contexts)
-        activations = _size(activation_bytes(net, (share, 3, height, width)))
+        activations = _size(activation_bytes(net, (share, channels_of(net), height, width)))
         text += f"; activations of {counted(share, 'crop')} of {height}x{width}: {activations} at most"
     return [f"{text}, on each of {contexts} context{'s' * (contexts > 1)}"]
 
@@ -284,7 +290,7 @@ def _loss_line(recipe: Recipe) -> str:
     loss = recipe.loss
     terms = []
     for term in (loss, *loss.also):
-        details = [f"over {term.average} pixels"] if term.name.lower() in ("ce", "focal") else []
+        details = [f"over {term.average} pixels"] if term.name in ("ce", "focal") else []
         details += ["class weights"] if term.class_weights else []
         details += [f"smoothed by {term.label_smoothing:g}"] if term.label_smoothing else []
         factor = f"{term.weight:g} x " if term.weight != 1 else ""
