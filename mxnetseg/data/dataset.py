@@ -97,9 +97,10 @@ class Dataset:
             return Sample(image, None, self.names[index])
         label = self.label(index)
         if label.shape != image.shape[:2]:
+            turned = self.turned(index, label)
             raise MXNetSegError(
                 f"{self.image_paths[index]} is {_size(image)}, but its mask {self.mask_paths[index]} is {_size(label)} "
-                f"(width x height); they have to be of one size{self._turned(index, label)}"
+                f"(width x height); they have to be of one size{f'. {turned}' if turned else ''}"
             )
         return Sample(image, label, self.names[index])
 
@@ -167,12 +168,12 @@ class Dataset:
         known = hashlib.sha256(repr(self._known).encode()).hexdigest()
         return f"{self.spec.mask_key} {'colours ' * self.spec.colours}{known}"
 
-    def _turned(self, index: int, label: np.ndarray) -> str:
-        """What is to be said where the sizes would fit if the image were, or were not, turned."""
+    def turned(self, index: int, label: np.ndarray) -> str:
+        """What is to be said where the sizes would fit if image `index` were, or were not, turned."""
         header = read_header_of(self.image_paths[index], self.reading.max_pixels)
         if header.orientation < 5 or label.shape != (header.height, header.width)[:: 1 if self.reading.upright else -1]:
             return ""
-        return f". EXIF says that the image is turned: set data.exif: {'raw' if self.reading.upright else 'upright'}"
+        return f"EXIF says that the image is turned: set data.exif: {'raw' if self.reading.upright else 'upright'}"
 
     def _label(self, path: Path) -> np.ndarray:
         values = self.mask(path)

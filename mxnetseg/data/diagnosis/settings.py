@@ -4,12 +4,13 @@ from typing import Iterator, Optional, Sequence
 
 from ...config.schema import DataConfig
 from ...names import same
+from ..hints import some
 from ..spec import DatasetSpec
-from .finding import Finding, some
+from .finding import Finding
 from .labels import weightless
 from .tally import Tally
 
-__all__ = ["feeding_findings", "meaning_findings", "split_findings", "weight_findings"]
+__all__ = ["feeding_findings", "meaning_findings", "split_findings", "turned_findings", "weight_findings"]
 
 
 def split_findings(data: DataConfig, validating: bool) -> Iterator[Finding]:
@@ -66,6 +67,22 @@ def feeding_findings(data: DataConfig, tallies: Sequence[Tally]) -> Iterator[Fin
         f"to 255 ({average:.0f} on average)",
         "multiply both by 255, or leave them out for ImageNet's",
     )
+
+
+def turned_findings(tally: Tally) -> Iterator[Finding]:
+    """Images that EXIF turns by a half, or mirrors, so that only eyes can tell whether masks are, too."""
+    paths = [str(tally.dataset.image_paths[place]) for place in tally.turned]
+    if paths:
+        used, other = ("upright", "raw") if tally.dataset.reading.upright else ("raw", "upright")
+        yield Finding(
+            "turned",
+            False,
+            f"{tally.dataset.split}: {len(paths):,} images are turned by EXIF, to the same size, and read as data.exif "
+            f"{used}: {some(paths)}",
+            f"look whether their masks fit, with `mxnetseg data browse`; if not, say data.exif: {other}",
+            tuple(paths),
+            share=len(paths) / tally.looked,
+        )
 
 
 def weight_findings(tally: Tally, weights: Optional[Sequence[float]]) -> Iterator[Finding]:
