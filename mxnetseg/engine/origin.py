@@ -7,6 +7,7 @@ import numpy as np
 from mxnet import nd
 
 from ..config import Recipe
+from ..config.schema import FED
 from ..errors import MXNetSegError
 from ..models import Segmentor
 from ..names import same
@@ -15,6 +16,7 @@ from ..shipped import here_or_shipped
 from ..zoo import create_model
 from . import checkpoint
 from .checkpoint import Checkpoint
+from .first_layers import adapted
 from .record import NetworkSpec
 
 __all__ = ["Taken", "read_origin", "take_over", "with_record"]
@@ -73,6 +75,8 @@ def with_record(recipe: Recipe, found: Checkpoint) -> Recipe:
         content["model"] = _under(model, recorded, "model.", found)
         content["model"].update({key: recorded[key] for key in ("name", "backbone")})
     data, window = _sizes(found)
+    if "channels" in content.get("data", {}) and recipe.data.num_channels != len(data.get("mean", ())):
+        data = {key: value for key, value in data.items() if key in ("base", "fit")}  # the others are of other channels
     content["data"] = _under(content.get("data", {}), data, "data.", found)
     content["eval"] = _under(content.get("eval", {}), window, "eval.", found)
     return Recipe.model_validate({"train": recipe.train.model_dump(mode="json"), **content})
@@ -90,6 +94,7 @@ def take_over(net: Segmentor, found: Checkpoint, classes: Sequence[str], partial
         More than classifiers does not fit (`partial`: nothing does), or values are not finite.
     """
     arrays, ours = dict(found.weights), net._collect_params_with_prefix()
+    arrays.update(adapted(net, arrays, str(found.path)))
     there = found.record.feeding.classes
     left: Dict[str, str] = {}
     if there != list(classes):
@@ -141,7 +146,11 @@ def _model_part(spec: NetworkSpec) -> Dict[str, Any]:
     arguments = {key: value for key, value in spec.arguments().items() if value is not None}
     own = ("name", "backbone", "aux", "output_stride", "norm", "backbone_options")
     part = {key: arguments[key] for key in own if key in arguments}
-    rest = {key: value for key, value in arguments.items() if key not in (*own, "num_classes", "reparameterized")}
+    rest = {
+        key: value
+        for key, value in arguments.items()
+        if key not in (*own, "num_classes", "in_channels", "reparameterized")
+    }
     return {**part, "options": rest} if rest else part
 
 
@@ -150,7 +159,7 @@ def _sizes(found: Checkpoint) -> Tuple[Dict[str, Any], Dict[str, Any]]:
     data: Dict[str, Any] = {}
     if "feeding" in found.record.model_fields_set:  # else nobody knows
         feeding = found.record.feeding.model_dump(mode="json")
-        data = {key: feeding[key] for key in ("mean", "std", "base", "fit") if feeding[key] is not None}
+        data = {key: feeding[key] for key in FED if feeding[key] is not None}
     recipe = found.record.recipe
     if recipe is None:
         return data, {}
