@@ -80,11 +80,12 @@ def evaluate(
     from .engine import checkpoint, evaluator
     from .engine.inference import Preprocess
     from .engine.record import Record
+    from .finding import find_checkpoint
     from .network import ForeignNetwork, as_network
     from .opening import open_network
 
     check_workers(workers)
-    found = checkpoint.read(net) if isinstance(net, (str, Path)) else net
+    found = checkpoint.read(find_checkpoint(net)) if isinstance(net, (str, Path)) else net
     if isinstance(found, checkpoint.Checkpoint):
         opened: Network = open_network(found, chosen, dtype)
     elif contexts is not None or dtype is not None:

@@ -3,11 +3,14 @@
 import inspect
 from typing import Any, Callable, Dict, List, Optional
 
+import mxnet as mx
+
 from .backbones import Backbone
 from .config import ModelConfig, load_recipe
 from .config.schema import MOST_CHANNELS
 from .data import num_classes_of
 from .errors import MXNetSegError
+from .graph import Graph, wrong_reshape
 from .models import Segmentor
 from .names import lookup
 from .nn import image_scope
@@ -140,12 +143,24 @@ def create_model(
     }
     if reparameterized:
         net.reparameterize()
+    theirs = MODELS.origin(entry.name) or BACKBONES.origin(backbone_entry.name)
     with MODELS.blamed(entry.name, FAILS), BACKBONES.blamed(backbone_entry.name, FAILS):
         net.complete_shapes()
-    if MODELS.origin(entry.name) or BACKBONES.origin(backbone_entry.name):
+        if theirs:
+            _check_reshapes(net)
+    if theirs:
         for method in ("forward", "coarse_logits", "class_map", "head_logits"):
             setattr(net, method, _told(getattr(net, method), entry.name, backbone_entry.name))
     return net
+
+
+def _check_reshapes(net: Segmentor) -> None:
+    """Raise MXNetSegError where a reshape is of a wrong size: MXNet would go on, and write beyond the array."""
+    outputs = net._graphs.heads(mx.sym.var("data"))
+    heads = mx.sym.Group(list(outputs)) if isinstance(outputs, (list, tuple)) else outputs
+    wrong = wrong_reshape(Graph(heads), {"data": (1, 3, 64, 64)})
+    if wrong:
+        raise MXNetSegError(f"for images (1, 3, 64, 64) {wrong}")
 
 
 def _told(call: Callable[[Any], Any], model: str, backbone: str) -> Callable[[Any], Any]:

@@ -56,7 +56,6 @@ def run(args) -> int:
     from ..opening import open_network
     from ..scoring import check_classes, check_scored, learned_from
 
-    options.show_log(args.quiet)
     check_workers(args.workers, "--workers")
     path = options.find_checkpoint(args.checkpoint, args.model)
     found = checkpoint.read(path)

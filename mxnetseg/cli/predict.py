@@ -10,7 +10,7 @@ from . import options
 
 HELP = "Predict class maps of images, and draw them."
 KINDS = ("label", "color", "overlay", "panel")
-REMEDIES = "say --overwrite or --skip-existing"
+REMEDIES = "name another place, or say --overwrite or --skip-existing"
 
 
 def add_arguments(parser) -> None:
@@ -60,7 +60,6 @@ def run(args) -> int:
     from .demos import check_opacity
     from .pictures import find_pictures
 
-    options.show_log(args.quiet)
     if len(args.ctx or ()) > 1:
         raise MXNetSegError(f"--ctx {' '.join(args.ctx)}: predict runs on one context; name one")
     if args.opacity is not None:

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..config import Recipe
 from ..errors import MXNetSegError
+from ..finding import find_checkpoint
 from ..models import Segmentor
-from ..shipped import here_or_shipped
 from ..zoo import create_model, recipe_arguments
 from . import checkpoint
 from .checkpoint import Checkpoint
@@ -82,7 +82,7 @@ def build_network(
         log.info("backbone: %d arrays of %s, from %s", loaded.arrays, loaded.name, loaded.path)
         _check_feeding(recipe, loaded.feeding, "the ImageNet weights")
     elif init.lower() != "random":
-        found = checkpoint.read(here_or_shipped(init))
+        found = checkpoint.read(find_checkpoint(init, option="model.init"))
         log.info("init: %d of %d parameters from %s", *checkpoint.load_matching(net, found), init)
         _check_recorded(recipe, found)
     return net

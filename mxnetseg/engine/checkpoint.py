@@ -211,11 +211,15 @@ def _content(path: Union[str, Path]) -> bytes:
 
 def _split(content: memoryview, source: str) -> Tuple[memoryview, Record, str]:
     """The arrays' bytes, the record, and the file's digest."""
-    torch = source.endswith((".pth", ".pt", ".tar")) or b"data.pkl" in bytes(content[:200])  # a zip's first file
-    if (content[:4] == b"PK\3\4" and torch) or content[:1] == b"\x80":
+    begin = bytes(content[:200])
+    pickled = begin[:1] == b"\x80" or (begin[:4] == b"PK\3\4" and b"data.pkl" in begin)  # a zip's first file
+    if pickled or source.endswith((".pth", ".pt", ".pth.tar", ".safetensors")):
         raise MXNetSegError(
-            f"{source}: is a file of PyTorch; "
-            + typed("`mxnetseg convert --config RECIPE --from FILE` makes a checkpoint of it")
+            f"{source}: is a file of {'safetensors' if source.endswith('.safetensors') else 'PyTorch'}; "
+            + typed(
+                "`mxnetseg convert --config RECIPE --from FILE` makes a checkpoint of a published network, "
+                "`mxnetseg weights import BACKBONE FILE` initial weights of an ImageNet classifier"
+            )
         )
     if content[-8:] == MARK:
         digest = hashlib.sha256(content[:-40])

@@ -12,10 +12,11 @@ from ..errors import MXNetSegError
 from ..models import Segmentor
 from ..network import channels_of
 from . import checkpoint
+from .checkpoint import Checkpoint
 from .first_layers import adapted
 from .record import Feeding
 
-__all__ = ["Loaded", "load_imagenet"]
+__all__ = ["Loaded", "check_fits", "load_imagenet"]
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,19 @@ def load_imagenet(net: Segmentor) -> Loaded:
         title, feeding = weights.name, Feeding(mean=weights.mean, std=weights.std)
     _assign(net, arrays, str(found.path))
     return Loaded(len(net.backbone._collect_params_with_prefix()), title, str(found.path), feeding)
+
+
+def check_fits(name: str, found: Checkpoint) -> None:
+    """Raise MXNetSegError unless an imported file holds what the backbone `name` has."""
+    arrays = {key[len(PREFIX) :]: array.shape for key, array in found.weights.items()}
+    ours = pretrained.bare_backbone(name)._collect_params_with_prefix()
+    wrong = [key for key, p in ours.items() if key != POSITIONS and arrays.get(key) != tuple(p.shape)]
+    if wrong:
+        whose = f" (it is of {found.record.backbone})" if found.record.backbone not in (None, name) else ""
+        raise MXNetSegError(
+            f"{found.path} does not fit {name}{whose}: {len(wrong)} of {len(ours)} arrays are missing or of another "
+            f"shape, {wrong[0]} among them; import the right file with --overwrite, or remove this one"
+        )
 
 
 _OTHERS = "set model.init to random or to a checkpoint's path"

@@ -87,9 +87,7 @@ def to_mxnet(
     if not str(path) or str(path).endswith(("/", os.sep)):
         raise MXNetSegError(f"{str(path)!r} is a folder; say what files' names begin with, as in out/street (--out)")
     graph, weights, about = (Path(f"{path}{part}") for part in PARTS)
-    for file in (graph, weights, about):
-        if file.exists() and not overwrite:
-            raise MXNetSegError(f"{file} is there already; name another place, or say overwrite=True (--overwrite)")
+    saving.check_free((weights, graph, about), overwrite, "say overwrite=True (--overwrite)")
     network, digest = opened(net)
     record = network.record or Record()
     preprocess = Preprocess.of(record.feeding)

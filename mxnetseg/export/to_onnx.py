@@ -20,7 +20,7 @@ from ..graph.onnx_step import Free, Shape
 from ..network import MOST_CLASSES, GluonNetwork, channels_of
 from ..nn import inference_graph
 from ..optional import check_installed
-from ..saving import write_file
+from ..saving import check_free, write_file
 from .builder import Builder, require_rules, translate
 from .check import Difference, Pair, as_filed, difference, first_difference, given, pictures
 from .ends import OUTPUTS, add_output, add_preprocessing
@@ -155,8 +155,7 @@ def to_onnx(
     _check(wish, calibration)
     if size is not None:
         wish = wish._replace(size=(int(size[0]), int(size[1])))
-    if path.exists() and not overwrite:
-        raise MXNetSegError(f"{path} is there already; name another file, or say overwrite=True (--overwrite)")
+    check_free([path], overwrite, "say overwrite=True (--overwrite)")
 
     def say(text: str) -> None:
         if progress:

@@ -3,13 +3,14 @@
 import re
 from typing import Any, Tuple, Union
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 from typing_extensions import Annotated
+
+from .values import Byte, wrong
 
 __all__ = ["Colour", "Label"]
 
 LARGEST = 65535  # value in a 16-bit mask
-Byte = Annotated[int, Field(ge=0, le=255)]
 Colour = Tuple[Byte, Byte, Byte]
 
 
@@ -18,7 +19,7 @@ def _label(value: Any) -> Any:
         value = int(value)
     number = isinstance(value, int) and not isinstance(value, bool)
     if not isinstance(value, str) and not (number and 0 <= value <= LARGEST):
-        raise ValueError(f"{value!r} is neither a label value (0 to {LARGEST}) nor a name")
+        raise wrong("", f"is neither a label value (0 to {LARGEST}) nor a name", value)
     return value
 
 
