@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from .part import Part, Scale, Size
+from .part import Gamma, Part, Scale, Size
 
 
 class TransformConfig(Part):
@@ -19,7 +19,7 @@ class TransformConfig(Part):
 
 
 class AugmentConfig(Part):
-    """What training does to images, in this order: scale, crop, flip, colour, blur."""
+    """What training does to images, in this order: scale, rotation, crop, flip, colour, gamma, blur."""
 
     scale: Tuple[Scale, Scale] = Field((0.5, 2.0), description="range of the random scale, relative to the base size")
     crop: Optional[Size] = Field(480, description="crop in pixels, one number or [height, width]; null: whole images")
@@ -29,11 +29,21 @@ class AugmentConfig(Part):
         le=1,
         description="most that one class may take of a crop's labelled pixels, else up to ten more places are tried",
     )
+    rotate: float = Field(
+        0.0,
+        ge=0,
+        le=180,
+        description="most degrees that images are turned about their centre, either way; what comes in from outside is "
+        "the mean colour, and ignored",
+    )
     flip: float = Field(0.5, ge=0, le=1, description="chance of a horizontal flip")
     photometric: bool = Field(False, description="random brightness, contrast, saturation and hue, as in SSD")
     photometric_distortion: bool = Field(
         False,
         description="instead of photometric: mmsegmentation's PhotoMetricDistortion, with its ranges and rounding",
+    )
+    gamma: Tuple[Gamma, Gamma] = Field(
+        (1.0, 1.0), description="range of a random exponent of brightness, drawn on a logarithmic scale; [0.7, 1.5] say"
     )
     blur: float = Field(0.0, ge=0, le=1, description="chance of a Gaussian blur")
     blur_sigma: Tuple[PositiveFloat, PositiveFloat] = Field(
@@ -49,7 +59,7 @@ class AugmentConfig(Part):
 
     @model_validator(mode="after")
     def _ranges(self) -> "AugmentConfig":
-        for name, (low, high) in (("scale", self.scale), ("blur_sigma", self.blur_sigma)):
+        for name, (low, high) in (("scale", self.scale), ("gamma", self.gamma), ("blur_sigma", self.blur_sigma)):
             if low > high:
                 raise ValueError(f"data.augment.{name} is a range, the lower end first: [{high}, {low}]")
         return self

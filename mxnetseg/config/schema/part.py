@@ -13,6 +13,7 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 Side = Annotated[int, Field(ge=1, le=100_000)]
 Deviation = Annotated[float, Field(ge=1e-3, le=1e6)]  # of values from 0 to 255; below, dividing by it overflows
 Scale = Annotated[float, Field(gt=0, le=100)]
+Gamma = Annotated[float, Field(ge=0.05, le=20)]
 Size = Union[Side, Tuple[Side, Side]]
 # optimizers compute 1 - beta in float32, where numbers just below 1 are 6e-8 apart
 Beta = Annotated[float, Field(ge=0, le=0.999999)]
