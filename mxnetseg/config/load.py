@@ -32,6 +32,7 @@ EXCLUSIVE = [
     ("data.base", "data.fit"),
     ("eval.base", "eval.fit"),
     ("model.init", "model.from"),
+    ("train.ema", "train.swa"),
 ]
 # options are those of one name: another name begins without them
 OPTIONS = {

@@ -220,7 +220,7 @@ def _step(
     dataset = StandIn(spec, data.train_split, (3 * crop // 2, 2 * crop))
     criterion = build_loss(recipe.loss, spec.num_classes, net.align_corners)
     criterion.initialize(ctx=context)
-    average = WeightAverage(net, recipe.train.ema) if recipe.train.ema else None
+    average = WeightAverage.of(net, recipe.train, 1)
     step = TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, average=average, frozen=frozen)
     loader = TrainLoader(dataset, TrainTransform(data), sample_stream(recipe, dataset))
     begin = time.perf_counter()
@@ -254,7 +254,7 @@ def activation_bytes(net: Segmentor, shape: Tuple[int, int, int, int]) -> int:
 def _memory(recipe: Recipe, net: Segmentor, optimizer: Optimizer, contexts: int) -> List[str]:
     learned = sum(group.numbers for group in optimizer.groups())
     states = {"sgd": 1 if recipe.optimizer.momentum else 0, "nag": 1}.get(recipe.optimizer.name.lower(), 2)
-    average = bool(recipe.train.ema)
+    average = recipe.train.ema is not None or recipe.train.swa is not None
     what = "weights, gradients, optimizer" + ", average" * average
     text = f"memory     {what}: {_size(4 * (2 + states + average) * learned)}"
     crop = recipe.data.augment.crop
