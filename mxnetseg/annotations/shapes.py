@@ -8,7 +8,7 @@ a pixel too far; pycocotools rounds to fifths of pixels, and crashes on coordina
 
 import base64
 import io
-from typing import Iterator, List, NamedTuple, Sequence, Tuple, Union
+from typing import Iterator, List, NamedTuple, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 from PIL import Image
@@ -107,7 +107,10 @@ class Columns(NamedTuple):
             raise MXNetSegError(f"run lengths that can't be read ({err})") from err
 
 
-Shape = Union[Polygon, Bitmap, Columns]
+class Shape(Protocol):
+    """What has pixels in an image of some size."""
+
+    def patch(self, height: int, width: int) -> Patch: ...
 
 
 def _crossings(

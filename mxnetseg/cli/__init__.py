@@ -1,10 +1,10 @@
 """The front door: python -m mxnetseg COMMAND, the console script mxnetseg, train.py, eval.py and the demos."""
 
-import argparse
 import importlib
 import sys
 
 from .. import __version__, preflight
+from .parser import Parser
 
 __all__ = ["add_import", "main", "run_script"]
 
@@ -14,6 +14,7 @@ COMMANDS = [
     "predict",
     "demo",
     "speed",
+    "new",
     "config",
     "convert",
     "weights",
@@ -49,7 +50,7 @@ def run_script(program: str, description: str, add_arguments, run, argv=None) ->
 
     `add_arguments(parser)` and `run(args)` are as in the modules of the commands.
     """
-    parser = argparse.ArgumentParser(prog=program, description=description)
+    parser = Parser(prog=program, description=description)
     add_arguments(parser)
     add_import(parser)
     # intermixed: options may stand between positionals that can be left out
@@ -58,7 +59,9 @@ def run_script(program: str, description: str, add_arguments, run, argv=None) ->
 
 def _run(run, args) -> int:
     from .. import plugins
+    from . import options
 
+    options.show_log(getattr(args, "quiet", False))
     plugins.request(getattr(args, "imports", ()))
     return run(args)
 
@@ -102,10 +105,10 @@ def _parse(argv, program):
 
     if program:  # train.py and eval.py are one command each
         command = _command(argv[0])
-        parser = argparse.ArgumentParser(prog=program, description=command.HELP)
+        parser = Parser(prog=program, description=command.HELP)
         _add_arguments(argv[0], parser)
         return command, parser.parse_args(argv[1:])
-    parser = argparse.ArgumentParser(prog="mxnetseg", description="Semantic segmentation on Apache MXNet.")
+    parser = Parser(prog="mxnetseg", description="Semantic segmentation on Apache MXNet.")
     parser.add_argument("--version", action="version", version=f"mxnetseg {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:

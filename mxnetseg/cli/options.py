@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 from typing import Iterator, List, Optional, Tuple
 
-from .. import saving
+from .. import finding, saving
 from ..errors import MXNetSegError
-from ..names import counted, near, same
-from ..shipped import here_or_shipped, shipped
+from ..names import counted, same
 
 DTYPES = ("float32", "bfloat16", "int8")  # deploy.DTYPES, which to import takes seconds
 MULTI_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
@@ -20,6 +19,7 @@ SHARED = {
     "--ctx": dict(
         metavar="C",
         nargs="+",
+        action="extend",
         help="GPU numbers (0 1 2 3), cpu, or cpu:0 cpu:1; the GPUs there are, else the CPU, when left out",
     ),
     "--force": dict(action="store_true", help="go on although the data have grave faults (docs/data.md)"),
@@ -95,6 +95,8 @@ def add_inference(parser) -> None:
 
 def inference_overrides(args) -> List[str]:
     """The options of `add_inference` as recipe overrides."""
+    if args.ms and args.scales:
+        raise MXNetSegError("--ms names its scales itself; for others say --scales and --flip")
     pairs = {
         "eval.crop": _size("--crop", args.crop),
         "eval.stride": _size("--stride", args.stride),
@@ -119,24 +121,8 @@ def sides(option: str, values: List[int]) -> Tuple[int, int]:
 
 
 def find_checkpoint(name: str, model: Optional[str] = None, option: str = "--checkpoint") -> Path:
-    """A file, or the name of one below weights/ or weights/<model>/, here or shipped; messages name it `option`."""
-    path = here_or_shipped(name)
-    if path.is_file() or (path.exists() and path.parent != Path(".")):  # reading it says what it is instead
-        return path
-    folders = [Path("weights")] + [shipped("weights")] * (shipped("weights") != Path("weights").resolve())
-    known = [file for folder in folders for each in ("*/*.params", "*.params") for file in sorted(folder.glob(each))]
-    matches = [file for file in known if file.name == path.name] if path.parent == Path(".") else []
-    matches = [file for file in matches if not file.is_absolute()] or matches  # those here before the shipped ones
-    if model and len(matches) > 1:
-        matches = [file for file in matches if file.parent.name == model.lower()]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise MXNetSegError(f"{option} {name}: there are {', '.join(map(str, matches))}; give the whole path")
-    names = {file.name: file for file in known}
-    close = [str(names[n]) for n in near(path.name, names)]
-    hint = f"did you mean {', '.join(close)}?" if close else "weights/ holds none of a similar name"
-    raise MXNetSegError(f"{option} {name}: no such file, nor below weights/; {hint}")
+    """As `finding.find_checkpoint`; messages name the option."""
+    return finding.find_checkpoint(name, model, option)
 
 
 def network_arguments(args, num_classes: Optional[int] = None) -> dict:

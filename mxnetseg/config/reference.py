@@ -1,13 +1,16 @@
 """The reference page of every key of a recipe, made from the schema."""
 
 import typing
-from typing import Any, List, Literal, Optional, Tuple, Type, Union
+from typing import Any, Iterator, List, Literal, Optional, Tuple, Type, Union
 
 import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from .explain import limits
+from .places import forms
 from .schema import Recipe
+from .schema.effect import Needs, Only
 
 __all__ = ["reference"]
 
@@ -18,7 +21,9 @@ Made from `mxnetseg/config/schema/` by `mxnetseg config > docs/config.md`; chang
 inherit and are overridden: [training.md](training.md#recipes).
 
 A key is written with its section (`optimizer: {lr: 0.01}`) in YAML, with a dot (`optimizer.lr=0.01`) behind `--set`.
-`null` means: not given. Unknown keys are errors."""
+`null` means: not given, so the default. Choices may be written in any case. Unknown keys are errors, and so are values
+out of their range, and keys without an effect: "for sgd, nag" are the names that a key is for, "with crop" says which
+key has to be set beside it."""
 
 
 def reference() -> str:
@@ -93,15 +98,26 @@ def _default(field: FieldInfo) -> str:
 
 
 def _limits(field: FieldInfo) -> str:
-    """The limits of a number, in front of its meaning."""
-    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    found = [
-        f"{sign} {getattr(limit, name):g}"
-        for limit in field.metadata
-        for name, sign in signs.items()
-        if getattr(limit, name, None) is not None
-    ]
-    return f"({', '.join(found)}) " if found else ""
+    """In front of the meaning: the limits of a number, or of each in a list, and beside what the key has an effect."""
+    own = limits(field.metadata)
+    of_each = "" if own else next((text for text in map(limits, _constraints(field.annotation)) if text), "")
+    found = [own, f"each {of_each}" if of_each and _type(field.annotation)[0] in "[l" else of_each]
+    for rule in field.metadata:
+        if isinstance(rule, Only):
+            found.append(f"for {rule}")
+        elif isinstance(rule, Needs):
+            found.append(f"with {' or '.join(rule.keys)}")
+    found = [text for text in found if text]
+    return f"({'; '.join(found)}) " if found else ""
+
+
+def _constraints(annotation: Any) -> Iterator[List[Any]]:
+    """Those of the types that a type is made of."""
+    for one, metadata in forms(annotation):
+        yield metadata
+        if not isinstance(one, type) and typing.get_origin(one) is not Literal:
+            for inner in typing.get_args(one):
+                yield from _constraints(inner)
 
 
 def _escape(text: Optional[str]) -> str:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 import numpy as np
 
@@ -101,7 +101,7 @@ def _values(masks: List[Path]) -> Tuple[Tuple[int, ...], Tuple[Colour, ...]]:
     colours: Set[int] = set()
     numbered = True
     for path in masks:
-        shown = None if path.suffix.lower() == ".npy" else read_colours(path)
+        shown = _colours(path)
         if shown is not None:
             colours.update(np.unique(shown).tolist())
         try:
@@ -116,6 +116,14 @@ def _values(masks: List[Path]) -> Tuple[Tuple[int, ...], Tuple[Colour, ...]]:
     if numbered and all(len(seen) < 2 for seen in values.values()):
         return tuple(sorted(values)), ()
     return (), tuple((value >> 16, value >> 8 & 255, value & 255) for value in sorted(colours))
+
+
+def _colours(path: Path) -> Optional[np.ndarray]:
+    """None for files that can't hold any: arrays, and more than 8 bits; and for those that can't be read at all."""
+    try:
+        return read_colours(path)
+    except MXNetSegError:
+        return None
 
 
 def _listed(way: Way) -> str:

@@ -4,7 +4,6 @@ import math
 from typing import Callable, Dict
 
 from ..config.schema import ScheduleConfig
-from ..names import lookup
 
 __all__ = ["Schedule"]
 
@@ -31,7 +30,7 @@ class Schedule:
     """
 
     def __init__(self, config: ScheduleConfig, lr: float, total: int):
-        self._shape = lookup("schedule", config.name, SHAPES)
+        self._shape = SHAPES[config.name]
         self._config = config
         self._lr = lr
         self._total = total

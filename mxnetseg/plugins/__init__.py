@@ -9,7 +9,7 @@ or a checkpoint can name a thing, never a module to fetch it from.
 from .imports import request
 from .needs import Need, check_installed, require
 from .points import Origin
-from .table import TABLES, Table, caller, named, registered_first
+from .table import TABLES, Table, caller, named, names_of, registered_first
 from .wording import PluginError, reason
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "caller",
     "check_installed",
     "named",
+    "names_of",
     "reason",
     "registered_first",
     "request",

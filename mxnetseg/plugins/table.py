@@ -14,7 +14,7 @@ from .imports import load_requested
 from .points import Origin, Point, is_ours, origin_of, points_of, who
 from .wording import OURS, PluginError, file_of, reason
 
-__all__ = ["TABLES", "Table", "caller", "named", "registered_first"]
+__all__ = ["TABLES", "Table", "caller", "named", "names_of", "registered_first"]
 
 OWN = "If it is your own: --import its module (in Python, import it first)"
 
@@ -171,6 +171,12 @@ class Table(Dict[str, Entry]):
 
 TABLES: Dict[str, "Table[Any]"] = {}
 _lenient: List[bool] = []
+
+
+def names_of(kind: str, group: str) -> List[str]:
+    """Names of a kind, for those who stand below the table: all that are in it, or what plugins would add to it."""
+    load_requested()
+    return TABLES[kind].names() if kind in TABLES else sorted(point.name for point in points_of(group))
 
 
 @contextlib.contextmanager

@@ -153,7 +153,7 @@ def test_a_list_of_losses_replaces_one_and_its_first_is_overridden(tmp_path):
         ("data: {augment: {crops: 1}}\n", "unknown key data.augment.crops; did you mean data.augment.crop?"),
         ("optimizer: {rules: [{match: a, lr_mul: 2}]}\n", "lr_mul; did you mean optimizer.rules.0.lr_mult?"),
         ("optimizer: {betas: [0.9, 1]}\n", "optimizer.betas.1: input should be less than or equal to 0.999999"),
-        ("optimizer: {momentum_lr: between}\n", "momentum_lr: input should be 'inside' or 'outside'"),
+        ("optimizer: {momentum_lr: between}\n", "momentum_lr: unknown momentum_lr 'between'; choices: inside, outside"),
         ("optimizer: {lr: fast}\n", "optimizer.lr: input should be a valid number.*got 'fast'"),
         ("train: {epochs: 1, iterations: 2}\n", "train.epochs or train.iterations, one of the two"),
         ("train: {epochs: 0}\n", "train.epochs: input should be greater than 0"),

@@ -163,8 +163,20 @@ def test_gamma():
     exponents = np.log(np.array(draws) / 255) / np.log(64 / 255)
     assert 0.48 < exponents.min() < 0.55 and 1.9 < exponents.max() < 2.1
     assert np.mean(exponents < 1) == pytest.approx(0.5, abs=0.07)  # brighter as often as darker
-    with pytest.raises(ValueError, match="gamma is a range, the lower end first"):
+    with pytest.raises(ValueError, match="gamma: in order, the lower end first"):
         transform(gamma=(2, 0.5))
+
+
+def test_rotation_and_gamma_of_other_images():
+    """Of any number of channels, and of floats."""
+    image, _ = sample()
+    floats = np.concatenate([image, image[..., :2]], 2).astype(np.float32)
+    turned = rotate(floats, 20, [1.0, 2.0, 3.0, 4.0, 5.0])
+    assert turned.shape == floats.shape and turned.dtype == np.float32 and (turned[0, 0] == [1, 2, 3, 4, 5]).all()
+    assert np.abs(turned[10:30, 20:40, :3] - rotate(image, 20, (1, 2, 3))[10:30, 20:40]).max() <= 0.51
+    assert rotate(floats[..., :1], 20, [7.0]).shape == (40, 60, 1)
+    np.testing.assert_allclose(gamma(floats, 0.5), 255 * (floats / 255) ** 0.5, rtol=1e-5)
+    np.testing.assert_array_equal(gamma(floats[..., :1].astype(np.uint8), 2.0), gamma(image, 2.0)[..., :1])
 
 
 def test_normalize():

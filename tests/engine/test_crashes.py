@@ -111,12 +111,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     tiny.draw(folder / "streets")
     recipe_file = folder / "recipe.yaml"
     recipe_file.write_text(tiny.RECIPE % (folder / "streets"), encoding="utf-8")
-    recipe, case = load_recipe(recipe_file), folder / "case"
+    case = folder / "case"
     picture = mock.MagicMock()  # drawing takes longer than training here
     picture.return_value.subplots.return_value = [mock.MagicMock()] * 3
     picture.return_value.savefig = lambda file, **_: file.write(b"curves")
     with pytest.MonkeyPatch.context() as patch, mock.patch.dict(registry.BACKBONES):
         tiny.register()
+        recipe = load_recipe(recipe_file)
         patch.setattr(runlog, "EVERY", EVERY)
         patch.setattr(matplotlib.figure, "Figure", picture)
         patch.setattr(matplotlib.backends.backend_agg, "FigureCanvasAgg", mock.MagicMock())

@@ -128,7 +128,7 @@ def let_it_lie(stopped: Stopped, place: str, value: Any) -> None:
         ("state.csv.losses", ["x"], "its record is wrong at state.csv.losses.0"),
         ("model.config", "/etc/passwd", "its record is wrong at model.config"),
         ("recipe.model.options.width", "x", "model fcn can't be built from the recipe"),
-        ("recipe.data.augment.scale", [2, 1], "a range, the lower end first"),
+        ("recipe.data.augment.scale", [2, 1], "scale: in order, the lower end first"),
         ("recipe.data.std", [1, -1, 1], "its record is wrong at recipe.data.std"),
     ],
     ids=lambda value: value if isinstance(value, str) and re.fullmatch(r"\w+(\.\w+)+", value) else "",

@@ -84,7 +84,8 @@ def reference(name, decay=DECAY, factor=1.0, start=0.5, lr_mult=1.0, clip=None):
 
 
 def config(name, **kwargs):
-    return OptimizerConfig(name=name, betas=(0.9, 0.99), weight_decay=DECAY, **kwargs)
+    betas = {"betas": (0.9, 0.99)} if name.lower().startswith("adam") else {}
+    return OptimizerConfig(name=name, weight_decay=DECAY, **betas, **kwargs)
 
 
 @pytest.mark.parametrize("contexts", [1, 2, 4])

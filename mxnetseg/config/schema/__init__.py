@@ -12,19 +12,35 @@ from .eval import EvalConfig
 from .loss import LossConfig, LossTerm, first_and_also
 from .model import ModelConfig
 from .optimizer import LayerDecayConfig, OptimizerConfig, ParamRule, ScheduleConfig
-from .part import IMAGENET_MEAN, IMAGENET_STD, RECORDED, Deviation, Part, Side, Size
+from .part import Part
 from .train import TrainConfig
+from .values import (
+    FED,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    MAX_PIXELS,
+    MOST_CHANNELS,
+    RECORDED,
+    Channel,
+    Deviation,
+    Side,
+    Size,
+)
 
 __all__ = [
     "AugmentConfig",
+    "Channel",
     "DataConfig",
     "Deviation",
     "EvalConfig",
+    "FED",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "LayerDecayConfig",
     "LossConfig",
     "LossTerm",
+    "MAX_PIXELS",
+    "MOST_CHANNELS",
     "ModelConfig",
     "OptimizerConfig",
     "ParamRule",

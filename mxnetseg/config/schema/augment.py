@@ -2,15 +2,19 @@
 
 from typing import Any, Dict, List, Optional, Tuple
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
+from typing_extensions import Annotated
 
-from .part import Gamma, Part, Scale, Size
+from .effect import needs
+from .names import TransformName
+from .part import Part
+from .values import Gamma, Scale, Size, check_order
 
 
 class TransformConfig(Part):
     """A transform of a plugin."""
 
-    name: str = Field(..., description="as the plugin registers it")
+    name: TransformName = Field(..., description="as the plugin registers it")
     options: Dict[str, Any] = Field(default_factory=dict, description="keyword arguments of its builder")
     before_crop: bool = Field(
         False,
@@ -23,7 +27,7 @@ class AugmentConfig(Part):
 
     scale: Tuple[Scale, Scale] = Field((0.5, 2.0), description="range of the random scale, relative to the base size")
     crop: Optional[Size] = Field(480, description="crop in pixels, one number or [height, width]; null: whole images")
-    cat_max_ratio: float = Field(
+    cat_max_ratio: Annotated[float, needs("crop")] = Field(
         1.0,
         gt=0,
         le=1,
@@ -46,7 +50,7 @@ class AugmentConfig(Part):
         (1.0, 1.0), description="range of a random exponent of brightness, drawn on a logarithmic scale; [0.7, 1.5] say"
     )
     blur: float = Field(0.0, ge=0, le=1, description="chance of a Gaussian blur")
-    blur_sigma: Tuple[PositiveFloat, PositiveFloat] = Field(
+    blur_sigma: Annotated[Tuple[Scale, Scale], needs("blur")] = Field(
         (0.1, 2.0), description="range of its standard deviation in pixels"
     )
     transforms: List[TransformConfig] = Field(default_factory=list, description="those of plugins, in this order")
@@ -59,7 +63,7 @@ class AugmentConfig(Part):
 
     @model_validator(mode="after")
     def _ranges(self) -> "AugmentConfig":
-        for name, (low, high) in (("scale", self.scale), ("gamma", self.gamma), ("blur_sigma", self.blur_sigma)):
-            if low > high:
-                raise ValueError(f"data.augment.{name} is a range, the lower end first: [{high}, {low}]")
+        check_order("scale", self.scale)
+        check_order("gamma", self.gamma)
+        check_order("blur_sigma", self.blur_sigma)
         return self

@@ -1,60 +1,54 @@
 """`model`: the network."""
 
-import re
-from typing import Any, Dict, List, Optional
+from pathlib import Path
+from typing import Any, Dict, Literal, Optional
 
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
+    field_validator,
     model_serializer,
     model_validator,
 )
-from typing_extensions import Annotated
 
-from .part import RECORDED, Part
-
-
-def _expression(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as err:
-        raise ValueError(f"{text!r} is not a regular expression ({err})") from err
-    return text
-
-
-Expression = Annotated[str, Field(min_length=1), AfterValidator(_expression)]
-Expressions = Annotated[List[Expression], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+from ...names import near, same
+from .names import BackboneName, ModelName
+from .part import Part
+from .values import MOST, MOST_CHANNELS, RECORDED, Expressions, PathText, wrong
 
 
 class ModelConfig(Part):
     """The network."""
 
-    name: str = Field("fcn", description="model, one of `list_models()`, plugins' among them")
-    backbone: Optional[str] = Field(
+    name: ModelName = Field("fcn", description="model, one of `list_models()`, plugins' among them")
+    backbone: Optional[BackboneName] = Field(
         None, description="one of `list_backbones()`; the model's own default when left out"
     )
     num_classes: Optional[int] = Field(None, ge=1, le=255, description="taken from the data set when left out")
+    in_channels: Optional[int] = Field(
+        None, ge=1, le=MOST_CHANNELS, description="channels of the images; as data.channels says when left out"
+    )
     aux: Optional[bool] = Field(
         None, description="build the auxiliary heads that the paper trains with; the model's usual choice when left out"
     )
-    output_stride: Optional[int] = Field(None, description="8, 16 or 32; the model's own default when left out")
-    norm: str = Field("bn", description="bn, syncbn or gn")
+    # 8, 16 and 32 are those of our backbones
+    output_stride: Optional[Literal[1, 2, 4, 8, 16, 32, 64]] = Field(
+        None, description="what the backbone can have: 8, 16 or 32; the model's own default when left out"
+    )
+    norm: Literal["bn", "syncbn", "gn"] = Field("bn", description="normalization layers")
     options: Dict[str, Any] = Field(
         default_factory=dict, description="further keyword arguments of the model's builder"
     )
     backbone_options: Dict[str, Any] = Field(
         default_factory=dict, description="further keyword arguments of the backbone, e.g. drop_path_rate"
     )
-    init: str = Field(
+    init: PathText = Field(
         "random",
         description="random; imagenet (the backbone's weights that are on this machine: `mxnetseg weights`); "
         "or the path of a checkpoint (layers whose name and shape match)",
     )
-
-    from_: Optional[str] = Field(
+    from_: Optional[PathText] = Field(
         None,
         alias="from",
         description="instead of init: a checkpoint to go on from. What it was trained as (model, mean and std, sizes) "
@@ -67,7 +61,7 @@ class ModelConfig(Part):
         "matches learns nothing, batch norms there keep their statistics",
     )
     unfreeze_at: Optional[int] = Field(
-        None, ge=1, description="iterations after which what is frozen learns, too; null: it stays as it is"
+        None, ge=1, le=MOST, description="iterations after which what is frozen learns, too; null: it stays as it is"
     )
 
     @model_serializer(mode="wrap")
@@ -86,7 +80,29 @@ class ModelConfig(Part):
 
     @model_validator(mode="after")
     def _each_key_once(self, info: ValidationInfo) -> "ModelConfig":
-        for key in ("name", "backbone", "num_classes", "aux", "output_stride", "norm", "backbone_options"):
+        for key in (
+            "name",
+            "backbone",
+            "num_classes",
+            "aux",
+            "output_stride",
+            "norm",
+            "in_channels",
+            "backbone_options",
+        ):
             if key in self.options and info.context != RECORDED:
                 raise ValueError(f"model.options.{key} would be taken instead of model.{key}; give that alone")
+        for key in ("config", "reparameterized"):  # of `create_model`, which takes the options as well
+            if key in self.options and info.context != RECORDED:
+                raise wrong(f"options.{key}", "is no option of a model's builder; leave it out", self.options[key])
         return self
+
+    @field_validator("init")
+    @classmethod
+    def _word_or_file(cls, init: str, info: ValidationInfo) -> str:
+        words = ("random", "imagenet")
+        meant = next((word for word in words if same(word, init)), None)
+        if meant or info.context == RECORDED or Path(init).exists() or Path(init).suffix or Path(init).name != init:
+            return meant or init
+        hint = "".join(f"; did you mean {word}?" for word in near(init, words)[:1])
+        raise wrong("", f"neither {' nor '.join(words)}, nor the file of a checkpoint{hint}", init)

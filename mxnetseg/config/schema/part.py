@@ -1,28 +1,58 @@
-"""What the sections share: the base class, and numbers within bounds."""
+"""What every section is."""
 
-from typing import Tuple, Union
+from typing import Any, Literal, Mapping, Union
 
-from pydantic import BaseModel, ConfigDict, Field
-from typing_extensions import Annotated
+from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
+from typing_extensions import get_args, get_origin
 
-# of ImageNet, RGB on 0..255: what pretrained backbones were fed
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_STD = (58.395, 57.12, 57.375)
-
-# bounds far beyond any use: a slip of the finger is an error, before memory runs out
-Side = Annotated[int, Field(ge=1, le=100_000)]
-Deviation = Annotated[float, Field(ge=1e-3, le=1e6)]  # of values from 0 to 255; below, dividing by it overflows
-Scale = Annotated[float, Field(gt=0, le=100)]
-Gamma = Annotated[float, Field(ge=0.05, le=20)]
-Size = Union[Side, Tuple[Side, Side]]
-# optimizers compute 1 - beta in float32, where numbers just below 1 are 6e-8 apart
-Beta = Annotated[float, Field(ge=0, le=0.999999)]
-
-# the context to validate under what a checkpoint holds, which may have been written when less was checked
-RECORDED = "recorded"
+from ...names import same
+from .effect import without_effect
+from .values import RECORDED, all_wrong
 
 
 class Part(BaseModel):
-    """A section of a recipe, or something in it: no other keys, never changed, all numbers finite."""
+    """A section of a recipe, or something in it: no other keys, never changed, all numbers finite.
+
+    A key that is null has its default. Choices may be written in any case. A key without effect is an error.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_meant(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        fields = {field.alias or name: field.annotation for name, field in cls.model_fields.items()}
+        return {
+            key: _meant(fields[key], one) if key in fields else one
+            for key, one in value.items()
+            if one is not None or key not in fields or type(None) in get_args(fields[key])
+        }
+
+    @model_validator(mode="after")
+    def _has_an_effect(self, info: ValidationInfo) -> "Part":
+        if info.context != RECORDED:
+            useless = without_effect(type(self).model_fields, dict(self))
+            if useless:
+                raise all_wrong([(key, f"{why}; leave it out", getattr(self, key)) for key, why in useless.items()])
+        return self
+
+
+def _meant(annotation: Any, value: Any) -> Any:
+    """`value` as a key of this type means it: a choice is spelt as we spell it; true and false are no numbers."""
+    if hasattr(annotation, "__metadata__"):
+        return _meant(annotation.__origin__, value)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Union:
+        for one in arguments:
+            value = value if str in arguments and isinstance(value, bool) else _meant(one, value)
+    elif isinstance(value, bool) and (annotation in (int, float) or origin is Literal):
+        return str(value).lower()  # which is no number, and refused as any other text
+    elif origin is Literal and isinstance(value, str):
+        return next((one for one in arguments if same(str(one), value)), value)
+    elif origin in (list, tuple) and isinstance(value, (list, tuple)):
+        return [_meant(arguments[min(i, len(arguments) - 1)], one) for i, one in enumerate(value)]
+    elif origin is dict and isinstance(value, Mapping):
+        return {key: _meant(arguments[1], one) for key, one in value.items()}
+    return value

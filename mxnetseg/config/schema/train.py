@@ -2,25 +2,34 @@
 
 from typing import Optional
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from .part import Part
+from .values import MOST, RECORDED, wrong
+
+MOST_SEED = 2**31 - 1  # MXNet's generator takes no more
 
 
 class TrainConfig(Part):
     """How long the run is, its batches, and when it validates and saves."""
 
-    epochs: Optional[float] = Field(None, gt=0, description="length in passes over the training split")
-    iterations: Optional[int] = Field(None, gt=0, le=10**9, description="length in optimizer steps; this or epochs")
+    epochs: Optional[float] = Field(None, gt=0, le=1e6, description="length in passes over the training split")
+    iterations: Optional[int] = Field(None, gt=0, le=MOST, description="length in optimizer steps; this or epochs")
     batch_size: int = Field(8, ge=1, le=100_000, description="images of one forward pass, over all contexts together")
-    accumulate: int = Field(1, ge=1, description="batches summed into one optimizer step")
-    workers: int = Field(2, ge=0, description="processes that read and augment; 0: none")
-    seed: int = Field(0, ge=0, description="of initial weights, sampling, augmentation and dropout")
-    val_every: Optional[int] = Field(None, ge=1, description="iterations between validations; an epoch when left out")
-    save_every: Optional[int] = Field(
-        None, ge=1, description="iterations between resumable saves; val_every when left out"
+    accumulate: int = Field(1, ge=1, le=100_000, description="batches summed into one optimizer step")
+    workers: int = Field(2, ge=0, le=1000, description="processes that read and augment; 0: none")
+    seed: int = Field(
+        0, ge=0, description=f"of initial weights, sampling, augmentation and dropout; at most {MOST_SEED}"
     )
-    keep_every: Optional[int] = Field(None, ge=1, description="keep a checkpoint for good every so many iterations")
+    val_every: Optional[int] = Field(
+        None, ge=1, le=MOST, description="iterations between validations; an epoch when left out"
+    )
+    save_every: Optional[int] = Field(
+        None, ge=1, le=MOST, description="iterations between resumable saves; val_every when left out"
+    )
+    keep_every: Optional[int] = Field(
+        None, ge=1, le=MOST, description="keep a checkpoint for good every so many iterations"
+    )
     ema: Optional[float] = Field(
         None,
         gt=0,
@@ -36,7 +45,7 @@ class TrainConfig(Part):
         "the weights of all iterations (SWA); it is what is validated",
     )
     patience: Optional[int] = Field(
-        None, ge=1, description="stop when the mIoU has not improved for so many validations in a row"
+        None, ge=1, le=MOST, description="stop when the mIoU has not improved for so many validations in a row"
     )
     static: bool = Field(
         True, description="hybridize with static_alloc and static_shape; SyncBN over several contexts always does"
@@ -48,4 +57,11 @@ class TrainConfig(Part):
             raise ValueError("give train.epochs or train.iterations, one of the two")
         if self.ema is not None and self.swa is not None:
             raise ValueError("give train.ema or train.swa, one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _seed(self, info: ValidationInfo) -> "TrainConfig":
+        # older versions took any, and their runs can go on
+        if self.seed > MOST_SEED and info.context != RECORDED:
+            raise wrong("seed", f"at most {MOST_SEED}", self.seed)
         return self

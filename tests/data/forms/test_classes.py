@@ -1,11 +1,14 @@
 """data.classes, label_map, ignore and palette with data sets that have classes of their own."""
 
+import re
+
 import numpy as np
 import pytest
 
 from mxnetseg.cli import main
 from mxnetseg.config import DataConfig, Recipe, load_recipe
 from mxnetseg.data import IGNORE, get_spec, open_dataset
+from mxnetseg.data.check import check
 from mxnetseg.errors import MXNetSegError
 
 from ..trees import grey, picture
@@ -145,6 +148,11 @@ def test_colours_that_have_no_name_are_listed_with_counts(tmp_path):
         MXNetSegError, match=r"b\.png: colours that.*: \[9, 9, 9\] \(24 .*\[200, 1, 2\] \(12 pix.*data.colors"
     ):
         dataset.load(dataset.names.index("b"))
+    report = check(DataConfig(name="folder", root=str(tmp_path), **FORMS["colours"].keys), progress=False)
+    assert re.search(
+        r"train: colour \[9, 9, 9\] is neither.*: 24 pixels in 1 masks, .*b\.png", "\n".join(report["problems"])
+    )
+    assert report["splits"]["train"]["unknown"]["[200, 1, 2]"]["pixels"] == 12
 
 
 def test_a_record_keeps_what_a_recipe_says():

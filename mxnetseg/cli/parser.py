@@ -1,0 +1,33 @@
+"""The parser of all commands: argparse, in which nothing that is said gets lost."""
+
+import argparse
+from typing import Set
+
+__all__ = ["Parser"]
+
+
+class Parser(argparse.ArgumentParser):
+    """An option that is given twice is an error, unless it adds up (`append`, `extend`) or is a switch.
+
+    So are those of the sub-commands: argparse makes their parsers of the class of the one above.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.given: Set[str] = set()
+        for name in (None, "store"):
+            self.register("action", name, _StoreOnce)
+
+    def parse_known_args(self, args=None, namespace=None):
+        self.given.clear()
+        return super().parse_known_args(args, namespace)
+
+
+class _StoreOnce(argparse._StoreAction):
+    def __call__(self, parser, namespace, values, option_string=None):
+        if option_string and self.dest in parser.given:
+            before = getattr(namespace, self.dest)
+            shown = " ".join(map(str, before)) if isinstance(before, list) else before
+            raise argparse.ArgumentError(self, f"given twice, the first time as {shown}; keep one")
+        parser.given.add(self.dest)
+        super().__call__(parser, namespace, values, option_string)
