@@ -23,6 +23,7 @@ EXCLUSIVE = [
     ("data.base", "data.fit"),
     ("eval.base", "eval.fit"),
     ("model.init", "model.from"),
+    ("train.ema", "train.swa"),
 ]
 # what is said of one value: another begins without it
 OPTIONS = {

@@ -5,15 +5,16 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 import numpy as np
 from mxnet import nd
+from pydantic import ValidationError
 
-from ..config import Recipe
+from ..config import ModelConfig, Recipe
 from ..config.schema import FED
 from ..errors import MXNetSegError
+from ..finding import find_checkpoint
 from ..models import Segmentor
 from ..names import same
 from ..plugins import require
-from ..shipped import here_or_shipped
-from ..zoo import create_model
+from ..zoo import create_model, recipe_arguments
 from . import checkpoint
 from .checkpoint import Checkpoint
 from .first_layers import adapted
@@ -42,7 +43,7 @@ def read_origin(recipe: Recipe) -> Optional[Checkpoint]:
     """
     if recipe.model.from_ is None:
         return None
-    found = checkpoint.read(here_or_shipped(recipe.model.from_))
+    found = checkpoint.read(find_checkpoint(recipe.model.from_, option="model.from"))
     record, what = found.record, f"model.from {found.path}"
     if record.optimized or (record.model and record.model.reparameterized):
         kind = "optimized" if record.optimized else "reparameterized"
@@ -79,7 +80,13 @@ def with_record(recipe: Recipe, found: Checkpoint) -> Recipe:
         data = {key: value for key, value in data.items() if key in ("base", "fit")}  # the others are of other channels
     content["data"] = _under(content.get("data", {}), data, "data.", found)
     content["eval"] = _under(content.get("eval", {}), window, "eval.", found)
-    return Recipe.model_validate({"train": recipe.train.model_dump(mode="json"), **content})
+    if not content["eval"].get("crop"):
+        content["eval"].pop("stride", None)
+    try:
+        return Recipe.model_validate({"train": recipe.train.model_dump(mode="json"), **content})
+    except ValidationError as err:
+        what = err.errors()[0]["msg"]
+        raise MXNetSegError(f"model.from {found.path}: its record and the recipe together: {what}") from None
 
 
 def take_over(net: Segmentor, found: Checkpoint, classes: Sequence[str], partial: bool = False) -> Taken:
@@ -144,13 +151,10 @@ def take_over(net: Segmentor, found: Checkpoint, classes: Sequence[str], partial
 def _model_part(spec: NetworkSpec) -> Dict[str, Any]:
     """What builds the recorded network, as the model part of a recipe."""
     arguments = {key: value for key, value in spec.arguments().items() if value is not None}
-    own = ("name", "backbone", "aux", "output_stride", "norm", "backbone_options")
-    part = {key: arguments[key] for key in own if key in arguments}
-    rest = {
-        key: value
-        for key, value in arguments.items()
-        if key not in (*own, "num_classes", "in_channels", "reparameterized")
-    }
+    own = recipe_arguments(ModelConfig()).keys()
+    left = ("num_classes", "in_channels")  # the data say
+    part = {key: arguments[key] for key in own if key in arguments and key not in left}
+    rest = {key: value for key, value in arguments.items() if key not in own and key != "reparameterized"}
     return {**part, "options": rest} if rest else part
 
 
