@@ -14,7 +14,7 @@ from .model import ModelConfig
 from .optimizer import LayerDecayConfig, OptimizerConfig, ParamRule, ScheduleConfig
 from .part import Part
 from .train import TrainConfig
-from .values import IMAGENET_MEAN, IMAGENET_STD, RECORDED, Deviation, Side, Size, wrong
+from .values import IMAGENET_MEAN, IMAGENET_STD, READ, RECORDED, Deviation, Side, Size, wrong
 
 __all__ = [
     "AugmentConfig",
@@ -30,6 +30,7 @@ __all__ = [
     "OptimizerConfig",
     "ParamRule",
     "Part",
+    "READ",
     "RECORDED",
     "RareClassConfig",
     "Recipe",

@@ -15,6 +15,9 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 
 # the context to validate under what a checkpoint holds, which may have been written when less was checked
 RECORDED = "recorded"
+# that of a recipe that is read: names have to be known, and keys to have an effect. Elsewhere whoever looks a name up
+# says which there are
+READ = "read"
 
 MOST = 10**9  # of iterations, pixels and the like: far beyond any use
 
