@@ -22,7 +22,6 @@ def add_arguments(parser) -> None:
 
 def run(args) -> int:
     from mxnetseg.cli import demos
-    from mxnetseg.data.files import read_image
     from mxnetseg.visual import panel, save_png
 
     source, config, checkpoint = demos.sort_positionals(args.image, args.config, args.checkpoint)
@@ -30,9 +29,11 @@ def run(args) -> int:
     demos.check_opacity(args.opacity)
     default = demos.fresh_folder("image_demo") / f"{Path(source).stem}.png"
     out = demos.output_file(args.out_file, default, ".png", args.overwrite)
-    image = read_image(source)
     predictor = demos.open_predictor(config, checkpoint, args.ctx)
-    picture = panel(image, None, predictor(image), predictor.classes, predictor.palette, args.opacity)
+    image = predictor.read(source)
+    picture = panel(
+        predictor.picture(image), None, predictor(image), predictor.classes, predictor.palette, args.opacity
+    )
     save_png(out, picture)
     print(f"{source}: image, class map and overlay in {out}")
     return 0

@@ -21,6 +21,7 @@ from .names import same
 from .network import Network
 from .opening import open_network
 from .registry import BACKBONES
+from .saving import check_free
 from .versions import versions
 from .zoo import create_model, recipe_arguments
 
@@ -80,13 +81,13 @@ def convert_checkpoint(
     if recipe is not None:
         arguments = recipe_arguments(recipe.model)
         arguments["num_classes"] = arguments["num_classes"] or get_spec(recipe.data).num_classes
+        arguments["in_channels"] = arguments["in_channels"] or recipe.data.num_channels
     asked = {"name": model, "backbone": backbone, "output_stride": output_stride, "num_classes": num_classes}
     arguments.update({key: value for key, value in asked.items() if value is not None})
     alone = is_pth and is_backbone(found.arrays)
     net = create_model(**arguments) if alone else open_network(found, arguments=arguments)
     path = Path(target) if target else Path("weights") / net.spec["name"] / f"{_stem(source)}.params"
-    if path.exists() and not overwrite:
-        raise MXNetSegError(f"{path} exists; name another --to, or say --overwrite")
+    check_free([path], overwrite)
     record = Record(kind="converted", source=Path(source).name, ema=ema, versions=versions())
     if alone:
         found_arrays = to_ours(net, found.arrays, "mmseg", prefix="backbone.")
@@ -156,10 +157,9 @@ def import_weights(
     """
     backbone = BACKBONES.find(backbone).name
     path = Path(target) if target else pretrained.imported_file(backbone)
-    if path.exists() and not overwrite:
-        raise MXNetSegError(f"{path} exists; name another --to, or say --overwrite")
     arrays = pretrained.read_classifier(Path(source))
     weights = pretrained.identify(backbone, Path(source), name)
+    check_free([path], overwrite, "--to FILE names another, --overwrite replaces it")
     found = pretrained.fit(arrays, backbone, str(source))
     spoilt = checkpoint.not_finite(found)
     if spoilt:

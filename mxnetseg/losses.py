@@ -8,6 +8,7 @@ are hard, what the union of prediction and truth is) is a matter of one image at
 
 from typing import Optional, Sequence
 
+import mxnet as mx
 import numpy as np
 from mxnet import nd
 from mxnet.gluon import Block, HybridBlock, nn
@@ -15,6 +16,7 @@ from mxnet.gluon import Block, HybridBlock, nn
 from .config.schema import LossConfig, LossTerm
 from .data import IGNORE
 from .errors import MXNetSegError
+from .graph import Graph, wrong_reshape
 from .nn import resize_like
 from .ops.upsample import serves_logits, upsample_cross_entropy
 from .plugins import PluginError
@@ -296,7 +298,12 @@ def _build_term(term: LossTerm, num_classes: int, **how) -> Criterion:
     forward = LOSSES.blamed(entry.name, "its forward fails")(criterion.forward)
     criterion.normalizer = LOSSES.blamed(entry.name, "its normalizer fails")(criterion.normalizer)
 
+    known = set()
+
     def checked(logits, labels, scale):
+        if isinstance(logits, nd.NDArray) and (logits.shape, labels.shape) not in known:
+            known.add((logits.shape, labels.shape))
+            _check_reshapes(forward, (logits, labels, scale), f"loss {entry.name} of the {LOSSES.origin(entry.name)}")
         loss = forward(logits, labels, scale)
         if isinstance(logits, nd.NDArray) and getattr(loss, "shape", None) != (1,):
             what = f"an array of shape {loss.shape}" if isinstance(loss, nd.NDArray) else f"a {type(loss).__name__}"
@@ -308,6 +315,18 @@ def _build_term(term: LossTerm, num_classes: int, **how) -> Criterion:
 
     criterion.forward = checked
     return criterion
+
+
+def _check_reshapes(forward, inputs: Sequence[nd.NDArray], whose: str) -> None:
+    """Raise PluginError where a reshape is of a wrong size: MXNet would go on, and write beyond the array."""
+    names = ("data", "labels", "scale")
+    try:
+        graph = Graph(forward(*map(mx.sym.var, names)))
+    except Exception:  # what can't be traced can't be looked at; it is told when it runs
+        return
+    wrong = wrong_reshape(graph, {name: array.shape for name, array in zip(names, inputs)})
+    if wrong:
+        raise PluginError(f"{whose}: for logits {inputs[0].shape} and labels {inputs[1].shape} {wrong}")
 
 
 def total_loss(criterion, outputs, labels, scale, aux_weight: float):

@@ -75,6 +75,8 @@ class Scores:
             disable_numparse=True,
         )
         text += f"\n\nPA {_percent(self.pa)}  mAcc {_percent(self.macc)}  mIoU {_percent(self.miou)}"
+        if not sum(self.pixels):
+            return f"{text}\nall pixels of the truth are ignored: there is nothing to score"
         never = [name for name, iou in zip(self.classes, self.iou) if iou is None]
         if never:
             text += f"\nneither in the truth nor predicted, left out of the means: {', '.join(never)}"

@@ -9,7 +9,7 @@ from mxnet.gluon import Block
 from .errors import MXNetSegError
 from .turn import in_turn
 
-__all__ = ["ForeignNetwork", "GluonNetwork", "Network", "as_network", "check_input", "contexts_of"]
+__all__ = ["ForeignNetwork", "GluonNetwork", "Network", "as_network", "channels_of", "check_input", "contexts_of"]
 
 MOST_CLASSES = 256  # that uint8 tells apart
 
@@ -176,10 +176,17 @@ def contexts_of(block: Block) -> List[mx.Context]:
     return contexts
 
 
-def check_input(x: nd.NDArray, least: int = 1) -> None:
-    """Raise MXNetSegError unless x is a batch (N, 3, H, W) that is not empty, with sides of `least` pixels and more."""
-    if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
-        raise MXNetSegError(f"the network takes a batch of RGB images, (N, 3, H, W); got shape {x.shape}")
+def channels_of(net: Any) -> int:
+    """How many channels the images of a network have; 3 where it doesn't say."""
+    return int(getattr(net, "spec", {}).get("in_channels", 3))
+
+
+def check_input(x: nd.NDArray, least: int = 1, channels: int = 3) -> None:
+    """Raise MXNetSegError unless x is a batch (N, channels, H, W) that is not empty, with sides of `least` pixels and
+    more."""
+    if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape:
+        what = "RGB images" if channels == 3 else f"images of {channels} channels"
+        raise MXNetSegError(f"the network takes a batch of {what}, (N, {channels}, H, W); got shape {x.shape}")
     if min(x.shape[2:]) < least:
         raise MXNetSegError(
             f"the network takes images of {least}x{least} pixels and more, because of its backbone; got shape "

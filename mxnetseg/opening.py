@@ -11,10 +11,10 @@ from .engine import checkpoint
 from .engine.checkpoint import Checkpoint
 from .engine.record import Record
 from .errors import MXNetSegError
+from .finding import find_checkpoint
 from .models import Segmentor
 from .network import Network
 from .plugins import require
-from .shipped import here_or_shipped
 from .zoo import create_model
 
 __all__ = ["load", "open_network"]
@@ -41,9 +41,9 @@ def open_network(
     Parameters
     ----------
     source : str, Path or Checkpoint
-        A file, or one that `checkpoint.read` has read; also one that `DeployedNetwork.save` wrote. The network that
-        ships with the package is found by its name, "weights/...", from any folder. None: initial weights, drawn at
-        random.
+        A file, or one that `checkpoint.read` has read; also one that `DeployedNetwork.save` wrote. A bare name is also
+        looked for below weights/; the network that ships with the package is found by its name, with "weights/..."
+        or without, from any folder. None: initial weights, drawn at random.
     ctx : int, str, mxnet.Context or list of these
         As in `train`, but cpu() when left out.
     dtype : str, optional
@@ -64,9 +64,8 @@ def open_network(
         net = create_model(**given)
         net.initialize(mx.init.Xavier(), ctx=contexts)
     else:
-        if isinstance(source, (str, Path)):
-            source = here_or_shipped(source)
-        found = source if isinstance(source, Checkpoint) else checkpoint.read(source)
+        path = find_checkpoint(source) if isinstance(source, (str, Path)) else source
+        found = path if isinstance(path, Checkpoint) else checkpoint.read(path)
         if found.record.optimized:
             return _of_optimized(found, contexts, dtype)
         net = _of_record(found, contexts) if found.record.model else _of_foreign(found, given, contexts)

@@ -12,7 +12,6 @@ __all__ = ["OPTIONAL", "check_installed", "installed"]
 OPTIONAL = {
     "wandb": "train --wandb",
     "matplotlib": "curves.png",
-    "scipy": "masks in .mat files",
     "tifffile": "float, 32-bit and many-channel TIFF files",
     "pycocotools": "COCO's run-length masks",
     "h5py": "data prepare nyuv2",

@@ -6,9 +6,9 @@ from typing import Any, Iterable, List, Optional, Tuple, TypeVar, Union, overloa
 import mxnet as mx
 import numpy as np
 
-from .config.schema import EvalConfig
+from .config.schema import MAX_PIXELS, EvalConfig
 from .context import Contexts, as_contexts
-from .data.files import read_image
+from .data.files import READING, Reading, ranged, read_values
 from .data.spec import default_palette
 from .engine.checkpoint import Checkpoint
 from .engine.inference import Preprocess, predict_image
@@ -16,6 +16,7 @@ from .engine.record import Record
 from .errors import MXNetSegError
 from .network import Network, as_network
 from .opening import open_network
+from .visual import rgb
 
 __all__ = ["Predictor"]
 
@@ -37,6 +38,8 @@ class Predictor:
         images at one scale.
     dtype, calibration
         Given, the network is optimized: what `mxnetseg.deploy.optimize` takes.
+    max_pixels : int
+        Files that declare more are refused, before memory is taken for them.
 
     Attributes
     ----------
@@ -53,6 +56,7 @@ class Predictor:
         config: Optional[EvalConfig] = None,
         dtype: Optional[str] = None,
         calibration: Optional[Iterable[Any]] = None,
+        max_pixels: int = MAX_PIXELS,
     ):
         if isinstance(net, (str, Path, Checkpoint)):
             net = open_network(net, as_contexts(ctx, "ctx")[:1], dtype, calibration=calibration)
@@ -63,7 +67,12 @@ class Predictor:
         self.net = as_network(net)
         self.context = self.net.contexts[0]
         record: Record = self.net.record or Record()
+        self.feeding = record.feeding
         self.preprocess = Preprocess.of(record.feeding)
+        if max_pixels < 1:
+            raise MXNetSegError(f"max_pixels {max_pixels}: a number of pixels, 1 or more")
+        channels = record.feeding.channels
+        self.reading = Reading(max_pixels, True, None if channels is None else tuple(channels), record.feeding.range)
         self.config = config or (record.recipe.eval if record.recipe else EvalConfig())
         count = self.net.spec.get("num_classes", 255)
         self.classes: List[str] = record.feeding.classes or [f"class {i}" for i in range(count)]
@@ -78,8 +87,9 @@ class Predictor:
     def __call__(self, image: Union[Picture, List[Some], Tuple[Some, ...]]) -> Union[np.ndarray, List[np.ndarray]]:
         """Class map (H, W) uint8 of an image, at the image's own size.
 
-        `image` is an RGB array (H, W, 3) uint8, the path of an image file, or a list of these, of any
-        sizes, which gives a list.
+        `image` is an RGB array (H, W, 3) uint8, the path of an image file (photographs are turned upright), or a
+        list of these, of any sizes, which gives a list. A network that was trained on other channels, or on more than
+        8 bits, takes arrays (H, W, channels) of the values that files hold, as `read` gives them.
 
         Raises
         ------
@@ -93,16 +103,42 @@ class Predictor:
         class_map: np.ndarray = self._queue(image).asnumpy()
         return class_map
 
+    def read(self, path: Union[str, Path]) -> np.ndarray:
+        """An image file as an array that this network takes: upright, with the channels that it was trained on.
+
+        Raises
+        ------
+        MXNetSegError
+            The file is missing, damaged, larger than `max_pixels`, or of another kind than the network was trained on.
+        """
+        image = read_values(path, self.reading)
+        ranged(image[:1, :1], self.reading.range, str(path))
+        return image
+
+    def picture(self, image: np.ndarray) -> np.ndarray:
+        """What `read` gave as (H, W, 3) uint8 RGB to look at: the channels that the recipe's data.shown names."""
+        return rgb(ranged(image, self.reading.range), self.feeding.shown)
+
     def _queue(self, image: Picture) -> mx.nd.NDArray:
-        return predict_image(self.net, as_image(image), self.preprocess, self.config, self.context)
+        if isinstance(image, (str, Path)):
+            fed = ranged(read_values(image, self.reading), self.reading.range, str(image))
+        else:
+            fed = as_image(image, self.reading)
+        return predict_image(self.net, fed, self.preprocess, self.config, self.context)
 
 
-def as_image(image: Picture) -> np.ndarray:
-    """An array as it is, once checked; a path read."""
-    if isinstance(image, (str, Path)):
-        return read_image(image)
+def as_image(image: np.ndarray, reading: Reading = READING) -> np.ndarray:
+    """An array as the network is fed with it, once checked."""
     if not isinstance(image, np.ndarray):
         raise MXNetSegError(f"an image is an RGB array (H, W, 3) uint8 or a path, not a {type(image).__name__}")
+    if reading.channels is not None or reading.range is not None:
+        count = 3 if reading.channels is None else len(reading.channels)
+        if image.ndim != 3 or image.shape[2] != count or image.dtype.kind not in "uif" or 0 in image.shape:
+            raise MXNetSegError(
+                f"an image of this network is an array (H, W, {count}) of numbers; got shape {image.shape} of "
+                f"{image.dtype}"
+            )
+        return ranged(image, reading.range)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise MXNetSegError(
             f"an image is an RGB array (H, W, 3) of uint8; got shape {image.shape} of {image.dtype}. Grey images: "

@@ -39,6 +39,7 @@ _REMEDIES = {
 }
 # what file systems that can't sync a folder answer
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM)
+ELSEWHERE = "name another place, or say --overwrite"
 _PROBE = b"\0" * 65536
 
 
@@ -142,7 +143,7 @@ def write_json(path: Union[str, Path], content: Any) -> None:
     write_file(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def check_free(paths: Iterable[Path], overwrite: bool = False, remedy: str = "say --overwrite") -> None:
+def check_free(paths: Iterable[Path], overwrite: bool = False, remedy: str = ELSEWHERE) -> None:
     """Tell before the work begins what would keep these files from being written after it.
 
     What can't be known then: a disk that gets full meanwhile.
@@ -165,7 +166,7 @@ def check_free(paths: Iterable[Path], overwrite: bool = False, remedy: str = "sa
             folders.setdefault(path.absolute().parent, path)
     if taken and not overwrite:
         more = f" and {len(taken) - 1} more" if taken[1:] else ""
-        raise MXNetSegError(f"{taken[0]} is there already{more}; name another place, or {remedy}")
+        raise MXNetSegError(f"{taken[0]} is there already{more}; {remedy}")
     there = {next(place for place in (folder, *folder.parents) if place.exists()): p for folder, p in folders.items()}
     for folder, path in there.items():
         with explained(path), tempfile.TemporaryFile(dir=folder) as file:

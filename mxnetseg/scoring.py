@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Tuple, Union
 
 from .config import DataConfig, EvalConfig, as_recipe
+from .config.schema import FED
 from .context import Contexts, as_contexts
 from .errors import MXNetSegError
 from .metrics import Scores
@@ -79,11 +80,12 @@ def evaluate(
     from .engine import checkpoint, evaluator
     from .engine.inference import Preprocess
     from .engine.record import Record
+    from .finding import find_checkpoint
     from .network import ForeignNetwork, as_network
     from .opening import open_network
 
     check_workers(workers)
-    found = checkpoint.read(net) if isinstance(net, (str, Path)) else net
+    found = checkpoint.read(find_checkpoint(net)) if isinstance(net, (str, Path)) else net
     if isinstance(found, checkpoint.Checkpoint):
         opened: Network = open_network(found, chosen, dtype)
     elif contexts is not None or dtype is not None:
@@ -151,7 +153,7 @@ def other_data(trained: Optional[DataConfig], name: str) -> DataConfig:
         return DataConfig(name=name)
     if same(name, trained.name):
         return trained
-    return DataConfig(name=name, **{key: getattr(trained, key) for key in ("mean", "std", "base", "fit")})
+    return DataConfig(name=name, **{key: getattr(trained, key) for key in FED})
 
 
 def require_data(record: "Record", source: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .saving import explained, write_file
 
-__all__ = ["OPACITY", "colorize", "legend", "overlay", "pair", "panel", "plot_curves", "save_png", "with_legend"]
+__all__ = ["OPACITY", "colorize", "legend", "overlay", "pair", "panel", "plot_curves", "rgb", "save_png", "with_legend"]
 
 INK = (40, 40, 40)
 PAPER = (255, 255, 255)
@@ -22,6 +22,21 @@ def colorize(class_map: np.ndarray, palette: np.ndarray) -> np.ndarray:
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(palette)] = palette
     return colours[class_map]
+
+
+def rgb(image: np.ndarray, shown: Optional[Sequence[int]] = None) -> np.ndarray:
+    """An image (H, W, channels) of uint8, or of floats from 0 to 255, as (H, W, 3) uint8 to look at.
+
+    `shown` are the three channels that become red, green and blue, or the one that becomes grey; the first three, else
+    the first, when left out.
+    """
+    if shown is None:
+        shown = range(3) if image.shape[2] >= 3 else range(1)
+    if image.dtype == np.uint8 and image.shape[2] == 3 and list(shown) == [0, 1, 2]:
+        return image
+    picture = image[..., list(shown)]
+    picture = picture if picture.dtype == np.uint8 else np.rint(picture).clip(0, 255).astype(np.uint8)
+    return picture if picture.shape[2] == 3 else np.repeat(picture, 3, 2)
 
 
 def overlay(image: np.ndarray, class_map: np.ndarray, palette: np.ndarray, alpha: float = OPACITY) -> np.ndarray:

@@ -3,12 +3,17 @@
 import inspect
 from typing import Any, Callable, Dict, List, Optional
 
+import mxnet as mx
+
 from .backbones import Backbone
 from .config import ModelConfig, load_recipe
+from .config.schema import MOST_CHANNELS
 from .data import num_classes_of
 from .errors import MXNetSegError
+from .graph import Graph, wrong_reshape
 from .models import Segmentor
 from .names import lookup
+from .nn import image_scope
 from .nn.norm import NORMS, norm_scope
 from .plugins import PluginError
 from .registry import BACKBONES, MODELS, check_options
@@ -35,6 +40,7 @@ def create_model(
     aux: Optional[bool] = None,
     output_stride: Optional[int] = None,
     norm: Optional[str] = None,
+    in_channels: Optional[int] = None,
     config: Optional[str] = None,
     backbone_options: Optional[Dict[str, Any]] = None,
     reparameterized: bool = False,
@@ -58,6 +64,8 @@ def create_model(
         has it, when left out.
     norm : str
         "bn" (when left out), "syncbn" or "gn".
+    in_channels : int
+        Channels of the images: what the recipe's data says, or 3 (RGB), when left out.
     config : str
         A recipe (YAML file) to take the above from; arguments given as well win.
     backbone_options : dict
@@ -85,6 +93,7 @@ def create_model(
             "aux": aux,
             "output_stride": output_stride,
             "norm": norm,
+            "in_channels": in_channels,
             "backbone_options": backbone_options,
             "reparameterized": reparameterized or None,
         }
@@ -100,6 +109,9 @@ def create_model(
     aux = entry.aux if aux is None else bool(aux)
     if not isinstance(num_classes, int) or not 1 <= num_classes <= 255:
         raise MXNetSegError(f"num_classes={num_classes!r}: must be an integer from 1 to 255 (class maps are uint8)")
+    in_channels = 3 if in_channels is None else in_channels
+    if not isinstance(in_channels, int) or not 1 <= in_channels <= MOST_CHANNELS:
+        raise MXNetSegError(f"in_channels={in_channels!r}: must be an integer from 1 to {MOST_CHANNELS}")
     strides = backbone_entry.output_strides
     if output_stride is None:
         output_stride = entry.output_stride if entry.output_stride in strides else strides[-1]
@@ -111,7 +123,7 @@ def create_model(
     own = list(inspect.signature(create_model).parameters)[:-1]
     check_options(f"model {entry.name}", options, entry.options, beside=own)
     norm_name = next(n for n in NORMS if NORMS[n] is lookup("norm", norm or "bn", NORMS))
-    with norm_scope(norm_name):
+    with norm_scope(norm_name), image_scope(in_channels):
         with BACKBONES.blamed(backbone_entry.name, f"can't be built with the options {backbone_options}"):
             features = backbone_entry.build(*([output_stride] if strides[1:] else []), **backbone_options)
         _check_kind("backbone", backbone_entry.name, features, Backbone)
@@ -125,17 +137,30 @@ def create_model(
         "aux": aux,
         "output_stride": output_stride,
         "norm": norm_name,
+        **({"in_channels": in_channels} if in_channels != 3 else {}),
         **({"backbone_options": backbone_options} if backbone_options else {}),
         **options,
     }
     if reparameterized:
         net.reparameterize()
+    theirs = MODELS.origin(entry.name) or BACKBONES.origin(backbone_entry.name)
     with MODELS.blamed(entry.name, FAILS), BACKBONES.blamed(backbone_entry.name, FAILS):
         net.complete_shapes()
-    if MODELS.origin(entry.name) or BACKBONES.origin(backbone_entry.name):
+        if theirs:
+            _check_reshapes(net)
+    if theirs:
         for method in ("forward", "coarse_logits", "class_map", "head_logits"):
             setattr(net, method, _told(getattr(net, method), entry.name, backbone_entry.name))
     return net
+
+
+def _check_reshapes(net: Segmentor) -> None:
+    """Raise MXNetSegError where a reshape is of a wrong size: MXNet would go on, and write beyond the array."""
+    outputs = net._graphs.heads(mx.sym.var("data"))
+    heads = mx.sym.Group(list(outputs)) if isinstance(outputs, (list, tuple)) else outputs
+    wrong = wrong_reshape(Graph(heads), {"data": (1, 3, 64, 64)})
+    if wrong:
+        raise MXNetSegError(f"for images (1, 3, 64, 64) {wrong}")
 
 
 def _told(call: Callable[[Any], Any], model: str, backbone: str) -> Callable[[Any], Any]:
@@ -163,6 +188,7 @@ def recipe_arguments(model: ModelConfig) -> Dict[str, Any]:
         "aux": model.aux,
         "output_stride": model.output_stride,
         "norm": model.norm,
+        "in_channels": model.in_channels,
         "backbone_options": model.backbone_options,
         **model.options,
     }
@@ -173,4 +199,6 @@ def _from_recipe(path: str, given: Dict[str, Any], options: Dict[str, Any]) -> S
     arguments = {**recipe_arguments(recipe.model), **given, **options}
     if arguments["num_classes"] is None:
         arguments["num_classes"] = num_classes_of(recipe.data)
+    if arguments["in_channels"] is None:
+        arguments["in_channels"] = recipe.data.num_channels
     return create_model(**arguments)

@@ -136,3 +136,10 @@ def test_memory_stays_flat():
         confusion.update(truth, prediction)
     assert tracemalloc.get_traced_memory()[0] - before < 20_000
     tracemalloc.stop()
+
+
+def test_a_truth_that_is_all_ignored_is_told():
+    confusion = ConfusionMatrix(2)
+    confusion.update(np.full((3, 4), 255, np.uint8), np.zeros((3, 4), np.uint8))
+    table = confusion.scores(["a", "b"]).table()
+    assert table.endswith("PA -  mAcc -  mIoU -\nall pixels of the truth are ignored: there is nothing to score")

@@ -403,6 +403,35 @@ def test_a_loss_of_another_shape_is_told_with_its_name(gives, told, also):
     )
 
 
+def test_a_reshape_to_another_size_is_told_before_it_runs():
+    """MXNet 1.9.1 lets it pass, and writes beyond the array: a crash, sooner or later."""
+
+    class Loss(PixelLoss):
+        def hybrid_forward(self, F, logits, labels, scale, weights):
+            return F.sum(F.reshape(labels, (-1, 7))).reshape((1,)) * scale
+
+    register_loss("theirs")(Loss)
+    for hybrid in (False, True):
+        criterion = build_loss(LossConfig(name="theirs"), 2)
+        criterion.initialize()
+        criterion.hybridize(hybrid)
+        message = said(criterion, nd.zeros((3, 2, 4, 4)), nd.zeros((3, 4, 4)), nd.ones((1,)))
+        assert message.startswith(
+            f"loss theirs of the module {__name__}: for logits (3, 2, 4, 4) and labels (3, 4, 4) "
+        )
+        assert message.endswith("reshapes (3, 4, 4) to (6, 7), which has another number of values")
+
+    class Head(HybridBlock):
+        def hybrid_forward(self, F, x):
+            return F.reshape(x, (1, 2, 3, 3))
+
+    register_model("theirs", backbone="mobilenet_v2_0_25", output_stride=32, paper="")(
+        lambda backbone, num_classes, aux: Segmentor(backbone, Branch(Head()))
+    )
+    message = said(create_model, "theirs")
+    assert "model theirs of the module" in message and "to (1, 2, 3, 3), which has another number of values" in message
+
+
 def test_a_network_that_fails_at_some_sizes_is_told_in_one_line(streets):
     """As all do whose position embedding has one size."""
 

@@ -26,8 +26,8 @@ MXNET = "mxnet==1.9.1"
 OLDEST = {8: "1.22.*", 9: "1.22.*", 10: "1.22.*", 11: "1.23.*", 12: "1.26.*", 13: "2.1.*"}
 NUMPY = {"oldest": lambda minor: f"numpy=={OLDEST[minor]}", "newest": lambda minor: "numpy<3"}
 
-# Of requirements-dev.txt: what tests are run with, not what the code is checked with
-TEST_PACKAGES = ("pytest", "hypothesis", "nbclient", "nbformat", "ipykernel", "h5py")
+# Of requirements-dev.txt: what the code is checked with, and no test is run with
+CHECKERS = re.compile(r"ruff|mypy|types-.*|import-linter|grimp|pytest-xdist")
 
 # Half of the time and a sixth of the tests: long trainings, every crash point, and variants of networks whose
 # expected outputs (the goldens) are in the other half. The pages are the same for every Python.
@@ -99,7 +99,7 @@ def install(python: str, folder: Path, numpy: str) -> None:
     subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
     wanted = [line for line in _requirements("requirements.txt") if _name(line) not in ("mxnet", "numpy")]
-    wanted += [line for line in _requirements("requirements-dev.txt") if _name(line) in TEST_PACKAGES]
+    wanted += [line for line in _requirements("requirements-dev.txt") if not CHECKERS.fullmatch(_name(line))]
     subprocess.run([*pip, "install", "--quiet", "--no-deps", MXNET], check=True)
     script = "import importlib.metadata as m; print(*m.requires('mxnet'), sep='\\n')"
     wanted += [line for line in _output(pip[0], "-c", script).splitlines() if _name(line) != "numpy"]

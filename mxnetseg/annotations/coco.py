@@ -7,7 +7,7 @@ from typing import Dict, List, Optional, Tuple, Union
 import numpy as np
 
 from ..errors import MXNetSegError
-from .picture import Annotations, Kinds, Picture, Thing, split_of
+from .picture import Annotations, Kinds, Picture, Request, Thing, split_of
 from .reading import Content, Coordinate, Images, Side, files_like, listed, read_json
 from .shapes import Columns, Polygon, Shape, box
 
@@ -47,8 +47,8 @@ class _File(Content):
     categories: List[_Category]
 
 
-def read(source: Path, pattern: str, images: Images, kinds: Kinds, hole: Optional[str] = None) -> Annotations:
-    """All pictures of all JSON files below `source`; smaller objects lie on top.
+def read(request: Request) -> Annotations:
+    """All pictures of all JSON files below the source; smaller objects lie on top.
 
     Classes are in the order of the files' categories. The polygons of an object are taken together; one that runs into
     a hole and back leaves it out.
@@ -60,11 +60,11 @@ def read(source: Path, pattern: str, images: Images, kinds: Kinds, hole: Optiona
     """
     names: List[str] = []
     pictures: List[Picture] = []
-    for path in files_like(source, pattern or "**/*.json"):
+    for path in files_like(request.source, request.pattern or "**/*.json"):
         content = read_json(path, _File, "a file of COCO's annotations (images, annotations, categories)")
         labels = _labels(content, path)
         names += [name for name in labels.values() if name not in names]
-        pictures += _pictures(content, path, labels, images, kinds)
+        pictures += _pictures(content, path, labels, request.images, request.kinds)
     return Annotations(names, pictures, "small")
 
 
@@ -101,11 +101,7 @@ def _pictures(content: _File, path: Path, labels: Dict[Id, str], images: Images,
         pictures.append(
             Picture(where, found, name, size, [t for t in things if t.shapes], split_of(_within(path, images)))
         )
-    if missing:
-        raise MXNetSegError(
-            f"{path} names {len(missing)} images that are not below {images.folder}: {listed(missing)}; "
-            "is the download complete? --images DIR names another folder"
-        )
+    images.check_found([f"{name} ({path})" for name in missing])
     return pictures
 
 

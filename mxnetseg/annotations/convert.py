@@ -14,17 +14,19 @@ from ..data import IGNORE
 from ..data.files import write_mask
 from ..data.workers import check_workers, in_order
 from ..errors import MXNetSegError
+from ..names import counted
 from ..saving import bring, whole_folder, write_file
-from . import coco, cvat, labelme, voc_xml
+from . import coco, colors, cvat, labelme, voc_xml
 from .drawing import Drawn, draw
 from .names import Target, Wishes, target
-from .picture import Annotations, Kinds, Picture, split_of
+from .picture import Annotations, Kinds, Picture, Request, split_of
 from .reading import Images, image_size, listed
 
 __all__ = ["FORMATS", "convert"]
 
-FORMATS: Dict[str, Callable[[Path, str, Images, Kinds, Optional[str]], Annotations]] = {
+FORMATS: Dict[str, Callable[[Request], Annotations]] = {
     "coco": coco.read,
+    "colors": colors.read,
     "cvat": cvat.read,
     "labelme": labelme.read,
     "voc-xml": voc_xml.read,
@@ -80,6 +82,7 @@ def convert(
     wishes: Optional[Wishes] = None,
     kinds: Optional[Kinds] = None,
     hole: Optional[str] = None,
+    colors_file: Union[str, Path, None] = None,
     overlap: Optional[str] = None,
     crowd: str = "class",
     keep_empty: bool = False,
@@ -102,8 +105,8 @@ def convert(
         Classes and how labels fit them.
     kinds : Kinds, optional
         Which shapes without an area are drawn or left out.
-    hole : str, optional
-        Label of shapes that are cut out of the objects of their group (LabelMe, CVAT).
+    hole, colors_file : optional
+        See `picture.Request`.
     overlap, crowd : str
         See `draw`; overlap is the format's usual one when left out.
     keep_empty : bool
@@ -125,12 +128,15 @@ def convert(
     source, to, kinds = Path(source), Path(to), kinds or Kinds()
     check_workers(workers)
     pool = Images(Path(images) if images else source)
-    found = FORMATS[kind](source, annotations, pool, kinds, hole)
+    table = Path(colors_file) if colors_file else None
+    found = FORMATS[kind](Request(source, annotations, pool, kinds, hole, table))
     kinds.check()
-    goal = target(found.names, wishes or Wishes())
+    goal = _goal(found, wishes or Wishes())
     pictures, notes = _with_others(found.pictures, pool, keep_empty)
     pictures = _named(pictures)
-    notes += [f"{count} shapes of the kind {kind!r} were left out" for kind, count in sorted(kinds.skipped.items())]
+    notes += [
+        f"left out: {counted(count, 'shape')} of the kind {kind!r}" for kind, count in sorted(kinds.skipped.items())
+    ]
     counts = np.zeros((len(pictures), 256), np.int64)
     made: List[_Made] = []
     with whole_folder(to) as folder:
@@ -170,17 +176,24 @@ def convert(
     )
 
 
+def _goal(found: Annotations, wishes: Wishes) -> Target:
+    """The classes, in the files' own colours where they have some."""
+    goal = target(found.names, wishes._replace(rest=found.rest) if wishes.rest is None else wishes)
+    return goal._replace(palette=[found.colours.get(name, own) for name, own in zip(goal.classes, goal.palette)])
+
+
 def _with_others(pictures: List[Picture], pool: Images, keep: bool) -> Tuple[List[Picture], List[str]]:
     """The pictures, with those that no annotation speaks of if they are kept; and what is to be said of them."""
-    spoken = {picture.image for picture in pictures}
-    others = [path for path in pool.files if path not in spoken]
+    spoken = {picture.image.resolve() for picture in pictures if isinstance(picture.image, Path)}
+    sources = {picture.source for picture in pictures}  # of masks of colours, which are pictures too
+    others = [path for path in pool.files if path.resolve() not in spoken and str(path) not in sources]
     notes = []
     if others:
         what = "kept, with nothing drawn" if keep else "left out (--keep-empty keeps them)"
-        notes.append(f"{len(others)} images that no annotation file speaks of are {what}: {listed(others, 3)}")
+        notes.append(f"{what}: {counted(len(others), 'image')} that no annotation file speaks of: {listed(others, 3)}")
     bare = [picture.source for picture in pictures if not picture.things]
     if bare:
-        notes.append(f"{len(bare)} images are annotated with nothing: {listed(bare, 3)}")
+        notes.append(f"annotated with nothing: {counted(len(bare), 'image')}: {listed(bare, 3)}")
     if keep:
         names = [path.relative_to(pool.folder).with_suffix("").as_posix() for path in others]
         pictures = pictures + [
@@ -219,7 +232,9 @@ def _notes(pictures: Sequence[Picture], made: Sequence[_Made]) -> List[str]:
     objects = sum(len(picture.things) for picture in pictures)
     if not empty:
         return []
-    told = f"{len(empty)} of {objects} objects cover no pixel: " + listed([f"{p.source} ({n})" for p, n in empty], 3)
+    told = f"{len(empty)} of {counted(objects, 'object')} cover no pixel: " + listed(
+        [f"{p.source} ({n})" for p, n in empty], 3
+    )
     if len(empty) == objects:
         raise MXNetSegError(f"{told}; are their coordinates in pixels?")
     by_label = Counter(label for _, label in empty)

@@ -1,14 +1,13 @@
 """CVAT for images 1.1: an XML file for many images."""
 
-from pathlib import Path
-from typing import List, Optional
+from typing import List
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from ..errors import MXNetSegError
-from .picture import Annotations, Kinds, Objects, Picture, Thing
-from .reading import Attributes, Images, files_like, listed, read_xml
+from .picture import Annotations, Kinds, Objects, Picture, Request, Thing
+from .reading import Attributes, files_like, read_xml
 from .shapes import Bitmap, Polygon, Shape, box, ellipse, line
 
 __all__ = ["read"]
@@ -17,11 +16,11 @@ KINDS = {"polygon": "area", "mask": "area", "ellipse": "area", "box": "box", "po
 OTHERS = ("cuboid", "skeleton")  # drawn in CVAT, but never here
 
 
-def read(source: Path, pattern: str, images: Images, kinds: Kinds, hole: Optional[str] = None) -> Annotations:
-    """All pictures of all XML files below `source`; a higher z_order lies on top, then what comes later.
+def read(request: Request) -> Annotations:
+    """All pictures of all XML files below the source; a higher z_order lies on top, then what comes later.
 
     Classes are in the order of the task's labels. Shapes of one label and one group_id are one object. One with the
-    label `hole` is cut out of the objects of its group.
+    label `request.hole` is cut out of the objects of its group.
 
     Raises
     ------
@@ -31,7 +30,7 @@ def read(source: Path, pattern: str, images: Images, kinds: Kinds, hole: Optiona
     names: List[str] = []
     pictures: List[Picture] = []
     missing: List[str] = []
-    for path in files_like(source, pattern or "**/*.xml"):
+    for path in files_like(request.source, request.pattern or "**/*.xml"):
         root = read_xml(path, "annotations", "a file of CVAT")
         version = (root.findtext("version") or "").strip()
         if version not in ("1.0", "1.1") or root.find("track") is not None:
@@ -44,31 +43,28 @@ def read(source: Path, pattern: str, images: Images, kinds: Kinds, hole: Optiona
         names += [label for label in dict.fromkeys(labels) if label and label not in names]
         for image in root.findall("image"):
             facts = Attributes(dict(image.attrib), f"{path}, image {image.get('name', '')}")
-            found = images.find(facts.text("name"), path)
+            found = request.images.find(facts.text("name"), path)
             if found is None:
                 missing.append(facts.text("name"))
                 continue
             size = (facts.whole("height", 1, 100_000), facts.whole("width", 1, 100_000))
-            things = _things(image, facts.where, size[0] * size[1], kinds, hole)
-            name = found.relative_to(images.folder).with_suffix("").as_posix()
+            things = _things(image, facts.where, size[0] * size[1], request)
+            name = found.relative_to(request.images.folder).with_suffix("").as_posix()
             subset = image.get("subset", "").strip().lower()
             split = {"default": "", "training": "train", "validation": "val"}.get(subset, subset)
             pictures.append(Picture(facts.where, found, name, size, things, split))
-    if missing:
-        raise MXNetSegError(
-            f"{len(missing)} images are not below {images.folder}: {listed(missing)}; --images DIR names another folder"
-        )
+    request.images.check_found(missing)
     found_names = {thing.label for picture in pictures for thing in picture.things}
     return Annotations(names + sorted(found_names - set(names)), pictures, "last")
 
 
-def _things(image: Element, where: str, most: int, kinds: Kinds, hole: Optional[str]) -> List[Thing]:
-    objects = Objects(where, hole)
+def _things(image: Element, where: str, most: int, request: Request) -> List[Thing]:
+    objects = Objects(where, request.hole)
     for element in image:
         if element.tag not in KINDS and element.tag not in OTHERS or element.get("outside") == "1":
             continue
         facts = Attributes(dict(element.attrib), f"{where}, {element.tag} {element.get('label', '')}")
-        drawn = _shapes(element.tag, facts, most, kinds)
+        drawn = _shapes(element.tag, facts, most, request.kinds)
         layer = int(facts.number("z_order", 0))
         objects.add(facts.text("label"), element.get("group_id") or None, drawn, facts.where, layer)
     return objects.things()

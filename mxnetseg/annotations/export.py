@@ -137,21 +137,22 @@ def predictions_in(folder: Union[str, Path], images: Union[str, Path], classes: 
         raise MXNetSegError(f"--predictions {folder}: no such folder")
     maps = sorted(folder.rglob("*.png"))
     maps = [path for path in maps if path.stem.endswith(LABEL)] or maps
-    by_stem: Dict[str, List[Path]] = {}
+    by_name: Dict[str, List[Path]] = {}
     for path in pool.files:
-        by_stem.setdefault(path.stem, []).append(path)
+        for text in (path.name, path.stem):  # `predict` keeps the ending where stems are the same
+            by_name.setdefault(text, []).append(path)
     entries, missing = [], []
     for path in maps:
         name = path.relative_to(folder).with_suffix("").as_posix()
         name = name[: -len(LABEL)] if name.endswith(LABEL) else name
-        image = _image(name, by_stem.get(Path(name).name, []), pool.folder)
+        image = _image(name, by_name.get(Path(name).name, []), pool.folder)
         if image is None:
             missing.append(path)
         else:
             entries.append(Labelled(name, image))
     if missing or not maps:
-        what = f"{len(missing)} of them have no image below {pool.folder}: {listed(missing, 3)}" if missing else "none"
-        raise MXNetSegError(f"--predictions {folder}: class maps are PNGs that `predict` wrote; {what}")
+        what = f"{len(missing)} of {len(maps)} have no image below {pool.folder}: {listed(missing, 3)}"
+        raise MXNetSegError(f"--predictions {folder}: {what if maps else 'no PNGs, which class maps are, are in it'}")
     return _Predicted(maps, entries, len(classes)), entries
 
 
@@ -183,7 +184,8 @@ class _Predicted:
 
 def _image(name: str, candidates: List[Path], folder: Path) -> Optional[Path]:
     """The image at the same place, or else the only one of that stem."""
-    same = [path for path in candidates if path.relative_to(folder).with_suffix("").as_posix() == name]
+    places = {path: path.relative_to(folder) for path in candidates}
+    same = [path for path, place in places.items() if name in (place.as_posix(), place.with_suffix("").as_posix())]
     fitting = same or candidates
     return fitting[0] if len(fitting) == 1 else None
 

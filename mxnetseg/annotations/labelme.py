@@ -6,9 +6,10 @@ from typing import List, Optional, Tuple, Union
 
 import numpy as np
 
+from ..data.spec import IMAGES
 from ..errors import MXNetSegError
-from .picture import Annotations, Kinds, Objects, Picture, Thing, split_of
-from .reading import Content, Coordinate, Images, Side, files_like, read_json
+from .picture import Annotations, Kinds, Objects, Picture, Request, Thing, split_of
+from .reading import Content, Coordinate, Side, files_like, read_json
 from .shapes import Polygon, Shape, box, ellipse, line, pixels
 
 __all__ = ["read"]
@@ -33,27 +34,26 @@ class _File(Content):
     imageWidth: Optional[Side] = None
 
 
-def read(source: Path, pattern: str, images: Images, kinds: Kinds, hole: Optional[str] = None) -> Annotations:
-    """All pictures below `source`; later shapes lie on top.
+def read(request: Request) -> Annotations:
+    """All pictures below the source; later shapes lie on top.
 
-    Shapes of one label and one `group_id` are one object. One with the label `hole` is cut out of the objects of its
-    group.
+    Shapes of one label and one `group_id` are one object. One with the label `request.hole` is cut out of the objects
+    of its group.
 
     Raises
     ------
     MXNetSegError
         A file that is none of LabelMe's, whose image is not there, or with shapes that aren't drawn.
     """
-    pictures = [_picture(path, source, images, kinds, hole) for path in files_like(source, pattern or "**/*.json")]
+    pictures = [_picture(path, request) for path in files_like(request.source, request.pattern or "**/*.json")]
     names = sorted({thing.label for picture in pictures for thing in picture.things})
     return Annotations(names, pictures, "last")
 
 
-def _picture(path: Path, source: Path, images: Images, kinds: Kinds, hole: Optional[str]) -> Picture:
+def _picture(path: Path, request: Request) -> Picture:
     content = read_json(path, _File, "a file of LabelMe")
     size = (content.imageHeight, content.imageWidth) if content.imageHeight and content.imageWidth else None
-    found = images.find(content.imagePath, path)
-    image: Union[Path, bytes, None] = found
+    image: Union[Path, bytes, None] = _beside(path, content.imagePath) or request.images.find(content.imagePath, path)
     if image is None and content.imageData:
         try:
             image = base64.b64decode(content.imageData, validate=True)
@@ -61,10 +61,17 @@ def _picture(path: Path, source: Path, images: Images, kinds: Kinds, hole: Optio
             raise MXNetSegError(f"{path}: imageData is not in base64 ({err})") from err
     if image is None:
         raise MXNetSegError(
-            f"{path}: no image {content.imagePath} below {images.folder}; name its folder with --images"
+            f"{path}: no image {content.imagePath} below {request.images.folder}; name its folder with --images"
         )
-    name = path.relative_to(source).with_suffix("").as_posix()
-    return Picture(str(path), image, name, size, _things(content, str(path), kinds, hole), split_of(Path(name)))
+    name = path.relative_to(request.source).with_suffix("").as_posix()
+    things = _things(content, str(path), request.kinds, request.hole)
+    return Picture(str(path), image, name, size, things, split_of(Path(name)))
+
+
+def _beside(path: Path, image: str) -> Optional[Path]:
+    """The image where its file says that it is, from its own place on."""
+    found = path.parent / image
+    return found if found.suffix.lower() in IMAGES and found.is_file() else None
 
 
 def _things(content: _File, source: str, kinds: Kinds, hole: Optional[str]) -> List[Thing]:

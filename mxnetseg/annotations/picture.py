@@ -5,10 +5,13 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
+from ..data.spec import Colour
 from ..errors import MXNetSegError
+from ..names import counted
+from .reading import Images
 from .shapes import Shape
 
-__all__ = ["Annotations", "Kinds", "Objects", "Picture", "Thing", "split_of"]
+__all__ = ["Annotations", "Kinds", "Objects", "Picture", "Request", "Thing", "split_of"]
 
 
 class Thing(NamedTuple):
@@ -69,23 +72,6 @@ class Objects:
         return self._things
 
 
-class Annotations(NamedTuple):
-    """All that was found in a folder.
-
-    Attributes
-    ----------
-    names : list of str
-        Classes, in the order that they have where nothing else is asked for.
-    pictures : list of Picture
-    overlap : str
-        Which of two objects is seen where both are, if nothing else is asked for: last, first or small.
-    """
-
-    names: List[str]
-    pictures: List[Picture]
-    overlap: str
-
-
 REMEDIES = {
     "box": "--boxes draws them as filled rectangles, which makes coarse masks; --skip box leaves them out",
     "line": "--line-width PIXELS draws them that wide; --skip line leaves them out",
@@ -115,12 +101,60 @@ class Kinds:
     def check(self) -> None:
         """Raise MXNetSegError if there were shapes that are drawn only if that is asked for."""
         told = [
-            f"{count} shapes are of the kind {kind!r} (the first: {self._first[kind]}); "
+            f"{counted(count, 'shape')} of the kind {kind!r} (the first: {self._first[kind]}); "
             + REMEDIES.get(kind, f"--skip {kind} leaves them out")
             for kind, count in self._refused.items()
         ]
         if told:
             raise MXNetSegError("\n  ".join(told))
+
+
+class Request(NamedTuple):
+    """Where a reader looks, and for what.
+
+    Attributes
+    ----------
+    source : Path
+        Folder of the annotations.
+    pattern : str
+        Of the annotation files below it; empty: the format's usual one.
+    images : Images
+    kinds : Kinds
+    hole : str, optional
+        Label of shapes that are cut out of the objects of their group (LabelMe, CVAT).
+    colors : path, optional
+        File that says which colour is which class (colour masks).
+    """
+
+    source: Path
+    pattern: str
+    images: Images
+    kinds: Kinds
+    hole: Optional[str] = None
+    colors: Optional[Path] = None
+
+
+class Annotations(NamedTuple):
+    """All that was found in a folder.
+
+    Attributes
+    ----------
+    names : list of str
+        Classes, in the order that they have where nothing else is asked for.
+    pictures : list of Picture
+    overlap : str
+        Which of two objects is seen where both are, if nothing else is asked for: last, first or small.
+    colours : dict
+        Label -> RGB, if the files say so.
+    rest : str, optional
+        See `names.Wishes`: what it is if nothing else is asked for.
+    """
+
+    names: List[str]
+    pictures: List[Picture]
+    overlap: str
+    colours: Dict[str, Colour] = {}
+    rest: Optional[str] = None
 
 
 def split_of(path: Path) -> str:

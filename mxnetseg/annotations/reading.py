@@ -3,7 +3,7 @@
 import io
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Tuple, Type, TypeVar, Union
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar, Union
 from xml.etree import ElementTree
 
 from PIL import Image
@@ -12,6 +12,7 @@ from typing_extensions import Annotated
 
 from ..data.spec import IMAGES
 from ..errors import MXNetSegError
+from ..names import counted
 
 __all__ = [
     "Attributes",
@@ -198,6 +199,14 @@ class Images:
             if near:
                 return near[0]
         return None
+
+    def check_found(self, missing: Sequence[str]) -> None:
+        """Raise MXNetSegError if images that annotations name are `missing`."""
+        if missing:
+            raise MXNetSegError(
+                f"{counted(len(missing), 'image')} that annotations name: not below {self.folder}: {listed(missing)}; "
+                "is the download complete? --images DIR names another folder"
+            )
 
 
 def explain(error: ValidationError, most: int = 3) -> str:

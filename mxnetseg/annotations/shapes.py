@@ -8,7 +8,7 @@ a pixel too far; pycocotools rounds to fifths of pixels, and crashes on coordina
 
 import base64
 import io
-from typing import Iterator, List, NamedTuple, Sequence, Tuple, Union
+from typing import Iterator, List, NamedTuple, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 from PIL import Image
@@ -107,7 +107,10 @@ class Columns(NamedTuple):
             raise MXNetSegError(f"run lengths that can't be read ({err})") from err
 
 
-Shape = Union[Polygon, Bitmap, Columns]
+class Shape(Protocol):
+    """What has pixels in an image of some size."""
+
+    def patch(self, height: int, width: int) -> Patch: ...
 
 
 def _crossings(
@@ -125,8 +128,8 @@ def _crossings(
         many = count[part]
         edge = np.repeat(part, many)
         column = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(many) - many, many)
-        share = (column + 0.5 - begin[edge, 0]) / (end[edge, 0] - begin[edge, 0])
-        y = begin[edge, 1] + share * (end[edge, 1] - begin[edge, 1])
+        run, rise = (end[edge] - begin[edge]).T
+        y = begin[edge, 1] + (column + 0.5 - begin[edge, 0]) * rise / run  # exact where it can be: divided last
         yield column, np.clip(np.ceil(y - 0.5), top, bottom).astype(np.int64)
 
 

@@ -8,15 +8,15 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from ..errors import MXNetSegError
-from .picture import Annotations, Kinds, Picture, Thing, split_of
-from .reading import Attributes, Images, files_like, listed, read_xml
+from .picture import Annotations, Kinds, Picture, Request, Thing, split_of
+from .reading import Attributes, Images, files_like, read_xml
 from .shapes import Polygon, Shape, box
 
 __all__ = ["read"]
 
 
-def read(source: Path, pattern: str, images: Images, kinds: Kinds, hole: Optional[str] = None) -> Annotations:
-    """All pictures of the XML files below `source`; smaller objects lie on top.
+def read(request: Request) -> Annotations:
+    """All pictures of the XML files below the source; smaller objects lie on top.
 
     An object's polygon is <polygon> with <x1>, <y1>, <x2>, ... or with <pt><x>, <y></pt>; without one it is a box,
     whose corners are pixels that belong to it, counted from 1. Splits are those of ImageSets/*/{train,val,test}.txt.
@@ -26,9 +26,10 @@ def read(source: Path, pattern: str, images: Images, kinds: Kinds, hole: Optiona
     MXNetSegError
         A file that is none of VOC's, whose image is not there, objects that aren't drawn.
     """
-    splits = _splits(source)
+    images = request.images
+    splits = _splits(request.source)
     pictures, missing = [], []
-    for path in files_like(source, pattern or "**/*.xml"):
+    for path in files_like(request.source, request.pattern or "**/*.xml"):
         root = read_xml(path, "annotation", "VOC's detection XML")
         named = (root.findtext("filename") or "").strip() or path.stem
         image = images.find(named, path) or _same_stem(images, path)
@@ -41,15 +42,12 @@ def read(source: Path, pattern: str, images: Images, kinds: Kinds, hole: Optiona
         things = []
         for number, element in enumerate(root.findall("object")):
             about = _texts(element, f"{path}, object {number}")
-            shapes = _shapes(element, about, kinds)
+            shapes = _shapes(element, about, request.kinds)
             things += [Thing(about.text("name"), shapes)] if shapes else []
         name = image.relative_to(images.folder).with_suffix("").as_posix()
         split = splits.get(path.stem) or split_of(Path(name))
         pictures.append(Picture(str(path), image, name, sides if all(sides) else None, things, split))
-    if missing:
-        raise MXNetSegError(
-            f"{len(missing)} images are not below {images.folder}: {listed(missing)}; --images DIR names another folder"
-        )
+    images.check_found(missing)
     names = sorted({thing.label for picture in pictures for thing in picture.things})
     return Annotations(names, pictures, "small")
 

@@ -9,7 +9,7 @@ from typing import Sequence
 import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import ConvNormAct, TransformerBlock, dense, drop_path, drop_path_rates, resize_like
+from ..nn import ConvNormAct, TransformerBlock, dense, drop_path, drop_path_rates, image_channels, resize_like
 from ..nn.init import FAN_IN
 from ..ops.deform import deform_attention
 from ..registry import register_backbone
@@ -111,7 +111,11 @@ class DGMN2(Backbone):
             for i, (width, depth, ratio) in enumerate(zip(self.channels, depths, (8, 8, 4, 4))):
                 embed = nn.HybridSequential()
                 if i == 0:
-                    embed.add(_embed(3, width // 2, 2), _embed(width // 2, width // 2, 1), _embed(width // 2, width, 2))
+                    embed.add(
+                        _embed(image_channels(), width // 2, 2),
+                        _embed(width // 2, width // 2, 1),
+                        _embed(width // 2, width, 2),
+                    )
                 else:
                     embed.add(_embed(self.channels[i - 1], width, 2 if 4 << i <= output_stride else 1))
                 self.embeds.add(embed)

@@ -10,7 +10,7 @@ from typing import Optional
 from mxnet.gluon import HybridBlock, nn
 
 from ..config.schema import LayerDecayConfig
-from ..nn import activation, drop_path, drop_path_rates, make_norm
+from ..nn import activation, drop_path, drop_path_rates, image_channels, make_norm
 from ..registry import register_backbone
 from .base import LEVELS, Backbone
 
@@ -120,7 +120,7 @@ class EfficientNetLite(Backbone):
         blocks = [stage[3] if i in (0, last) else math.ceil(depth * stage[3]) for i, stage in enumerate(STAGES)]
         rates = iter(drop_path_rates(drop_path_rate, sum(blocks)))
         with self.name_scope():
-            self.stem = ConvNorm(3, STEM, 3, stride=2, even=side % 2 == 0)
+            self.stem = ConvNorm(image_channels(), STEM, 3, stride=2, even=side % 2 == 0)
             self.layer1, self.layer2, self.layer3, self.layer4 = levels = [nn.HybridSequential() for _ in LEVELS]
             before, side, reached, dilation = STEM, math.ceil(side / 2), 2, 1
             for (expansion, _, kernel, _, stride, level), after, count in zip(STAGES, channels, blocks):

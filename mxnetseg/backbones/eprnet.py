@@ -7,7 +7,7 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import ConvNormAct, activation, concat
+from ..nn import ConvNormAct, activation, concat, image_channels
 from ..registry import register_backbone
 from .base import Backbone
 
@@ -68,7 +68,7 @@ class EPRNet(Backbone):
         super().__init__(channels)
         width1, width2, width3, width4 = channels
         with self.name_scope():
-            self.stem = ConvNormAct(3, width1, 3, stride=2, act="prelu")
+            self.stem = ConvNormAct(image_channels(), width1, 3, stride=2, act="prelu")
             self.layer1 = nn.HybridSequential()
             self.layer1.add(
                 PyramidModule(width1, width2, (1, 2, 4), light),

@@ -10,7 +10,7 @@ import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
 
 from ..config.schema import LayerDecayConfig
-from ..nn import ChannelMixer, LinearSum, TokenMixer, drop_path, drop_path_rates, strip_kernels
+from ..nn import ChannelMixer, LinearSum, TokenMixer, drop_path, drop_path_rates, image_channels, strip_kernels
 from ..registry import register_backbone
 from .base import Backbone
 from .levels import drop_levels
@@ -117,12 +117,12 @@ class FFNet(Backbone):
 
 
 def _stem(channels: int):
-    return LinearSum(3, 64, 3, stride=2), nn.GELU(), LinearSum(64, channels, 3, stride=2)
+    return LinearSum(image_channels(), 64, 3, stride=2), nn.GELU(), LinearSum(64, channels, 3, stride=2)
 
 
 def _system_stem(channels: int):
     return (
-        LinearSum(3, 64, 3, stride=2),
+        LinearSum(image_channels(), 64, 3, stride=2),
         nn.GELU(),
         LinearSum(64, 64, 3),
         nn.GELU(),

@@ -7,7 +7,7 @@ import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
 
 from ..config.schema import LayerDecayConfig
-from ..nn import concat, conv2d, drop_path, drop_path_rates, gelu, make_norm, silu, unsynchronised
+from ..nn import concat, conv2d, drop_path, drop_path_rates, gelu, image_channels, make_norm, silu, unsynchronised
 from ..registry import register_backbone
 from .base import Backbone
 
@@ -175,7 +175,7 @@ class MogaNet(Backbone):
 def _stem(channels: int):
     half = channels // 2
     return (
-        conv2d(3, half, 3, stride=2),
+        conv2d(image_channels(), half, 3, stride=2),
         make_norm(half),
         nn.GELU(),
         conv2d(half, channels, 3, stride=2),

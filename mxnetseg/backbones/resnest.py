@@ -9,7 +9,7 @@ from typing import List, Optional, Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import make_norm
+from ..nn import image_channels, make_norm
 from ..registry import register_backbone
 from .resnet import ResNet, deep_stem
 
@@ -80,7 +80,7 @@ def _shortcut(in_channels: int, channels: int, stride: int) -> List[HybridBlock]
 def _register(name: str, stem_width: int, depths: Sequence[int]) -> None:
     @register_backbone(name, store_name=name)
     def build(output_stride: int) -> ResNet:
-        return ResNet(partial(deep_stem, stem_width, 3), Bottleneck, depths, output_stride, _shortcut)
+        return ResNet(partial(deep_stem, stem_width, image_channels()), Bottleneck, depths, output_stride, _shortcut)
 
 
 for _name, _stem_width, _depths in (

@@ -8,7 +8,7 @@ from typing import Collection, Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import TransformerBlock, attend, dense, layer_norm, resize_like, to_map, to_tokens
+from ..nn import TransformerBlock, attend, dense, image_channels, layer_norm, resize_like, to_map, to_tokens
 from ..nn.init import FAN_IN, TRUNCATED, fan_in_bias
 from ..registry import register_backbone
 from .base import Backbone
@@ -68,9 +68,9 @@ class VisionTransformer(Backbone):
                 channels,
                 PATCH,
                 PATCH,
-                in_channels=3,
+                in_channels=image_channels(),
                 weight_initializer=FAN_IN,
-                bias_initializer=fan_in_bias(3, PATCH),
+                bias_initializer=fan_in_bias(image_channels(), PATCH),
             )
             self.blocks = nn.HybridSequential()
             for _ in range(depth):

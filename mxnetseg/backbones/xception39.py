@@ -4,7 +4,7 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import ConvNormAct, conv2d, set_output_stride
+from ..nn import ConvNormAct, conv2d, image_channels, set_output_stride
 from ..registry import register_backbone
 from .base import Backbone
 
@@ -51,7 +51,7 @@ class Xception39(Backbone):
     def __init__(self, output_stride: int, *, widths: Sequence[int] = (16, 32, 64), depths: Sequence[int] = (4, 8, 4)):
         super().__init__((8, *(4 * width for width in widths)))
         with self.name_scope():
-            self.stem = ConvNormAct(3, 8, 3, stride=2)
+            self.stem = ConvNormAct(image_channels(), 8, 3, stride=2)
             self.pool = nn.MaxPool2D(3, 2, 1)
             stages = [self._stage(*sizes) for sizes in zip(self.channels, widths, depths)]
             self.layer1, self.layer2, self.layer3 = stages

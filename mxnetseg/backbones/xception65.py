@@ -7,7 +7,7 @@ from typing import Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import make_norm
+from ..nn import image_channels, make_norm
 from ..registry import register_backbone
 from .base import Backbone
 
@@ -76,7 +76,7 @@ class Xception65(Backbone):
         middle = 2 if output_stride == 8 else 1
         last = 32 // output_stride
         with self.name_scope():
-            self.conv1 = nn.Conv2D(32, 3, 2, 1, use_bias=False, in_channels=3)
+            self.conv1 = nn.Conv2D(32, 3, 2, 1, use_bias=False, in_channels=image_channels())
             self.bn1 = make_norm(32)
             self.relu = nn.Activation("relu")
             self.conv2 = nn.Conv2D(64, 3, 1, 1, use_bias=False, in_channels=32)

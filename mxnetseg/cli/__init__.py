@@ -14,6 +14,7 @@ COMMANDS = [
     "predict",
     "demo",
     "speed",
+    "new",
     "config",
     "convert",
     "weights",
@@ -58,7 +59,9 @@ def run_script(program: str, description: str, add_arguments, run, argv=None) ->
 
 def _run(run, args) -> int:
     from .. import plugins
+    from . import options
 
+    options.show_log(getattr(args, "quiet", False))
     plugins.request(getattr(args, "imports", ()))
     return run(args)
 

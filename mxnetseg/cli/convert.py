@@ -23,7 +23,6 @@ def add_arguments(parser) -> None:
 def run(args) -> int:
     from ..conversion import convert_checkpoint
 
-    options.show_log(args.quiet)
     names = ("ema", "overwrite", "model", "backbone", "num_classes", "output_stride", "data")
     given = {name: getattr(args, name) for name in names}
     path = convert_checkpoint(args.config, args.source, args.target, **given)

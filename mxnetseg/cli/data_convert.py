@@ -5,11 +5,12 @@ from pathlib import Path
 
 from ..commands import command
 from ..errors import MXNetSegError
+from ..names import counted
 from . import options
 from .data_source import add_workers, check_free
 
-HELP = "annotations of LabelMe, COCO, CVAT or VOC's XML as masks (docs/annotations.md)"
-FORMATS = ("coco", "cvat", "labelme", "voc-xml")  # annotations.convert.FORMATS, which to import takes a while
+HELP = "annotations of LabelMe, COCO, CVAT, VOC's XML, or masks of colours, as masks (docs/annotations.md)"
+FORMATS = ("coco", "colors", "cvat", "labelme", "voc-xml")  # annotations.convert.FORMATS, which to import takes a while
 
 
 def add_arguments(parser) -> None:
@@ -21,6 +22,8 @@ def add_arguments(parser) -> None:
     parser.add_argument("--images", metavar="DIR", help="folder of the images; that of the annotations when left out")
     what = "annotation files below --from; all *.json, or *.xml, when left out"
     parser.add_argument("--annotations", default="", metavar="PATTERN", help=what)
+    what = "colors: which colour is which class; a recipe with data.colors, or lines such as 128 64 128 road"
+    parser.add_argument("--colors", metavar="FILE", help=what)
     names = parser.add_argument_group("names")
     what = "classes in label order; or a recipe (.yaml) or a list (.txt) that has them; the labels when left out"
     names.add_argument("--classes", nargs="+", default=[], metavar="NAME", help=what)
@@ -55,7 +58,11 @@ def run(args) -> int:
     from ..annotations.picture import Kinds
     from ..data.workers import check_workers
 
-    check_free("--json", args.json)
+    check_free(args.json)
+    if bool(args.colors) != (args.format == "colors"):
+        raise MXNetSegError(
+            "--colors FILE says which colour is which class, for `data convert colors` alone, which needs it"
+        )
     if args.line_width is not None and not 0 < args.line_width <= 10_000:
         raise MXNetSegError(f"--line-width {args.line_width:g}: a width in pixels, above 0")
     report = convert(
@@ -67,6 +74,7 @@ def run(args) -> int:
         wishes=Wishes(args.classes, _pairs(args.rename), args.drop, args.rest),
         kinds=Kinds(args.boxes, args.line_width, args.skip),
         hole=args.hole,
+        colors_file=args.colors,
         overlap=args.overlap,
         crowd=args.crowd,
         keep_empty=args.keep_empty,
@@ -91,10 +99,10 @@ def _print(report: dict) -> None:
     align = ("left", "right", "right")
     print(tabulate(rows, headers=["class", "pixels %", "images"], disable_numparse=True, colalign=align))
     splits = ", ".join(f"{split} {count}" for split, count in report["splits"].items())
-    print(f"{report['images']} images ({splits})")
+    print(f"{counted(report['images'], 'image')} ({splits})")
     print(f"{100 * report['rest']['share']:.2f} % of the pixels are covered by nothing: {report['rest']['name']}")
     if report["hidden"]:
-        print(f"note: on {report['hidden']} pixels an object lies on one of another class")
+        print(f"note: on {counted(report['hidden'], 'pixel')} an object lies on one of another class")
     for note in report["notes"]:
         print(f"note: {note}")
 

@@ -4,6 +4,7 @@ import shlex
 
 from ..commands import command
 from ..errors import MXNetSegError
+from ..names import counted
 from . import options
 from .data_source import add_source, add_workers, source
 
@@ -59,7 +60,7 @@ def run(args) -> int:
         workers=check_workers(args.workers, "--workers"),
         progress=not args.quiet,
     )
-    print(f"{objects} objects in {len(labels[1])} images, as {args.format}, in {args.out}")
+    print(f"{counted(objects, 'object')} in {counted(len(labels[1]), 'image')}, as {args.format}, in {args.out}")
     if args.format != "geojson":
         back = f"data convert {args.format} --from {shlex.quote(args.out)} --to DIR --images DIR --rest ignore"
         print(f"the way back: {command(back)}")

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from .. import saving
 from ..commands import typed
 from ..errors import MXNetSegError
 from . import add_import
@@ -31,8 +32,6 @@ def source(args):
     return data.model_copy(update={"root": args.root}) if args.root else data
 
 
-def check_free(option: str, *paths) -> None:
-    """Refuse to write over a file."""
-    for path in paths:
-        if path and Path(path).exists():
-            raise MXNetSegError(f"{option}: {path} is there already; name another file, or move it away")
+def check_free(*paths) -> None:
+    """Refuse to write over a file, before the work begins."""
+    saving.check_free([Path(path) for path in paths if path], remedy="move it away")

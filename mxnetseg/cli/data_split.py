@@ -4,6 +4,7 @@ import shlex
 
 from ..commands import command
 from ..errors import MXNetSegError
+from ..names import counted
 from . import add_import, options
 
 HELP = "share the images of your own folder out to train, val and test, as list files"
@@ -55,8 +56,8 @@ def run(args) -> int:
     write_lists(dataset, found.parts, files, root)
     for part, numbers in found.parts.items():
         count = len({groups[number] for number in numbers})
-        told = f" in {count} groups" if args.by else ""
-        print(f"{files[part]}: {len(numbers)} images ({100 * len(numbers) / len(groups):.1f} %){told}")
+        told = f" in {counted(count, 'group')}" if args.by else ""
+        print(f"{files[part]}: {counted(len(numbers), 'image')} ({100 * len(numbers) / len(groups):.1f} %){told}")
         if found.missing[part]:
             names = ", ".join(dataset.classes[index] for index in found.missing[part])
             print(

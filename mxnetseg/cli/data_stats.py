@@ -1,5 +1,6 @@
 """mxnetseg data stats"""
 
+from ..names import counted
 from . import options
 from .data_source import add_source, add_workers, check_free, source
 
@@ -25,8 +26,7 @@ def run(args) -> int:
     from ..optional import check_installed
     from ..saving import write_file
 
-    for option in ("json", "plot", "yaml"):
-        check_free(f"--{option}", getattr(args, option))
+    check_free(args.json, args.plot, args.yaml)
     if args.plot:
         check_installed("matplotlib", "--plot")
     data = source(args)
@@ -63,5 +63,5 @@ def _print(report: dict) -> None:
     print(tabulate(rows, headers=headers, disable_numparse=True, colalign=("left", *["right"] * 5)))
     sizes = [f"{size} ({count})" for size, count in report["sizes"].items()]
     more = f" and {len(sizes) - 4} more sizes" if len(sizes) > 4 else ""
-    print(f"{report['split']}: {report['images']} images, {', '.join(sizes[:4])}{more}")
+    print(f"{report['split']}: {counted(report['images'], 'image')}, {', '.join(sizes[:4])}{more}")
     print(f"mean {report['mean']}, std {report['std']}\n")

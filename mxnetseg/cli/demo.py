@@ -36,7 +36,6 @@ def run(args) -> int:
 
     if min(args.scenes) < 1:
         raise MXNetSegError(f"--scenes {' '.join(map(str, args.scenes))}: at least one of each kind is needed")
-    options.show_log(args.quiet)
     begin = time.time()
     out = Path(args.out or f"runs/demo_{time.strftime('%Y%m%d_%H%M%S')}")
     if out.exists():

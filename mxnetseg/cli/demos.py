@@ -122,6 +122,7 @@ def open_predictor(config: Optional[str] = None, checkpoint_file: Optional[str] 
     spec = get_spec(recipe.data)
     arguments = recipe_arguments(recipe.model)
     arguments["num_classes"] = arguments["num_classes"] or spec.num_classes
+    arguments["in_channels"] = arguments["in_channels"] or recipe.data.num_channels
     feeding = Feeding.of(recipe.data, spec)
     if arguments["num_classes"] != spec.num_classes:  # their names are not known
         feeding = feeding.model_copy(update={"classes": None, "palette": None})

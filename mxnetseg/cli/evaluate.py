@@ -56,7 +56,6 @@ def run(args) -> int:
     from ..opening import open_network
     from ..scoring import check_classes, check_scored, learned_from
 
-    options.show_log(args.quiet)
     check_workers(args.workers, "--workers")
     path = options.find_checkpoint(args.checkpoint, args.model)
     found = checkpoint.read(path)
@@ -66,11 +65,11 @@ def run(args) -> int:
     dataset = open_dataset(recipe.data, split, labelled=args.mode == "val")
     if args.json and args.mode != "val":
         raise MXNetSegError(f"--json holds scores, but --mode {args.mode} only predicts; say --mode val")
+    if args.skip_existing and (args.mode == "val" or args.overwrite or not args.out):
+        raise MXNetSegError("--skip-existing goes on with predictions in --out DIR, of --mode test or testval; name it")
     if args.mode == "val" and (args.out or args.label_ids):
         option = "--out" if args.out else "--label-ids"
         raise MXNetSegError(f"{option} is about predictions, but --mode val only scores; say --mode testval or test")
-    if args.skip_existing and (args.mode == "val" or args.overwrite or not args.out):
-        raise MXNetSegError("--skip-existing goes on with predictions in --out DIR, of --mode test or testval; name it")
     options.check_json(args)
     count = found.record.model and found.record.model.num_classes
     trained, remedies = found.record.feeding.classes, ("--data NAME", "--other-classes")

@@ -57,7 +57,6 @@ def run(args) -> int:
     _check(args)
     from ..engine import checkpoint
 
-    options.show_log(args.quiet)
     found = checkpoint.read(options.find_checkpoint(args.checkpoint, args.model))
     options.check_network(args, found)
     if found.record.optimized:

@@ -23,7 +23,6 @@ def run(args) -> int:
 def _build(args) -> int:
     from ..ops.build import build
 
-    options.show_log(args.quiet)
     library = build(cuda=True if args.cuda else None, force=args.force)
     print(f"{library.path} ({'CPU and CUDA' if library.cuda else 'CPU'})")
     return 0

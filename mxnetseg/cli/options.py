@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 from typing import Iterator, List, Optional, Tuple
 
-from .. import saving
+from .. import finding, saving
 from ..errors import MXNetSegError
-from ..names import counted, near, same
-from ..shipped import here_or_shipped, shipped
+from ..names import counted, same
 
 DTYPES = ("float32", "bfloat16", "int8")  # deploy.DTYPES, which to import takes seconds
 MULTI_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
@@ -122,24 +121,8 @@ def sides(option: str, values: List[int]) -> Tuple[int, int]:
 
 
 def find_checkpoint(name: str, model: Optional[str] = None, option: str = "--checkpoint") -> Path:
-    """A file, or the name of one below weights/ or weights/<model>/, here or shipped; messages name it `option`."""
-    path = here_or_shipped(name)
-    if path.is_file() or (path.exists() and path.parent != Path(".")):  # reading it says what it is instead
-        return path
-    folders = [Path("weights")] + [shipped("weights")] * (shipped("weights") != Path("weights").resolve())
-    known = [file for folder in folders for each in ("*/*.params", "*.params") for file in sorted(folder.glob(each))]
-    matches = [file for file in known if file.name == path.name] if path.parent == Path(".") else []
-    matches = [file for file in matches if not file.is_absolute()] or matches  # those here before the shipped ones
-    if model and len(matches) > 1:
-        matches = [file for file in matches if file.parent.name == model.lower()]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise MXNetSegError(f"{option} {name}: there are {', '.join(map(str, matches))}; give the whole path")
-    names = {file.name: file for file in known}
-    close = [str(names[n]) for n in near(path.name, names)]
-    hint = f"did you mean {', '.join(close)}?" if close else "weights/ holds none of a similar name"
-    raise MXNetSegError(f"{option} {name}: no such file, nor below weights/; {hint}")
+    """As `finding.find_checkpoint`; messages name the option."""
+    return finding.find_checkpoint(name, model, option)
 
 
 def network_arguments(args, num_classes: Optional[int] = None) -> dict:

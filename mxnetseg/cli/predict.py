@@ -10,7 +10,7 @@ from . import options
 
 HELP = "Predict class maps of images, and draw them."
 KINDS = ("label", "color", "overlay", "panel")
-REMEDIES = "say --overwrite or --skip-existing"
+REMEDIES = "name another place, or say --overwrite or --skip-existing"
 
 
 def add_arguments(parser) -> None:
@@ -34,6 +34,8 @@ def add_arguments(parser) -> None:
     what = "leave out images whose results are there; for going on where a run was stopped"
     group.add_argument("--skip-existing", action="store_true", help=what)
     options.add(parser, "--ctx")
+    what = "refuse files that declare more pixels (67 million: 8192x8192)"
+    parser.add_argument("--max-pixels", type=int, metavar="N", help=what)
     group = parser.add_argument_group("drawing", "color, overlay and panel")
     what = "of the class colours, 0 (the image alone) to 1 (the colours alone) (0.55)"
     group.add_argument("--opacity", type=float, metavar="X", help=what)
@@ -52,14 +54,12 @@ def run(args) -> int:
 
     from ..config import Recipe, override_recipe
     from ..context import parse_contexts
-    from ..data.files import read_image
     from ..engine import checkpoint
     from ..predictor import Predictor
     from ..visual import save_png
     from .demos import check_opacity
     from .pictures import find_pictures
 
-    options.show_log(args.quiet)
     if len(args.ctx or ()) > 1:
         raise MXNetSegError(f"--ctx {' '.join(args.ctx)}: predict runs on one context; name one")
     if args.opacity is not None:
@@ -74,17 +74,17 @@ def run(args) -> int:
     found = checkpoint.read(options.find_checkpoint(args.checkpoint))
     recipe = override_recipe(found.record.recipe or Recipe(), options.inference_overrides(args))
     data = options.calibration(args, _data(recipe, args))
-    predictor = Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, data)
+    predictor = Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, data, **_limit(args))
     draw, failed = _drawing(args, predictor), []
     for name, kinds in tqdm(targets.items(), unit="img", disable=args.quiet, leave=False):
         try:
-            image = read_image(images[name])
+            image = predictor.read(images[name])
             prediction = predictor(image)
         except MXNetSegError as err:  # the others can be predicted all the same
             failed.append(str(err))
             continue
         for kind, path in kinds.items():
-            save_png(path, draw(kind, image, prediction))
+            save_png(path, draw(kind, predictor.picture(image), prediction))
     there = len(images) - len(targets)
     print(
         f"{counted(len(targets) - len(failed), 'prediction')} in {args.out}: "
@@ -102,6 +102,10 @@ def _targets(args, images: Dict[str, Path]) -> Dict[str, Dict[str, Path]]:
     # a file that is there is whole, see saving.py
     missing = {name: {kind: p for kind, p in kinds.items() if not p.is_file()} for name, kinds in targets.items()}
     return {name: kinds for name, kinds in missing.items() if kinds}
+
+
+def _limit(args):
+    return {} if args.max_pixels is None else {"max_pixels": args.max_pixels}
 
 
 def _data(recipe, args):

@@ -24,9 +24,9 @@ def add_arguments(parser) -> None:
         nargs="+",
         type=str.lower,
         choices=(PLAIN, *options.DTYPES),
-        default=[PLAIN, "float32"],
         metavar="T",
-        help="plain: as it was trained; float32, bfloat16, int8: optimized (docs/deploy.md) (plain float32)",
+        help="plain: as it was trained; float32, bfloat16, int8: optimized (docs/deploy.md) (plain float32). A file "
+        "that is optimized already is measured as it is",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="threads per operator; all cores when left out")
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="calls that are timed, of each kind (20)")
@@ -47,22 +47,25 @@ def run(args) -> int:
     from tqdm import tqdm
 
     options.show_log(args.quiet)
+    from ..network import channels_of
+
     options.check_json(args)
     net = _network(args)
-    kinds = list(dict.fromkeys(args.dtype))
-    networks = {kind: _optimized(net, kind, sizes) for kind in kinds}
+    networks = _networks(net, list(dict.fromkeys(args.dtype or ())), sizes)
+    kinds = list(networks)
     rows = []
     total = len(sizes) * (args.runs + args.warmup) * len(kinds)
     with tqdm(total=total, unit="call", disable=args.quiet, leave=False) as bar:
         for height, width in sizes:
-            x = mx.nd.array(np.random.RandomState(0).standard_normal((args.batch_size, 3, height, width)))
+            channels = channels_of(net)
+            x = mx.nd.array(np.random.RandomState(0).standard_normal((args.batch_size, channels, height, width)))
             x.wait_to_read()
             calls = {kind: (lambda f=f, x=x: f(x).wait_to_read()) for kind, f in networks.items()}
             times = measure(calls, args.runs, args.warmup, bar.update)
             for kind in kinds:
                 rows.append(_row(kind, height, width, args.batch_size, times[kind]))
     threads, spec = os.environ.get("OMP_NUM_THREADS", "all"), net.spec
-    network = f"{spec['name']} on {spec['backbone']}, {spec['num_classes']} classes"
+    network = f"{spec['name']} on {spec['backbone']}, {spec['num_classes']} classes" if spec else repr(net)
     print(f"{network}, batch {args.batch_size}, threads {threads}")
     shown = [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
     print(tabulate(shown, headers="keys", floatfmt=".1f"))
@@ -113,15 +116,27 @@ def _network(args):
     return open_network(options.find_checkpoint(args.checkpoint) if args.checkpoint else None, arguments=arguments)
 
 
+def _networks(net, kinds: List[str], sizes) -> Dict[str, Callable]:
+    """By what they are called; a checkpoint that is optimized already is what it is."""
+    from ..deploy import DeployedNetwork
+
+    if not isinstance(net, DeployedNetwork):
+        return {kind: _optimized(net, kind, sizes) for kind in kinds or (PLAIN, "float32")}
+    if kinds:
+        raise MXNetSegError(f"the network is optimized already, in {net.dtype}; leave --dtype out")
+    return {net.dtype: net}
+
+
 def _optimized(net, kind: str, sizes):
     """For the first of the sizes. int8 is calibrated on noise: speed does not depend on the ranges."""
     import numpy as np
 
     from .. import deploy
+    from ..network import channels_of
 
     if kind == PLAIN:
         return net
-    noise = np.random.RandomState(1).standard_normal((1, 3, *sizes[0])).astype("float32")
+    noise = np.random.RandomState(1).standard_normal((1, channels_of(net), *sizes[0])).astype("float32")
     return deploy.optimize(net, kind, [noise] if kind == "int8" else None, size=sizes[0])
 
 

@@ -72,7 +72,6 @@ def run(args) -> int:
         )
     if args.resume and args.run_dir:
         raise MXNetSegError("--run-dir: a run that is resumed stays in its folder; leave it out")
-    options.show_log(args.quiet)
     if args.dry_run is not None:
         return _dry_run(args, recipe, contexts)
     with options.lasting_output():

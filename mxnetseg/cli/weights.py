@@ -52,18 +52,39 @@ def _names(given: Optional[List[str]] = None) -> List[str]:
 
 
 def _here(name: str) -> Dict[str, str]:
-    """The weights that would be taken for a backbone, and their file; empty where there are none."""
+    """The weights that would be taken for a backbone, and their file; empty where there are none.
+
+    A file that can't be used has a "problem", and no "name".
+    """
     from .. import pretrained
-    from ..engine import checkpoint
 
     found = pretrained.find(name)
     if found is None:
         return {}
     try:
-        title = found.weights.name if found.weights else checkpoint.read(found.path).record.source or "unknown"
+        return {"name": found.weights.name if found.weights else _imported(name, found.path), "path": str(found.path)}
     except MXNetSegError as err:  # one bad file is no reason to say nothing of the others
-        title = f"can't be read: {err}"
-    return {"name": title, "path": str(found.path)}
+        return {"problem": str(err), "path": str(found.path)}
+
+
+def _imported(name: str, path) -> str:
+    """What an imported file is. Raises MXNetSegError where it can't be read, or does not fit."""
+    from ..engine import checkpoint
+    from ..engine.imagenet import check_fits
+
+    found = checkpoint.read(path)
+    check_fits(name, found)
+    return found.record.source or "unknown"
+
+
+def _told(here: Dict[str, str]) -> str:
+    if not here:
+        return "none on this machine"
+    return (
+        f"{here['path']} can't be used: {here['problem']}"
+        if "problem" in here
+        else f"{here['name']}, in {here['path']}"
+    )
 
 
 def _list(args) -> int:
@@ -73,7 +94,7 @@ def _list(args) -> int:
 
     rows = []
     for name in _names(args.backbones):
-        here = _here(name)
+        taken = _here(name).get("name", "")
         for weights in weights_for(name):
             rows.append(
                 {
@@ -81,15 +102,17 @@ def _list(args) -> int:
                     "weights": weights.name,
                     "licence": weights.licence,
                     "top-1": "" if weights.top1 is None else f"{weights.top1:.1f}",
-                    "here": "yes"
-                    if here.get("name", "").startswith(weights.name)
-                    else "no"
-                    if not weights.misfit
-                    else "unfit",
+                    "fit": "no" if weights.misfit else "yes",
+                    "on this machine": "yes" if taken.startswith(weights.name) else "no",
                 }
             )
     print(tabulate(rows, headers="keys", disable_numparse=True))
-    print(typed("`mxnetseg weights show BACKBONE` says where to get them. Other backbones: `mxnetseg convert --help`"))
+    print(
+        typed(
+            "`mxnetseg weights show BACKBONE` says where to get them, or why they don't fit. "
+            "Other backbones: `mxnetseg convert --help`"
+        )
+    )
     return 0
 
 
@@ -98,7 +121,7 @@ def _show(args) -> int:
 
     (name,) = _names([args.backbone])
     here, known = _here(name), weights_for(name)
-    print(f"{name}: " + (f"{here['name']}, in {here['path']}" if here else "none on this machine"))
+    print(f"{name}: {_told(here)}")
     if not known:
         print(typed("none are known; weights of its authors: `mxnetseg convert --help`"))
     for weights in known:
@@ -149,6 +172,8 @@ def _where(args) -> int:
             raise MXNetSegError(
                 typed(f"no weights for {name} on this machine; `mxnetseg weights show {name}` says where to get them")
             )
+        if "problem" in here:
+            raise MXNetSegError(here["problem"])
         print(here["path"])
         return 0
     places = {
@@ -161,5 +186,5 @@ def _where(args) -> int:
     for name in _names():
         here = _here(name)
         if here:
-            print(f"{name}: {here['name']}, in {here['path']}")
+            print(f"{name}: {_told(here)}")
     return 0

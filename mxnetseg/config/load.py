@@ -91,7 +91,8 @@ def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     """`recipe` with some keys changed. What else an older version has let through in it stays as it is."""
     check_overrides(overrides)
     # without what nobody has set: `model.from` fills that in
-    old = {"train": recipe.train.model_dump(mode="json"), **recipe.model_dump(mode="json", exclude_unset=True)}
+    set_ = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    old = {"train": recipe.train.model_dump(mode="json"), **set_}
     new = merge(old, change(overrides))
     try:
         return Recipe.model_validate(new, context=READ)

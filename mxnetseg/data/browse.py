@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ..config.schema import DataConfig
-from ..visual import INK, PAPER, colorize, legend, overlay
+from ..visual import INK, PAPER, colorize, legend, overlay, rgb
 from .dataset import Dataset
 from .opening import open_dataset
 from .sampling import Draw, sample_rng
@@ -48,11 +48,11 @@ def contact_sheet(data: DataConfig, split: Optional[str] = None, samples: int = 
     for index in chosen:
         image, label, name = dataset.load(index)
         occurring |= set(np.unique(label).tolist())
-        tiles = [image, _labels(label, dataset)]
+        tiles = [rgb(image, data.shown), _labels(label, dataset)]
         for epoch in range(DRAWS):
             seen, target = transform(image, label, sample_rng(seed, Draw(epoch, index)))
             occurring |= set(np.unique(target).tolist())
-            tiles.append(_hatched(overlay(seen, target, dataset.palette, OPACITY), target, dataset))
+            tiles.append(_hatched(overlay(rgb(seen, data.shown), target, dataset.palette, OPACITY), target, dataset))
         rows.append((name, [_scaled(tile) for tile in tiles]))
     return _compose(rows, dataset, occurring)
 

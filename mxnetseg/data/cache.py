@@ -93,7 +93,7 @@ def announce(cache: Cache, *datasets: "Dataset") -> None:
         sample = dataset.load(0)
         size = sum(array.nbytes + 128 for array in sample[:2] if array is not None)  # 128: the header
         needed += size * len(dataset)
-        missing += size * sum(not cache.file(path).exists() for path in dataset.image_paths)
+        missing += size * sum(not cache.file(path, dataset.image_facts()).exists() for path in dataset.image_paths)
     try:
         cache.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(cache.folder).free

@@ -11,12 +11,14 @@ from .folder import ITS_KEYS, folder_spec
 from .relabel import relabelled
 from .spec import TABLE, DatasetSpec
 
-__all__ = ["entry_of", "get_spec", "list_datasets", "num_classes_of"]
+__all__ = ["FOLDER", "entry_of", "get_spec", "list_datasets", "num_classes_of"]
+
+FOLDER = "folder"  # data.name of the user's own
 
 
 def list_datasets() -> List[str]:
     """Names that `data.name` in a recipe takes, those of installed plugins among them."""
-    return sorted([*TABLE.names(), "folder"])
+    return sorted([*TABLE.names(), FOLDER])
 
 
 def get_spec(data: DataConfig) -> DatasetSpec:
@@ -45,7 +47,7 @@ def entry_of(data: DataConfig) -> DatasetSpec:
     MXNetSegError
         An unknown name, keys that the data set has no use for, or a `folder` that lacks one.
     """
-    if same(data.name, "folder"):
+    if same(data.name, FOLDER):
         return folder_spec(data)
     entry = TABLE.find(data.name)
     useless = [key for key in ITS_KEYS if getattr(data, key)]

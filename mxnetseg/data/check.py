@@ -107,7 +107,9 @@ def _counts(tally: Tally) -> Dict[str, object]:
         },
         ignored=dict(pixels=tally.void, share=round(tally.void / total, 6)),
         unknown={
-            str(value): dict(pixels=pixels, masks=tally.masks[value], files=tally.examples[value])
+            dataset.spec.value_text(value): dict(
+                pixels=pixels, masks=len(tally.places[value]), files=tally.examples(value)
+            )
             for value, pixels in sorted(tally.unknown.items())
         },
         never=[name for name, count in zip(dataset.classes, tally.pixels) if not count] if tally.labelled else [],

@@ -3,14 +3,14 @@
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Callable, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Callable, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from ..errors import MXNetSegError
 from .cache import Cache
 from .colours import read_colours
-from .files import read_image, read_mask
+from .files import READING, Reading, read_header_of, read_image, read_mask
 from .hints import some
 from .spec import DatasetSpec
 
@@ -20,7 +20,10 @@ IGNORE = 255
 
 
 class Sample(NamedTuple):
-    """One image (H, W, 3) uint8 RGB, its label (H, W) uint8 (class or IGNORE) or None, and its name."""
+    """One image, its label (H, W) uint8 (class or IGNORE) or None, and its name.
+
+    The image is (H, W, 3) uint8 RGB, or what the data set's `reading` makes of its files.
+    """
 
     image: np.ndarray
     label: Optional[np.ndarray]
@@ -38,6 +41,8 @@ class Dataset:
         Stems, relative to the split's folder.
     image_paths, mask_paths : list of Path
         Parallel to `names`; `mask_paths` is None for an unlabelled split.
+    reading : Reading
+        How images are read.
     """
 
     def __init__(
@@ -47,12 +52,14 @@ class Dataset:
         names: List[str],
         image_paths: List[Path],
         mask_paths: Optional[List[Path]],
+        reading: Reading = READING,
     ):
         self.spec = spec
         self.split = split
         self.names = names
         self.image_paths = image_paths
         self.mask_paths = mask_paths
+        self.reading = reading
         self.cache: Optional[Cache] = None  # where decoded files are kept, if anywhere
         # value in the file -> class, or IGNORE; others are refused
         self._known = tuple(sorted({**dict.fromkeys(spec.ignore, IGNORE), **spec.raw_values()}.items()))
@@ -85,16 +92,31 @@ class Dataset:
             Unreadable files, image and mask of different sizes, label values that are neither a
             class nor ignored; the message names the files.
         """
-        image = self._kept(read_image, self.image_paths[index])
+        image = self._kept(self.image, self.image_paths[index], self.image_facts())
         if self.mask_paths is None:
             return Sample(image, None, self.names[index])
         label = self.label(index)
         if label.shape != image.shape[:2]:
+            turned = self.turned(index, label)
             raise MXNetSegError(
                 f"{self.image_paths[index]} is {_size(image)}, but its mask {self.mask_paths[index]} is {_size(label)} "
-                "(width x height); they have to be of one size"
+                f"(width x height); they have to be of one size{f'. {turned}' if turned else ''}"
             )
         return Sample(image, label, self.names[index])
+
+    def image(self, path: Path) -> np.ndarray:
+        """Read an image as this data set reads its own. Raises as `read_image`."""
+        return read_image(path, self.reading)
+
+    def mask(self, path: Path) -> np.ndarray:
+        """(H, W) label values, or colours (0xRRGGBB), as they stand in the file of a mask. Raises as `read_mask`."""
+        if self.spec.colours:
+            return read_colours(path, self.reading.max_pixels)
+        return read_mask(path, self.spec.mask_key, self.reading.max_pixels)
+
+    def image_facts(self) -> str:
+        """What a decoded image depends on besides its file."""
+        return "" if self.reading == READING else repr(self.reading)
 
     def label(self, index: int) -> np.ndarray:
         """Read the label of sample `index` alone, (H, W) uint8.
@@ -105,16 +127,6 @@ class Dataset:
             As `load` and `masks`.
         """
         return self._kept(self._label, self.masks()[index], self._facts() if self.cache else "")
-
-    def values(self, index: int) -> np.ndarray:
-        """(H, W) integer label values of sample `index` as they stand in its file, colours as 0xRRGGBB.
-
-        Raises
-        ------
-        MXNetSegError
-            An unreadable file, or the data set was opened without masks.
-        """
-        return self._read_values(self.masks()[index])
 
     def masks(self) -> List[Path]:
         """`mask_paths`, for callers that need some.
@@ -156,12 +168,15 @@ class Dataset:
         known = hashlib.sha256(repr(self._known).encode()).hexdigest()
         return f"{self.spec.mask_key} {'colours ' * self.spec.colours}{known}"
 
-    def _read_values(self, path: Path) -> np.ndarray:
-        values: np.ndarray = read_colours(path) if self.spec.colours else read_mask(path, self.spec.mask_key)
-        return values
+    def turned(self, index: int, label: np.ndarray) -> str:
+        """What is to be said where the sizes would fit if image `index` were, or were not, turned."""
+        header = read_header_of(self.image_paths[index], self.reading.max_pixels)
+        if header.orientation < 5 or label.shape != (header.height, header.width)[:: 1 if self.reading.upright else -1]:
+            return ""
+        return f"EXIF says that the image is turned: set data.exif: {'raw' if self.reading.upright else 'upright'}"
 
     def _label(self, path: Path) -> np.ndarray:
-        values = self._read_values(path)
+        values = self.mask(path)
         table = _table(self._known, self.spec.colours)
         if values.min() < 0 or values.max() >= table.size:
             raise MXNetSegError(f"{path}: label values from {values.min()} to {values.max()}; {self.remedy()}")
@@ -170,8 +185,9 @@ class Dataset:
             wrong, counts = np.unique(values[label < 0], return_counts=True)
             order = np.argsort(-counts, kind="stable")
             listed = some((f"{self.spec.value_text(int(wrong[i]))} ({counts[i]} pixels)" for i in order), 8)
-            what = "colours" if self.spec.colours else "label values"
-            raise MXNetSegError(f"{path}: {what} that are neither a class nor ignored: {listed}; {self.remedy()}")
+            raise MXNetSegError(
+                f"{path}: {self.spec.value_kind}s that are neither a class nor ignored: {listed}; {self.remedy()}"
+            )
         return label.astype(np.uint8)
 
     def remedy(self) -> str:
@@ -179,12 +195,12 @@ class Dataset:
         spec = self.spec
         if spec.colours:
             return (
-                f"data.colors has {some((spec.value_text(v) for v in spec.raw_values()), 8)}. Mend the mask, or name "
+                f"data.colors has {spec.values_text(spec.raw_values())}. Mend the mask, or name "
                 "the colour in data.colors, and in data.ignore or data.label_map what it means, if it is no class"
             )
         return (
-            f"{spec.name} has the classes {ranges(spec.raw_values())} and ignores {ranges(spec.ignore)}. "
-            "Mend the mask, or extend data.classes, data.ignore or data.label_map"
+            f"{spec.name} has the classes {spec.values_text(spec.raw_values())} and ignores "
+            f"{spec.values_text(spec.ignore)}. Mend the mask, or extend data.classes, data.ignore or data.label_map"
         )
 
 
@@ -195,17 +211,6 @@ def _table(known: Tuple[Tuple[int, int], ...], colours: bool) -> np.ndarray:
     for value, index in known:
         table[value] = index
     return table
-
-
-def ranges(values: Iterable[int]) -> str:
-    """1, 2, 3, 7 -> "1-3, 7"."""
-    parts: List[List[int]] = []
-    for value in sorted(values):
-        if parts and value == parts[-1][1] + 1:
-            parts[-1][1] = value
-        else:
-            parts.append([value, value])
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in parts) or "nothing"
 
 
 def _size(array: np.ndarray) -> str:

@@ -96,7 +96,7 @@ class ForeignTransform:
         self._takes_rng = _takes_rng(function)
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
-        """(H, W, 3) uint8 and (H, W) uint8 -> the same kinds, of any one size.
+        """(H, W, channels) uint8 or float32 and (H, W) uint8 -> the same kinds, of any one size.
 
         Raises
         ------
@@ -112,16 +112,21 @@ class ForeignTransform:
                 raise MXNetSegError(f"{self.title} fails: {reason(err)}") from err
         if not isinstance(found, Mapping) or not {"image", "mask"} <= set(found):
             raise MXNetSegError(f"{self.title} has to give a mapping with image and mask; it gave {_what(found)}")
-        image, mask = found["image"], found["mask"]
-        self._check(image, mask)
+        before, image, mask = image, found["image"], found["mask"]
+        self._check(image, mask, before)
         return image, mask
 
-    def _check(self, image: Any, mask: Any) -> None:
-        is_image = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
-        if not is_image or image.size == 0:
+    def _check(self, image: Any, mask: Any, before: np.ndarray) -> None:
+        channels, dtype = before.shape[2], before.dtype
+        if (
+            not isinstance(image, np.ndarray)
+            or image.dtype != dtype
+            or image.shape[2:] != (channels,)
+            or not image.size
+        ):
             raise MXNetSegError(
-                f"{self.title}: the image has to stay (H, W, 3) uint8; it is {_what(image)}. Leave normalising, and "
-                "tensors, to the toolkit"
+                f"{self.title}: the image has to stay (H, W, {channels}) {dtype}; it is {_what(image)}. Leave "
+                "normalising, and tensors, to the toolkit"
             )
         if not isinstance(mask, np.ndarray) or mask.dtype != np.uint8 or mask.shape != image.shape[:2]:
             raise MXNetSegError(

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections import Counter
 from pathlib import Path
-from typing import Collection, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Collection, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..names import near
 from .pairing import LOSSY, Files, mask_rule, visible
@@ -12,6 +12,7 @@ from .spec import IMAGES, MASKS, DatasetSpec
 __all__ = ["Suffixes", "guess_suffixes", "files_there", "folders_there", "held", "no_jpeg", "partner_problems", "some"]
 
 SAMPLE = 50  # names that suffixes are guessed from
+CANDIDATES = 20  # suffixes that are tried on all names
 SEPARATORS = "_-. "
 
 
@@ -26,7 +27,7 @@ class Suffixes(NamedTuple):
 def guess_suffixes(images: Collection[str], masks: Collection[str]) -> Optional[Suffixes]:
     """The suffixes that make most pairs of these stems; None where no pair begins alike."""
     ordered = sorted(masks)
-    candidates: Set[Tuple[str, str]] = set()
+    votes: Dict[Tuple[str, str], int] = Counter()
     for image in _spread(sorted(images)):
         for end in range(len(image), 0, -1):
             first = bisect_left(ordered, image[:end])
@@ -34,19 +35,21 @@ def guess_suffixes(images: Collection[str], masks: Collection[str]) -> Optional[
             if alike:
                 while 0 < end < len(image) and image[end - 1] in SEPARATORS:
                     end -= 1  # _image and _mask, not image and mask
-                candidates.update((image[end:], mask[end:]) for mask in alike)
+                for mask in alike:
+                    votes[image[end:], mask[end:]] += 1
                 break
-    best = None
+    likely = sorted(votes, key=lambda pair: (-votes[pair], len(pair[0] + pair[1]), pair))[:CANDIDATES]
     known = set(masks)
-    for image_suffix, mask_suffix in sorted(candidates, key=lambda c: (len(c[0]) + len(c[1]), c)):
-        count = sum(
-            name[: len(name) - len(image_suffix)] + mask_suffix in known
-            for name in images
-            if name.endswith(image_suffix)
-        )
-        if best is None or count > best.pairs:
-            best = Suffixes(image_suffix, mask_suffix, count)
-    return best
+    counts = {pair: _matching(images, known, *pair) for pair in likely}
+    best = max(likely, key=lambda pair: (counts[pair], -len(pair[0] + pair[1])), default=None)
+    return None if best is None else Suffixes(*best, counts[best])
+
+
+def _matching(images: Collection[str], masks: Collection[str], image_suffix: str, mask_suffix: str) -> int:
+    """How many pairs two suffixes make."""
+    return sum(
+        name.endswith(image_suffix) and name[: len(name) - len(image_suffix)] + mask_suffix in masks for name in images
+    )
 
 
 def partner_problems(images: Files, masks: Files, image_dir: Path, mask_dir: Path, spec: DatasetSpec) -> List[str]:
@@ -127,6 +130,15 @@ def _there(name: str, images: Files, image_dir: Path, mask_dir: Path, spec: Data
             if text != given
         ]
         return f". {found.pairs} masks end otherwise: did you mean {' and '.join(keys)}?"
+    backwards = [
+        [Path(stem).name[::-1] for stem in stems] for stems in (_stems(images.values(), image_dir, IMAGES), masks)
+    ]
+    begins = guess_suffixes(*backwards)
+    if begins and begins.pairs > len(images) // 2 and begins[:2] != ("", ""):
+        return (
+            f". {begins.pairs} stems differ at their beginning ({begins.image[::-1]!r}, {begins.mask[::-1]!r}): rename "
+            "them, or name the pairs in a list (data.lists)"
+        )
     wanted = Path(name + spec.mask_suffix).name
     for path in lies:
         if path.stem.lower() == wanted.lower():

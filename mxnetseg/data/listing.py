@@ -56,6 +56,7 @@ def listed(
     lines: Dict[str, int] = {}
     no_image: List[str] = []
     no_mask: List[str] = []
+    alone: List[str] = []
     for number, line in read_list(path):
         ways = [(find_image(first), first, second) for first, second in _halves(line)]
         pairs = [
@@ -69,7 +70,8 @@ def listed(
             lossy = [base / second for image, _, second in ways if image and second.lower().endswith(LOSSY[:2])]
             if lossy and lossy[0].is_file():
                 raise MXNetSegError(f"{path}, line {number}: {no_jpeg(lossy[0])}")
-            (no_mask if pairs else no_image).append(pairs[-1][2] if pairs else line)
+            missing = no_image if not pairs else no_mask if ways[-1][2] or spec.masks else alone
+            missing.append(pairs[-1][2] if pairs else line)
             continue
         (name, image), mask, _ = fitting[0]
         if len({pair[:2] for pair in fitting}) > 1 and not ways[0][0]:
@@ -86,24 +88,20 @@ def listed(
         found_images[name] = image
         if mask:
             found_masks[name] = mask[1]
-    _tell_missing(path, no_image, "image", image_dir if spec.images else base, spec, base)
-    _tell_missing(path, no_mask, "mask", mask_dir if spec.masks else base, spec, base)
+    for missing, kind, folder in ((no_image, "image", image_dir), (no_mask, "mask", mask_dir)):
+        if missing:
+            raise MXNetSegError(
+                f"{path} names {len(missing)} files that have no {kind} in {folder}: {some(missing)}; "
+                f"paths are taken from {base}{folders_there(base / missing[0])}; is the download complete?"
+            )
+    if alone:
+        raise MXNetSegError(
+            f"{path} names {len(alone)} images without masks: {some(alone)}; put the mask behind its image, with a tab "
+            "between them, or name the masks' folder with data.masks"
+        )
     if not found_images:
         raise MXNetSegError(f"{path} names no images; the file is empty")
     return found_images, found_masks
-
-
-def _tell_missing(path: Path, missing: List[str], kind: str, folder: Path, spec: DatasetSpec, base: Path) -> None:
-    if not missing:
-        return
-    file = base / missing[0]
-    if spec.name != "folder":
-        remedy = "is the download complete?"
-    elif kind == "mask" and not spec.masks:
-        remedy = "name the mask behind its image, with a tab between them, or the masks' folder with data.masks"
-    else:
-        remedy = f"paths are taken from {base}{folders_there(file)}"
-    raise MXNetSegError(f"{path} names {len(missing)} files that have no {kind} in {folder}: {some(missing)}; {remedy}")
 
 
 def _halves(line: str) -> Iterator[Tuple[str, str]]:

@@ -19,7 +19,7 @@ Transform = Callable[[np.ndarray, np.ndarray, np.random.Generator], Tuple[np.nda
 
 
 class Batch(NamedTuple):
-    """Images (N, H, W, 3) uint8 RGB, labels (N, H, W) uint8, names."""
+    """Images (N, H, W, 3) uint8 RGB, or what `files.Reading` makes of files; labels (N, H, W) uint8; names."""
 
     images: np.ndarray
     labels: np.ndarray

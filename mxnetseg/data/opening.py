@@ -5,8 +5,9 @@ from typing import Dict, List, Optional, Set, Tuple
 
 from ..config.schema import DataConfig
 from ..errors import MXNetSegError
-from .catalog import entry_of
+from .catalog import FOLDER, entry_of
 from .dataset import Dataset
+from .files import Reading
 from .hints import files_there, folders_there, held, partner_problems
 from .layout import expected_layout, find_layout, near_split, root_of
 from .listing import listed
@@ -43,6 +44,7 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True, unpaired: 
         return _joined(split, [open_dataset(data, part, labelled, unpaired) for part in parts])
     entry = entry_of(data)
     root = root_of(data, entry)
+    reading = Reading.of(data, upright=entry.name == FOLDER)
     if labelled and split in entry.unlabelled:
         raise MXNetSegError(f"{entry.name}'s split {split!r} has no public labels, so it can't be trained on or scored")
     spec, base = find_layout(entry, root, split, labelled)
@@ -67,9 +69,10 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True, unpaired: 
     images, masks = pairs_below(image_dir, mask_dir, spec, labelled)
     if not images and (spec.images or not spec.lists):
         suffix, endings = image_rule(spec)
+        one_folder = "; images and masks lie in one folder: say what is a mask with data.mask_suffix (_mask, or .png)"
         raise MXNetSegError(
             f"{image_dir} holds no images ({', '.join(endings)}{f'; stems end with {suffix!r}' * bool(suffix)}), but "
-            f"{held(image_dir)}"
+            f"{held(image_dir)}" + one_folder * (image_dir == mask_dir)
         )
     if spec.lists:
         images, masks = listed(base / spec.list_file(split), images, masks, spec, base, split, labelled)
@@ -87,14 +90,14 @@ def open_dataset(data: DataConfig, split: str, labelled: bool = True, unpaired: 
         if spec.lists or any(name in masks for name in names):
             masks = {name: masks[name] for name in names if name in masks}
     if not labelled:
-        return Dataset(spec, split, names, [images[name] for name in names], None)
+        return Dataset(spec, split, names, [images[name] for name in names], None, reading)
     problems = partner_problems(images, masks, image_dir, mask_dir, spec)
     if problems:
         if unpaired is None:
             raise MXNetSegError(problems[0])
         unpaired += problems
         names = [name for name in names if name in masks]
-    return Dataset(spec, split, names, [images[name] for name in names], [masks[name] for name in names])
+    return Dataset(spec, split, names, [images[name] for name in names], [masks[name] for name in names], reading)
 
 
 def _of_split(images: Files, masks: Files, spec: DatasetSpec) -> Tuple[Files, Files]:
@@ -122,7 +125,7 @@ def _joined(split: str, parts: List[Dataset]) -> Dataset:
     if twice:
         raise MXNetSegError(f"data set {first.spec.name}: {twice} is in more than one split of {split!r}; name it once")
     masks = None if first.mask_paths is None else [path for part in parts for path in part.mask_paths or ()]
-    return Dataset(first.spec, split, [name for part in parts for name in part.names], images, masks)
+    return Dataset(first.spec, split, [name for part in parts for name in part.names], images, masks, first.reading)
 
 
 def _meaning(spec: DatasetSpec) -> Tuple[Dict[int, int], Set[int], str]:

@@ -1,17 +1,17 @@
 """Where in a folder images, masks and lists may lie: guesses, most likely first, that `forms` tries."""
 
+import os
 import re
 from collections import defaultdict
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
 from ..errors import MXNetSegError
 from .colours import read_colours
 from .files import read_mask
-from .hints import Suffixes, guess_suffixes
+from .hints import SEPARATORS, Suffixes, guess_suffixes
 from .pairing import LOSSY
 from .spec import IMAGES, MASKS, SPLIT
 
@@ -61,9 +61,10 @@ def ways(folder: Path, files: List[Path]) -> List[Way]:
     return [*sorted(split, key=_rank), *alone, *both, *sorted(whole, key=_rank)]
 
 
-def _rank(way: Way) -> Tuple[int, bool, int]:
+def _rank(way: Way) -> Tuple[int, bool, bool, int]:
     keys = way.keys
-    return -way.pairs, bool(OTHER_MASKS.search(keys["masks"] + keys.get("mask_suffix", ""))), len(str(keys))
+    other = OTHER_MASKS.search(keys["masks"] + keys.get("mask_suffix", ""))
+    return -way.pairs, bool(other), keys["images"] == ".", len(str(keys))
 
 
 def _places(folder: Path, files: List[Path], names: bool = False) -> Dict[str, Place]:
@@ -94,75 +95,77 @@ def _places(folder: Path, files: List[Path], names: bool = False) -> Dict[str, P
 
 def _pairs(folder: Path, pictures: List[Path]) -> Iterator[Way]:
     places = _places(folder, pictures)
-    if all(len(path.relative_to(folder).parts) > 1 for path in pictures):
-        places.pop(".", None)
     largest = sorted(places, key=lambda pattern: (-sum(map(len, places[pattern].values())), pattern.count("/")))[:SIDES]
+    sides = {pattern: _Side.of(folder, pattern, places[pattern]) for pattern in largest}
     for images, masks in ((i, m) for i in largest for m in largest):
-        if (SPLIT in images) != (SPLIT in masks):
-            continue  # split by one of them alone: `lists` says it as well
-        splits = _ordered(places[images])
-        if not set(splits) <= set(places[masks]):
-            splits = [split for split in splits if split in places[masks]]
-        if not splits:
+        splits = [split for split in _ordered(places[images]) if split in places[masks]]
+        if (SPLIT in images) != (SPLIT in masks) or sides[images].split != sides[masks].split:
             continue
-        for keys, count in _suffixes(folder, images, masks, places, splits):
+        for suffixes in _suffixes(sides[images], sides[masks]):
+            keys = {"image_suffix": suffixes.image, "mask_suffix": suffixes.mask}
             named = splits if SPLIT in images else []
+            keys = {"images": images, "masks": masks, **{k: text for k, text in keys.items() if text}}
+            share = sum(len(places[images][split]) for split in splits) / len(places[images][splits[0]])
             kind = "side by side" if images == masks else "folders"
-            yield Way(kind, {"images": images, "masks": masks, **keys, **_split_keys(named)}, named, count)
+            yield Way(kind, {**keys, **_split_keys(named)}, named, round(suffixes.pairs * share))
 
 
-def _suffixes(
-    folder: Path, images: str, masks: str, places: Dict[str, Place], splits: List[str]
-) -> Iterator[Tuple[Dict[str, str], int]]:
-    """Suffix keys that make pairs, and how many pairs."""
-    first = splits[0]
-    here, there = folder / images.replace(SPLIT, first), folder / masks.replace(SPLIT, first)
-    apart = images != masks
-    pictures = [p for p in places[images][first] if not (apart and here in there.parents and there in p.parents)]
-    labels = [p for p in places[masks][first] if not (apart and there in here.parents and here in p.parents)]
-    if apart:
-        tries = [(_stems(pictures, here, IMAGES), _stems(labels, there, MASKS))]
+class _Side(NamedTuple):
+    """A place, and what of its first split might be images or masks: stem -> file."""
+
+    folder: Path
+    split: str
+    images: Dict[str, Path]
+    masks: Dict[str, Path]
+
+    @classmethod
+    def of(cls, root: Path, pattern: str, place: Place) -> "_Side":
+        split = _ordered(place)[0]
+        folder = root / pattern.replace(SPLIT, split)
+        ordered = sorted(place[split], key=lambda path: path.suffix.lower() in LOSSY)  # of x.png and x.jpg, the image
+        stems = [(path.relative_to(folder).with_suffix("").as_posix(), path) for path in ordered]
+        return cls(folder, split, *({s: p for s, p in stems if p.suffix.lower() in e} for e in (IMAGES, MASKS)))
+
+
+def _suffixes(images: _Side, masks: _Side) -> Iterator[Suffixes]:
+    """Suffixes that make pairs of masks that look like masks."""
+    pictures, labels = images.images, masks.masks
+    if images == masks:
+        lossy = [stem for stem, path in pictures.items() if path.suffix.lower() in LOSSY]
+        found = [guess_suffixes(lossy, labels), *_within(pictures, labels)]
     else:
-        tries = [(_stems(pictures, here, LOSSY), _stems(labels, there, MASKS))]
-    found = [guess_suffixes(list(i), list(m)) for i, m in tries if i and m]
-    if not apart:
-        found.append(_within(_stems(pictures, here, IMAGES), _stems(labels, there, MASKS)))
+        if images.folder in masks.folder.parents:
+            pictures = {stem: path for stem, path in pictures.items() if masks.folder not in path.parents}
+        if masks.folder in images.folder.parents:
+            labels = {stem: path for stem, path in labels.items() if images.folder not in path.parents}
+        found = [guess_suffixes(pictures, labels)] if any(map(_few_levels, _some_of(list(labels.values())))) else []
     for suffixes in found:
-        if suffixes is None or not suffixes.pairs:
-            continue
-        stems = _stems(labels, there, MASKS)
-        taken = [path for stem, path in sorted(stems.items()) if stem.endswith(suffixes.mask)]
-        if any(not _few_levels(path) for path in taken[:: max(1, len(taken) // SHOWN)][:SHOWN]):
-            continue
-        keys = {"image_suffix": suffixes.image, "mask_suffix": suffixes.mask}
-        share = sum(len(places[images][split]) for split in splits) / len(places[images][first])
-        yield {key: text for key, text in keys.items() if text}, round(suffixes.pairs * share)
+        if suffixes is not None and suffixes.pairs:
+            chosen = [path for stem, path in sorted(labels.items()) if stem.endswith(suffixes.mask)]
+            if all(map(_few_levels, _some_of(chosen))):
+                yield suffixes
 
 
-def _within(images: Dict[str, Path], masks: Dict[str, Path]) -> Optional[Suffixes]:
-    """x.png and x_mask.png in one folder."""
-    counts: Dict[str, int] = defaultdict(int)
+def _some_of(paths: List[Path]) -> List[Path]:
+    return paths[:: max(1, len(paths) // SHOWN)][:SHOWN]
+
+
+def _within(images: Dict[str, Path], masks: Dict[str, Path]) -> List[Suffixes]:
+    """x.png and x_mask.png, x_img.png and x_mask.png, x/image.png and x/mask.png below one folder."""
+    counts: Dict[Tuple[str, str], int] = defaultdict(int)
     names = sorted({*images, *masks})
     for index, name in enumerate(names):
         for other in names[index + 1 : index + 9]:
-            rest = other[len(name) :]
-            if other.startswith(name) and rest and not rest[0].isalnum() and name in images and other in masks:
-                counts[rest] += 1
-    if not counts:
-        return None
-    best = max(counts, key=lambda rest: (counts[rest], rest))
-    return Suffixes("", best, counts[best])
+            begin = len(os.path.commonprefix([name, other]))
+            while begin and begin < len(name) and other[begin - 1] in SEPARATORS:
+                begin -= 1
+            for image, mask in ((name, other), (other, name)):
+                if begin and image in images and mask in masks:
+                    counts[image[begin:], mask[begin:]] += 1
+    likely = sorted(counts, key=lambda pair: (-counts[pair], len(pair[0] + pair[1]), pair))[:4]
+    return [Suffixes(*pair, counts[pair]) for pair in likely if counts[pair] > 1]
 
 
-def _stems(paths: List[Path], folder: Path, endings: Tuple[str, ...]) -> Dict[str, Path]:
-    return {
-        path.relative_to(folder).with_suffix("").as_posix(): path
-        for path in paths
-        if path.suffix.lower() in endings and folder in path.parents
-    }
-
-
-@lru_cache(maxsize=256)
 def _few_levels(path: Path) -> bool:
     """Whether a picture may be a mask, and no photograph."""
     try:

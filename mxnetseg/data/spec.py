@@ -1,7 +1,7 @@
 """What a data set is: a table entry, not a class of its own."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ..errors import MXNetSegError
 from ..plugins import Table, caller
@@ -10,6 +10,7 @@ __all__ = ["IMAGES", "MASKS", "SPLIT", "TABLE", "Colour", "DatasetSpec", "colour
 
 Colour = Tuple[int, int, int]
 LARGEST = 65535  # a value in a 16-bit mask
+WHITE = 0xFFFFFF  # the largest in one that holds colours
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 MASKS = (".png", ".tif", ".tiff", ".bmp", ".gif", ".npy")  # of a folder of one's own
 SPLIT = "{split}"
@@ -101,10 +102,11 @@ class DatasetSpec:
         if "" in names or twice:
             what = f"{', '.join(map(repr, twice))} more than once" if twice else "an empty name"
             raise MXNetSegError(f"data set {self.name}: classes hold {what}; give every class a name of its own")
-        far = [value for value in (*self.ignore, *(self.label_map or ())) if not 0 <= value <= LARGEST]
+        largest = WHITE if self.colours else LARGEST
+        far = [value for value in (*self.ignore, *(self.label_map or ())) if not 0 <= value <= largest]
         if far:
             raise MXNetSegError(
-                f"data set {self.name}: label_map and ignore name values in masks, 0 to {LARGEST}; {far[0]} is none"
+                f"data set {self.name}: label_map and ignore name values in masks, 0 to {largest}; {far[0]} is none"
             )
 
     @property
@@ -135,9 +137,27 @@ class DatasetSpec:
             return dict(self.label_map)
         return {i: i for i in range(self.num_classes)}
 
+    @property
+    def value_kind(self) -> str:
+        """What a value in a mask is called."""
+        return "colour" if self.colours else "label value"
+
     def value_text(self, value: int) -> str:
         """A label value as messages name it: a number, or a colour."""
         return str([value >> 16 & 255, value >> 8 & 255, value & 255]) if self.colours else str(value)
+
+    def values_text(self, values: Iterable[int], most: int = 8) -> str:
+        """Label values as messages name them: "1-3, 7", or colours."""
+        if self.colours:
+            texts = [self.value_text(value) for value in sorted(values)]
+            return ", ".join(texts[:most]) + f" and {len(texts) - most} more" * (len(texts) > most) or "nothing"
+        parts: List[List[int]] = []
+        for value in sorted(values):
+            if parts and value == parts[-1][1] + 1:
+                parts[-1][1] = value
+            else:
+                parts.append([value, value])
+        return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in parts) or "nothing"
 
     def describe(self) -> List[List[str]]:
         """Per layout the files to look for, as patterns below the root, the usual layout first."""

@@ -9,7 +9,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 import numpy as np
 
 from ..errors import MXNetSegError
-from ..saving import SaveError, write_files
+from ..saving import check_free, write_files
 from .dataset import Dataset
 
 __all__ = ["Split", "below", "groups_by", "list_files", "split_groups", "write_lists"]
@@ -145,13 +145,11 @@ def list_files(pattern: str, root: Path, parts: Sequence[str]) -> Dict[str, Path
 
     Raises
     ------
-    SaveError
-        One is there already.
+    MXNetSegError
+        One is there already, or can't be written.
     """
     files = {part: root / pattern.replace("{split}", part) for part in parts}
-    for path in files.values():
-        if path.exists():
-            raise SaveError(f"{path} is there already, and a list that has been used is not changed; move it away")
+    check_free(files.values(), remedy="move it away; what was scored by it can't be compared afterwards")
     return files
 
 

@@ -25,23 +25,23 @@ __all__ = [
 
 
 def normalize(images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
-    """(N, H, W, 3) uint8 -> (N, 3, H, W) float32, (image - mean) / std per channel."""
+    """(N, H, W, C) uint8, or floats from 0 to 255 -> (N, C, H, W) float32, (image - mean) / std per channel."""
     scale = 1.0 / np.asarray(std, np.float32)
     shift = -np.asarray(mean, np.float32) * scale
-    out: np.ndarray = np.empty((images.shape[0], 3) + images.shape[1:3], np.float32)
-    for channel in range(3):
+    out: np.ndarray = np.empty((images.shape[0], images.shape[3]) + images.shape[1:3], np.float32)
+    for channel in range(images.shape[3]):
         np.multiply(images[..., channel], scale[channel], out=out[:, channel], casting="unsafe")
         out[:, channel] += shift[channel]
     return out
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Bilinear for (H, W, 3) images, nearest for (H, W) labels."""
+    """Bilinear for (H, W, channels) images, nearest for (H, W) labels."""
     if image.shape[:2] == (height, width):
         return image
     method = cv2.INTER_LINEAR if image.ndim == 3 else cv2.INTER_NEAREST
     resized: np.ndarray = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=method)
-    return resized
+    return resized if resized.ndim == image.ndim else resized[..., None]  # OpenCV drops an only channel
 
 
 def resize_long(image: np.ndarray, base: int) -> np.ndarray:
@@ -67,26 +67,36 @@ def scaled_size(
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
-def pad(array: np.ndarray, height: int, width: int, value: Union[int, Sequence[int]]) -> np.ndarray:
+def pad(array: np.ndarray, height: int, width: int, value: Union[int, Sequence[float]]) -> np.ndarray:
     """Grow to at least (height, width) at the bottom and the right, filled with `value`."""
     grow = max(height - array.shape[0], 0), max(width - array.shape[1], 0)
     if grow == (0, 0):
         return array
+    padded: np.ndarray
+    if array.ndim == 3 and array.shape[2] != 3:  # OpenCV fills up to four channels
+        padded = np.empty((array.shape[0] + grow[0], array.shape[1] + grow[1], array.shape[2]), array.dtype)
+        padded[:] = value
+        padded[: array.shape[0], : array.shape[1]] = array
+        return padded
     array = np.ascontiguousarray(array)
-    padded: np.ndarray = cv2.copyMakeBorder(array, 0, grow[0], 0, grow[1], cv2.BORDER_CONSTANT, value=value)
+    padded = cv2.copyMakeBorder(array, 0, grow[0], 0, grow[1], cv2.BORDER_CONSTANT, value=value)
     return padded
 
 
 def distort(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Photometric distortion as in SSD (Liu et al., 2016): brightness, contrast, saturation, hue.
 
-    Each with a chance of one half; contrast before or after saturation and hue. uint8 in and out.
+    Each with a chance of one half; contrast before or after saturation and hue. uint8 in and out. What isn't 8-bit RGB
+    has no hue: its channels get brightness and contrast alone, and floats stay floats.
     """
     brightness = rng.uniform(-32, 32) if rng.random() < 0.5 else 0.0
     contrast = rng.uniform(0.5, 1.5) if rng.random() < 0.5 else 1.0
     contrast_last = rng.random() < 0.5
     saturation = rng.uniform(0.5, 1.5) if rng.random() < 0.5 else 1.0
     hue = int(rng.integers(-18, 19)) if rng.random() < 0.5 else 0
+    if image.dtype != np.uint8 or image.shape[2] != 3:
+        changed = (image.astype(np.float32) + brightness) * np.float32(contrast)
+        return changed.clip(0, 255) if image.dtype != np.uint8 else _to_uint8(changed)
     levels = np.arange(256, dtype=np.float32)
     image = cv2.LUT(
         np.ascontiguousarray(image), _to_uint8((levels + brightness) * (1.0 if contrast_last else contrast))
@@ -137,7 +147,7 @@ def photometric_distortion(image: np.ndarray, rng: np.random.Generator) -> np.nd
 def blur(image: np.ndarray, rng: np.random.Generator, sigma: Tuple[float, float] = (0.1, 2.0)) -> np.ndarray:
     """Gaussian blur with a standard deviation of `sigma[0]` to `sigma[1]` pixels."""
     blurred: np.ndarray = cv2.GaussianBlur(np.ascontiguousarray(image), (0, 0), rng.uniform(*sigma))
-    return blurred
+    return blurred if blurred.ndim == 3 else blurred[..., None]
 
 
 def _to_uint8(values: np.ndarray) -> np.ndarray:
@@ -162,13 +172,13 @@ class TrainTransform:
         self.base = data.base
         self.fit = data.fit
         self.augment = data.augment
-        self.mean_colour = tuple(round(m) for m in data.mean)
+        self.mean_colour = data.mean if data.range else tuple(round(m) for m in data.mean)
         crop = data.augment.crop
         self.crop: Optional[Tuple[int, int]] = (crop, crop) if isinstance(crop, int) else crop
         self.foreign = foreign_transforms(data, given)
 
     def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
-        """(H, W, 3) uint8 and (H, W) uint8 -> the same kinds, at the crop's size."""
+        """(H, W, channels) uint8 or float32 and (H, W) uint8 -> the same kinds, at the crop's size."""
         augment = self.augment
         for foreign in self.foreign[True]:
             image, label = foreign(image, label, rng)

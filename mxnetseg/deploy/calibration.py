@@ -8,7 +8,6 @@ from mxnet import nd
 
 from ..config.schema import DataConfig
 from ..data import open_dataset
-from ..data.files import read_image
 from ..engine.inference import Preprocess
 from ..errors import MXNetSegError
 
@@ -23,23 +22,29 @@ def calibration_batches(calibration: Iterable[Any], preprocess: Preprocess) -> I
     """
     if isinstance(calibration, (nd.NDArray, np.ndarray)) and calibration.ndim == 4:
         calibration = [calibration]
+    count, kind = len(preprocess.mean), np.uint8 if preprocess.range is None else np.float32
     for one in calibration:
-        if isinstance(one, np.ndarray) and one.dtype == np.uint8 and one.ndim == 3 and one.shape[2] == 3:
+        if isinstance(one, np.ndarray) and one.dtype == kind and one.ndim == 3 and one.shape[2] == count:
             yield preprocess(one[None], mx.cpu())
         elif (
-            isinstance(one, (nd.NDArray, np.ndarray)) and one.ndim == 4 and one.shape[1] == 3 and one.dtype != np.uint8
+            isinstance(one, (nd.NDArray, np.ndarray))
+            and one.ndim == 4
+            and one.shape[1] == count
+            and one.dtype != np.uint8
         ):
             yield nd.array(one, dtype="float32") if isinstance(one, np.ndarray) else one.as_in_context(mx.cpu())
         else:
             what = f"{one.dtype} of shape {one.shape}" if hasattr(one, "shape") else type(one).__name__
             raise MXNetSegError(
-                "a calibration image is an RGB image (H, W, 3) of uint8 or a preprocessed batch (N, 3, H, W) of floats,"
-                f" not {what}"
+                f"a calibration image is {'an RGB image' if count == 3 else 'an image'} (H, W, {count}) of "
+                f"{np.dtype(kind)} or a preprocessed batch (N, {count}, H, W) of floats, not {what}"
             )
 
 
 def calibration_images(data: DataConfig, count: int) -> List[np.ndarray]:
-    """`count` images (H, W, 3) uint8 of a data set's train split, evenly spread over it; all where there are fewer.
+    """`count` images of a data set's train split, evenly spread over it; all where there are fewer.
+
+    Each is (H, W, channels), as `files.read_image` gives it.
 
     Raises
     ------
@@ -48,6 +53,7 @@ def calibration_images(data: DataConfig, count: int) -> List[np.ndarray]:
     """
     if count < 1:
         raise MXNetSegError(f"{count} calibration images: at least one is needed, some 30 are usual")
-    paths = open_dataset(data, data.train_split, labelled=False).image_paths
+    dataset = open_dataset(data, data.train_split, labelled=False)
+    paths = dataset.image_paths
     chosen = sorted({round(i * (len(paths) - 1) / max(1, count - 1)) for i in range(count)})
-    return [read_image(paths[i]) for i in chosen]
+    return [dataset.image(paths[i]) for i in chosen]

@@ -12,7 +12,7 @@ from ..context import Contexts, as_contexts
 from ..engine import checkpoint
 from ..engine.checkpoint import Checkpoint
 from ..errors import MXNetSegError
-from ..network import Network, check_input
+from ..network import Network, channels_of, check_input
 from ..ops import upsample_argmax, upsample_taps
 from ..ops.upsample import serves_taps
 from ..plugins import reason
@@ -88,7 +88,7 @@ class DeployedNetwork:
 
         Raises MXNetSegError where the images are elsewhere, or of a size that the network can't take.
         """
-        check_input(x)
+        check_input(x, channels=channels_of(self))
         if x.context not in self._weights:
             there = ", ".join(map(str, self.contexts))
             raise MXNetSegError(

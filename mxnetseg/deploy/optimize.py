@@ -9,7 +9,7 @@ from ..engine.inference import Preprocess
 from ..engine.record import Record
 from ..errors import MXNetSegError
 from ..graph import Graph
-from ..network import GluonNetwork, as_network
+from ..network import GluonNetwork, as_network, channels_of
 from ..nn import inference_graph
 from .apart import keep_apart
 from .bfloat16 import to_bfloat16
@@ -97,7 +97,7 @@ def optimize(
     with inference_graph() as constants:
         # the last resize is left to those who use the logits
         graph = Graph(network.coarse_logits(mx.sym.var("data")))
-    plan = Plan(graph, {**arrays, **constants}, size)
+    plan = Plan(graph, {**arrays, **constants}, size, channels_of(network))
     for change in PASSES[dtype]:
         change(plan)
     symbol, arrays = graph.symbol(), plan.arrays

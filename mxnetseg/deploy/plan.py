@@ -28,6 +28,7 @@ class Plan:
     graph: Graph
     arrays: Dict[str, nd.NDArray]
     size: Tuple[int, int] = (512, 512)
+    channels: int = 3  # of images
 
     def __post_init__(self):
         self._shapes = Current(self._infer)
@@ -49,4 +50,4 @@ class Plan:
 
     def _infer(self) -> Dict[Entry, Shape]:
         arrays = {name: array.shape for name, array in self.arrays.items()}
-        return infer_shapes(self.graph, {**arrays, "data": (1, 3, *self.size)})
+        return infer_shapes(self.graph, {**arrays, "data": (1, self.channels, *self.size)})

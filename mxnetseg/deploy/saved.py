@@ -26,6 +26,7 @@ from ..engine.checkpoint import Checkpoint
 from ..engine.record import NetworkSpec, OptimizedFacts, Record
 from ..errors import MXNetSegError
 from ..graph import operators_named
+from ..network import channels_of
 from ..versions import versions
 
 __all__ = ["check_answer", "read", "write"]
@@ -51,7 +52,7 @@ def write(path: Union[str, Path], net: Any, overwrite: bool) -> None:
         raise MXNetSegError(f"{path} is there already; name another place, or overwrite=True")
     arrays: Dict[str, Any] = {
         "graph": np.frombuffer(net.symbol.tojson(remove_amp_cast=False).encode(), np.uint8),
-        "probe:input": _probe(),
+        "probe:input": _probe(channels_of(net)),
     }
     answer = net.coarse_logits(nd.array(arrays["probe:input"], ctx=net.contexts[0])).asnumpy()
     if not np.isfinite(answer).all():
@@ -159,10 +160,10 @@ def _symbol(found: Checkpoint) -> mx.sym.Symbol:
         raise _broken(found, "MXNet can't read its graph: " + str(err).strip().splitlines()[-1]) from err
 
 
-def _probe() -> np.ndarray:
+def _probe(channels: int) -> np.ndarray:
     """Patches of colour with a little noise."""
     rng = np.random.RandomState(0)
-    patches = rng.standard_normal((1, 3, *(side // 8 for side in PROBE))).repeat(8, axis=2).repeat(8, axis=3)
+    patches = rng.standard_normal((1, channels, *(side // 8 for side in PROBE))).repeat(8, axis=2).repeat(8, axis=3)
     image: np.ndarray = (patches + 0.1 * rng.standard_normal(patches.shape)).astype(np.float32)
     return image
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..config import Recipe
 from ..errors import MXNetSegError
+from ..finding import find_checkpoint
 from ..models import Segmentor
-from ..shipped import here_or_shipped
 from ..zoo import create_model, recipe_arguments
 from . import checkpoint
 from .checkpoint import Checkpoint
@@ -33,8 +33,14 @@ def create_network(recipe: Recipe, num_classes: int) -> Segmentor:
             f"model.num_classes is {model.num_classes}, but data set {recipe.data.name} has {num_classes} classes; "
             "leave model.num_classes out"
         )
+    channels = recipe.data.num_channels
+    if model.in_channels is not None and model.in_channels != channels:
+        raise MXNetSegError(
+            f"model.in_channels is {model.in_channels}, but images have {channels} channels (data.channels); leave "
+            "model.in_channels out"
+        )
     try:
-        return create_model(**{**recipe_arguments(model), "num_classes": num_classes})
+        return create_model(**{**recipe_arguments(model), "num_classes": num_classes, "in_channels": channels})
     except MXNetSegError:
         raise
     except Exception as err:  # a builder fails in as many ways as there are wrong values
@@ -76,7 +82,7 @@ def build_network(
         log.info("backbone: %d arrays of %s, from %s", loaded.arrays, loaded.name, loaded.path)
         _check_feeding(recipe, loaded.feeding, "the ImageNet weights")
     elif init.lower() != "random":
-        found = checkpoint.read(here_or_shipped(init))
+        found = checkpoint.read(find_checkpoint(init, option="model.init"))
         log.info("init: %d of %d parameters from %s", *checkpoint.load_matching(net, found), init)
         _check_recorded(recipe, found)
     return net
@@ -90,7 +96,7 @@ def _check_recorded(recipe: Recipe, found: Checkpoint) -> None:
 def _check_feeding(recipe: Recipe, trained: Feeding, weights: str) -> None:
     """Warn where the network was fed otherwise than it will be."""
     fed, before = (recipe.data.mean, recipe.data.std), (trained.mean, trained.std)
-    if fed != before:
+    if recipe.data.num_channels == 3 and fed != before:
         log.warning(
             "%s were trained with mean %s and std %s, but data.mean is %s and data.std %s; set these to the former, "
             "unless you mean to change them",

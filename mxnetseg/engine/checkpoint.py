@@ -23,8 +23,10 @@ from mxnet import nd
 from ..commands import typed
 from ..errors import MXNetSegError
 from ..models import Segmentor
+from ..network import channels_of
 from ..saving import write_file
 from .arrays import pack, unpack
+from .first_layers import adapted
 from .record import Record, of_json
 
 __all__ = ["Checkpoint", "assign", "check", "load_matching", "load_weights", "not_finite", "read", "weights", "write"]
@@ -183,6 +185,10 @@ def load_matching(net: Segmentor, found: Checkpoint) -> Tuple[int, int]:
     """Load the parameters whose name and shape match; returns how many matched, of how many."""
     arrays, path = found.weights, found.path
     ours = net._collect_params_with_prefix()
+    first = adapted(arrays, {name: parameter.shape for name, parameter in ours.items()}, channels_of(net))
+    if first:
+        log.info("init: %s made of RGB's weights, for %d channels (docs/data.md)", ", ".join(first), channels_of(net))
+    arrays = {**arrays, **first}
     matching = [n for n, p in ours.items() if n in arrays and tuple(arrays[n].shape) == tuple(p.shape)]
     if not matching:
         raise MXNetSegError(f"model.init: no parameter of {path} matches {net.spec['name']} in name and shape")
@@ -205,11 +211,15 @@ def _content(path: Union[str, Path]) -> bytes:
 
 def _split(content: memoryview, source: str) -> Tuple[memoryview, Record, str]:
     """The arrays' bytes, the record, and the file's digest."""
-    torch = source.endswith((".pth", ".pt", ".tar")) or b"data.pkl" in bytes(content[:200])  # a zip's first file
-    if (content[:4] == b"PK\3\4" and torch) or content[:1] == b"\x80":
+    begin = bytes(content[:200])
+    pickled = begin[:1] == b"\x80" or (begin[:4] == b"PK\3\4" and b"data.pkl" in begin)  # a zip's first file
+    if pickled or source.endswith((".pth", ".pt", ".pth.tar", ".safetensors")):
         raise MXNetSegError(
-            f"{source}: is a file of PyTorch; "
-            + typed("`mxnetseg convert --config RECIPE --from FILE` makes a checkpoint of it")
+            f"{source}: is a file of {'safetensors' if source.endswith('.safetensors') else 'PyTorch'}; "
+            + typed(
+                "`mxnetseg convert --config RECIPE --from FILE` makes a checkpoint of a published network, "
+                "`mxnetseg weights import BACKBONE FILE` initial weights of an ImageNet classifier"
+            )
         )
     if content[-8:] == MARK:
         digest = hashlib.sha256(content[:-40])

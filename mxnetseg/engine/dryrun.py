@@ -14,13 +14,16 @@ from ..commands import typed
 from ..config import Recipe
 from ..data import Dataset, DatasetSpec, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
 from ..data.diagnosis.gate import examine
+from ..data.files import READING, Reading
 from ..errors import MXNetSegError
+from ..finding import find_checkpoint
 from ..graph import VARIABLE, Graph, infer_shapes
 from ..losses import build_loss
 from ..models import Segmentor
+from ..names import counted
+from ..network import channels_of
 from ..pretrained import find
 from ..registry import MODELS
-from ..shipped import here_or_shipped
 from .build import build_network
 from .ema import WeightAverage
 from .freeze import Freeze
@@ -63,14 +66,18 @@ class StandIn(Dataset):
     Every class comes up, and a part of every label is to ignore.
     """
 
-    def __init__(self, spec: DatasetSpec, split: str, size: Tuple[int, int], count: int = 8):
+    def __init__(
+        self, spec: DatasetSpec, split: str, size: Tuple[int, int], count: int = 8, reading: Reading = READING
+    ):
         names = [f"stand-in {i}" for i in range(count)]
-        super().__init__(spec, split, names, [Path(name) for name in names], [Path(name) for name in names])
+        super().__init__(spec, split, names, [Path(name) for name in names], [Path(name) for name in names], reading)
         self._size = size
 
     def load(self, index: int) -> Sample:
         """Noise, and the label of this index."""
-        image = np.random.default_rng([index, 3]).integers(0, 256, (*self._size, 3), np.uint8)
+        channels = 3 if self.reading.channels is None else len(self.reading.channels)
+        image = np.random.default_rng([index, 3]).integers(0, 256, (*self._size, channels), np.uint8)
+        image = image if self.reading.range is None else image.astype(np.float32)
         return Sample(image, self.label(index), self.names[index])
 
     def label(self, index: int) -> np.ndarray:
@@ -121,7 +128,7 @@ def dry_run(
     schedule = Schedule(recipe.schedule, recipe.optimizer.lr, iterations)
     memory = _memory(recipe, net, optimizer, len(contexts))  # before the step: shapes only
     loss, seconds = _step(recipe, net, optimizer, schedule(0), context, crop, frozen)
-    batch, accumulate = f"{recipe.train.batch_size} images", recipe.train.accumulate
+    batch, accumulate = counted(recipe.train.batch_size, "image"), recipe.train.accumulate
     if accumulate > 1:
         batch += f" x {accumulate} accumulated"
     lines = [
@@ -131,8 +138,9 @@ def dry_run(
         f"norm {net.spec['norm']}{', auxiliary heads' if net.num_aux else ''}; initial weights: "
         f"{recipe.model.from_ or recipe.model.init}",
         *_frozen_lines(recipe, frozen),
-        f"length     {iterations:,} steps of {batch}: {iterations * lengths.images:,} images, "
-        f"{iterations / lengths.per_epoch:.1f} epochs; validation every {lengths.val_every:,} steps",
+        f"length     {counted(iterations, 'step')} of {batch}: {counted(iterations * lengths.images, 'image')}, "
+        f"{iterations / lengths.per_epoch:.1f} epochs; validation every "
+        f"{'step' if lengths.val_every == 1 else counted(lengths.val_every, 'step')}",
         f"loss       {_loss_line(recipe)}",
         *_schedule_lines(recipe, schedule, iterations),
         *memory,
@@ -154,7 +162,7 @@ def _data(recipe: Recipe, missing: List[str], validate: bool, force: bool) -> Tu
         sets = [open_dataset(data, split) for split in splits]
         examine(data, sets, loss=recipe.loss, validating=validate, force=force)
         count = len(sets[0])
-        found = f"{count:,} images in {data.train_split}, "
+        found = f"{counted(count, 'image')} in {data.train_split}, "
         found += "".join(f"{len(dataset):,} in {dataset.split}, " for dataset in sets[1:]) + f"in {root}"
     else:
         counts = [OFFICIAL.get(spec.name, {}).get(part, 0) for part in data.train_split.split("+")]
@@ -185,14 +193,20 @@ def _without_init(recipe: Recipe, missing: List[str]) -> Recipe:
     """The recipe; with random initial weights where its own are not on this machine."""
     init = recipe.model.init
     name = recipe.model.backbone or MODELS.find(recipe.model.name).backbone
-    if init.lower() == "random" or here_or_shipped(init).is_file() or (init.lower() == "imagenet" and find(name)):
+    if init.lower() == "random" or (init.lower() == "imagenet" and find(name)):
         return recipe
     if init.lower() == "imagenet":
         missing.append(
             typed(f"initial weights: ImageNet's for {name}; `mxnetseg weights show {name}` says where to get them")
         )
     else:
-        missing.append(f"initial weights: no file {init}")
+        try:
+            find_checkpoint(init, option="model.init")
+            return recipe
+        except MXNetSegError as err:
+            if init.isidentifier():  # a word that is misspelt, no file
+                raise
+            missing.append(f"initial weights: {err}")
     return recipe.model_copy(update={"model": recipe.model.model_copy(update={"init": "random"})})
 
 
@@ -215,7 +229,7 @@ def _step(
     data = data.model_copy(update=small)
     train = recipe.train.model_copy(update={"batch_size": BATCH, "accumulate": 1})
     recipe = recipe.model_copy(update={"data": data, "train": train})
-    dataset = StandIn(spec, data.train_split, (3 * crop // 2, 2 * crop))
+    dataset = StandIn(spec, data.train_split, (3 * crop // 2, 2 * crop), reading=Reading.of(data))
     criterion = build_loss(recipe.loss, spec.num_classes, net.align_corners)
     criterion.initialize(ctx=context)
     average = WeightAverage(net, recipe.train.ema) if recipe.train.ema else None
@@ -259,8 +273,8 @@ def _memory(recipe: Recipe, net: Segmentor, optimizer: Optimizer, contexts: int)
     if crop:
         height, width = (crop, crop) if isinstance(crop, int) else crop
         share = math.ceil(recipe.train.batch_size / contexts)
-        activations = _size(activation_bytes(net, (share, 3, height, width)))
-        text += f"; activations of {share} crops of {height}x{width}: {activations} at most"
+        activations = _size(activation_bytes(net, (share, channels_of(net), height, width)))
+        text += f"; activations of {counted(share, 'crop')} of {height}x{width}: {activations} at most"
     return [f"{text}, on each of {contexts} context{'s' * (contexts > 1)}"]
 
 
@@ -289,8 +303,9 @@ def _schedule_lines(recipe: Recipe, schedule: Schedule, iterations: int) -> List
     shares = [round(share * (iterations - 1)) for share in (0.25, 0.5, 0.75)]
     points = sorted({0, warmup, *shares, iterations - 1})
     curve = sparkline([schedule(round(i * (iterations - 1) / 59)) for i in range(60)])
+    warming = counted(recipe.schedule.warmup, "step")
     return [
-        f"schedule   {recipe.schedule.name}, warm-up {recipe.schedule.warmup} steps, {recipe.schedule.style} style",
+        f"schedule   {recipe.schedule.name}, warm-up {warming}, {recipe.schedule.style} style",
         f"           {curve}",
         "           " + "  ".join(f"{i:,}: {schedule(i):.3g}" for i in points),
     ]

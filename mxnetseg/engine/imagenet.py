@@ -10,10 +10,13 @@ from .. import pretrained
 from ..commands import typed
 from ..errors import MXNetSegError
 from ..models import Segmentor
+from ..network import channels_of
 from . import checkpoint
+from .checkpoint import Checkpoint
+from .first_layers import adapted
 from .record import Feeding
 
-__all__ = ["Loaded", "load_imagenet"]
+__all__ = ["Loaded", "check_fits", "load_imagenet"]
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +68,19 @@ def load_imagenet(net: Segmentor) -> Loaded:
     return Loaded(len(net.backbone._collect_params_with_prefix()), title, str(found.path), feeding)
 
 
+def check_fits(name: str, found: Checkpoint) -> None:
+    """Raise MXNetSegError unless an imported file holds what the backbone `name` has."""
+    arrays = {key[len(PREFIX) :]: array.shape for key, array in found.weights.items()}
+    ours = pretrained.bare_backbone(name)._collect_params_with_prefix()
+    wrong = [key for key, p in ours.items() if key != POSITIONS and arrays.get(key) != tuple(p.shape)]
+    if wrong:
+        whose = f" (it is of {found.record.backbone})" if found.record.backbone not in (None, name) else ""
+        raise MXNetSegError(
+            f"{found.path} does not fit {name}{whose}: {len(wrong)} of {len(ours)} arrays are missing or of another "
+            f"shape, {wrong[0]} among them; import the right file with --overwrite, or remove this one"
+        )
+
+
 _OTHERS = "set model.init to random or to a checkpoint's path"
 
 
@@ -76,6 +92,12 @@ def _assign(net: Segmentor, arrays: Dict[str, np.ndarray], source: str) -> None:
         raise MXNetSegError(f"there are no ImageNet weights for {net.spec['backbone']} with norm gn; {_OTHERS}")
     # norms of levels that this network has no use for
     arrays = {key: array for key, array in arrays.items() if key in ours or not key.startswith("norms.")}
+    first = adapted(arrays, {key: parameter.shape for key, parameter in ours.items()}, channels_of(net))
+    if first:
+        log.info(
+            "backbone: %s made of RGB's weights, for %d channels (docs/data.md)", ", ".join(first), channels_of(net)
+        )
+    arrays = {**arrays, **first}
     checkpoint.check(net, ours, arrays, source)
     for key, parameter in ours.items():
         parameter.set_data(nd.array(arrays[key], dtype=parameter.dtype))

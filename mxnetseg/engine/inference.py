@@ -28,14 +28,15 @@ class Preprocess:
     std: Sequence[float] = IMAGENET_STD
     base: Optional[int] = None
     fit: Optional[Sequence[int]] = None
+    range: Optional[Tuple[float, float]] = None  # values of files that are 0 and 255 here; None: they are uint8
 
     @classmethod
     def of(cls, feeding: Union[Feeding, DataConfig]) -> "Preprocess":
         """As a checkpoint's record or a recipe says."""
-        return cls(feeding.mean, feeding.std, feeding.base, feeding.fit)
+        return cls(feeding.mean, feeding.std, feeding.base, feeding.fit, feeding.range)
 
     def __call__(self, images: np.ndarray, context: mx.Context) -> nd.NDArray:
-        """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 on `context`."""
+        """(N, H, W, C) uint8, or floats from 0 to 255 -> (N, C, H, W) float32 on `context`."""
         return nd.array(normalize(images, tuple(self.mean), tuple(self.std)), ctx=context)
 
 

@@ -60,7 +60,7 @@ def write_predictions(
     files = {name: [out / kind / f"{name}.png" for kind in kinds] for name in dataset.names}
     dataset = _unlabelled(dataset, [n for n in files if not (skip_existing and all(p.is_file() for p in files[n]))])
     targets = (path for name in dataset.names for path in files[name])
-    check_free(targets, overwrite or skip_existing, "say --overwrite or --skip-existing")
+    check_free(targets, overwrite or skip_existing, "name another place, or say --overwrite or --skip-existing")
     bar = tqdm(total=len(dataset), desc=f"predict {dataset.split}", unit="img", disable=not progress, leave=False)
     broken: List[str] = []
     with bar:

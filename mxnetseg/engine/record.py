@@ -3,11 +3,11 @@
 import re
 from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from typing_extensions import Annotated
 
 from ..config import DataConfig, Recipe, recorded_recipe
-from ..config.schema import IMAGENET_MEAN, IMAGENET_STD, Deviation, Side
+from ..config.schema import FED, IMAGENET_MEAN, IMAGENET_STD, MOST_CHANNELS, Channel, Deviation, Side
 from ..data import DatasetSpec
 from ..errors import MXNetSegError
 from ..plugins import TABLES
@@ -37,6 +37,7 @@ class NetworkSpec(_Part):
     aux: bool = False
     output_stride: Optional[int] = None
     norm: str = "bn"
+    in_channels: int = Field(3, ge=1, le=MOST_CHANNELS)
     backbone_options: Dict[str, Any] = Field(default_factory=dict)
     reparameterized: bool = False
     config: None = None  # of `create_model`: a file here is no part of a record
@@ -52,15 +53,40 @@ class Feeding(_Part):
     name: Optional[str] = None  # of the data set
     classes: Optional[List[str]] = None
     palette: Optional[List[Tuple[Byte, Byte, Byte]]] = None
-    mean: Tuple[float, float, float] = IMAGENET_MEAN
-    std: Tuple[Deviation, Deviation, Deviation] = IMAGENET_STD
+    channels: Optional[List[Channel]] = Field(None, min_length=1, max_length=MOST_CHANNELS)
+    range: Optional[Tuple[float, float]] = None
+    shown: Optional[List[Channel]] = None
+    mean: Tuple[float, ...] = Field(IMAGENET_MEAN, validate_default=True)
+    std: Tuple[Deviation, ...] = Field(IMAGENET_STD, validate_default=True)
     base: Optional[Side] = None
     fit: Optional[Tuple[Side, Side]] = None
+
+    @field_validator("mean", "std")
+    @classmethod
+    def _one_each(cls, values: Tuple[float, ...], info: ValidationInfo) -> Tuple[float, ...]:
+        channels = info.data.get("channels") or range(3)
+        if len(values) != len(channels):
+            raise ValueError(f"there are {len(channels)} channels")
+        return values
+
+    @field_validator("range")
+    @classmethod
+    def _in_order(cls, value: Optional[Tuple[float, float]]) -> Optional[Tuple[float, float]]:
+        if value is not None and not value[0] < value[1]:
+            raise ValueError("the lower value comes first")
+        return value
+
+    @field_validator("shown")
+    @classmethod
+    def _are_there(cls, value: Optional[List[int]], info: ValidationInfo) -> Optional[List[int]]:
+        if value is not None and (len(value) not in (1, 3) or max(value) >= len(info.data.get("channels") or range(3))):
+            raise ValueError("one or three of the channels")
+        return value
 
     @classmethod
     def of(cls, data: DataConfig, spec: DatasetSpec) -> "Feeding":
         """As a recipe feeds a data set."""
-        kept = {key: getattr(data, key) for key in ("mean", "std", "base", "fit")}
+        kept = {key: getattr(data, key) for key in FED}
         return cls(name=spec.name, classes=list(spec.classes), palette=list(spec.palette), **kept)
 
 

@@ -17,6 +17,7 @@ from ..data.foreign import Function, name_of
 from ..errors import MXNetSegError
 from ..losses import build_loss
 from ..models import Segmentor
+from ..names import counted
 from ..nn.norm import check_synchronisation
 from ..optional import check_installed
 from ..plugins import require
@@ -83,7 +84,8 @@ def open_run(
     until = recipe.model.unfreeze_at
     if until is not None and until >= lengths.total:
         raise MXNetSegError(
-            f"model.unfreeze_at {until}: the run has {lengths.total} iterations; leave it out to freeze for good"
+            f"model.unfreeze_at {until}: the run has {counted(lengths.total, 'iteration')}; leave it out to freeze "
+            "for good"
         )
     named = name_of(transform) if transform else ""
     if before:
@@ -256,8 +258,8 @@ def _state_of(before: Optional[Checkpoint], recipe: Recipe, lengths: Lengths, va
         )
     if (state.iteration == lengths.total or patience_is_over(recipe, state)) and not state.unscored:
         raise MXNetSegError(
-            f"the run in {before.path.parent} is complete ({state.iteration} iterations); to train its network further "
-            f"start a new one with --from {shlex.quote(str(before.path))}"
+            f"the run in {before.path.parent} is complete ({counted(state.iteration, 'iteration')}); to train its "
+            f"network further start a new one with --from {shlex.quote(str(before.path))}"
         )
     return state
 

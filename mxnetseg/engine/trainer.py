@@ -13,6 +13,7 @@ from ..config import Recipe
 from ..data.foreign import Function
 from ..errors import MXNetSegError
 from ..metrics import Scores
+from ..names import counted
 from ..saving import SaveError
 from .callbacks import Callbacks, OnStep, OnValidation, check_callable
 from .run import Run
@@ -148,7 +149,8 @@ def _loop(run: Run, on_step: Optional[OnStep], on_validation: Optional[OnValidat
     with StopSignal() as stop, run.log:
         tell = Callbacks(run, stop, on_step, on_validation)
         name, images = run.place.facts.name, len(run.train_set)
-        log.info("%s: %d images, %d iterations on %s", name, images, run.lengths.total, run.contexts)
+        counts = counted(images, "image"), counted(run.lengths.total, "iteration")
+        log.info("%s: %s, %s on %s", name, *counts, run.contexts)
         if run.state.unscored and run.validate(stop):  # the run was stopped while it validated
             tell.validation()
         while not (run.over or stop):

@@ -12,7 +12,7 @@ from ..errors import MXNetSegError
 from ..graph import VARIABLE, Entry, Graph
 from ..network import Network
 
-__all__ = ["Difference", "Pair", "difference", "first_difference", "given", "pictures"]
+__all__ = ["Difference", "Pair", "as_filed", "difference", "first_difference", "given", "pictures"]
 
 LEAST = 64  # pixels of a side of a scene that can be drawn
 WRONG = 1e-3  # of a feature map's greatest value: more than rounding
@@ -32,11 +32,22 @@ class Difference(NamedTuple):
     same: float
 
 
-def pictures(batch: int, size: Tuple[int, int]) -> np.ndarray:
-    """Street scenes (N, H, W, 3) uint8, always the same."""
+def pictures(batch: int, size: Tuple[int, int], channels: int = 3) -> np.ndarray:
+    """Street scenes (N, H, W, channels) uint8, always the same; further channels are red, green and blue again."""
     at_least = max(LEAST, size[0]), max(LEAST, size[1])
     drawn = [draw_scene(np.random.default_rng(seed), at_least)[0] for seed in range(batch)]
-    return np.stack([resize(picture, *size) for picture in drawn])
+    scenes = np.stack([resize(picture, *size) for picture in drawn])
+    drawn_again: np.ndarray = scenes if channels == 3 else scenes[..., np.arange(channels) % 3]
+    return drawn_again
+
+
+def as_filed(picture: np.ndarray, limits: Optional[Tuple[float, float]]) -> np.ndarray:
+    """A picture of values from 0 to 255 as files hold it whose values are between `limits`; uint8 without any."""
+    if limits is None:
+        return picture
+    low, high = limits
+    filed: np.ndarray = picture.astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
+    return filed
 
 
 def given(session: Any, pairs: Iterable[Pair], output: str) -> Iterator[Tuple[np.ndarray, np.ndarray]]:

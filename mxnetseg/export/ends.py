@@ -1,9 +1,8 @@
 """What a file does before and behind the network."""
 
-from typing import Sequence
-
 import numpy as np
 
+from ..engine.inference import Preprocess
 from .builder import Builder
 
 __all__ = ["OUTPUTS", "add_output", "add_preprocessing"]
@@ -11,14 +10,23 @@ __all__ = ["OUTPUTS", "add_output", "add_preprocessing"]
 OUTPUTS = ("logits", "class_map", "probabilities")
 
 
-def add_preprocessing(builder: Builder, image: str, mean: Sequence[float], std: Sequence[float]) -> str:
-    """(N, H, W, 3) uint8 -> (N, 3, H, W) float32, as `mxnetseg.data.normalize` does it."""
-    scale = 1.0 / np.asarray(std, np.float32)
-    shift = -np.asarray(mean, np.float32) * scale
+def add_preprocessing(builder: Builder, image: str, preprocess: Preprocess) -> str:
+    """(N, H, W, C) uint8 -> (N, C, H, W) float32, as `mxnetseg.data.normalize` does it.
+
+    With `preprocess.range` it is float32 that comes in, values as files hold them, which are brought to 0..255 first.
+    """
+    scale = 1.0 / np.asarray(preprocess.std, np.float32)
+    shift = -np.asarray(preprocess.mean, np.float32) * scale
     x = _add(builder, "Transpose", image, perm=[0, 3, 1, 2])
-    x = _add(builder, "Cast", x, to="float32")
-    x = _add(builder, "Mul", x, builder.constant(scale.reshape(1, 3, 1, 1)))
-    return _add(builder, "Add", x, builder.constant(shift.reshape(1, 3, 1, 1)))
+    if preprocess.range is None:
+        x = _add(builder, "Cast", x, to="float32")
+    else:
+        low, high = preprocess.range
+        x = _add(builder, "Sub", x, builder.constant(np.array(low, np.float32)))
+        x = _add(builder, "Mul", x, builder.constant(np.array(255 / (high - low), np.float32)))
+        x = _add(builder, "Clip", x, *(builder.constant(np.array(end, np.float32)) for end in (0, 255)))
+    x = _add(builder, "Mul", x, builder.constant(scale.reshape(1, -1, 1, 1)))
+    return _add(builder, "Add", x, builder.constant(shift.reshape(1, -1, 1, 1)))
 
 
 def add_output(builder: Builder, logits: str, output: str) -> None:

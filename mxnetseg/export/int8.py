@@ -11,7 +11,7 @@ from ..data.transforms import resize
 from ..deploy.calibration import calibration_batches
 from ..engine.inference import Preprocess
 from ..errors import MXNetSegError
-from .check import Pair
+from .check import Pair, as_filed
 
 __all__ = ["calibration_pairs", "to_int8"]
 
@@ -34,19 +34,21 @@ def calibration_pairs(
     MXNetSegError
         Something is no image, or does not fit the file's fixed size, batch or preprocessing.
     """
+    count, kind = len(preprocess.mean), np.dtype(np.uint8 if preprocess.range is None else np.float32)
     for one in calibration:
-        if isinstance(one, np.ndarray) and one.dtype == np.uint8 and one.ndim == 3 and one.shape[2] == 3:
+        if isinstance(one, np.ndarray) and one.dtype == kind and one.ndim == 3 and one.shape[2] == count:
             image = resize(one, *size) if size else one
             picture = np.repeat(image[None], batch or 1, axis=0)
             array = preprocess(picture, context)
-            yield Pair(array, picture if with_preprocessing else array.asnumpy())
+            yield Pair(array, as_filed(picture, preprocess.range) if with_preprocessing else array.asnumpy())
             continue
         for array in calibration_batches([one], preprocess):
-            wanted = (batch or array.shape[0], 3, *(size or array.shape[2:]))
+            wanted = (batch or array.shape[0], count, *(size or array.shape[2:]))
             if with_preprocessing or array.shape != wanted:
                 raise MXNetSegError(
                     f"a calibration batch of floats {array.shape} does not fit the file, whose input is "
-                    f"{'(N, H, W, 3) of uint8' if with_preprocessing else wanted}; give images (H, W, 3) of uint8"
+                    f"{f'(N, H, W, {count}) of {kind}' if with_preprocessing else wanted}; give images (H, W, {count}) "
+                    f"of {kind}"
                 )
             yield Pair(array.as_in_context(context), array.asnumpy())
 

@@ -8,6 +8,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import nd
 
+from ..config.schema import FED
 from ..engine.record import Feeding, Record
 from ..errors import MXNetSegError
 from ..network import check_input
@@ -63,9 +64,7 @@ class OnnxNetwork:
         about = dict(self._session.get_modelmeta().custom_metadata_map)
         if about.get("output") != "logits" or about.get("normalized_inside") != "false":
             raise MXNetSegError(f"{path} gives no logits of normalized images; export it with output='logits'")
-        facts = {
-            key: json.loads(about[key]) for key in ("classes", "palette", "mean", "std", "fit", "base") if key in about
-        }
+        facts = {key: json.loads(about[key]) for key in ("classes", "palette", *FED) if key in about}
         self.path = Path(path)
         self.spec: Dict[str, Any] = {}
         self.record = Record(feeding=Feeding(name=about.get("data_set"), **facts))
@@ -73,7 +72,7 @@ class OnnxNetwork:
         self.contexts: List[mx.Context] = [mx.cpu()]
 
     def __call__(self, x: nd.NDArray) -> nd.NDArray:
-        check_input(x)
+        check_input(x, channels=len(self.record.feeding.mean))
         return nd.array(self._logits(x))
 
     def coarse_logits(self, x: nd.NDArray) -> nd.NDArray:
@@ -82,7 +81,7 @@ class OnnxNetwork:
 
     def class_map(self, x: nd.NDArray) -> nd.NDArray:
         """(N, H, W) uint8: the class of the greatest logit of every pixel."""
-        check_input(x)
+        check_input(x, channels=len(self.record.feeding.mean))
         return nd.array(self._logits(x).argmax(axis=1), dtype="uint8")
 
     def __repr__(self) -> str:

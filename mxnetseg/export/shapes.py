@@ -15,9 +15,11 @@ SIZES = ((67, 131), (128, 96), (233, 65), (256, 320), (97, 161), (500, 375))
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64)  # of which the sides of images may have to be multiples, in this order
 
 
-def probes(size: Optional[Tuple[int, int]], batch: Optional[int], multiple: int) -> List[Tuple[int, int, int, int]]:
+def probes(
+    size: Optional[Tuple[int, int]], batch: Optional[int], multiple: int, channels: int = 3
+) -> List[Tuple[int, int, int, int]]:
     """Shapes of images: of one size, or of a batch, where these are fixed; else with sides that are multiples."""
-    return [(batch or count, 3, *(size or near(free, multiple))) for count, free in zip(BATCHES, SIZES)]
+    return [(batch or count, channels, *(size or near(free, multiple))) for count, free in zip(BATCHES, SIZES)]
 
 
 def near(size: Tuple[int, int], multiple: int) -> Tuple[int, int]:

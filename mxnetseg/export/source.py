@@ -7,9 +7,9 @@ from mxnet.gluon import HybridBlock
 
 from ..engine import checkpoint
 from ..errors import MXNetSegError
+from ..finding import find_checkpoint
 from ..network import GluonNetwork, Network, as_network
 from ..opening import open_network
-from ..shipped import here_or_shipped
 
 __all__ = ["opened"]
 
@@ -24,7 +24,7 @@ def opened(net: Union[Network, HybridBlock, str, Path]) -> Tuple[GluonNetwork, s
     """
     digest = ""
     if isinstance(net, (str, Path)):
-        found = checkpoint.read(here_or_shipped(net))
+        found = checkpoint.read(find_checkpoint(net))
         net, digest = open_network(found), found.digest
     network = as_network(net)
     if not isinstance(network, GluonNetwork):

@@ -27,11 +27,11 @@ from ..engine.inference import Preprocess
 from ..engine.record import Record
 from ..errors import MXNetSegError
 from ..graph import Graph, infer_shapes
-from ..network import MOST_CLASSES, GluonNetwork, Network
+from ..network import MOST_CLASSES, GluonNetwork, Network, channels_of
 from ..nn import inference_graph
 from ..ops import mxnet_only
 from ..versions import versions
-from .check import Difference, pictures
+from .check import Difference, as_filed, pictures
 from .ends import OUTPUTS
 from .facts import facts
 from .shapes import MULTIPLES, near
@@ -87,14 +87,12 @@ def to_mxnet(
     if not str(path) or str(path).endswith(("/", os.sep)):
         raise MXNetSegError(f"{str(path)!r} is a folder; say what files' names begin with, as in out/street (--out)")
     graph, weights, about = (Path(f"{path}{part}") for part in PARTS)
-    for file in (graph, weights, about):
-        if file.exists() and not overwrite:
-            raise MXNetSegError(f"{file} is there already; name another place, or say overwrite=True (--overwrite)")
+    saving.check_free((weights, graph, about), overwrite, "say overwrite=True (--overwrite)")
     network, digest = opened(net)
     record = network.record or Record()
     preprocess = Preprocess.of(record.feeding)
     symbol, arrays = _traced(network, output, preprocess if with_preprocessing else None)
-    multiple = _multiple(symbol, arrays, with_preprocessing)
+    multiple = _multiple(symbol, arrays, with_preprocessing, channels_of(network))
     checked = [(batch, *near((height, width), multiple)) for batch, height, width in CHECKED]
     text, content = symbol.tojson(), b"".join(map(bytes, pack(arrays)))
     difference = _compared(network, text, content, output, preprocess, with_preprocessing, checked)
@@ -119,12 +117,17 @@ def _traced(
 ) -> Tuple[mx.sym.Symbol, Dict[str, np.ndarray]]:
     """The graph, and its arrays under the names that they have in MXNet's files."""
     arrays = weights_of(network)
-    images = mx.sym.var("data", dtype="uint8" if preprocess else "float32")
+    images = mx.sym.var("data", dtype="uint8" if preprocess and preprocess.range is None else "float32")
     if preprocess:  # as data.normalize does it
         scale = 1 / np.asarray(preprocess.std, np.float32)
         arrays["scale"], arrays["shift"] = nd.array(scale), nd.array(-np.asarray(preprocess.mean, np.float32) * scale)
-        images = mx.sym.broadcast_mul(mx.sym.cast(images, dtype="float32"), mx.sym.var("scale", shape=(3,)))
-        images = mx.sym.broadcast_add(images, mx.sym.var("shift", shape=(3,)))
+        if preprocess.range is None:
+            images = mx.sym.cast(images, dtype="float32")
+        else:
+            low, high = preprocess.range
+            images = mx.sym.clip((images - low) * (255 / (high - low)), 0, 255)
+        images = mx.sym.broadcast_mul(images, mx.sym.var("scale", shape=scale.shape))
+        images = mx.sym.broadcast_add(images, mx.sym.var("shift", shape=scale.shape))
         images = mx.sym.transpose(images, axes=(0, 3, 1, 2))
     with mxnet_only(), inference_graph() as constants:
         result = network(images)
@@ -141,13 +144,13 @@ def _traced(
     return symbol, {f"{kind}:{name}": plan.arrays[name].asnumpy() for name, kind in kinds.items()}
 
 
-def _multiple(symbol: mx.sym.Symbol, arrays: Dict[str, np.ndarray], with_preprocessing: bool) -> int:
+def _multiple(symbol: mx.sym.Symbol, arrays: Dict[str, np.ndarray], with_preprocessing: bool, channels: int) -> int:
     """The number whose multiples the sides of images must be."""
     known = {name.split(":", 1)[1]: array.shape for name, array in arrays.items()}
     for multiple in MULTIPLES:
         batch, height, width = CHECKED[-1]
         sides = near((height, width), multiple)
-        image = (batch, *sides, 3) if with_preprocessing else (batch, 3, *sides)
+        image = (batch, *sides, channels) if with_preprocessing else (batch, channels, *sides)
         try:
             infer_shapes(Graph(symbol), {**known, "data": image})
         except MXNetSegError:
@@ -174,9 +177,10 @@ def _compared(
     run = nd.CachedOp(symbol)
     worst, equal, pixels = 0.0, 0, 0
     for batch, *size in checked:
-        picture = pictures(batch, (size[0], size[1]))
+        picture = pictures(batch, (size[0], size[1]), len(preprocess.mean))
         x = preprocess(picture, network.contexts[0])
-        fed = nd.array(picture, dtype="uint8") if with_preprocessing else x.as_in_context(mx.cpu())
+        filed = as_filed(picture, preprocess.range)
+        fed = nd.array(filed, dtype=filed.dtype) if with_preprocessing else x.as_in_context(mx.cpu())
         logits = network(x).asnumpy()
         if output == "class_map" and logits.shape[1] > MOST_CLASSES:
             raise MXNetSegError(f"{logits.shape[1]} classes don't fit a uint8 class map; export the logits")

@@ -17,12 +17,12 @@ from ..engine.record import Record
 from ..errors import MXNetSegError
 from ..graph import Entry, Graph
 from ..graph.onnx_step import Free, Shape
-from ..network import MOST_CLASSES, GluonNetwork
+from ..network import MOST_CLASSES, GluonNetwork, channels_of
 from ..nn import inference_graph
 from ..optional import check_installed
-from ..saving import write_file
+from ..saving import check_free, write_file
 from .builder import Builder, require_rules, translate
-from .check import Difference, Pair, difference, first_difference, given, pictures
+from .check import Difference, Pair, as_filed, difference, first_difference, given, pictures
 from .ends import OUTPUTS, add_output, add_preprocessing
 from .facts import facts
 from .int8 import calibration_pairs, to_int8
@@ -155,8 +155,7 @@ def to_onnx(
     _check(wish, calibration)
     if size is not None:
         wish = wish._replace(size=(int(size[0]), int(size[1])))
-    if path.exists() and not overwrite:
-        raise MXNetSegError(f"{path} is there already; name another file, or say overwrite=True (--overwrite)")
+    check_free([path], overwrite, "say overwrite=True (--overwrite)")
 
     def say(text: str) -> None:
         if progress:
@@ -217,7 +216,7 @@ def _translate(network: GluonNetwork, wish: _Wish) -> _Translation:
     require_rules(graph)
     arrays = {**weights_of(network), **constants}
     fold_norms(Plan(graph, arrays))
-    sizes, multiple = _sizes(graph, arrays, wish)
+    sizes, multiple = _sizes(graph, arrays, wish, channels_of(network))
     (head,) = graph.heads
     classes = int(sizes[head][1])  # type: ignore[arg-type]
     if wish.output == "class_map" and classes > MOST_CLASSES:
@@ -226,9 +225,9 @@ def _translate(network: GluonNetwork, wish: _Wish) -> _Translation:
         )
     builder = Builder()
     image = "image"
+    channels, preprocess = channels_of(network), Preprocess.of((network.record or Record()).feeding)
     if wish.with_preprocessing:
-        feeding = (network.record or Record()).feeding
-        image = add_preprocessing(builder, image, feeding.mean, feeding.std)
+        image = add_preprocessing(builder, image, preprocess)
     values = translate(builder, graph, image, arrays, sizes)
     add_output(builder, values[head], "logits")
     if wish.output != "logits":
@@ -236,17 +235,18 @@ def _translate(network: GluonNetwork, wish: _Wish) -> _Translation:
     compute_once(builder, ["logits", wish.output])
     count: Union[int, str] = wish.batch or "batch"
     height, width = wish.size or ("height", "width")
-    pictured = [count, height, width, 3] if wish.with_preprocessing else [count, 3, height, width]
+    pictured = [count, height, width, channels] if wish.with_preprocessing else [count, channels, height, width]
     outputs = [Port("logits", "float32", [count, classes, height, width])]
     if wish.output == "probabilities":
         outputs.append(outputs[0]._replace(name=wish.output))
     elif wish.output == "class_map":
         outputs.append(Port(wish.output, "uint8", [count, height, width]))
-    port = Port("image", "uint8" if wish.with_preprocessing else "float32", pictured)
+    bytes_in = wish.with_preprocessing and preprocess.range is None
+    port = Port("image", "uint8" if bytes_in else "float32", pictured)
     return _Translation(graph, arrays, builder, values, port, outputs, multiple)
 
 
-def _sizes(graph: Graph, arrays: Dict[str, nd.NDArray], wish: _Wish) -> Tuple[Dict[Entry, Shape], int]:
+def _sizes(graph: Graph, arrays: Dict[str, nd.NDArray], wish: _Wish, channels: int) -> Tuple[Dict[Entry, Shape], int]:
     """Shapes of everything, and the number whose multiples the sides of images must be: 1, where all go through.
 
     Maps that are halved and doubled again have the image's size only where it can be halved.
@@ -254,7 +254,7 @@ def _sizes(graph: Graph, arrays: Dict[str, nd.NDArray], wish: _Wish) -> Tuple[Di
     problem = None
     for multiple in MULTIPLES if wish.size is None else (1,):
         try:
-            found = shapes(graph, arrays, probes(wish.size, wish.batch, multiple))
+            found = shapes(graph, arrays, probes(wish.size, wish.batch, multiple, channels))
         except MXNetSegError as err:
             problem = problem or err
             continue
@@ -284,9 +284,9 @@ def _shapes(size: Optional[Tuple[int, int]], batch: Optional[int], multiple: int
 def _pair(
     preprocess: Preprocess, with_preprocessing: bool, count: int, size: Tuple[int, int], context: mx.Context
 ) -> Pair:
-    picture = pictures(count, size)
+    picture = pictures(count, size, len(preprocess.mean))
     batch = preprocess(picture, context)
-    return Pair(batch, picture if with_preprocessing else batch.asnumpy())
+    return Pair(batch, as_filed(picture, preprocess.range) if with_preprocessing else batch.asnumpy())
 
 
 def _require_equal(found: Difference, translation: _Translation, pair: Pair) -> None:

@@ -23,6 +23,7 @@ from ..graph import (
     operator_name,
     sees,
 )
+from ..network import channels_of
 from ..nn.norm import GroupNorm, SyncBatchNorm
 from .report import Complexity, Row
 
@@ -30,7 +31,7 @@ __all__ = ["count"]
 
 
 def count(net: HybridBlock, shape: Union[int, Tuple[int, int]] = 512, everything: bool = False) -> Complexity:
-    """Count the parameters of `net` and the FLOPs of one RGB image (1, 3, *shape) through its inference graph.
+    """Count the parameters of `net` and the FLOPs of one image (1, channels, *shape) through its inference graph.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def count(net: HybridBlock, shape: Union[int, Tuple[int, int]] = 512, everything
     with _labelled(net) as blocks:
         output = net(mx.sym.var("data"))
     graph = Graph(mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output)
-    shapes = infer_shapes(graph, {"data": (1, 3, height, width)})
+    shapes = infer_shapes(graph, {"data": (1, channels_of(net), height, width)})
     sizes = {name: parameter.shape for name, parameter in parameters.items() if parameter.shape is not None}
     sizes.update({entry.node.name: shape for entry, shape in shapes.items() if entry.node.op == VARIABLE})
 

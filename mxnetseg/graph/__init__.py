@@ -2,7 +2,7 @@
 
 from .costs import Call
 from .operators import ALL, FIRST, NONE, OPERATORS, Operator, is_relu, known, operator_name, sees
-from .shapes import Shape, infer_shapes
+from .shapes import Shape, infer_shapes, wrong_reshape
 from .symbol import VARIABLE, Current, Entry, Graph, Node, operators_named
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "operator_name",
     "operators_named",
     "sees",
+    "wrong_reshape",
 ]

@@ -9,7 +9,7 @@ from mxnet.gluon import HybridBlock
 
 from ..backbones import Backbone
 from ..heads import FCNHead, GlobalContext
-from ..nn import ConvNormAct, concat, global_average, resize_like
+from ..nn import ConvNormAct, concat, global_average, image_channels, resize_like
 from ..registry import register_model
 from .segmentor import Branch, Segmentor
 
@@ -22,7 +22,7 @@ class SpatialPath(HybridBlock):
     def __init__(self, channels: int, width: int = 64):
         super().__init__()
         with self.name_scope():
-            self.conv1 = ConvNormAct(3, width, 7, stride=2)
+            self.conv1 = ConvNormAct(image_channels(), width, 7, stride=2)
             self.conv2 = ConvNormAct(width, width, 3, stride=2)
             self.conv3 = ConvNormAct(width, width, 3, stride=2)
             self.conv4 = ConvNormAct(width, channels)

@@ -10,7 +10,7 @@ from mxnet.ndarray import NDArray
 
 from ..backbones import LEVELS, Backbone
 from ..errors import MXNetSegError
-from ..network import check_input, contexts_of
+from ..network import channels_of, check_input, contexts_of
 from ..nn import LinearSum, halve, resize_like, reuse
 from ..ops import upsample_argmax
 from ..turn import in_turn
@@ -38,8 +38,8 @@ class Branch(NamedTuple):
 class Segmentor(HybridBlock):
     """A semantic segmentation network, composed of a backbone, a head and auxiliary heads.
 
-    Calling it with x (N, 3, H, W) gives logits (N, num_classes, H, W), at the size of x whatever
-    that is; while recording (`mxnet.autograd.record`) and if it has auxiliary heads, the tuple
+    Calling it with x (N, channels, H, W), 3 unless it was built for others, gives logits (N, num_classes, H, W), at
+    the size of x whatever that is; while recording (`mxnet.autograd.record`) and if it has auxiliary heads, the tuple
     (logits, *aux_logits), all at the size of x. Several threads may call it, and its other methods; they take turns.
 
     Parameters
@@ -117,7 +117,7 @@ class Segmentor(HybridBlock):
     def forward(self, x):
         if not isinstance(x, NDArray):  # a Symbol: this network is part of a larger graph
             return self.hybrid_forward(None, x)
-        check_input(x, self._least_side)
+        check_input(x, self._least_side, channels_of(self))
         graph = self._graphs.train if autograd.is_recording() else self._graphs.logits
         return graph(x)
 
@@ -128,28 +128,28 @@ class Segmentor(HybridBlock):
         """The logits before the last resize, for callers that resize them as part of what they do with them."""
         if not isinstance(x, NDArray):
             return self._graphs.coarse(x)
-        check_input(x, self._least_side)
+        check_input(x, self._least_side, channels_of(self))
         graph = self._graphs.train_coarse if autograd.is_recording() else self._graphs.coarse
         return graph(x)
 
     @in_turn
     def class_map(self, x) -> NDArray:
         """(N, H, W) uint8: the class of the greatest logit of every pixel, without logits at full resolution."""
-        check_input(x, self._least_side)
+        check_input(x, self._least_side, channels_of(self))
         return upsample_argmax(
             nd, self._graphs.coarse(x), height=x.shape[2], width=x.shape[3], align_corners=self.align_corners
         )
 
     def head_logits(self, x) -> tuple:
         """Logits (N, num_classes, h, w) of the head, then of each auxiliary head, at their own resolutions."""
-        check_input(x, self._least_side)
+        check_input(x, self._least_side, channels_of(self))
         outputs = self._graphs.heads(x)
         return tuple(outputs) if isinstance(outputs, (list, tuple)) else (outputs,)
 
     @in_turn
     def complete_shapes(self) -> None:
         """Find out every parameter's shape, so that `initialize` allocates at once."""
-        self._graphs.heads.infer_shape(nd.zeros((1, 3, 64, 64)))
+        self._graphs.heads.infer_shape(nd.zeros((1, channels_of(self), 64, 64)))
         self.forget_traces()
 
     @in_turn

@@ -2,6 +2,7 @@
 
 from .act import ReLU6, activation, gelu, silu
 from .attention import attend
+from .channels import image_channels, image_scope
 from .concat import concat
 from .conv import ConvNormAct, SeparableConv, classifier, conv2d
 from .deform import DeformConv
@@ -39,6 +40,8 @@ __all__ = [
     "gelu",
     "global_average",
     "halve",
+    "image_channels",
+    "image_scope",
     "inference_graph",
     "layer_norm",
     "make_norm",

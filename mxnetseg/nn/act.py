@@ -2,14 +2,20 @@
 
 from mxnet.gluon import HybridBlock, nn
 
+from ..ops import relu6
+from .inference import inference_constants
+
 __all__ = ["ReLU6", "activation", "gelu", "silu"]
 
 
 class ReLU6(HybridBlock):
-    """Clips to 0..6 (MobileNet; https://arxiv.org/abs/1704.04861)."""
+    """Clips to 0..6 (MobileNet; https://arxiv.org/abs/1704.04861).
+
+    In an inference graph it is MXNet's clip, which is fused with the convolution before it.
+    """
 
     def hybrid_forward(self, F, x):
-        return F.clip(x, 0, 6)
+        return relu6(F, x) if inference_constants() is None else F.clip(x, 0, 6)
 
 
 def activation(name: str) -> HybridBlock:

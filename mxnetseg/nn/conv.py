@@ -5,6 +5,8 @@ from typing import Optional, Tuple, Union
 from mxnet.gluon import HybridBlock, nn
 
 from .act import activation
+from .concat import BLOCK
+from .inference import inference_constants
 from .init import CLASSIFIER, FAN_IN, fan_in_bias
 from .norm import make_norm
 
@@ -47,9 +49,14 @@ class ConvNormAct(HybridBlock):
             )
             self.norm = make_norm(channels)
             self.act = activation(act) if act else None
+        # oneDNN gives such a convolution blocks of 8 channels and the layers behind it blocks of 16. A norm whose input
+        # and gradient differ in this learns ten times more slowly; behind MXNet's own maximum a gradient has no blocks
+        self._mixed = act == "relu" and kernel == groups == 1 and in_channels % BLOCK != 0 and channels % BLOCK == 0
 
     def hybrid_forward(self, F, x):
         x = self.norm(self.conv(x))
+        if self._mixed and inference_constants() is None:
+            return F.maximum(x, 0)
         return x if self.act is None else self.act(x)
 
 

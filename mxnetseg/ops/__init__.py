@@ -9,6 +9,7 @@ calls `load()` first. Networks traced under `mxnet_only()` need no library.
 
 from .deform import deform_attention, deform_unfold
 from .library import Status, available, load, mxnet_only, status
+from .relu6 import relu6
 from .upsample import upsample_argmax, upsample_cross_entropy, upsample_taps
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "deform_unfold",
     "load",
     "mxnet_only",
+    "relu6",
     "status",
     "upsample_argmax",
     "upsample_cross_entropy",

@@ -2,13 +2,14 @@
 
 from .catalog import CATALOG, Weights, weights_for
 from .places import Found, digest_of, find, folder, identify, imported_file
-from .read import fit, read_classifier, read_stored
+from .read import bare_backbone, fit, read_classifier, read_stored
 from .store import download_file
 
 __all__ = [
     "CATALOG",
     "Found",
     "Weights",
+    "bare_backbone",
     "digest_of",
     "download_file",
     "find",

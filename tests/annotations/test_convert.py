@@ -1,6 +1,7 @@
 """Each format with its traps, made here: names, order, holes, kinds of shapes, images."""
 
 import base64
+import socket
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def made(tmp_path):
         except MXNetSegError:
             assert sorted(tmp_path.rglob("*")) == before  # nothing half-written
             raise
-        return read_mask(to / "masks/a.png"), report
+        return read_mask(next(to.glob("masks/**/a.png"))), report
 
     (tmp_path / "from").mkdir()
     return run
@@ -115,8 +116,8 @@ def test_images_without_annotations_are_told(made, source, tmp_path):
     assert (read_mask(tmp_path / "kept/masks/train/b.png") == 0).all()
     report = convert("labelme", source, tmp_path / "left", progress=False)
     assert report["images"] == 2 and (tmp_path / "left/val.txt").read_text() == "images/a.jpg\nimages/c.jpg\n"
-    assert any("no annotation file speaks of are left out" in note for note in report["notes"])
-    assert any("1 images are annotated with nothing" in note for note in report["notes"])
+    assert any("left out (--keep-empty keeps them): 1 image that" in note for note in report["notes"])
+    assert any("annotated with nothing: 1 image:" in note for note in report["notes"])
 
 
 def test_kinds_without_an_area(made, source):
@@ -131,7 +132,7 @@ def test_kinds_without_an_area(made, source):
     assert all(word in str(error.value) for word in ("--boxes", "--line-width", "--skip point", "shape 0 (sign)"))
     mask, report = made("labelme", boxes=True, line_width=2, skip=["point"])
     assert (mask == 1).sum() == 28 and (mask[9:11] == 2).all() and (mask == 2).sum() == 60
-    assert any("1 shapes of the kind 'point' were left out" in note for note in report["notes"])
+    assert any("left out: 1 shape of the kind 'point'" in note for note in report["notes"])
 
 
 def test_coco(made, source):
@@ -178,7 +179,7 @@ def test_coco_refuses(made, source):
     coco(source / "a.json", [dict(good, segmentation=[], bbox=[1, 1, 4, 4])])
     assert (made("coco", boxes=True)[0] == 1).sum() == 16
     (source / "a.jpg").unlink()
-    with pytest.raises(MXNetSegError, match="names 1 images that are not below"):
+    with pytest.raises(MXNetSegError, match="1 image that annotations name: not below"):
         made("coco")
     picture(source / "one/a.jpg"), picture(source / "two/a.jpg")
     with pytest.raises(MXNetSegError, match="could be"):
@@ -223,6 +224,31 @@ def test_voc(made, source):
         made("voc-xml")
 
 
+def test_colors(made, source):
+    from PIL import Image
+
+    colours = np.array([[128, 64, 128], [0, 0, 142], [0, 0, 0]], np.uint8)
+    for split in ("train", "val"):
+        picture(source / f"images/{split}/a.jpg"), (source / f"masks/{split}").mkdir(parents=True)
+        values = np.arange(20)[:, None] % 3 + np.zeros((20, 30), int)
+        Image.fromarray(colours[values]).save(source / f"masks/{split}/a.png")
+    (source / "colors.txt").write_text("r g b name\n128 64 128\tthe road\n# old\n0,0,142,car\n0 0 0 void\n")
+    with pytest.raises(MXNetSegError, match="--colors FILE"):
+        made("colors")
+    mask, report = made("colors", colors_file=source / "colors.txt", rename={"void": "ignore"})
+    assert report["splits"] == {"train": 1, "val": 1} and report["rest"]["share"] == 0 and not report["hidden"]
+    assert list(report["classes"]) == ["the road", "car"] and mask[:6, 0].tolist() == [0, 1, 255, 0, 1, 255]
+    assert report["data"]["palette"] == [[128, 64, 128], [0, 0, 142]] and not report["notes"]
+    recipe = source / "recipe.yaml"
+    recipe.write_text("data: {lists: x, colors: {car: [0, 0, 142], road: [128, 64, 128]}}\n")
+    with pytest.raises(MXNetSegError, match=r"not in the table: \[0, 0, 0\] \(180 pixels\)"):
+        made("colors", colors_file=recipe)
+    for line in ("0 0 300 x", "1 2 3", "1 2 3 a\n1 2 3 b", "1 2 3 a\n3 2 1 a", "", "# nothing"):
+        (source / "colors.txt").write_text(f"name r g b\n{line}\n")
+        with pytest.raises(MXNetSegError, match="such as '128 64 128 road'"):
+            made("colors", colors_file=source / "colors.txt")
+
+
 def test_a_turned_photograph_is_refused(made, source):
     from PIL import Image
 
@@ -241,8 +267,12 @@ def test_what_is_there_stays(made, source, tmp_path):
     with pytest.raises(MXNetSegError, match="is there already"):
         convert("labelme", source, tmp_path / "to0", progress=False)
     assert [path.name for path in (tmp_path / "to0").iterdir()] == ["mine"]
+    dead = tmp_path / f".new.{socket.gethostname()}.{2**22 + 1}.partial"  # of a process that was killed
+    dead.mkdir()
+    convert("labelme", source, tmp_path / "new", progress=False)
+    assert not dead.exists() and (tmp_path / "new/masks/a.png").is_file()
     picture(source / "a.png")
     labelme(source / "b.json", [], imagePath="missing.jpg")
     with pytest.raises(MXNetSegError, match="no image missing.jpg"):
-        convert("labelme", source, tmp_path / "new", progress=False)
-    assert not (tmp_path / "new").exists()
+        convert("labelme", source, tmp_path / "newer", progress=False)
+    assert not list(tmp_path.glob("*newer*"))

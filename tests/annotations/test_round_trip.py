@@ -118,5 +118,18 @@ def test_predictions(drawn, tmp_path):
     with pytest.raises(MXNetSegError, match="90x64, but its image"):
         export("labelme", (read, entries), classes, palette, tmp_path / "bad", progress=False)
     Image.fromarray(np.zeros((64, 90), np.uint8)).save(tmp_path / "other_label.png")
-    with pytest.raises(MXNetSegError, match="1 of them have no image"):
+    with pytest.raises(MXNetSegError, match="1 of 5 have no image"):
         predictions_in(tmp_path, images, classes)
+
+
+def test_predictions_of_images_of_one_stem(tmp_path):
+    """They keep the images' endings, and folders."""
+    for name in ("a.jpg", "a.png", "more/b.jpg", "b.jpg"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((2, 3, 3), np.uint8)).save(tmp_path / "photos" / name)
+    (tmp_path / "out/more").mkdir(parents=True)
+    for name in ("a.jpg", "a.png", "more/b", "b"):
+        Image.fromarray(np.zeros((2, 3), np.uint8)).save(tmp_path / f"out/{name}_label.png")
+    _, entries = predictions_in(tmp_path / "out", tmp_path / "photos", ["sky"])
+    found = {entry.name: entry.image.relative_to(tmp_path / "photos").as_posix() for entry in entries}
+    assert found == {"a.jpg": "a.jpg", "a.png": "a.png", "more/b": "more/b.jpg", "b": "b.jpg"}

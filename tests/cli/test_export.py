@@ -38,6 +38,11 @@ def test_an_optimized_network_serves_as_a_checkpoint(run, trained):
     assert status == 2 and "out/fast.optimized is optimized already, in int8; leave dtype (--dtype) out" in err
     status, _, err = run("export", "--checkpoint", "out/fast.optimized", "--to", "mxnet", "--out", "x", "--quiet")
     assert status == 2 and "is optimized already; export the one that it was made of" in err
+    speed = ["speed", "--checkpoint", "out/fast.optimized", "--size", "64", "--runs", "1", "--warmup", "0", "--quiet"]
+    status, out, err = run(*speed)
+    assert status == 0 and re.search(r"int8 +64x64", out) and "plain" not in out, err
+    status, _, err = run(*speed, "--dtype", "plain")
+    assert status == 2 and "is optimized already, in int8; leave --dtype out" in err
 
 
 @pytest.mark.skipif(not (installed("onnx") and installed("onnxruntime")), reason="onnx is not installed")
@@ -51,6 +56,8 @@ def test_onnx(run, trained):
 @pytest.mark.parametrize(
     "argv, message",
     [
+        ("--to onnx --out /proc/a.onnx", "/proc/a.onnx can't be written"),
+        ("--to mxnet --out /proc/new/a", "/proc/new/a-symbol.json can't be written"),
         ("--to onnx --out a.onnx --argmax --probabilities", "--argmax and --probabilities: a network has one output"),
         ("--to optimized --out a.optimized --argmax", "--argmax is for --to onnx and mxnet, not for optimized"),
         ("--to optimized --out a.optimized --batch 2", "--batch is for --to onnx, not for optimized; leave it out"),
@@ -92,3 +99,24 @@ def bare(path):
     """The checkpoint without its recipe."""
     found = checkpoint.read(path)
     checkpoint.write("bare.params", found.arrays, found.record.model_copy(update={"recipe": None}))
+
+
+def test_the_speed_of_an_optimized_file(run, trained):
+    argv = [
+        "export",
+        "--checkpoint",
+        trained,
+        "--to",
+        "optimized",
+        "--out",
+        "fast.optimized",
+        "--size",
+        "64",
+        "--quiet",
+    ]
+    assert run(*argv)[0] == 0
+    argv = ["speed", "--checkpoint", "fast.optimized", "--size", "64", "--runs", "1", "--warmup", "0", "--quiet"]
+    status, out, err = run(*argv)
+    assert status == 0 and re.search(r"float32 +64x64", out) and "plain" not in out, err
+    status, _, err = run(*argv, "--dtype", "int8")
+    assert status == 2 and "fast.optimized is optimized already, in float32; leave --dtype out" in err

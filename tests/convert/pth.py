@@ -1,5 +1,6 @@
 """What the tests of PyTorch checkpoints share."""
 
+import pickle
 from collections import OrderedDict
 from pathlib import Path
 
@@ -41,6 +42,13 @@ def refused(path, *words, **options):
     for word in words:
         assert word in message, message
     return message
+
+
+def object_in(path):
+    """The pickled object in a file of the old format, without what is around it."""
+    pickled = path.read_bytes()
+    start = pickled.index(b"\x80", pickled.index(b"type_sizes"))
+    return pickled[start : -len(pickle.dumps([], protocol=2))]
 
 
 STATE = OrderedDict(

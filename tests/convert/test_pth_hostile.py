@@ -9,38 +9,19 @@ import pytest
 
 from mxnetseg.convert import read_pth
 
-from .pth import BOTH, ramp, refused, same
+from .pth import BOTH, object_in, ramp, refused, same
 from .writer import Call, Global, Persistent, Storage, tensor, view, write_legacy, write_object, write_zip
+
+NAMES = """
+os.system posix.system builtins.eval builtins.exec builtins.__import__ __builtin__.eval subprocess.Popen
+torch.load torch.hub.load torch.storage._load_from_bytes torch._utils._rebuild_qtensor pickle.loads numpy.load
+numpy.core.multiarray.fromfile collections.abc.Sized collections.namedtuple models.net.Net operator.attrgetter
+argparse.FileType torch.FloatTensor importlib.import_module codecs.encode
+"""
 
 
 @BOTH
-@pytest.mark.parametrize(
-    "name",
-    [
-        "os.system",
-        "posix.system",
-        "builtins.eval",
-        "builtins.exec",
-        "builtins.__import__",
-        "__builtin__.eval",
-        "subprocess.Popen",
-        "torch.load",
-        "torch.hub.load",
-        "torch.storage._load_from_bytes",
-        "torch._utils._rebuild_qtensor",
-        "pickle.loads",
-        "numpy.load",
-        "numpy.core.multiarray.fromfile",
-        "collections.abc.Sized",
-        "collections.namedtuple",
-        "models.net.Net",
-        "operator.attrgetter",
-        "argparse.FileType",
-        "torch.FloatTensor",
-        "importlib.import_module",
-        "codecs.encode",
-    ],
-)
+@pytest.mark.parametrize("name", NAMES.split())
 def test_other_names_are_refused(tmp_path, name, legacy):
     target = tmp_path / "executed"
     where, _, what = name.rpartition(".")
@@ -78,13 +59,8 @@ def test_getattr_finds_nothing(tmp_path):
     deep = Call(getattr_, Call(getattr_, namespace, "__init__"), "__globals__")  # inert all the way
     write_object(tmp_path / "x.pth", {"w": tensor(np.ones(1)), "x": Call(deep, "touch x")})
     assert list(read_pth(tmp_path / "x.pth")) == ["w"]
-    for target in (
-        {},
-        "text",
-        Global("collections", "OrderedDict"),
-        Global("torch._utils", "_rebuild_tensor_v2"),
-        getattr_,
-    ):
+    kinds = Global("collections", "OrderedDict"), Global("torch._utils", "_rebuild_tensor_v2"), getattr_
+    for target in ({}, "text", *kinds):
         write_object(tmp_path / "x.pth", Call(getattr_, target, "__class__"))
         refused(tmp_path / "x.pth", "builtins.getattr", "nothing was executed")
 
@@ -211,9 +187,7 @@ def test_storages_of_another_size(tmp_path, count, legacy):
     identity = ("storage", Global("torch", "FloatStorage"), "0", "cpu", count) + ((None,) if legacy else ())
     write_object(tmp_path / "pickle", {"w": view(Persistent(identity), 0, (0,), (1,))}, legacy)
     if legacy:
-        pickled = (tmp_path / "pickle").read_bytes()
-        start = pickled.index(b"\x80", pickled.index(b"type_sizes"))
-        write_legacy(tmp_path / "x.pth", pickled[start : -len(pickle.dumps([], protocol=2))], {"0": ramp(4)})
+        write_legacy(tmp_path / "x.pth", object_in(tmp_path / "pickle"), {"0": ramp(4)})
     else:
         with zipfile.ZipFile(tmp_path / "pickle") as archive:
             write_zip(tmp_path / "x.pth", archive.read("archive/data.pkl"), {"0": ramp(4)})

@@ -22,6 +22,7 @@ from mxnetseg.scoring import check_scored
 
 from .trees import TREES, grey, picture
 
+COLOURS = {"ground": (0, 0, 0), "leaf": (0, 128, 0)}
 KEYS = dict(name="folder", images="images/{split}", masks="masks/{split}", classes=["ground", "leaf", "fruit"])
 
 
@@ -68,6 +69,12 @@ def jpeg(source, target):
         Image.fromarray(np.resize(np.array([0, 1, 2], np.uint8), (64, 64))).save(f"own/masks/{mask}.png")
 
 
+def colours(*values):
+    build([0])
+    for mask in Path("own/masks").rglob("*.png"):
+        Image.fromarray(np.resize(np.array(values, np.uint8), (10, 12, 3))).save(mask)
+
+
 def one_mask(change):
     build([0, 1, 2])
     change(Path("own/images/train/train1.png"), Path("own/masks/train/train1.png"))
@@ -79,16 +86,17 @@ def grey_copy(image, mask):
     picture.save(mask)
 
 
+def photograph(image, mask, orientation):
+    picture = Image.open(image)
+    image.unlink()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(image.with_suffix(".jpg"), exif=exif)
+
+
 def linked(image, mask):
     mask.unlink()
     mask.hardlink_to(image) if hasattr(mask, "hardlink_to") else image.link_to(mask)
-
-
-def same_folder():
-    build([0, 1, 2])
-    for split in ("train", "val"):
-        shutil.rmtree(f"own/masks/{split}")
-        shutil.move(f"own/images/{split}", f"own/{split}")
 
 
 def rare():
@@ -136,6 +144,13 @@ TRAPS = {
                        r"1 images of val look just like one of train: .*val0.jpg"),
     "no {split}": (lambda: build([0, 1, 2]), {"images": "images/train", "masks": "masks/train"}, ("no_split", True),
                    r"data.images is images/train, without {split}.*images/{split}, or make lists with `.*data split`"),
+    "no {split} in lists": (lambda: build([0, 1, 2]) or Path("own/all.txt").write_text("train0.png\ntrain1.png\n"),
+                            {"images": "images/train", "masks": "masks/train", "lists": "all.txt"}, ("no_split", True),
+                            r"data.lists is all.txt, without {split}"),
+    "a colour without a name": (lambda: colours((0, 0, 0), (9, 8, 7)), {"classes": None, "colors": COLOURS},
+                                ("unknown_value", True), r"colour \[9, 8, 7\] is neither .*train0.png.*data.colors"),
+    "colours that nothing means": (lambda: colours((1, 1, 1)), {"classes": None, "colors": COLOURS},
+                                   ("nothing_labelled", True), r"which hold \[1, 1, 1\] \(100.0 %\)"),
     "val is train": (lambda: build([0, 1, 2]), {"val_split": "train"}, ("val_is_train", True),
                      r"data.val_split train is data.train_split train.*another split"),
     "val is a part of train": (lambda: build([0, 1, 2]), {"train_split": "train+val"}, ("val_is_train", True),
@@ -148,12 +163,14 @@ TRAPS = {
     "a mask that is the image": (lambda: one_mask(grey_copy), {}, ("mask_is_image", True),
                                  r"masks/train/train1.png: the mask is the image itself .*data.mask_suffix"),
     "a mask that is linked to the image": (lambda: one_mask(linked), {}, ("mask_is_image", True), r"the image itself"),
-    "masks where the images are": (same_folder, {"images": "{split}", "masks": "{split}"}, ("mask_is_image", True),
-                                   r"own/train/train0.png: the mask is the image"),
     "another size": (lambda: one_mask(lambda image, mask: grey(mask, [0]) or picture(image, (8, 8))), {},
                      ("sizes", True), r"train1.png is 8x8, but its mask .*train1.png is 12x10"),
     "width and height swapped": (lambda: one_mask(lambda image, mask: picture(image, (12, 10))), {},
-                                 ("sizes_swapped", True), r"is 10x12, but its mask .*turned by 90 degrees"),
+                                 ("sizes_swapped", True), r"is 10x12, but its mask .*turn one of the two by 90"),
+    "a photograph that is turned": (lambda: one_mask(lambda image, mask: photograph(image, mask, 6)), {},
+                                    ("sizes_swapped", True), r"is 10x12, but its mask .*set data.exif: raw"),
+    "a photograph on its head": (lambda: one_mask(lambda image, mask: photograph(image, mask, 3)), {},
+                                 ("turned", False), r"train: 1 images are turned .*train1.jpg; .*data.exif: raw"),
     "a broken file": (lambda: one_mask(lambda image, mask: image.write_bytes(b"no")), {}, ("unreadable", True),
                       r"train1.png: not"),
     "a picture for a mask": (lambda: one_mask(lambda image, mask: Image.open(image).convert("L").save(mask)), {},
@@ -269,18 +286,21 @@ def test_weights_of_what_is_there():
     [
         (dict(classes=["a", "b", " a"]), "'a' more than once"),
         (dict(classes=["a", ""]), "an empty name"),
-        (dict(label_map={-1: 0, 0: 1}), "-1 is none"),
-        (dict(ignore=[65536]), "65536 is none"),
+        (dict(label_map={-1: 0, 0: 1}), "-1 is neither"),
+        (dict(ignore=[65536]), "65536 is neither"),
     ],
 )
 def test_names_and_values_that_can_not_be(keys, message):
     with pytest.raises(MXNetSegError, match=message):
-        get_spec(data_of(**keys))
+        get_spec(as_recipe({"data": {**KEYS, **keys}}).data)
 
 
 def test_names_in_python():
+    facts = dict(name="x", title="x", palette=((0, 0, 0),) * 2, images="i", masks="m")
     with pytest.raises(MXNetSegError, match="'a' more than once"):
-        DatasetSpec(name="x", title="x", classes=("a", "a"), palette=((0, 0, 0),) * 2, images="i", masks="m")
+        DatasetSpec(classes=("a", "a"), **facts)
+    with pytest.raises(MXNetSegError, match="65536 is none"):
+        DatasetSpec(classes=("a", "b"), ignore=(65536,), **facts)
 
 
 def test_large_files_of_one_size_are_told_apart(tmp_path):

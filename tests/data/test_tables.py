@@ -166,7 +166,9 @@ def test_lists_of_all_kinds(tmp_path):
         text(lists / "train.txt", lines)
         assert open_dataset(data_of("voc2012", tmp_path), "train").names == ["a.b", "c"]
     text(lists / "train.txt", ["c", "d"])
-    with pytest.raises(MXNetSegError, match=r"train\.txt names 1 files that have no image in .*: d; is the download"):
+    with pytest.raises(
+        MXNetSegError, match=r"train\.txt names 1 files that have no image in .*: d; .*; is the download"
+    ):
         open_dataset(data_of("voc2012", tmp_path), "train")
     text(lists / "train.txt", ["c d"])
     with pytest.raises(MXNetSegError, match=r"no mask in .*SegmentationClass: d"):
@@ -181,10 +183,10 @@ def test_broken_mat_and_text_masks_are_named(tmp_path):
     with pytest.raises(MXNetSegError, match=r"a\.mat: no label values 'S' in it \(it holds T\)"):
         read_mask(tmp_path / "a.mat", "S")
     (tmp_path / "a.mat").write_bytes((tmp_path / "a.mat").read_bytes()[:-20])
-    with pytest.raises(MXNetSegError, match=r"a\.mat: not a \.mat file"):
+    with pytest.raises(MXNetSegError, match=r"a\.mat: not a mask that can be read"):
         read_mask(tmp_path / "a.mat", "T")
     text(tmp_path / "b.txt", ["1 2", "3"])
-    with pytest.raises(MXNetSegError, match=r"b\.txt: not rows of integers"):
+    with pytest.raises(MXNetSegError, match=r"b\.txt: .*not rows of integers"):
         read_mask(tmp_path / "b.txt")
 
 

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import cv2
-import mxnet as mx
 import numpy as np
 import pytest
 
@@ -27,7 +26,9 @@ def test_the_program_is_built_and_run(tmp_path):
     image = picture(40, 56)
     cv2.imwrite("image.ppm", image[..., ::-1])
     shutil.copytree(FOLDER, "cpp", ignore=shutil.ignore_patterns("segment"))
-    subprocess.run(["make", "-C", "cpp", f"MXNET={Path(mx.__file__).parent}"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["make", "-C", "cpp", f"PYTHON={sys.executable}"], check=True, stdout=subprocess.DEVNULL)
+    refused = subprocess.run(["make", "-C", "cpp", "PYTHON=false"], stderr=subprocess.PIPE, text=True)
+    assert refused.returncode and "false has no MXNet: say make PYTHON=" in refused.stderr
     run(0, "street", "image.ppm", "classes.pgm")
     expected = Predictor(net, config=None)(image)
     assert len(np.unique(expected)) > 2

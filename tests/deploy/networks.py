@@ -9,6 +9,7 @@ from mxnet.gluon import nn
 
 from mxnetseg import create_model
 from mxnetseg.engine.record import Feeding, Record
+from mxnetseg.graph import Graph
 from mxnetseg.network import ForeignNetwork
 from mxnetseg.nn import ConvNormAct, DeformConv
 
@@ -74,6 +75,10 @@ def build(name, **kwargs):
         variance = norm.running_var.data(norm.running_var.list_ctx()[0])  # of 1x1 maps it may be next to nothing
         norm.running_var.set_data(mx.nd.maximum(variance, variance.mean() / 4))
     return net
+
+
+def operators(symbol):
+    return [node.op for node in Graph(symbol).operators()]
 
 
 def images(height, width, n=1, seed=1):

@@ -10,7 +10,7 @@ from mxnetseg.deploy import optimize, resized, winograd
 from mxnetseg.graph import Graph
 from mxnetseg.nn import resize_like
 
-from .networks import build, images, relative_error
+from .networks import build, images, operators, relative_error
 
 TOLERANCE = 2e-5
 RESIZE, TAPS = "_contrib_BilinearResize2D", "mxnetseg_upsample_taps"
@@ -63,9 +63,8 @@ def check(net, **counts):
     for size in SHAPES:
         x = images(*size, n=2)
         assert relative_error(fast.coarse_logits(x), net(x)) < TOLERANCE, size
-    operators = [node.op for node in Graph(fast.symbol).operators()]
-    found = {name: operators.count(name) for name in counts}
-    assert found == counts
+    found = operators(fast.symbol)
+    assert {name: found.count(name) for name in counts} == counts
     return fast
 
 
@@ -157,8 +156,7 @@ def test_winograd_leaves_other_convolutions_alone():
 
     kinds = [conv(8, 8, 5), conv(8, 8, groups=2), conv(8, 8, strides=2), nn.Conv2D(8, 3, in_channels=8, padding=2)]
     net = Net(others, conv(3, 8, 1), *kinds)
-    fast = optimize(net)
-    assert WINOGRAD not in [node.op for node in Graph(fast.symbol).operators()]
+    assert WINOGRAD not in operators(optimize(net).symbol)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -204,18 +202,15 @@ def test_whole_networks(name, options):
     for size in [(64, 64), (65, 97), (33, 40), (2, 3), (64, 64)]:
         x = images(*size)
         assert relative_error(fast(x), net(x)) < 1e-4, size
-    operators = [node.op for node in Graph(fast.symbol).operators()]
-    assert WINOGRAD in operators and (TAPS in operators) == (name != "danet")
+    found = operators(fast.symbol)
+    assert WINOGRAD in found and (TAPS in found) == (name != "danet")
 
 
 def test_what_pays_depends_on_the_size(monkeypatch):
     monkeypatch.setattr(winograd, "PAYS", 0.85)
     net = Net(lambda F, x, first, second: second(first(x)), conv(3, 128, 1), conv(128, 128))
-
-    def operators(**options):
-        return [node.op for node in Graph(optimize(net, **options).symbol).operators()]
-
-    assert WINOGRAD in operators() and WINOGRAD not in operators(size=(16, 16))
+    assert WINOGRAD in operators(optimize(net).symbol)
+    assert WINOGRAD not in operators(optimize(net, size=(16, 16)).symbol)
 
 
 def test_what_pays():

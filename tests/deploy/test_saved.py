@@ -114,12 +114,11 @@ def changed(arrays=None, record=None, facts=None, drop=""):
     return "other.optimized"
 
 
-def graph_of(nodes):
-    content = {"nodes": nodes, "arg_nodes": [0], "heads": [[len(nodes) - 1, 0, 0]]}
-    return np.frombuffer(json.dumps(content).encode(), np.uint8)
-
-
-DATA = {"op": "null", "name": "data", "inputs": []}
+def graph_of(**node):
+    """A file whose graph is that operator."""
+    nodes = [{"op": "null", "name": "data", "inputs": []}, {"name": "n", "inputs": [[0, 0, 0]], **node}]
+    content = {"nodes": nodes, "arg_nodes": [0], "heads": [[1, 0, 0]]}
+    return dict(arrays=dict(graph=np.frombuffer(json.dumps(content).encode(), np.uint8)))
 
 
 @pytest.mark.parametrize(
@@ -132,18 +131,10 @@ DATA = {"op": "null", "name": "data", "inputs": []}
         (dict(drop="weight"), "_weight.* is missing"),
         (dict(drop="graph"), "its graph can't be read: KeyError"),
         (dict(arrays=dict(graph=np.frombuffer(b"{]", np.uint8))), "its graph can't be read: JSONDecodeError"),
-        (dict(arrays=dict(graph=graph_of([DATA, dict(op="_Native", name="n", inputs=[[0, 0, 0]])]))), "has _Native"),
-        (
-            dict(
-                arrays=dict(graph=graph_of([DATA, dict(op="a", name="n", subgraphs=[{"nodes": [dict(op="Custom")]}])]))
-            ),
-            "has Custom, which runs code from elsewhere",
-        ),
-        (
-            dict(arrays=dict(graph=graph_of([DATA, dict(op="nonsense", name="n", inputs=[[0, 0, 0]])]))),
-            "MXNet can't read",
-        ),
-        (dict(arrays=dict(graph=graph_of([DATA, dict(op="abs", name="n", inputs=[[0, 0, 0]])]))), r"\(1, 3, 64, 96\)"),
+        (graph_of(op="_Native"), "has _Native"),
+        (graph_of(op="a", subgraphs=[{"nodes": [dict(op="Custom")]}]), "has Custom, which runs code from elsewhere"),
+        (graph_of(op="nonsense"), "MXNet can't read"),
+        (graph_of(op="abs"), r"\(1, 3, 64, 96\)"),
         (dict(arrays={"probe:output": np.ones((1, 5, 32, 48), np.float32)}), "computes something else here"),
     ],
 )
@@ -181,7 +172,7 @@ def test_a_file_cut_off_or_changed_is_found(tmp_path, small_file):
 
 
 def test_without_the_operator_library_it_says_so(monkeypatch, small_file):
-    enlarged = changed(arrays=dict(graph=graph_of([DATA, dict(op="mxnetseg_upsample_taps", name="n")])))
+    enlarged = changed(**graph_of(op="mxnetseg_upsample_taps"))
     monkeypatch.setattr(ops.library, "_loaded", None)
     monkeypatch.setattr(ops.library, "_problem", None)
     monkeypatch.setenv("MXNETSEG_OPS", "0")

@@ -129,7 +129,9 @@ def test_initial_weights_that_are_there_are_loaded(recipe_file, tmp_path):
     checkpoint.write(tmp_path / "init.params", checkpoint.weights(net), Record())
     assert not dry_run(override_recipe(recipe, [f"model.init={tmp_path / 'init.params'}"]), CPU).missing
     missing = dry_run(override_recipe(recipe, ["model.init=gone.params"]), CPU).missing
-    assert missing == ["initial weights: no file gone.params"]
+    assert len(missing) == 1 and missing[0].startswith("initial weights: model.init gone.params: no such file")
+    with pytest.raises(MXNetSegError, match="model.init imagnet: .*did you mean imagenet"):
+        dry_run(override_recipe(recipe, ["model.init=imagnet"]), CPU)
 
 
 def test_activations_grow_with_the_batch_and_the_crop(recipe_file):

@@ -19,9 +19,8 @@ from mxnetseg import saving
 from mxnetseg.deploy import optimize
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.export import to_mxnet
-from mxnetseg.graph import Graph
 
-from ..deploy.networks import FEEDING, SIZES, block, build, images, relative_error
+from ..deploy.networks import FEEDING, SIZES, block, build, images, operators, relative_error
 from ..small import SMALL
 
 TOLERANCE = 1e-4
@@ -64,9 +63,9 @@ def picture(height=48, width=64):
 def equals_the_network(net, norms=None, tolerance=TOLERANCE):
     report = to_mxnet(net, "out/net")
     assert report.difference < tolerance and report.same > 0.99
-    operators = [node.op for node in Graph(mx.sym.load("out/net-symbol.json")).operators()]
-    assert not any("mxnetseg" in op or "mkldnn" in op or "SyncBatchNorm" in op for op in operators)
-    assert norms is None or operators.count("BatchNorm") == norms
+    found = operators(mx.sym.load("out/net-symbol.json"))
+    assert not any("mxnetseg" in op or "mkldnn" in op or "SyncBatchNorm" in op for op in found)
+    assert norms is None or found.count("BatchNorm") == norms
     for run, size in ((lambda x: by_c("out/net", x.asnumpy()), SIZES[1]), (by_gluon("out/net"), SIZES[0])):
         x = images(*size)
         assert relative_error(run(x), net(x)) < tolerance

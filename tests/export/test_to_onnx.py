@@ -64,16 +64,10 @@ def test_a_file_of_a_checkpoint_runs_at_any_size_and_says_what_it_is(small, tmp_
     assert len(set(weights)) == len(weights)
     about = {prop.key: prop.value for prop in model.metadata_props}
     feeding = net.record.feeding
-    assert json.loads(about["classes"]) == feeding.classes and json.loads(about["palette"]) == [
-        *map(list, feeding.palette)
-    ]
-    assert json.loads(about["mean"]) == list(feeding.mean) and json.loads(about["std"]) == list(feeding.std)
-    assert (about["model"], about["channel_order"], about["size"], about["output"]) == (
-        "bisenet",
-        "RGB",
-        "free",
-        "logits",
-    )
+    for key in ("classes", "palette", "mean", "std"):
+        assert json.loads(about[key]) == json.loads(json.dumps(getattr(feeding, key))), key
+    for key, text in dict(model="bisenet", channel_order="RGB", size="free", output="logits").items():
+        assert about[key] == text
     assert about["checkpoint_sha256"] == mxnetseg.engine.checkpoint.read(path).digest
     assert json.loads(about["versions"])["mxnetseg"] == mxnetseg.__version__
 
@@ -133,12 +127,8 @@ def test_int8_is_smaller_and_near(small, tmp_path):
 
 def test_a_block_of_ones_own(tmp_path):
     net = nn.HybridSequential()
-    net.add(
-        nn.Conv2D(4, 3, padding=1, in_channels=3),
-        nn.BatchNorm(in_channels=4),
-        nn.PReLU(),
-        nn.Conv2D(2, 1, in_channels=4),
-    )
+    net.add(nn.Conv2D(4, 3, padding=1, in_channels=3), nn.BatchNorm(in_channels=4), nn.PReLU())
+    net.add(nn.Conv2D(2, 1, in_channels=4))
     net.initialize()
     path = to_onnx(net, tmp_path / "net.onnx").path
     image = np.random.RandomState(0).normal(size=(1, 3, 9, 11)).astype("float32")
@@ -186,15 +176,8 @@ class Wrong(HybridBlock):
 
 def test_a_wrong_rule_leaves_no_file_and_is_named(small, tmp_path, monkeypatch):
     def other(step):
-        return step.emit(
-            "Resize",
-            step.inputs[0],
-            "",
-            "",
-            step.sizes(step.result),
-            mode="linear",
-            coordinate_transformation_mode="half_pixel",
-        )
+        how = dict(mode="linear", coordinate_transformation_mode="half_pixel")
+        return step.emit("Resize", step.inputs[0], "", "", step.sizes(step.result), **how)
 
     resize = "_contrib_BilinearResize2D"
     monkeypatch.setitem(OPERATORS, resize, OPERATORS[resize]._replace(onnx=other))

@@ -1,5 +1,7 @@
 """Upsampling and argmax in one pass: reference, operator and composition agree, wherever MXNet runs them."""
 
+from functools import partial
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -173,6 +175,10 @@ def loss_inputs(shape, size, seed=0):
     return 3 * rng.standard_normal(shape), labels, weights, rng.uniform(0.5, 2, shape[0])
 
 
+def cross_entropy(**options):
+    return partial(ops.upsample_cross_entropy, nd, **options)
+
+
 def loss_and_gradient(function, logits, labels, weights, grad, dtype="float64", ctx=None, req="write"):
     x, *data = (nd.array(a, dtype=dtype, ctx=ctx) for a in (logits, labels, weights))
     x.attach_grad(req)
@@ -192,22 +198,19 @@ def reference_loss(logits, labels, weights, grad, corners, smoothing):
 @pytest.mark.parametrize("shape, size", SIZES[:-1] + (((1, 100, 3, 40), (9, 1300)), ((1, 6, 70, 5), (140, 9))))
 def test_cross_entropy_gives_the_reference(operators, shape, size, corners, smoothing, dtype, tolerance):
     inputs = loss_inputs(shape, size)
-    got = loss_and_gradient(
-        lambda *a: ops.upsample_cross_entropy(nd, *a, align_corners=corners, smoothing=smoothing), *inputs, dtype
-    )
+    got = loss_and_gradient(cross_entropy(align_corners=corners, smoothing=smoothing), *inputs, dtype)
     assert_close(got, reference_loss(*inputs, corners, smoothing), tolerance)
 
 
 def test_cross_entropy_gradients_are_the_differences(operators):
     logits, labels, weights, grad = loss_inputs((2, 4, 5, 3), (11, 8))
 
-    def loss(x):
-        arrays = (nd.array(a, dtype="float64") for a in (x, labels, weights))
-        return ops.upsample_cross_entropy(nd, *arrays, align_corners=False, smoothing=0.2).asnumpy() @ grad
+    function = cross_entropy(align_corners=False, smoothing=0.2)
 
-    gradient = loss_and_gradient(
-        lambda *a: ops.upsample_cross_entropy(nd, *a, align_corners=False, smoothing=0.2), logits, labels, weights, grad
-    )[1]
+    def loss(x):
+        return function(*(nd.array(a, dtype="float64") for a in (x, labels, weights))).asnumpy() @ grad
+
+    gradient = loss_and_gradient(function, logits, labels, weights, grad)[1]
     for place in np.random.RandomState(1).randint(0, logits.size, 20):
         step = np.zeros(logits.size)
         step[place] = 1e-6
@@ -221,14 +224,8 @@ def test_cross_entropy_far_from_zero(operators):
     logits = np.array([400.0, -400.0, 0.0]).reshape((1, 3, 1, 1)) * np.ones((1, 1, 2, 2))
     labels = np.array([[[0, 1], [np.nan, -1]]])
     weights = np.ones(256)
-    loss, gradient = loss_and_gradient(
-        lambda *a: ops.upsample_cross_entropy(nd, *a, align_corners=True),
-        logits,
-        labels,
-        weights,
-        np.ones(1),
-        "float32",
-    )
+    given = (logits, labels, weights, np.ones(1))
+    loss, gradient = loss_and_gradient(cross_entropy(align_corners=True), *given, "float32")
     assert loss == 800 and gradient[0, :, 0, 1].tolist() == [1, -1, 0]
     assert not gradient[0, :, 0, 0].any() and not gradient[0, :, 1].any()
     logits[0, 0, 0, 1] = np.nan
@@ -240,11 +237,9 @@ def test_cross_entropy_far_from_zero(operators):
 def test_cross_entropy_gradients_add_up(operators, uses):
     inputs = loss_inputs((2, 5, 4, 4), (9, 10))
     wanted = reference_loss(*inputs, True, 0)[1]
-    function = lambda *a: nd.add_n(  # noqa: E731
-        *(ops.upsample_cross_entropy(nd, *a, align_corners=True) for _ in range(uses))
-    )
+    one = cross_entropy(align_corners=True)
     for req in ("write", "add"):
-        got = loss_and_gradient(function, *inputs, req=req)[1]
+        got = loss_and_gradient(lambda *a: nd.add_n(*(one(*a) for _ in range(uses))), *inputs, req=req)[1]
         assert_close([got], [uses * wanted], 1e-12)
 
 

@@ -1,7 +1,9 @@
 """ImageNet weights where they lie: GluonCV's store and cache, an installed package, the folder of imported files."""
 
 import hashlib
+import shutil
 import zipfile
+from pathlib import Path
 
 import mxnet as mx
 import numpy as np
@@ -216,10 +218,19 @@ def test_importing(mobilenet, capsys, tmp_path):
     assert loaded.name in out and "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth" in out
 
     assert main([*take, "--as", "other"]) == 2
-    assert "exists; name another --to, or say --overwrite" in capsys.readouterr().err
+    assert "is there already; --to FILE names another, --overwrite replaces it" in capsys.readouterr().err
+    assert main(["weights", "import", "mobilenet_v2_1_0", "nothere.pth"]) == 2  # FILE comes first
+    assert "nothere.pth: can't be read" in capsys.readouterr().err
     assert main([*take, "--as", "other", "--to", "mine.params"]) == 0
     found = checkpoint.read("mine.params")  # as any model.init
     assert checkpoint.load_matching(network("mobilenet_v2_1_0"), found)[0] == loaded.arrays
+
+    shutil.copy(loaded.path, Path(loaded.path).with_name("mobilenet_v2_0_5.params"))
+    assert main(["weights", "where", "mobilenet_v2_0_5"]) == 2
+    assert "does not fit mobilenet_v2_0_5 (it is of mobilenet_v2_1_0)" in capsys.readouterr().err
+    assert main(["weights", "where"]) == 0
+    out = capsys.readouterr().out
+    assert f"mobilenet_v2_1_0: {loaded.name}" in out and "mobilenet_v2_0_5.params can't be used" in out
 
 
 def test_a_file_is_known_by_its_digest(mobilenet, monkeypatch, capsys):

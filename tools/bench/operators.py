@@ -118,7 +118,7 @@ def eager(request) -> Prepared:
     import torch
     from torch.nn import functional
 
-    from tools.composed_torch import deform_attention
+    from tools.bench.composed_torch import deform_attention
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     *arrays, last = map(torch.from_numpy, inputs(request))

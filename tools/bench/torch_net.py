@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from ..composed_torch import deform_attention as composed_attention
+from .composed_torch import deform_attention as composed_attention
 from .plan import Plan
 
 __all__ = ["to_torch"]

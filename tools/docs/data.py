@@ -4,7 +4,6 @@ import textwrap
 
 from mxnetseg.config import DataConfig
 from mxnetseg.data import get_spec, list_datasets
-from mxnetseg.data.dataset import ranges
 from mxnetseg.data.prepare import PREPARATIONS
 
 BEGIN = "<!-- from here on made by python -m tools.docs -->"
@@ -46,7 +45,7 @@ def _section(spec):
     for value, index in sorted(spec.raw_values().items()):
         raw.setdefault(index, value)
     classes = ", ".join(f"{raw[index]} {name}" for index, name in enumerate(spec.classes))
-    lines += ["", *_wrapped(f"Values in the masks: {classes}. Ignored: {ranges(spec.ignore)}.")]
+    lines += ["", *_wrapped(f"Values in the masks: {classes}. Ignored: {spec.values_text(spec.ignore)}.")]
     return lines
 
 

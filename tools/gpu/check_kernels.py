@@ -21,7 +21,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-sys.path[:0] = [str(ROOT), str(HERE.parent)]
+sys.path.insert(0, str(ROOT))
 
 from mxnetseg.errors import MXNetSegError  # noqa: E402
 from mxnetseg.ops import build  # noqa: E402
@@ -283,8 +283,9 @@ def time_all(device: Device) -> None:
     bandwidth = device.bandwidth()
     torch = composed = None
     if importlib.util.find_spec("torch"):
-        import composed_torch as composed
         import torch
+
+        from tools.bench import composed_torch as composed
 
         torch = torch if torch.cuda.is_available() else None
     print(f"\ncopies within the device: {bandwidth / 1e9:.0f} GB/s read and written")

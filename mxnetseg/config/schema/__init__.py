@@ -14,18 +14,35 @@ from .model import ModelConfig
 from .optimizer import LayerDecayConfig, OptimizerConfig, ParamRule, ScheduleConfig
 from .part import Part
 from .train import TrainConfig
-from .values import IMAGENET_MEAN, IMAGENET_STD, READ, RECORDED, Deviation, Side, Size, wrong
+from .values import (
+    FED,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    MAX_PIXELS,
+    MOST_CHANNELS,
+    READ,
+    RECORDED,
+    Channel,
+    Deviation,
+    Side,
+    Size,
+    wrong,
+)
 
 __all__ = [
     "AugmentConfig",
+    "Channel",
     "DataConfig",
     "Deviation",
     "EvalConfig",
+    "FED",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "LayerDecayConfig",
     "LossConfig",
     "LossTerm",
+    "MAX_PIXELS",
+    "MOST_CHANNELS",
     "ModelConfig",
     "OptimizerConfig",
     "ParamRule",

@@ -1,8 +1,8 @@
 """`data`: where images and labels are, and how they are fed to the network."""
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Literal, Optional, Tuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from typing_extensions import Annotated
 
 from .augment import AugmentConfig
@@ -10,7 +10,17 @@ from .effect import only
 from .labels import Colour, Label
 from .names import DataSetName
 from .part import Part
-from .values import IMAGENET_MEAN, IMAGENET_STD, Deviation, Mean, PathText, Side
+from .values import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    MAX_PIXELS,
+    MOST_CHANNELS,
+    Channel,
+    Deviation,
+    Mean,
+    PathText,
+    Side,
+)
 
 
 class RareClassConfig(Part):
@@ -42,8 +52,34 @@ class DataConfig(Part):
         description="instead of base: [long, short], images are resized, keeping their ratio, to the largest within "
         "these sides; augment.scale multiplies both, as mmsegmentation's ratio_range does",
     )
-    mean: Tuple[Mean, Mean, Mean] = Field(IMAGENET_MEAN, description="per RGB channel, on 0..255")
-    std: Tuple[Deviation, Deviation, Deviation] = Field(IMAGENET_STD, description="per RGB channel, on 0..255")
+    mean: Tuple[Mean, ...] = Field(IMAGENET_MEAN, description="per channel, on 0..255; ImageNet's for RGB")
+    std: Tuple[Deviation, ...] = Field(IMAGENET_STD, description="per channel, on 0..255; ImageNet's for RGB")
+    channels: Optional[List[Channel]] = Field(
+        None,
+        description="channels of the files that the network sees, counted from 0 and in this order, as [0, 1, 2, 3]; "
+        "a number n: the first n. null: red, green, blue; grey images become RGB, transparency is dropped",
+    )
+    range: Optional[Tuple[float, float]] = Field(
+        None,
+        description="values that become 0 and 255, for images of more than 8 bits: [0, 4095]; they stay fractions, and "
+        "those beyond are cut off. null: 8-bit images only",
+    )
+    shown: Optional[List[Channel]] = Field(
+        None,
+        description="of `channels`, the three (or the one) that pictures show, as places in it from 0; "
+        "the first three, else the first, when left out",
+    )
+    exif: Optional[Literal["upright", "raw"]] = Field(
+        None,
+        description="upright: images are turned as their EXIF orientation says, and masks were made for that; raw: "
+        "both are as stored. null: upright for data.name: folder, raw for the known data sets",
+    )
+    max_pixels: int = Field(
+        MAX_PIXELS,
+        ge=1,
+        le=10**12,
+        description="files that declare more pixels are refused before memory is taken for them",
+    )
     augment: AugmentConfig = AugmentConfig()
     rare_class: Optional[RareClassConfig] = Field(
         None,
@@ -105,8 +141,38 @@ class DataConfig(Part):
             )
         return {**value, "colors": dict(zip(map(str, classes), palette))}
 
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _first_ones(cls, value: Any) -> Any:
+        return list(range(value)) if type(value) is int and 0 < value <= MOST_CHANNELS else value
+
+    @property
+    def num_channels(self) -> int:
+        """How many channels images have for the network."""
+        return 3 if self.channels is None else len(self.channels)
+
     @model_validator(mode="after")
     def _one_size(self) -> "DataConfig":
         if self.base is not None and self.fit is not None:
             raise ValueError("give data.base or data.fit, one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _channels(self) -> "DataConfig":
+        if self.channels is not None and not 1 <= len(self.channels) <= MOST_CHANNELS:
+            raise ValueError(f"data.channels names {len(self.channels)} channels; 1 to {MOST_CHANNELS} are possible")
+        count = self.num_channels
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != count:
+                raise ValueError(
+                    f"data.{name} has {len(values)} values, but images have {count} channels; give {count}"
+                )
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise ValueError("data.range is [low, high], the lower value first")
+        if self.shown is not None and (len(self.shown) not in (1, 3) or max(self.shown) >= count):
+            raise ValueError(f"data.shown names one or three of the {count} channels, counted from 0")
+        if self.augment.photometric_distortion and (count != 3 or self.range is not None):
+            raise ValueError(
+                "data.augment.photometric_distortion is for 8-bit RGB images alone; take data.augment.photometric"
+            )
         return self

@@ -1,29 +1,26 @@
-"""Label values, names and colours, as recipes write them."""
+"""Label values, names of classes, colours."""
 
 import re
 from typing import Any, Tuple, Union
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 from typing_extensions import Annotated
+
+from .values import Byte, wrong
 
 __all__ = ["Colour", "Label"]
 
-Byte = Annotated[int, Field(ge=0, le=255)]
-Colour = Tuple[Byte, Byte, Byte]
 LARGEST = 65535  # value in a 16-bit mask
+Colour = Tuple[Byte, Byte, Byte]
 
 
 def _label(value: Any) -> Any:
-    """A label value or a name; keys of JSON, which a record holds, are text."""
-    if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
+    if isinstance(value, str) and re.fullmatch(r"-?\d+", value):  # keys of JSON, which a record holds, are text
         value = int(value)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, str))
-        or not (isinstance(value, str) or 0 <= value <= LARGEST)
-    ):
-        raise ValueError(f"{value!r} is neither a label value (0 to {LARGEST}) nor a name")
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if not isinstance(value, str) and not (number and 0 <= value <= LARGEST):
+        raise wrong("", f"is neither a label value (0 to {LARGEST}) nor a name", value)
     return value
 
 
-Label = Annotated[Union[int, str], BeforeValidator(_label)]
+Label = Annotated[Union[int, str], BeforeValidator(_label)]  # a value in masks, or the name of a class

@@ -1,10 +1,9 @@
 """`model`: the network."""
 
 from pathlib import Path
-from typing import Any, Dict, List, Literal, Optional
+from typing import Any, Dict, Literal, Optional
 
 from pydantic import (
-    BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
@@ -12,14 +11,11 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from typing_extensions import Annotated
 
 from ...names import near, same
 from .names import BackboneName, ModelName
 from .part import Part
-from .values import MOST, RECORDED, Expression, PathText, wrong
-
-Expressions = Annotated[List[Expression], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+from .values import MOST, MOST_CHANNELS, RECORDED, Expressions, PathText, wrong
 
 
 class ModelConfig(Part):
@@ -30,6 +26,9 @@ class ModelConfig(Part):
         None, description="one of `list_backbones()`; the model's own default when left out"
     )
     num_classes: Optional[int] = Field(None, ge=1, le=255, description="taken from the data set when left out")
+    in_channels: Optional[int] = Field(
+        None, ge=1, le=MOST_CHANNELS, description="channels of the images; as data.channels says when left out"
+    )
     aux: Optional[bool] = Field(
         None, description="build the auxiliary heads that the paper trains with; the model's usual choice when left out"
     )
@@ -81,7 +80,16 @@ class ModelConfig(Part):
 
     @model_validator(mode="after")
     def _each_key_once(self, info: ValidationInfo) -> "ModelConfig":
-        for key in ("name", "backbone", "num_classes", "aux", "output_stride", "norm", "backbone_options"):
+        for key in (
+            "name",
+            "backbone",
+            "num_classes",
+            "aux",
+            "output_stride",
+            "norm",
+            "in_channels",
+            "backbone_options",
+        ):
             if key in self.options and info.context != RECORDED:
                 raise ValueError(f"model.options.{key} would be taken instead of model.{key}; give that alone")
         for key in ("config", "reparameterized"):  # of `create_model`, which takes the options as well

@@ -44,7 +44,7 @@ def _meant(annotation: Any, value: Any) -> Any:
     """`value` as a key of this type means it: a choice is spelt as we spell it; true and false are no numbers."""
     if hasattr(annotation, "__metadata__"):
         return _meant(annotation.__origin__, value)
-    origin, arguments = get_origin(annotation), get_args(annotation)
+    origin, arguments = get_origin(annotation), [one for one in get_args(annotation) if one is not Ellipsis]
     if origin is Union:
         for one in arguments:
             value = value if str in arguments and isinstance(value, bool) else _meant(one, value)

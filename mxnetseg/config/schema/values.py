@@ -3,15 +3,21 @@
 import os
 import re
 from pathlib import Path
-from typing import Any, Sequence, Tuple, Union
+from typing import Any, List, Sequence, Tuple, Union
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo
 from pydantic_core import PydanticCustomError
 from typing_extensions import Annotated
 
 # of ImageNet, RGB on 0..255: what pretrained backbones were fed
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
+
+# what of the data part says how images come to the network
+FED = ("channels", "range", "shown", "mean", "std", "base", "fit")
+
+MAX_PIXELS = 1 << 26  # 8192 x 8192: whatever a file of so many pixels is, reading it takes less than 1 GB
+MOST_CHANNELS = 512  # that OpenCV takes
 
 # the context to validate under what a checkpoint holds, which may have been written when less was checked
 RECORDED = "recorded"
@@ -31,6 +37,8 @@ Side = Annotated[int, Field(ge=1, le=100_000)]
 Deviation = Annotated[float, Field(ge=1e-3, le=1e6)]  # of values from 0 to 255; below, dividing by it overflows
 Mean = Annotated[float, Field(ge=-1e6, le=1e6)]
 Scale = Annotated[float, Field(gt=0, le=100)]
+Channel = Annotated[int, Field(ge=0, lt=65536)]
+Byte = Annotated[int, Field(ge=0, le=255)]
 Factor = Annotated[float, Field(ge=0, le=1e6)]
 # which of both it is, is settled first, so that a wrong number is told of as a number only
 Size = Annotated[
@@ -71,6 +79,10 @@ def _expanded(text: str, info: ValidationInfo) -> str:
     return path
 
 
+# ~ and $VARIABLES in it are replaced
+PathText = Annotated[str, AfterValidator(_expanded)]
+
+
 def _expression(text: str) -> str:
     try:
         re.compile(text)
@@ -80,5 +92,5 @@ def _expression(text: str) -> str:
 
 
 Expression = Annotated[str, Field(min_length=1), AfterValidator(_expression)]
-# ~ and $VARIABLES in it are replaced
-PathText = Annotated[str, AfterValidator(_expanded)]
+# one or several of them
+Expressions = Annotated[List[Expression], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]

@@ -1,8 +1,8 @@
 """One thing that a diagnosis has to say."""
 
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Optional, Tuple
 
-__all__ = ["Finding", "some"]
+__all__ = ["Finding"]
 
 
 class Finding(NamedTuple):
@@ -33,9 +33,3 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.what}; {self.remedy}" if self.remedy else self.what
-
-
-def some(items: Sequence[object], most: int = 3) -> str:
-    """The first ones, and how many more there are."""
-    more = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(map(str, items[:most])) + more

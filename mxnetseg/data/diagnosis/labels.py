@@ -4,12 +4,12 @@ from typing import Iterator, List, Optional, Sequence
 
 import numpy as np
 
-from ..dataset import ranges
+from ..hints import some
 from ..spec import DatasetSpec
-from .finding import Finding, some
+from .finding import Finding
 from .tally import Tally
 
-__all__ = ["label_findings", "suspicious", "value_findings", "weightless"]
+__all__ = ["label_findings", "palette_findings", "suspicious", "value_findings", "weightless"]
 
 NAMED = 8  # label values that get a finding of their own
 PICTURE = 32  # so many values that are no class: not labels, but a picture, or labels with blurred edges
@@ -83,7 +83,7 @@ def label_findings(tally: Tally, trains: bool, decides: bool) -> Iterator[Findin
         yield Finding(
             "mostly_ignored",
             False,
-            f"{split}: {100 * share:.1f} % of the pixels are ignored (label values {ranges(ignored)})",
+            f"{split}: {100 * share:.1f} % of the pixels are ignored ({spec.value_kind}s {spec.values_text(ignored)})",
             "if one of these values is a class, name it with data.classes or data.label_map",
             values=tuple(ignored),
             share=share,
@@ -113,7 +113,7 @@ def _zero_and_255(tally: Tally, decides: bool) -> Optional[Finding]:
         "that always answers "
         f"{tally.dataset.classes[tally.present[0]]}",
         "did you mean data.label_map: {0: 0, 255: 1}?",
-        tuple(tally.examples[255]),
+        tuple(tally.examples(255)),
         (0, 255),
         share,
     )
@@ -146,7 +146,7 @@ def _never(tally: Tally, trains: bool) -> Iterator[Finding]:
 
 def value_findings(tally: Tally) -> Iterator[Finding]:
     """Label values that are neither a class nor ignored, the frequent ones first."""
-    dataset, unknown = tally.dataset, tally.unknown
+    dataset, spec, unknown = tally.dataset, tally.dataset.spec, tally.unknown
     hint, kind = _hint(tally), "unknown_value"
     if hint and hint[0] == "shifted":
         kind = "shifted"
@@ -156,10 +156,10 @@ def value_findings(tally: Tally) -> Iterator[Finding]:
         yield Finding(
             kind,
             True,
-            f"{dataset.split}: label value {value} is neither a class nor ignored: {unknown[value]} pixels in "
-            f"{tally.masks[value]} masks, {', '.join(tally.examples[value])}",
+            f"{dataset.split}: {spec.value_kind} {spec.value_text(value)} is neither a class nor ignored: "
+            f"{unknown[value]} pixels in {len(tally.places[value])} masks, {', '.join(tally.examples(value))}",
             remedy,
-            tuple(tally.examples[value]),
+            tuple(tally.examples(value)),
             (value,),
             unknown[value] / labelled,
         )
@@ -168,18 +168,39 @@ def value_findings(tally: Tally) -> Iterator[Finding]:
         yield Finding(
             kind,
             True,
-            f"{dataset.split}: {len(more)} more label values are neither a class nor ignored: {ranges(more)}",
+            f"{dataset.split}: {len(more)} more {spec.value_kind}s are neither a class nor ignored: "
+            f"{spec.values_text(more)}",
             remedy,
             values=tuple(sorted(more)),
             share=sum(unknown[value] for value in more) / labelled,
         )
 
 
+def palette_findings(tally: Tally) -> Iterator[Finding]:
+    """One number, several colours: every palette numbers its own, so numbers mean nothing."""
+    several = {value: colours for value, colours in tally.palettes.items() if len(colours) > 1}
+    for value, colours in list(several.items())[:1]:
+        (one, first), (other, second) = list(colours.items())[:2]
+        yield Finding(
+            "palettes_differ",
+            True,
+            f"{tally.dataset.split}: palettes of the masks differ: label value {value} is the colour {_rgb(one)} in "
+            f"{first} and {_rgb(other)} in {second} ({len(several)} of {len(tally.palettes)} such values)",
+            "if the colours tell classes apart, say what they are with data.colors (data.name: folder)",
+            (first, second),
+            tuple(sorted(several)),
+        )
+
+
+def _rgb(colour: int) -> List[int]:
+    return [colour >> 16, colour >> 8 & 255, colour & 255]
+
+
 def _hint(tally: Tally) -> Optional[Sequence[str]]:
     """(kind, remedy): what the values as a whole look like."""
     spec, unknown = tally.dataset.spec, set(tally.unknown)
     count, values = spec.num_classes, sorted(v for v in tally.values if v not in spec.ignore)
-    if not unknown:
+    if not unknown or spec.colours:
         return None
     if spec.label_map is None and unknown == {count}:
         if 0 not in values:
@@ -216,4 +237,5 @@ def _shares(tally: Tally) -> str:
     """0 (81.2 %), 255 (18.8 %)"""
     total = sum(tally.values.values())
     common: List[int] = sorted(tally.values, key=lambda value: -tally.values[value])
-    return some([f"{value} ({100 * np.divide(tally.values[value], total):.1f} %)" for value in common], 6)
+    text = tally.dataset.spec.value_text
+    return some([f"{text(value)} ({100 * np.divide(tally.values[value], total):.1f} %)" for value in common], 6)

@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 
 from ...errors import MXNetSegError
+from ...visual import rgb
+from ..colours import palette_of
 from ..dataset import Dataset
-from ..files import read_image, read_mask
+from ..files import read_header_of
 from .finding import Finding
 
 __all__ = ["Look", "Looker", "SIDE"]
@@ -28,7 +30,9 @@ class Look(NamedTuple):
     digest: bytes  # of the decoded picture; empty where it is of one colour, as blank tiles are
     thumbnail: Optional[np.ndarray]  # (SIDE * SIDE,) float32 of mean 0 and length 1; None where it is flat
     bright: float  # mean of the image, 0..255
+    turned: bool  # by EXIF, and the sizes don't tell whether the mask is as well
     problems: Tuple[Finding, ...]
+    palette: Dict[int, int]  # value in a palette mask -> its colour; empty where colours count
 
 
 class Looker:
@@ -48,33 +52,44 @@ class Looker:
         problems = []
         if not self.masks_only:
             try:
-                image = read_image(path)
+                image = self.dataset.image(path)
             except MXNetSegError as err:
                 problems.append(Finding("unreadable", True, str(err), files=(str(path),)))
         if mask_path is not None and not self.masks_only and _same_file(path, mask_path):
             problems.append(_is_the_image(path, mask_path))
         elif mask_path is not None:
             try:
-                mask = read_mask(mask_path, self.dataset.spec.mask_key)
+                mask = self.dataset.mask(mask_path)
             except MXNetSegError as err:
                 problems.append(Finding("unreadable", True, str(err), files=(str(mask_path),)))
         if image is not None and mask is not None and mask_path is not None:
             if mask.shape != image.shape[:2]:
-                problems.append(_sizes(path, image, mask_path, mask))
+                problems.append(_sizes(path, image, mask_path, mask, self.dataset.turned(index, mask)))
             elif _equal(image, mask):
                 problems.append(_is_the_image(path, mask_path))
         values = {} if mask is None else _counts(mask)
+        colours = [] if mask_path is None or self.dataset.spec.colours else palette_of(mask_path)
+        palette = {value: colours[value] for value in values if value < len(colours)}
         if image is None:
-            return Look(index, None, values, b"", None, 0.0, tuple(problems))
+            return Look(index, None, values, b"", None, 0.0, False, tuple(problems), palette)
         constant = bool((image == image[0, 0]).all())
         digest = b"" if constant else _digest(image)
-        small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(cv2.cvtColor(rgb(image), cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         grey = small.astype(np.float32).ravel()
         bright = float(grey.mean())
         grey -= grey.mean()
         length = float(np.linalg.norm(grey))
         thumbnail = grey / length if length > FLAT * SIDE else None
-        return Look(index, (image.shape[0], image.shape[1]), values, digest, thumbnail, bright, tuple(problems))
+        turned = mask is not None and self._turned(path, image)
+        size = (image.shape[0], image.shape[1])
+        return Look(index, size, values, digest, thumbnail, bright, turned, tuple(problems), palette)
+
+    def _turned(self, path: Path, image: np.ndarray) -> bool:
+        try:
+            orientation = read_header_of(path, self.dataset.reading.max_pixels).orientation
+        except MXNetSegError:  # an array
+            return False
+        return orientation in (2, 3, 4) or (orientation >= 5 and image.shape[0] == image.shape[1])
 
 
 def _same_file(path: Path, other: Path) -> bool:
@@ -101,15 +116,15 @@ def _is_the_image(path: Path, mask_path: Path) -> Finding:
     )
 
 
-def _sizes(path: Path, image: np.ndarray, mask_path: Path, mask: np.ndarray) -> Finding:
+def _sizes(path: Path, image: np.ndarray, mask_path: Path, mask: np.ndarray, remedy: str) -> Finding:
     what = (
         f"{path} is {_size(image)}, but its mask {mask_path} is {_size(mask)} (width x height); they have to be of one "
         "size"
     )
     files = (str(path), str(mask_path))
     if mask.shape == image.shape[1::-1]:
-        remedy = "width and height are swapped: one of the two was turned by 90 degrees, by its EXIF orientation maybe"
-        return Finding("sizes_swapped", True, what, remedy, files)
+        otherwise = "width and height are swapped: turn one of the two by 90 degrees, or mend how it was saved"
+        return Finding("sizes_swapped", True, what, remedy or otherwise, files)
     return Finding("sizes", True, what, "", files)
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from ...errors import MXNetSegError
 from ..dataset import Dataset
 from ..files import read_image
-from .finding import Finding, some
+from ..hints import some
+from .finding import Finding
 from .tally import Tally
 
 __all__ = ["alike_findings", "file_findings", "picture_findings", "twice_findings"]

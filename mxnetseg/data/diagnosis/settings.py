@@ -4,12 +4,13 @@ from typing import Iterator, Optional, Sequence
 
 from ...config.schema import DataConfig
 from ...names import same
+from ..hints import some
 from ..spec import DatasetSpec
-from .finding import Finding, some
+from .finding import Finding
 from .labels import weightless
 from .tally import Tally
 
-__all__ = ["feeding_findings", "meaning_findings", "split_findings", "weight_findings"]
+__all__ = ["feeding_findings", "meaning_findings", "split_findings", "turned_findings", "weight_findings"]
 
 
 def split_findings(data: DataConfig, validating: bool) -> Iterator[Finding]:
@@ -25,12 +26,13 @@ def split_findings(data: DataConfig, validating: bool) -> Iterator[Finding]:
             f"{what} {data.train_split}: the images that are scored are learned from, so scores say nothing of others",
             "name another split, or make one with `mxnetseg data split`; train --no-val does without",
         )
-    elif same(data.name, "folder") and data.images and "{split}" not in data.images:
+    elif same(data.name, "folder") and "{split}" not in f"{data.images} {data.masks} {data.lists}":
         yield Finding(
             "no_split",
             True,
-            f"data.images is {data.images}, without {{split}}: {data.train_split} and {data.val_split} are the same "
-            "images, so scores say nothing of others",
+            (f"data.lists is {data.lists}" if data.lists else f"data.images is {data.images}")
+            + f", without {{split}}: {data.train_split} and {data.val_split} are the same images, so scores say "
+            "nothing of others",
             "give each split a folder and say images/{split}, or make lists with `mxnetseg data split`",
         )
 
@@ -41,7 +43,7 @@ def meaning_findings(data: DataConfig, spec: DatasetSpec) -> Iterator[Finding]:
     twice = sorted(set(ignored) & set(spec.raw_values()))
     if twice:
         values = spec.raw_values()
-        named = some([f"{value} ({spec.classes[values[value]]})" for value in twice])
+        named = some([f"{spec.value_text(value)} ({spec.classes[values[value]]})" for value in twice])
         yield Finding(
             "class_and_ignored",
             True,
@@ -65,6 +67,22 @@ def feeding_findings(data: DataConfig, tallies: Sequence[Tally]) -> Iterator[Fin
         f"to 255 ({average:.0f} on average)",
         "multiply both by 255, or leave them out for ImageNet's",
     )
+
+
+def turned_findings(tally: Tally) -> Iterator[Finding]:
+    """Images that EXIF turns by a half, or mirrors, so that only eyes can tell whether masks are, too."""
+    paths = [str(tally.dataset.image_paths[place]) for place in tally.turned]
+    if paths:
+        used, other = ("upright", "raw") if tally.dataset.reading.upright else ("raw", "upright")
+        yield Finding(
+            "turned",
+            False,
+            f"{tally.dataset.split}: {len(paths):,} images are turned by EXIF, to the same size, and read as data.exif "
+            f"{used}: {some(paths)}",
+            f"look whether their masks fit, with `mxnetseg data browse`; if not, say data.exif: {other}",
+            tuple(paths),
+            share=len(paths) / tally.looked,
+        )
 
 
 def weight_findings(tally: Tally, weights: Optional[Sequence[float]]) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from .look import Look
 __all__ = ["Tally"]
 
 LISTED = 3  # files that a message names
+VALUES = 1 << 16
 
 
 class Tally:
@@ -21,7 +22,9 @@ class Tally:
     pixels, images : (num_classes,) int64
         Of every class: its pixels, and the images that show it.
     values : dict
-        Value in the masks -> pixels; `masks` has how many masks hold it, `examples` some of them.
+        Value in the masks -> pixels; `places` has the masks that hold it. Of a picture's many colours not all are kept.
+    palettes : dict
+        Value in masks of numbered colours -> colour -> a file.
     void : int
         Pixels to ignore.
     blank : list of int
@@ -35,14 +38,15 @@ class Tally:
         self.pixels = np.zeros(dataset.num_classes, np.int64)
         self.images = np.zeros(dataset.num_classes, np.int64)
         self.values: Dict[int, int] = {}
-        self.masks: Dict[int, int] = {}
-        self.examples: Dict[int, List[str]] = {}
+        self.places: Dict[int, List[int]] = {}
+        self.palettes: Dict[int, Dict[int, str]] = {}
         self.void = 0
         self.blank: List[int] = []
         self.sizes: Dict[Tuple[int, int], int] = {}
         self.digests: Dict[bytes, List[int]] = {}
         self.thumbnails: List[Tuple[int, np.ndarray]] = []
         self.bright: List[float] = []
+        self.turned: List[int] = []
         self.problems: List[Finding] = []
         self._classes, self._ignored = dataset.spec.raw_values(), set(dataset.spec.ignore)
 
@@ -53,17 +57,20 @@ class Tally:
         if look.size:
             self.sizes[look.size] = self.sizes.get(look.size, 0) + 1
             self.bright.append(look.bright)
+        if look.turned:
+            self.turned.append(look.place)
         if look.digest:
             self.digests.setdefault(look.digest, []).append(look.place)
         if look.thumbnail is not None:
             self.thumbnails.append((look.place, look.thumbnail))
         there = set()
         for value, count in look.values.items():
-            self.values[value] = self.values.get(value, 0) + count
-            self.masks[value] = self.masks.get(value, 0) + 1
-            examples = self.examples.setdefault(value, [])
-            if len(examples) < LISTED:
-                examples.append(str(self.dataset.masks()[look.place]))
+            if len(self.values) < VALUES or value in self.values:
+                self.values[value] = self.values.get(value, 0) + count
+                self.places.setdefault(value, []).append(look.place)
+            if value in look.palette:
+                path = str(self.dataset.masks()[look.place])
+                self.palettes.setdefault(value, {}).setdefault(look.palette[value], path)
             index = self.class_of(value)
             if index is not None:
                 self.pixels[index] += count
@@ -77,6 +84,10 @@ class Tally:
     def class_of(self, value: int) -> Optional[int]:
         """The class that a value in the masks stands for."""
         return self._classes.get(value)
+
+    def examples(self, value: int) -> List[str]:
+        """Some masks that hold a value."""
+        return [str(self.dataset.masks()[place]) for place in self.places[value][:LISTED]]
 
     @property
     def complete(self) -> bool:

@@ -1,5 +1,8 @@
 // MXNet's side of mxnetseg_deform_unfold and mxnetseg_deform_attention: attributes, types, shapes, memory.
 
+#include <type_traits>
+#include <utility>
+
 #include "../common.h"
 #include "../memory.h"
 #include "attention.h"
@@ -64,24 +67,6 @@ Geometry unfold_geometry(const Attributes& attributes, const MXTensor& x, const 
   return g;
 }
 
-MXReturnValue unfold_forward_cpu(const Attributes& attributes, Tensors* in, Tensors* out, const OpResource&) {
-  const Geometry g = unfold_geometry(attributes, in->at(0), in->at(1));
-  return with_type(kUnfold, in->at(0), [&](auto zero) {
-    typedef decltype(zero) T;
-    cpu::unfold_forward(g, in->at(0).data<T>(), in->at(1).data<T>(), out->at(0).data<T>());
-  });
-}
-
-// Inputs of a backward pass: the gradients of the outputs, the inputs, the outputs.
-MXReturnValue unfold_backward_cpu(const Attributes& attributes, Tensors* in, Tensors* out, const OpResource&) {
-  const Geometry g = unfold_geometry(attributes, in->at(1), in->at(2));
-  return with_type(kUnfold, in->at(0), [&](auto zero) {
-    typedef decltype(zero) T;
-    cpu::unfold_backward(g, in->at(0).data<T>(), in->at(1).data<T>(), in->at(2).data<T>(), out->at(0).data<T>(),
-                         out->at(1).data<T>());
-  });
-}
-
 // ---------------------------------------------------------------------------------------------------------------
 
 Geometry read_attention(const Attributes& attributes) {
@@ -125,28 +110,39 @@ Geometry attention_geometry(const Attributes& attributes, const MXTensor& q, con
   return g;
 }
 
-MXReturnValue attention_forward_cpu(const Attributes& attributes, Tensors* in, Tensors* out, const OpResource&) {
-  const Geometry g = attention_geometry(attributes, in->at(0), in->at(1));
-  return with_type(kAttention, in->at(0), [&](auto zero) {
-    typedef decltype(zero) T;
-    cpu::attention_forward(g, in->at(0).data<T>(), in->at(1).data<T>(), in->at(2).data<T>(), in->at(3).data<T>(),
-                           in->at(4).data<T>(), out->at(0).data<T>());
-  });
-}
-
-MXReturnValue attention_backward_cpu(const Attributes& attributes, Tensors* in, Tensors* out,
-                                     const OpResource& resource) {
-  const Geometry g = attention_geometry(attributes, in->at(1), in->at(2));
-  return with_type(kAttention, in->at(0), [&](auto zero) {
-    typedef decltype(zero) T;
-    const Workspace<T> workspace(resource, cpu::attention_workspace(g));
-    cpu::attention_backward(g, in->at(0).data<T>(), in->at(1).data<T>(), in->at(2).data<T>(), in->at(3).data<T>(),
-                            in->at(4).data<T>(), in->at(5).data<T>(), out->at(0).data<T>(), out->at(1).data<T>(),
-                            out->at(2).data<T>(), out->at(3).data<T>(), out->at(4).data<T>(), workspace.data());
-  });
-}
-
 // ---------------------------------------------------------------------------------------------------------------
+
+// What calls the kernels on the CPU, with the tensors as numbers of their type.
+constexpr auto unfold_forward = [](const OpResource&, const Geometry& g, auto... tensors) {
+  cpu::unfold_forward(g, tensors...);
+};
+constexpr auto unfold_backward = [](const OpResource&, const Geometry& g, auto... tensors) {
+  cpu::unfold_backward(g, tensors...);
+};
+constexpr auto attention_forward = [](const OpResource&, const Geometry& g, auto... tensors) {
+  cpu::attention_forward(g, tensors...);
+};
+constexpr auto attention_backward = [](const OpResource& resource, const Geometry& g, auto* grad, auto... tensors) {
+  const Workspace<std::remove_pointer_t<decltype(grad)>> workspace(resource, cpu::attention_workspace(g));
+  cpu::attention_backward(g, grad, tensors..., workspace.data());
+};
+
+template <typename T, typename Kernel, size_t... from, size_t... to>
+void call(Kernel kernel, const OpResource& resource, const Geometry& g, Tensors& in, Tensors& out,
+          std::index_sequence<from...>, std::index_sequence<to...>) {
+  kernel(resource, g, in[from].template data<T>()..., out[to].template data<T>()...);
+}
+
+// A pass takes `ins` tensors and gives `outs`: forward one. A backward pass takes the gradient of that first.
+template <const std::string& op, const auto& kernel, decltype(&unfold_geometry) geometry, size_t ins, size_t outs>
+MXReturnValue on_cpu(const Attributes& attributes, Tensors* in, Tensors* out, const OpResource& resource) {
+  const size_t first = outs > 1 ? 1 : 0;
+  const Geometry g = geometry(attributes, in->at(first), in->at(first + 1));
+  return with_type(op, in->at(0), [&](auto zero) {
+    call<decltype(zero)>(kernel, resource, g, *in, *out, std::make_index_sequence<ins>(),
+                         std::make_index_sequence<outs>());
+  });
+}
 
 #ifdef MXNETSEG_CUDA
 
@@ -182,8 +178,8 @@ REGISTER_OP(mxnetseg_deform_unfold)
     .setForward(launch<kUnfold, mxnetseg_gpu_unfold_forward, unfold_geometry, 0>, "gpu")
     .setBackward(launch<kUnfold, mxnetseg_gpu_unfold_backward, unfold_geometry, 1>, "gpu")
 #endif
-    .setForward(unfold_forward_cpu, "cpu")
-    .setBackward(unfold_backward_cpu, "cpu");
+    .setForward(on_cpu<kUnfold, unfold_forward, unfold_geometry, 2, 1>, "cpu")
+    .setBackward(on_cpu<kUnfold, unfold_backward, unfold_geometry, 3, 2>, "cpu");
 
 REGISTER_OP(mxnetseg_deform_attention)
     .setParseAttrs(attention_attributes)
@@ -193,5 +189,5 @@ REGISTER_OP(mxnetseg_deform_attention)
     .setForward(launch<kAttention, mxnetseg_gpu_attention_forward, attention_geometry, 0>, "gpu")
     .setBackward(launch<kAttention, mxnetseg_gpu_attention_backward, attention_geometry, 2>, "gpu")
 #endif
-    .setForward(attention_forward_cpu, "cpu")
-    .setBackward(attention_backward_cpu, "cpu");
+    .setForward(on_cpu<kAttention, attention_forward, attention_geometry, 5, 1>, "cpu")
+    .setBackward(on_cpu<kAttention, attention_backward, attention_geometry, 6, 5>, "cpu");

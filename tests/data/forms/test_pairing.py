@@ -37,6 +37,7 @@ def pairs(root, mask="masks/train/{}.png", picture="images/train/{}.png", names=
         ("masks/train/{}.png", "images/train/{}-img.jpg", r"data.image_suffix: -img\?"),
         ("masks/train/{}.jpg", "images/train/{}.png", r"masks/train/a.jpg: a mask can't be a JPEG.*make PNGs"),
         ("masks/train/{}.webp", "images/train/{}.png", r"expected .*a.png \(or .tif.*; .*/masks/train/a.webp found"),
+        ("masks/train/m_{}.png", "images/train/i_{}.png", r"3 stems differ at their beginning \('i_', 'm_'\): rename"),
         ("masks/train/sub/{}.png", "images/train/{}.png", r"; .*/masks/train/sub/a.png found"),
         (
             "mask/train/{}.png",
@@ -99,7 +100,7 @@ def test_all_in_one_folder(tmp_path):
     [
         ("images/train/x.png\tmasks/train/x.png", r"no image in .*: images/train/x.png.*; paths are taken from "),
         ("images/train/a.png masks/train/x.png", r"names 1 files that have no mask in .*: masks/train/x.png"),
-        ("images/train/a.png", "have no mask in .*name the mask behind its image, with a tab between them"),
+        ("images/train/a.png", "names 1 images without masks: .*put the mask behind its image, with a tab"),
         ("images/train/a.png masks/train/a.jpg", "line 2: .*a.jpg: a mask can't be a JPEG"),
         ("images/train/b.png masks/train/b.png", r"lines 1 and 2 name .*b.png; a list names every image once"),
         ("a b.png c.png", r"can be parted into an image and a mask in 2 ways; put a tab"),
@@ -149,7 +150,7 @@ def test_a_list_of_images_is_no_list_of_masks(tmp_path):
     """A PNG may be a mask, but not its own."""
     pairs(tmp_path)
     (tmp_path / "train.txt").write_text("images/train/a.png\n")
-    with pytest.raises(MXNetSegError, match="have no mask"):
+    with pytest.raises(MXNetSegError, match="1 images without masks"):
         opened(tmp_path, images=None, masks=None, lists="{split}.txt")
 
 
@@ -187,3 +188,9 @@ def test_other_names_of_splits_and_no_split(tmp_path):
     pairs(tmp_path / "c", "trainannot/{}.png", "train/{}.png")
     assert recognise(tmp_path / "c").keys["masks"] == "{split}annot"
     assert found.kind == "folders" and found.pairs == 3 and CLASSES
+
+
+def test_images_alone_where_masks_should_be_beside_them(tmp_path):
+    save(tmp_path / "train/a.png", image("a"))
+    with pytest.raises(MXNetSegError, match="1 .png; images and masks lie in one folder: say what is a mask with"):
+        opened(tmp_path, images="{split}", masks="{split}")

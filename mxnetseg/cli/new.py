@@ -1,0 +1,44 @@
+"""mxnetseg new"""
+
+import shlex
+from pathlib import Path
+
+from ..commands import command, typed
+from ..errors import MXNetSegError
+from . import options
+from .data_source import add_workers
+
+HELP = "Look at a folder of your own images and masks, and write a recipe for it."
+RECIPE = "recipe.yaml"
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("folder", metavar="DIR", help=f"folder to write {RECIPE} into")
+    parser.add_argument("--data", metavar="FOLDER", help="folder of the images and masks; DIR when left out")
+    what = "share of the images to validate on, where the folder is not split (0.2)"
+    parser.add_argument("--val", type=float, default=0.2, metavar="SHARE", help=what)
+    add_workers(parser)
+    options.add(parser, "--quiet")
+
+
+def run(args) -> int:
+    from ..data.workers import check_workers
+    from ..drafting import draft
+    from ..saving import write_file
+
+    workers = check_workers(args.workers, "--workers")
+    target = Path(args.folder) / RECIPE
+    if target.exists():
+        raise MXNetSegError(f"{target} is there already; name another folder")
+    made = draft(Path(args.data or args.folder), target.parent, args.val, workers, progress=not args.quiet)
+    write_file(target, made.text.encode())
+    form = made.form
+    print(f"{form.root}: {form.kind} ({', '.join(f'{key}: {value}' for key, value in form.keys.items())})")
+    print(", ".join(f"{count:,} pairs in {split}" for split, count in made.splits.items()))
+    print(f"{len(made.classes)} classes: {', '.join(made.classes)}")
+    for note in made.notes:
+        print(f"note: {typed(note)}")
+    recipe = f"--config {shlex.quote(str(target))}"
+    following = (f"data check {recipe}", f"train {recipe} --dry-run", f"train {recipe}")
+    print(f"\n{target}\nnext: " + "\n      ".join(map(command, following)))
+    return 0

@@ -1,0 +1,8 @@
+"""Files of pictures and arrays as they come from anywhere: sizes are read, and checked, before memory is taken.
+
+Nothing here trusts a file. `Damaged` is raised for whatever is wrong; `data.files` names the file.
+"""
+
+from .header import Damaged, Header, read_header
+
+__all__ = ["Damaged", "Header", "read_header"]

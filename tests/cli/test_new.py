@@ -1,0 +1,156 @@
+"""`mxnetseg new`: what it writes is a recipe that `data check` and a dry run take, and nothing is written over."""
+
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mxnetseg.cli import main
+from mxnetseg.config import load_recipe
+from tests.data.forms.made import COLOURS, FORMS
+from tests.data.trees import grey, picture
+
+
+def new(*arguments):
+    return main(["new", *arguments, "--workers", "0", "--quiet"])
+
+
+def check(recipe="project/recipe.yaml"):
+    return main(["data", "check", "--config", recipe, "--workers", "0", "--quiet"])
+
+
+def build(values, pairs=10):
+    for index in range(pairs):
+        picture(Path(f"own/images/{index}.png"))
+        grey(Path(f"own/masks/{index}.png"), values)
+
+
+RECOGNISED = [form for form, made in FORMS.items() if made.recognised]
+
+
+@pytest.mark.parametrize("form", RECOGNISED)
+def test_every_form_becomes_a_recipe(form, capsys):
+    FORMS[form].build(Path("own"))
+    assert new("project", "--data", "own") == 0
+    out = capsys.readouterr().out
+    assert "4 pairs in train, 2 pairs in val" in out
+    lines = out.partition("next: ")[2].splitlines()
+    assert [line.split("--config")[1].split() for line in lines] == [
+        ["project/recipe.yaml"],
+        ["project/recipe.yaml", "--dry-run"],
+        ["project/recipe.yaml"],
+    ]
+    assert check() == 0
+    assert len(load_recipe("project/recipe.yaml").data.colors or load_recipe("project/recipe.yaml").data.classes) > 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", RECOGNISED[::4])
+def test_a_dry_run_takes_it(form, capsys):
+    FORMS[form].build(Path("own folder"))
+    assert new("my project", "--data", "own folder") == 0
+    line = capsys.readouterr().out.partition("next: ")[2].splitlines()[1]
+    words = shlex.split(line)
+    assert main(["train", *words[words.index("--config") :]]) == 0
+
+
+def test_a_folder_without_splits_is_split(capsys):
+    build([0, 1])
+    grey(Path("own/masks/3.png"), [0, 1, 2])
+    grey(Path("own/masks/7.png"), [0, 1, 2])
+    assert new("project", "--data", "own", "--val", "0.3") == 0
+    out = capsys.readouterr().out
+    assert "7 pairs in train, 3 pairs in val" in out and "no images to validate on" in out and "data split --by" in out
+    lists = {split: Path(f"project/{split}.txt").read_text().splitlines() for split in ("train", "val")}
+    assert [len(lines) for lines in lists.values()] == [7, 3]
+    for lines in lists.values():  # what is rare is in both
+        assert any("masks/3.png" in line or "masks/7.png" in line for line in lines)
+    assert check() == 0
+    before = Path("project/train.txt").read_bytes()
+    Path("project/recipe.yaml").unlink()
+    assert new("project", "--data", "own") == 2
+    assert "train.txt is there already" in capsys.readouterr().err
+    assert Path("project/train.txt").read_bytes() == before and not Path("project/recipe.yaml").exists()
+
+
+def test_in_the_folder_itself_which_may_have_training_images_alone(capsys):
+    build([0, 1])
+    shutil.move("own/images", "own/photos")
+    for folder in ("photos", "masks"):
+        Path(f"own/{folder}").rename(f"own/{folder}_")
+        Path(f"own/{folder}").mkdir()
+        Path(f"own/{folder}_").rename(f"own/{folder}/train")
+    assert new("own") == 0
+    assert load_recipe("own/recipe.yaml").data.lists == "{split}.txt" and check("own/recipe.yaml") == 0
+    assert new("own") == 2
+    assert "recipe.yaml is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "values, keys",
+    [
+        ([0, 255], dict(classes=["background", "foreground"], label_map={0: 0, 255: 1}, ignore=None)),
+        ([0, 1, 255], dict(classes=["background", "foreground"], label_map=None, ignore=[255])),
+        ([0, 1, 3, 255], dict(classes=["class_0", "class_1", "class_2", "class_3"], label_map=None, ignore=[255])),
+        ([1, 2], dict(classes=["class_1", "class_2"], label_map={1: 0, 2: 1}, ignore=None)),
+        ([0, 128, 255], dict(classes=["class_0", "class_128", "class_255"], label_map={0: 0, 128: 1, 255: 2})),
+    ],
+)
+def test_what_values_stand_for(values, keys):
+    build(values)
+    assert new("project", "--data", "own") == 0
+    data = load_recipe("project/recipe.yaml").data
+    assert {key: getattr(data, key) for key in keys} == keys and check() == 0
+
+
+def test_names_that_lie_beside(capsys):
+    build([0, 1, 2])
+    Path("own/classes.txt").write_text("yes\nno\n\nmaybe: so\n")
+    assert new("project", "--data", "own") == 0
+    assert load_recipe("project/recipe.yaml").data.classes == ["yes", "no", "maybe: so"]
+    assert "class names are those of own/classes.txt" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("table", ["leaf:{1},{2},{3}::", "{1} {2} {3} leaf", "{1},{2},{3},leaf"])
+def test_names_of_colours(table, capsys):
+    FORMS["colours"].build(Path("own"))
+    Path("own/labelmap.txt").write_text("# label:color_rgb:parts:actions\n" + table.format("", *COLOURS[1]) + "\n")
+    assert new("project", "--data", "own") == 0
+    colors = load_recipe("project/recipe.yaml").data.colors
+    assert colors["leaf"] == COLOURS[1] and len(colors) == 4
+    assert "3 colours have made-up names" in capsys.readouterr().out
+
+
+def test_classes_of_converted_annotations():
+    build([0, 1, 255])
+    Path("own/data.yaml").write_text("data: {classes: [a, b, c], palette: [[1, 1, 1], [2, 2, 2], [3, 3, 3]]}\n")
+    assert new("project", "--data", "own") == 0
+    data = load_recipe("project/recipe.yaml").data
+    assert data.classes == ["a", "b", "c"] and data.palette[2] == (3, 3, 3)
+
+
+def test_sizes_of_the_recipe_are_those_of_the_data():
+    build([0, 1], 2)
+    for index in range(2):
+        picture(Path(f"own/images/{index}.png"), (300, 2048))
+        Image.fromarray(np.resize(np.array([0, 1], np.uint8), (300, 2048))).save(f"own/masks/{index}.png")
+    assert new("project", "--data", "own", "--val", "0.5") == 0
+    data = load_recipe("project/recipe.yaml").data
+    assert data.base == 1024 and data.augment.crop == (128, 384)
+
+
+def test_what_can_not_be_a_recipe(capsys):
+    build([0])
+    assert new("project", "--data", "own") == 2
+    assert "all masks hold 0" in capsys.readouterr().err
+    assert new("project", "--data", "nowhere") == 2 and new("project", "--data", "own", "--val", "1") == 2
+    err = capsys.readouterr().err
+    assert "no folder nowhere" in err and "--val 1: a share" in err and not Path("project").exists()
+    values = np.arange(0, 600, 5)
+    for index in range(10):
+        grey(Path(f"own/masks/{index}.png"), values[index * 12 :][:12] * 4, np.uint16)
+    assert new("project", "--data", "own") == 2
+    assert "too many for classes" in capsys.readouterr().err
