@@ -14,7 +14,7 @@ from ..names import near
 from .explain import problems, shorten
 from .find import exists, file_of, find_recipe
 from .merge import change, merge
-from .schema import RECORDED, Recipe
+from .schema import READ, RECORDED, Recipe
 from .yaml_text import MOST_TEXT, check_size, parse
 
 __all__ = [
@@ -95,7 +95,7 @@ def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     old = {"train": recipe.train.model_dump(mode="json"), **set_}
     new = merge(old, change(overrides))
     try:
-        return Recipe.model_validate(new)
+        return Recipe.model_validate(new, context=READ)
     except ValidationError as err:
         wrong = [problem for problem in problems(err) if problem not in _problems(old)]
         if wrong:
@@ -222,14 +222,14 @@ def _looks_like_recipe(path: Path) -> bool:
 
 def _validate(content: Dict[str, Any], source: str) -> Recipe:
     try:
-        return Recipe.model_validate(content)
+        return Recipe.model_validate(content, context=READ)
     except ValidationError as err:
         raise _error(source, problems(err)) from None
 
 
 def _problems(content: Dict[str, Any]) -> Sequence[str]:
     try:
-        Recipe.model_validate(content)
+        Recipe.model_validate(content, context=READ)
     except ValidationError as err:
         return problems(err)
     return []

@@ -30,10 +30,6 @@ OPTIONS = {
     "model.name": ("options",),
     "model.backbone": ("backbone_options",),
     "loss.name": ("options",),
-    "data.name": (
-        *("images", "masks", "lists", "image_suffix", "mask_suffix", "colors"),
-        *("classes", "palette", "ignore", "label_map"),
-    ),
     "eval.crop": ("stride",),
 }
 

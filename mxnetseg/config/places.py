@@ -21,7 +21,7 @@ def type_at(location: Sequence[Any]) -> Tuple[Any, List[Any]]:
             return None, []
         here, metadata = found[0], []
         if isinstance(part, int):
-            arguments = get_args(here)
+            arguments = [one for one in get_args(here) if one is not Ellipsis]
             here = arguments[min(part, len(arguments) - 1)]
         else:
             field = fields_of(here)[part]

@@ -74,6 +74,8 @@ def _type(annotation: Any) -> str:
         return " or ".join(dict.fromkeys(_type(a) for a in arguments if a is not type(None)))
     if origin is list:
         return f"list of {_type(arguments[0])}"
+    if origin is tuple and Ellipsis in arguments:
+        return f"list of {_type(arguments[0])}"
     if origin is tuple:
         return f"[{', '.join(_type(a) for a in arguments)}]"
     if origin is dict:

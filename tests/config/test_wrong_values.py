@@ -21,7 +21,7 @@ KINDS: Dict[Any, List[Any]] = {
     int: ["few", "", 1.5, True, [], {}, float("nan"), float("inf"), 10**30],
     float: ["few", "1,5", True, [], {}, float("nan"), float("-inf"), float("inf")],
     bool: ["few", 2, 1.5, []],
-    str: [1.5, [], {}],
+    str: [5, 1.5, [], {}],
     list: ["few", 5, {}],
     dict: ["few", 5, []],
 }
@@ -43,9 +43,7 @@ def wrong_values(annotation: Any) -> Iterator[Tuple[Any, Any, str]]:
     """Values that a type can't have: the value, the part of it that is wrong, and where in it that is."""
     kinds = [form for form in forms(annotation) if form[0] is not type(None)]
     kind, metadata = next((form for form in kinds if form[0] in (int, float)), kinds[0])
-    if {int, str} <= {one for one, _ in kinds}:  # a number, or a name
-        kind = str
-    origin, arguments = get_origin(kind), get_args(kind)
+    origin, arguments = get_origin(kind), [one for one in get_args(kind) if one is not Ellipsis]
     if is_part(kind):
         kind = dict
     elif origin is Literal:
@@ -59,8 +57,7 @@ def wrong_values(annotation: Any) -> Iterator[Tuple[Any, Any, str]]:
         if more:
             yield [good, *more, good], [good, *more, good], ""
     for value in KINDS.get(kind if isinstance(kind, type) else origin, []):
-        single = origin is list and str in [one for one, _ in forms(arguments[0])]  # or the list of one
-        if (value != [] or len(kinds) == 1) and not (single and value == "few"):
+        if value != [] or len(kinds) == 1:  # else it is one number, or a list of them
             yield value, value, ""
     for item in metadata:
         for limit in getattr(item, "metadata", [item]):

@@ -9,7 +9,7 @@ from typing_extensions import Annotated
 
 from ...names import same
 from ...plugins import names_of
-from .values import RECORDED
+from .values import READ
 
 
 class Named(NamedTuple):
@@ -24,9 +24,9 @@ class Named(NamedTuple):
         return next((meant for spelling, meant in self.known if same(spelling, name)), None)
 
     def check(self, name: str, info: ValidationInfo) -> str:
-        """The name as we spell it; raises where there is none."""
+        """The name as we spell it; raises where a recipe that is read names none."""
         ours = self.ours(name)
-        if ours or info.context == RECORDED:
+        if ours or info.context != READ:
             return ours or name
         added = names_of(self.kind, self.group)
         if any(same(one, name) for one in added):

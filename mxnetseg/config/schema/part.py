@@ -7,13 +7,14 @@ from typing_extensions import get_args, get_origin
 
 from ...names import same
 from .effect import without_effect
-from .values import RECORDED, all_wrong
+from .values import READ, all_wrong
 
 
 class Part(BaseModel):
     """A section of a recipe, or something in it: no other keys, never changed, all numbers finite.
 
-    A key that is null has its default. Choices may be written in any case. A key without effect is an error.
+    A key that is null has its default. Choices may be written in any case. A key without effect is an error in a recipe
+    that is read.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
@@ -32,7 +33,7 @@ class Part(BaseModel):
 
     @model_validator(mode="after")
     def _has_an_effect(self, info: ValidationInfo) -> "Part":
-        if info.context != RECORDED:
+        if info.context == READ:
             useless = without_effect(type(self).model_fields, dict(self))
             if useless:
                 raise all_wrong([(key, f"{why}; leave it out", getattr(self, key)) for key, why in useless.items()])
@@ -43,7 +44,7 @@ def _meant(annotation: Any, value: Any) -> Any:
     """`value` as a key of this type means it: a choice is spelt as we spell it; true and false are no numbers."""
     if hasattr(annotation, "__metadata__"):
         return _meant(annotation.__origin__, value)
-    origin, arguments = get_origin(annotation), get_args(annotation)
+    origin, arguments = get_origin(annotation), [one for one in get_args(annotation) if one is not Ellipsis]
     if origin is Union:
         for one in arguments:
             value = value if str in arguments and isinstance(value, bool) else _meant(one, value)
