@@ -2,12 +2,11 @@
 
 from typing import List
 
-from ..commands import typed
 from ..config.schema import DataConfig
 from ..errors import MXNetSegError
 from ..names import same
 from . import tables  # noqa: F401  (fills TABLE)
-from .folder import ITS_KEYS, folder_spec
+from .folder import folder_spec
 from .relabel import relabelled
 from .spec import TABLE, DatasetSpec
 
@@ -45,18 +44,11 @@ def entry_of(data: DataConfig) -> DatasetSpec:
     Raises
     ------
     MXNetSegError
-        An unknown name, keys that the data set has no use for, or a `folder` that lacks one.
+        An unknown name, or a `folder` that lacks a key.
     """
     if same(data.name, FOLDER):
         return folder_spec(data)
-    entry = TABLE.find(data.name)
-    useless = [key for key in ITS_KEYS if getattr(data, key)]
-    if useless:
-        raise MXNetSegError(
-            f"data.{useless[0]} is for data.name: folder, but data.name is {entry.name}, whose files are found by "
-            + typed(f"themselves (`mxnetseg data show {entry.name}`); leave it out, or say data.name: folder")
-        )
-    return entry
+    return TABLE.find(data.name)
 
 
 def num_classes_of(data: DataConfig) -> int:

@@ -7,9 +7,7 @@ from ..config.schema import DataConfig
 from ..errors import MXNetSegError
 from .spec import SPLIT, DatasetSpec, colour_value, default_palette
 
-__all__ = ["ITS_KEYS", "folder_spec"]
-
-ITS_KEYS = ("images", "masks", "lists", "image_suffix", "mask_suffix", "colors")
+__all__ = ["folder_spec"]
 
 
 def folder_spec(data: DataConfig) -> DatasetSpec:

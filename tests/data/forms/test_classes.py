@@ -80,8 +80,6 @@ def test_new_names_and_a_new_order(tmp_path):
         (dict(label_map={"car": "a", 8: "b"}), r"8 \(8\) is in data.label_map twice"),
         (dict(label_map={"car": "a"}, ignore=[8]), "in data.ignore too"),
         (dict(palette=[(0, 0, 0)]), "1 colours, camvid 11 classes"),
-        (dict(images="train"), "data.images is for data.name: folder, but data.name is camvid"),
-        (dict(colors=TABLE), "data.colors is for"),
     ],
 )
 def test_mistakes(tmp_path, keys, message):
@@ -154,6 +152,12 @@ def test_colours_that_have_no_name_are_listed_with_counts(tmp_path):
         r"train: colour \[9, 9, 9\] is neither.*: 24 pixels in 1 masks, .*b\.png", "\n".join(report["problems"])
     )
     assert report["splits"]["train"]["unknown"]["[200, 1, 2]"]["pixels"] == 12
+
+
+@pytest.mark.parametrize("keys", [dict(images="train"), dict(lists="{split}.txt"), dict(colors=TABLE)])
+def test_keys_of_a_folder_are_not_ignored_elsewhere(keys):
+    with pytest.raises(ValueError, match="has no effect where name is camvid, only with folder"):
+        DataConfig(name="camvid", **keys)
 
 
 def test_a_record_keeps_what_a_recipe_says():
