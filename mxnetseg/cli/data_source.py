@@ -24,11 +24,11 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 def source(args):
     """The recipe's part that `add_source`'s options name."""
-    from ..config import DataConfig, load_recipe
+    from ..config import as_recipe, load_recipe
 
     if bool(args.name) == bool(args.config):
         raise MXNetSegError(typed("name a data set or --config FILE, one of the two; `mxnetseg data list` lists them"))
-    data = load_recipe(args.config).data if args.config else DataConfig(name=args.name)
+    data = load_recipe(args.config).data if args.config else as_recipe({"data": {"name": args.name}}).data
     return data.model_copy(update={"root": args.root}) if args.root else data
 
 
