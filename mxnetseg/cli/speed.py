@@ -46,7 +46,6 @@ def run(args) -> int:
     from tabulate import tabulate
     from tqdm import tqdm
 
-    options.show_log(args.quiet)
     from ..network import channels_of
 
     options.check_json(args)

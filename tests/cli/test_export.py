@@ -119,4 +119,4 @@ def test_the_speed_of_an_optimized_file(run, trained):
     status, out, err = run(*argv)
     assert status == 0 and re.search(r"float32 +64x64", out) and "plain" not in out, err
     status, _, err = run(*argv, "--dtype", "int8")
-    assert status == 2 and "fast.optimized is optimized already, in float32; leave --dtype out" in err
+    assert status == 2 and "is optimized already, in float32; leave --dtype out" in err
