@@ -23,17 +23,18 @@ EXCLUSIVE = [
     ("data.base", "data.fit"),
     ("eval.base", "eval.fit"),
     ("model.init", "model.from"),
+    ("train.ema", "train.swa"),
 ]
 # what is said of one value: another begins without it
 OPTIONS = {
     "model.name": ("options",),
     "model.backbone": ("backbone_options",),
     "loss.name": ("options",),
-    "eval.crop": ("stride",),
     "data.name": (
         *("images", "masks", "lists", "image_suffix", "mask_suffix", "colors"),
         *("classes", "palette", "ignore", "label_map"),
     ),
+    "eval.crop": ("stride",),
 }
 
 
