@@ -12,7 +12,7 @@ from ...errors import MXNetSegError
 from ...visual import rgb
 from ..colours import palette_of
 from ..dataset import Dataset
-from ..files import read_header_of
+from ..exif import find_turned
 from .finding import Finding
 
 __all__ = ["Look", "Looker", "SIDE"]
@@ -80,16 +80,9 @@ class Looker:
         grey -= grey.mean()
         length = float(np.linalg.norm(grey))
         thumbnail = grey / length if length > FLAT * SIDE else None
-        turned = mask is not None and self._turned(path, image)
+        turned = any(image.fits == "either" for image in find_turned(self.dataset, [index]))
         size = (image.shape[0], image.shape[1])
         return Look(index, size, values, digest, thumbnail, bright, turned, tuple(problems), palette)
-
-    def _turned(self, path: Path, image: np.ndarray) -> bool:
-        try:
-            orientation = read_header_of(path, self.dataset.reading.max_pixels).orientation
-        except MXNetSegError:  # an array
-            return False
-        return orientation in (2, 3, 4) or (orientation >= 5 and image.shape[0] == image.shape[1])
 
 
 def _same_file(path: Path, other: Path) -> bool:
