@@ -128,8 +128,8 @@ def _crossings(
         many = count[part]
         edge = np.repeat(part, many)
         column = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(many) - many, many)
-        share = (column + 0.5 - begin[edge, 0]) / (end[edge, 0] - begin[edge, 0])
-        y = begin[edge, 1] + share * (end[edge, 1] - begin[edge, 1])
+        run, rise = (end[edge] - begin[edge]).T
+        y = begin[edge, 1] + (column + 0.5 - begin[edge, 0]) * rise / run  # exact where it can be: divided last
         yield column, np.clip(np.ceil(y - 0.5), top, bottom).astype(np.int64)
 
 

@@ -65,7 +65,7 @@ def _explain(problem: ErrorDetails) -> str:
     message = WORDS.get(kind) or problem["msg"].replace("Value error, ", "")
     message = message[:1].lower() + message[1:]
     if kind == "value_error":
-        return message
+        return message if dotted in message else f"{dotted}: {message}; got {shorten(value)}"
     if kind == "choice":
         return f"{dotted}: {_unknown(value, context['kind'], context['choices'], plugins=True)}"
     if kind == "literal_error":

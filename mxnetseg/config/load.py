@@ -135,7 +135,7 @@ def _without(value: Any, places: Sequence[Tuple[Any, ...]]) -> Any:
 
 def dump_recipe(recipe: Recipe) -> str:
     """YAML text that loads back as the same recipe."""
-    return yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def _read_with_bases(path: Path, above: Tuple[Path, ...], known: Dict[Path, Dict[str, Any]]) -> Dict[str, Any]:

@@ -30,11 +30,11 @@ OPTIONS = {
     "model.name": ("options",),
     "model.backbone": ("backbone_options",),
     "loss.name": ("options",),
-    "eval.crop": ("stride",),
     "data.name": (
         *("images", "masks", "lists", "image_suffix", "mask_suffix", "colors"),
         *("classes", "palette", "ignore", "label_map"),
     ),
+    "eval.crop": ("stride",),
 }
 
 

@@ -143,9 +143,9 @@ def ranged(values: np.ndarray, limits: Optional[Tuple[float, float]], title: str
 def read_mask(path, key: str = "", max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """(H, W) integer label values as they stand in the file.
 
-    PNG (8 or 16 bit; palettes keep their indices), TIFF, BMP, GIF, lossless WebP, .npy, .mat (MATLAB 5 to 7.2, the
-    variable `key`, with dots for fields) or .txt (a row of integers per line; negative values, which mean unlabelled,
-    become 255).
+    PNG (8 or 16 bit; palettes keep their indices), TIFF, BMP, GIF (of grey levels), lossless WebP, .npy, .mat (MATLAB
+    5 to 7.2, the variable `key`, with dots for fields) or .txt (a row of integers per line; negative values, which mean
+    unlabelled, become 255).
 
     Raises
     ------
@@ -371,6 +371,10 @@ def _mask_picture(data: bytes, title: str, max_pixels: int) -> np.ndarray:
     header = _not_lossy(_checked(data, max_pixels))
     if header.bits > 8 and header.channels > 1:
         raise Damaged("it holds colours of 16 bits, but label values are expected (one channel)", "convert it")
+    if (
+        header.kind == "GIF"
+    ):  # programs that write them number colours anew, each file's: only the colours mean something
+        return _by_pillow(data, header, "RGB")
     if header.kind in PILLOW and header.bits <= 8 and header.channels <= 4:
         values = _by_pillow(data, header)
         stretched = 1 < header.bits < 8 and not header.palette
@@ -386,7 +390,7 @@ def _labels(values: np.ndarray) -> np.ndarray:
         if (values[..., :1] != values[..., : min(3, values.shape[2] - 1 + values.shape[2] % 2)]).any():
             raise Damaged(
                 "the mask holds colours, but label values are expected (one channel, each pixel its class's index)",
-                "convert it",
+                "say which colour is which class with data.colors (data.name: folder), or convert it",
             )
         values = values[..., 0]
     if values.dtype == bool:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 
 import numpy as np
 
@@ -101,27 +101,22 @@ def _values(masks: List[Path]) -> Tuple[Tuple[int, ...], Tuple[Colour, ...]]:
     colours: Set[int] = set()
     numbered = True
     for path in masks:
-        shown = _colours(path)
+        shown, read = _read(read_colours, path), _read(read_mask, path)
+        if shown is None and read is None:
+            read_mask(path)  # says why
         if shown is not None:
             colours.update(np.unique(shown).tolist())
-        try:
-            read = read_mask(path)
-        except MXNetSegError:
-            if shown is None:
-                raise
-            numbered = False
-            continue
-        for value in np.unique(read).tolist():
+        numbered = numbered and read is not None
+        for value in [] if read is None else np.unique(read).tolist():
             values[value].update([] if shown is None else np.unique(shown[read == value]).tolist())
     if numbered and all(len(seen) < 2 for seen in values.values()):
         return tuple(sorted(values)), ()
     return (), tuple((value >> 16, value >> 8 & 255, value & 255) for value in sorted(colours))
 
 
-def _colours(path: Path) -> Optional[np.ndarray]:
-    """None for files that can't hold any: arrays, and more than 8 bits; and for those that can't be read at all."""
+def _read(reader: Callable[[Path], np.ndarray], path: Path) -> Optional[np.ndarray]:
     try:
-        return read_colours(path)
+        return reader(path)
     except MXNetSegError:
         return None
 

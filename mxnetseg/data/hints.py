@@ -130,6 +130,15 @@ def _there(name: str, images: Files, image_dir: Path, mask_dir: Path, spec: Data
             if text != given
         ]
         return f". {found.pairs} masks end otherwise: did you mean {' and '.join(keys)}?"
+    backwards = [
+        [Path(stem).name[::-1] for stem in stems] for stems in (_stems(images.values(), image_dir, IMAGES), masks)
+    ]
+    begins = guess_suffixes(*backwards)
+    if begins and begins.pairs > len(images) // 2 and begins[:2] != ("", ""):
+        return (
+            f". {begins.pairs} stems differ at their beginning ({begins.image[::-1]!r}, {begins.mask[::-1]!r}): rename "
+            "them, or name the pairs in a list (data.lists)"
+        )
     wanted = Path(name + spec.mask_suffix).name
     for path in lies:
         if path.stem.lower() == wanted.lower():

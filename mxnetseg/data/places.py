@@ -1,16 +1,17 @@
 """Where in a folder images, masks and lists may lie: guesses, most likely first, that `forms` tries."""
 
+import os
 import re
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
 from ..errors import MXNetSegError
 from .colours import read_colours
 from .files import read_mask
-from .hints import Suffixes, guess_suffixes
+from .hints import SEPARATORS, Suffixes, guess_suffixes
 from .pairing import LOSSY
 from .spec import IMAGES, MASKS, SPLIT
 
@@ -60,9 +61,10 @@ def ways(folder: Path, files: List[Path]) -> List[Way]:
     return [*sorted(split, key=_rank), *alone, *both, *sorted(whole, key=_rank)]
 
 
-def _rank(way: Way) -> Tuple[int, bool, int]:
+def _rank(way: Way) -> Tuple[int, bool, bool, int]:
     keys = way.keys
-    return -way.pairs, bool(OTHER_MASKS.search(keys["masks"] + keys.get("mask_suffix", ""))), len(str(keys))
+    other = OTHER_MASKS.search(keys["masks"] + keys.get("mask_suffix", ""))
+    return -way.pairs, bool(other), keys["images"] == ".", len(str(keys))
 
 
 def _places(folder: Path, files: List[Path], names: bool = False) -> Dict[str, Place]:
@@ -93,8 +95,6 @@ def _places(folder: Path, files: List[Path], names: bool = False) -> Dict[str, P
 
 def _pairs(folder: Path, pictures: List[Path]) -> Iterator[Way]:
     places = _places(folder, pictures)
-    if all(len(path.relative_to(folder).parts) > 1 for path in pictures):
-        places.pop(".", None)
     largest = sorted(places, key=lambda pattern: (-sum(map(len, places[pattern].values())), pattern.count("/")))[:SIDES]
     sides = {pattern: _Side.of(folder, pattern, places[pattern]) for pattern in largest}
     for images, masks in ((i, m) for i in largest for m in largest):
@@ -132,7 +132,7 @@ def _suffixes(images: _Side, masks: _Side) -> Iterator[Suffixes]:
     pictures, labels = images.images, masks.masks
     if images == masks:
         lossy = [stem for stem, path in pictures.items() if path.suffix.lower() in LOSSY]
-        found = [guess_suffixes(lossy, labels), _within(pictures, labels)]
+        found = [guess_suffixes(lossy, labels), *_within(pictures, labels)]
     else:
         if images.folder in masks.folder.parents:
             pictures = {stem: path for stem, path in pictures.items() if masks.folder not in path.parents}
@@ -150,19 +150,20 @@ def _some_of(paths: List[Path]) -> List[Path]:
     return paths[:: max(1, len(paths) // SHOWN)][:SHOWN]
 
 
-def _within(images: Dict[str, Path], masks: Dict[str, Path]) -> Optional[Suffixes]:
-    """x.png and x_mask.png in one folder."""
-    counts: Dict[str, int] = defaultdict(int)
+def _within(images: Dict[str, Path], masks: Dict[str, Path]) -> List[Suffixes]:
+    """x.png and x_mask.png, x_img.png and x_mask.png, x/image.png and x/mask.png below one folder."""
+    counts: Dict[Tuple[str, str], int] = defaultdict(int)
     names = sorted({*images, *masks})
     for index, name in enumerate(names):
         for other in names[index + 1 : index + 9]:
-            rest = other[len(name) :]
-            if other.startswith(name) and rest and not rest[0].isalnum() and name in images and other in masks:
-                counts[rest] += 1
-    if not counts:
-        return None
-    best = max(counts, key=lambda rest: (counts[rest], rest))
-    return Suffixes("", best, counts[best])
+            begin = len(os.path.commonprefix([name, other]))
+            while begin and begin < len(name) and other[begin - 1] in SEPARATORS:
+                begin -= 1
+            for image, mask in ((name, other), (other, name)):
+                if begin and image in images and mask in masks:
+                    counts[image[begin:], mask[begin:]] += 1
+    likely = sorted(counts, key=lambda pair: (-counts[pair], len(pair[0] + pair[1]), pair))[:4]
+    return [Suffixes(*pair, counts[pair]) for pair in likely if counts[pair] > 1]
 
 
 def _few_levels(path: Path) -> bool:

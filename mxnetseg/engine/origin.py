@@ -17,6 +17,7 @@ from ..plugins import require
 from ..zoo import create_model, recipe_arguments
 from . import checkpoint
 from .checkpoint import Checkpoint
+from .first_layers import adapted
 from .record import NetworkSpec
 
 __all__ = ["Taken", "read_origin", "take_over", "with_record"]
@@ -75,6 +76,8 @@ def with_record(recipe: Recipe, found: Checkpoint) -> Recipe:
         content["model"] = _under(model, recorded, "model.", found)
         content["model"].update({key: recorded[key] for key in ("name", "backbone")})
     data, window = _sizes(found)
+    if "channels" in content.get("data", {}) and recipe.data.num_channels != len(data.get("mean", ())):
+        data = {key: value for key, value in data.items() if key in ("base", "fit")}  # the others are of other channels
     content["data"] = _under(content.get("data", {}), data, "data.", found)
     content["eval"] = _under(content.get("eval", {}), window, "eval.", found)
     if not content["eval"].get("crop"):
@@ -98,6 +101,7 @@ def take_over(net: Segmentor, found: Checkpoint, classes: Sequence[str], partial
         More than classifiers does not fit (`partial`: nothing does), or values are not finite.
     """
     arrays, ours = dict(found.weights), net._collect_params_with_prefix()
+    arrays.update(adapted(net, arrays, str(found.path)))
     there = found.record.feeding.classes
     left: Dict[str, str] = {}
     if there != list(classes):
@@ -148,7 +152,8 @@ def _model_part(spec: NetworkSpec) -> Dict[str, Any]:
     """What builds the recorded network, as the model part of a recipe."""
     arguments = {key: value for key, value in spec.arguments().items() if value is not None}
     own = recipe_arguments(ModelConfig()).keys()
-    part = {key: arguments[key] for key in own if key in arguments and key != "num_classes"}
+    data = ("num_classes", "in_channels")  # which come from the data set
+    part = {key: arguments[key] for key in own if key in arguments and key not in data}
     rest = {key: value for key, value in arguments.items() if key not in own and key != "reparameterized"}
     return {**part, "options": rest} if rest else part
 

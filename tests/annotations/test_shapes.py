@@ -29,19 +29,19 @@ def by_definition(corners, size):
         x, y = column + 0.5, row + 0.5
         for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0)):
             if (x0 <= x) != (x1 <= x):
-                inside[row, column] ^= y0 + (x - x0) / (x1 - x0) * (y1 - y0) <= y
+                inside[row, column] ^= y0 + (x - x0) * (y1 - y0) / (x1 - x0) <= y
     return inside
 
 
 @given(st.lists(st.tuples(st.integers(-8, 40), st.integers(-8, 40)), min_size=3, max_size=9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_pixel_is_inside_if_its_centre_is(points):
     corners = np.array(points, np.float64) / 4  # also on centres, beyond the image, and crossing itself
     assert (drawn([Polygon(corners)], (7, 8)) == by_definition(corners, (7, 8))).all()
 
 
 @given(MASKS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_outlines_lead_back_to_the_mask(mask):
     found = list(regions(mask))
     assert (drawn([Polygon(region.one_ring()) for region in found], mask.shape) == mask).all()

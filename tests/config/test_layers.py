@@ -173,6 +173,12 @@ def test_a_change_is_not_lost_to_another(changes, message):
         ({"optimizer": {"rules": [{"match": "("}]}}, r"optimizer\.rules\.0\.match: is not a regular expression"),
         ({"model": {"init": "imagnet"}}, r"model\.init: .*; did you mean imagenet\?; got 'imagnet'"),
         ({"model": {"options": {"config": "fcn"}}}, r"model\.options\.config: is no option of a model's builder"),
+        ({"model": {"aux": False}, "loss": {"aux_weight": 1}}, r"loss\.aux_weight: has no effect .*; got 1\.0"),
+        ({"schedule": {"end_lr": 0.5}}, r"schedule\.end_lr: is above optimizer\.lr, 0\.01.*; got 0\.5"),
+        (
+            {"data": {"classes": ["a", "b"]}, "loss": [{}, {"class_weights": [1]}]},
+            r"loss\.also\.0\.class_weights: has 1 values for the 2 names",
+        ),
         ({"loss": {"name": "dicee"}}, r"loss\.name: unknown loss 'dicee'; did you mean dice\?"),
         ({"schedule": {"name": "polly"}}, r"schedule\.name: unknown schedule 'polly'; did you mean poly\?"),
     ],

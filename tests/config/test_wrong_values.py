@@ -13,6 +13,7 @@ from mxnetseg.config import Recipe, as_recipe
 from mxnetseg.config.explain import shorten
 from mxnetseg.config.places import forms
 from mxnetseg.config.schema.effect import Needs, Only
+from mxnetseg.config.schema.names import Named
 from mxnetseg.errors import MXNetSegError
 
 # of another kind each, or far out of any range
@@ -20,7 +21,7 @@ KINDS: Dict[Any, List[Any]] = {
     int: ["few", "", 1.5, True, [], {}, float("nan"), float("inf"), 10**30],
     float: ["few", "1,5", True, [], {}, float("nan"), float("-inf"), float("inf")],
     bool: ["few", 2, 1.5, []],
-    str: [5, 1.5, [], {}],
+    str: [1.5, [], {}],
     list: ["few", 5, {}],
     dict: ["few", 5, []],
 }
@@ -28,7 +29,7 @@ BEYOND = {"ge": -1, "gt": 0, "le": 1, "lt": 0}
 # what some keys may hold after all: one of what they list, a name
 GOOD = {"freeze": ["few"], "channels": [5], "ignore": [["few"], [""]]}
 # what makes keys have an effect, and what has to be given
-SET = {"crop": 64, "flip": True, "warmup": 9, "blur": 0.5}
+SET = {"momentum": 0.5, "crop": 64, "flip": True, "warmup": 9, "blur": 0.5}
 REQUIRED = {"match": "^head", "rate": 0.9, "name": "ce"}
 
 
@@ -42,6 +43,8 @@ def wrong_values(annotation: Any) -> Iterator[Tuple[Any, Any, str]]:
     """Values that a type can't have: the value, the part of it that is wrong, and where in it that is."""
     kinds = [form for form in forms(annotation) if form[0] is not type(None)]
     kind, metadata = next((form for form in kinds if form[0] in (int, float)), kinds[0])
+    if {int, str} <= {one for one, _ in kinds}:  # a number, or a name
+        kind = str
     origin, arguments = get_origin(kind), get_args(kind)
     if is_part(kind):
         kind = dict
@@ -56,7 +59,8 @@ def wrong_values(annotation: Any) -> Iterator[Tuple[Any, Any, str]]:
         if more:
             yield [good, *more, good], [good, *more, good], ""
     for value in KINDS.get(kind if isinstance(kind, type) else origin, []):
-        if value != [] or len(kinds) == 1:  # else it is one number, or a list of them
+        single = origin is list and str in [one for one, _ in forms(arguments[0])]  # or the list of one
+        if (value != [] or len(kinds) == 1) and not (single and value == "few"):
             yield value, value, ""
     for item in metadata:
         for limit in getattr(item, "metadata", [item]):
@@ -120,18 +124,26 @@ def rows() -> Iterator[Row]:
                     yield from without_effect(part, path, name, rule)
 
 
+# values other than the default, of keys that need something beside them
+OTHERS = {
+    "average": "all", "batch_size": 4, "betas": [0.5, 0.6], "blur_sigma": [0.7, 0.9], "colors": {},
+    "min_kept": 48, "momentum_lr": "outside", "options": {"a": 1}, "steps": [0.5], "stride": 48,
+}  # fmt: skip
+
+
 def without_effect(part: Any, path: Tuple[Any, ...], name: str, rule: Any) -> Iterator[Row]:
-    """A value that a key can have, beside what leaves it without effect."""
-    value = {"options": {"a": 1}, "steps": [0.5], "betas": [0.5, 0.6], "average": "all", "momentum_lr": "outside"}.get(
-        name, [0.7, 0.9] if name == "blur_sigma" else 48 if name in ("stride", "min_kept", "batch_size") else 0.123
+    """A key's value beside each name, or what else, that leaves it without effect."""
+    value = OTHERS.get(
+        name, "text" if str in [kind for kind, _ in forms(part.model_fields[name].annotation)] else 0.123
     )
-    names = get_args(part.model_fields["name"].annotation) if isinstance(rule, Only) else ()
-    names = names or (("ce", "ohem", "focal", "dice", "lovasz") if isinstance(rule, Only) else ())
-    setups = [{"name": one} for one in names if one not in rule[0]] or [dict.fromkeys(rule.keys if not names else ())]
+    setups: List[Dict[str, Any]] = [{key: 0 if key == "momentum" else None for key in rule[0]}]
+    if isinstance(rule, Only):
+        field = part.model_fields["name"]
+        ours = [meant for item in field.metadata if isinstance(item, Named) for _, meant in item.known]
+        setups = [{"name": one} for one in ours or get_args(field.annotation) if one not in rule.names][:5]
     for setup in setups:
-        if "step" in setup.values():
-            setup["steps"] = [0.5]
-        content = nested(path, {**beside(part, name), **setup, name: value})
+        steps = {"steps": [0.5]} if setup.get("name") == "step" else {}
+        content = nested(path, {**beside(part, name), **steps, **setup, name: value})
         yield Row(content, f"{'.'.join(map(str, (*path, name)))}: has no effect w", value)
 
 

@@ -166,7 +166,7 @@ TRAPS = {
     "another size": (lambda: one_mask(lambda image, mask: grey(mask, [0]) or picture(image, (8, 8))), {},
                      ("sizes", True), r"train1.png is 8x8, but its mask .*train1.png is 12x10"),
     "width and height swapped": (lambda: one_mask(lambda image, mask: picture(image, (12, 10))), {},
-                                 ("sizes_swapped", True), r"is 10x12, but its mask .*turn one of the two by 90 degrees"),
+                                 ("sizes_swapped", True), r"is 10x12, but its mask .*turn one of the two by 90"),
     "a photograph that is turned": (lambda: one_mask(lambda image, mask: photograph(image, mask, 6)), {},
                                     ("sizes_swapped", True), r"is 10x12, but its mask .*set data.exif: raw"),
     "a photograph on its head": (lambda: one_mask(lambda image, mask: photograph(image, mask, 3)), {},
@@ -286,8 +286,8 @@ def test_weights_of_what_is_there():
     [
         (dict(classes=["a", "b", " a"]), "'a' more than once"),
         (dict(classes=["a", ""]), "an empty name"),
-        (dict(label_map={-1: 0, 0: 1}), "-1 is neither"),
-        (dict(ignore=[65536]), "65536 is neither"),
+        (dict(label_map={-1: 0, 0: 1}), "is neither a label value"),
+        (dict(ignore=[65536]), "is neither a label value"),
     ],
 )
 def test_names_and_values_that_can_not_be(keys, message):

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import cv2
-import mxnet as mx
 import numpy as np
 import pytest
 

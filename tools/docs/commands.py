@@ -16,8 +16,8 @@ INTRO = """# Commands
 Made by `python -m tools.docs` from the parsers. Each is called as `mxnetseg COMMAND` after `pip install .`, and
 as `python -m mxnetseg COMMAND` from a clone. `train.py` and `eval.py` are `mxnetseg train` and `mxnetseg eval`.
 
-Exit status: 0, done. 1, `doctor` or `data check` found problems, or images that can't be read were left out. 2, a mistake
-that the message explains. 128 + n, signal n came, and what was done is saved.
+Exit status: 0, done. 1, `doctor` or `data check` found problems, or images that can't be read were left out. 2, a
+mistake that the message explains. 128 + n, signal n came, and what was done is saved.
 """
 DEMOS = ("image_demo.py", "video_demo.py")
 

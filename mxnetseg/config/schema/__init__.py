@@ -4,7 +4,7 @@ No module below `config` sees a raw dictionary; each part of a recipe goes only 
 it. Unknown keys are errors.
 """
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, model_validator
 
 from .augment import AugmentConfig, MixConfig, TransformConfig
 from .data import DataConfig, RareClassConfig
@@ -25,6 +25,7 @@ from .values import (
     Deviation,
     Side,
     Size,
+    wrong,
 )
 
 __all__ = [
@@ -69,3 +70,19 @@ class Recipe(Part):
     schedule: ScheduleConfig = ScheduleConfig()
     train: TrainConfig = TrainConfig(epochs=1)
     eval: EvalConfig = EvalConfig()
+
+    @model_validator(mode="after")
+    def _fits_together(self, info: ValidationInfo) -> "Recipe":
+        if info.context == RECORDED:
+            return self
+        loss, schedule, classes = self.loss, self.schedule, self.data.classes
+        if self.model.aux is False and loss.aux_weight != type(loss).model_fields["aux_weight"].default:
+            raise wrong("loss.aux_weight", "has no effect where model.aux is false; leave it out", loss.aux_weight)
+        if schedule.name in ("poly", "cosine") and schedule.end_lr > self.optimizer.lr:
+            what = f"is above optimizer.lr, {self.optimizer.lr:g}: the learning rate would rise all along"
+            raise wrong("schedule.end_lr", what, schedule.end_lr)
+        for place, term in [("loss", loss), *((f"loss.also.{i}", term) for i, term in enumerate(loss.also))]:
+            if classes and term.class_weights and len(term.class_weights) != len(classes):
+                what = f"has {len(term.class_weights)} values for the {len(classes)} names in data.classes"
+                raise wrong(f"{place}.class_weights", what, term.class_weights)
+        return self

@@ -3,8 +3,10 @@
 from typing import Any, Dict, List, Literal, Optional, Tuple
 
 from pydantic import Field, field_validator, model_validator
+from typing_extensions import Annotated
 
 from .augment import AugmentConfig
+from .effect import only
 from .labels import Colour, Label
 from .names import DataSetName
 from .part import Part
@@ -50,8 +52,11 @@ class DataConfig(Part):
         description="instead of base: [long, short], images are resized, keeping their ratio, to the largest within "
         "these sides; augment.scale multiplies both, as mmsegmentation's ratio_range does",
     )
-    mean: Tuple[Mean, ...] = Field(IMAGENET_MEAN, description="per channel, on 0..255; ImageNet's for RGB")
-    std: Tuple[Deviation, ...] = Field(IMAGENET_STD, description="per channel, on 0..255; ImageNet's for RGB")
+    mean: Tuple[Mean, ...] = Field(
+        IMAGENET_MEAN,
+        description="per channel, on 0..255; ImageNet's; for other channels than three their mean, when left out",
+    )
+    std: Tuple[Deviation, ...] = Field(IMAGENET_STD, description="per channel, on 0..255; as mean")
     channels: Optional[List[Channel]] = Field(
         None,
         description="channels of the files that the network sees, counted from 0 and in this order, as [0, 1, 2, 3]; "
@@ -90,24 +95,26 @@ class DataConfig(Part):
         "files again every epoch; null: none",
     )
     # the user's own folders (name: folder)
-    images: Optional[str] = Field(None, description="folder: images, with {split} in it, for example images/{split}")
-    masks: Optional[str] = Field(
-        None, description="folder: masks (PNG, TIFF, BMP, GIF, NPY), with {split} in it; may be that of the images"
+    images: Annotated[Optional[str], only("folder")] = Field(
+        None, description="images, with {split} in it, for example images/{split}"
     )
-    lists: Optional[str] = Field(
+    masks: Annotated[Optional[str], only("folder")] = Field(
+        None, description="masks (PNG, TIFF, BMP, GIF, NPY), with {split} in it; may be that of the images"
+    )
+    lists: Annotated[Optional[str], only("folder")] = Field(
         None,
-        description="folder: text files that name the images of a split, for example {split}.txt: a line is an image, "
+        description="text files that name the images of a split, for example {split}.txt: a line is an image, "
         "or an image and its mask with a tab between them, as paths below root or names in images and masks",
     )
-    image_suffix: str = Field(
-        "", description="folder: what an image's stem has after what it shares with its mask; may hold the ending"
+    image_suffix: Annotated[str, only("folder")] = Field(
+        "", description="what an image's stem has after what it shares with its mask; may hold the ending"
     )
-    mask_suffix: str = Field(
-        "", description="folder: what a mask's stem has after what it shares with its image: _mask, _gt.png"
+    mask_suffix: Annotated[str, only("folder")] = Field(
+        "", description="what a mask's stem has after what it shares with its image: _mask, _gt.png"
     )
-    colors: Optional[Dict[str, Colour]] = Field(
+    colors: Annotated[Optional[Dict[str, Colour]], only("folder")] = Field(
         None,
-        description="folder: masks hold colours: class -> [red, green, blue]; palette: those of data.palette",
+        description="masks hold colours: class -> [red, green, blue]; palette: those of data.palette",
     )
     # of every data set
     classes: Optional[List[str]] = Field(None, description="class names in label order; the data set's own if left out")
@@ -141,6 +148,16 @@ class DataConfig(Part):
     @classmethod
     def _first_ones(cls, value: Any) -> Any:
         return list(range(value)) if type(value) is int and 0 < value <= MOST_CHANNELS else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mean_and_std(cls, value: Any) -> Any:
+        """Those that are left out, for other channels than RGB."""
+        channels = value.get("channels") if isinstance(value, dict) else None
+        count = len(channels) if isinstance(channels, (list, tuple)) else channels
+        if type(count) is not int or count == 3 or not 0 < count <= MOST_CHANNELS:
+            return value
+        return {"mean": [sum(IMAGENET_MEAN) / 3] * count, "std": [sum(IMAGENET_STD) / 3] * count, **value}
 
     @property
     def num_channels(self) -> int:

@@ -41,7 +41,7 @@ class OptimizerConfig(Part):
     name: Literal["sgd", "nag", "adam", "adamw"] = Field("sgd", description="the update rule")
     lr: float = Field(0.01, ge=0, le=1e6, description="learning rate that the schedule and the rules start from")
     momentum: Annotated[float, only("sgd", "nag")] = Field(0.9, ge=0, lt=1, description="share of it that a step keeps")
-    momentum_lr: Annotated[Literal["inside", "outside"], only("sgd", "nag")] = Field(
+    momentum_lr: Annotated[Literal["inside", "outside"], only("sgd", "nag"), needs("momentum")] = Field(
         "inside",
         description="inside: the momentum sums gradients times the rate of their step, as MXNet's does, "
         "so a rate that falls takes a few steps to act; outside: it sums gradients, and the present rate multiplies "

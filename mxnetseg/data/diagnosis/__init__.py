@@ -16,7 +16,7 @@ from ...errors import MXNetSegError
 from ..dataset import Dataset
 from ..workers import in_order
 from .finding import Finding
-from .labels import label_findings, suspicious, value_findings
+from .labels import label_findings, palette_findings, suspicious, value_findings
 from .look import Looker
 from .overlap import alike_findings, file_findings, picture_findings, twice_findings
 from .settings import feeding_findings, meaning_findings, split_findings, turned_findings, weight_findings
@@ -134,6 +134,7 @@ def _findings(
     for tally in tallies:
         yield from tally.problems
         yield from value_findings(tally)
+        yield from palette_findings(tally)
         # a recipe's mistake shows in every split, and stops a run once
         yield from label_findings(tally, trains=tally in learning, decides=tally in (learning or tallies))
         yield from turned_findings(tally)

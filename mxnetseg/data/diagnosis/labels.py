@@ -9,7 +9,7 @@ from ..spec import DatasetSpec
 from .finding import Finding
 from .tally import Tally
 
-__all__ = ["label_findings", "suspicious", "value_findings", "weightless"]
+__all__ = ["label_findings", "palette_findings", "suspicious", "value_findings", "weightless"]
 
 NAMED = 8  # label values that get a finding of their own
 PICTURE = 32  # so many values that are no class: not labels, but a picture, or labels with blurred edges
@@ -174,6 +174,26 @@ def value_findings(tally: Tally) -> Iterator[Finding]:
             values=tuple(sorted(more)),
             share=sum(unknown[value] for value in more) / labelled,
         )
+
+
+def palette_findings(tally: Tally) -> Iterator[Finding]:
+    """One number, several colours: every palette numbers its own, so numbers mean nothing."""
+    several = {value: colours for value, colours in tally.palettes.items() if len(colours) > 1}
+    for value, colours in list(several.items())[:1]:
+        (one, first), (other, second) = list(colours.items())[:2]
+        yield Finding(
+            "palettes_differ",
+            True,
+            f"{tally.dataset.split}: palettes of the masks differ: label value {value} is the colour {_rgb(one)} in "
+            f"{first} and {_rgb(other)} in {second} ({len(several)} of {len(tally.palettes)} such values)",
+            "if the colours tell classes apart, say what they are with data.colors (data.name: folder)",
+            (first, second),
+            tuple(sorted(several)),
+        )
+
+
+def _rgb(colour: int) -> List[int]:
+    return [colour >> 16, colour >> 8 & 255, colour & 255]
 
 
 def _hint(tally: Tally) -> Optional[Sequence[str]]:

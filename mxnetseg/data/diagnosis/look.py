@@ -10,6 +10,7 @@ import numpy as np
 
 from ...errors import MXNetSegError
 from ...visual import rgb
+from ..colours import palette_of
 from ..dataset import Dataset
 from ..files import read_header_of
 from .finding import Finding
@@ -31,6 +32,7 @@ class Look(NamedTuple):
     bright: float  # mean of the image, 0..255
     turned: bool  # by EXIF, and the sizes don't tell whether the mask is as well
     problems: Tuple[Finding, ...]
+    palette: Dict[int, int]  # value in a palette mask -> its colour; empty where colours count
 
 
 class Looker:
@@ -66,8 +68,10 @@ class Looker:
             elif _equal(image, mask):
                 problems.append(_is_the_image(path, mask_path))
         values = {} if mask is None else _counts(mask)
+        colours = [] if mask_path is None or self.dataset.spec.colours else palette_of(mask_path)
+        palette = {value: colours[value] for value in values if value < len(colours)}
         if image is None:
-            return Look(index, None, values, b"", None, 0.0, False, tuple(problems))
+            return Look(index, None, values, b"", None, 0.0, False, tuple(problems), palette)
         constant = bool((image == image[0, 0]).all())
         digest = b"" if constant else _digest(image)
         small = cv2.resize(cv2.cvtColor(rgb(image), cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
@@ -78,7 +82,7 @@ class Looker:
         thumbnail = grey / length if length > FLAT * SIDE else None
         turned = mask is not None and self._turned(path, image)
         size = (image.shape[0], image.shape[1])
-        return Look(index, size, values, digest, thumbnail, bright, turned, tuple(problems))
+        return Look(index, size, values, digest, thumbnail, bright, turned, tuple(problems), palette)
 
     def _turned(self, path: Path, image: np.ndarray) -> bool:
         try:

@@ -23,6 +23,8 @@ class Tally:
         Of every class: its pixels, and the images that show it.
     values : dict
         Value in the masks -> pixels; `places` has the masks that hold it. Of a picture's many colours not all are kept.
+    palettes : dict
+        Value in masks of numbered colours -> colour -> a file.
     void : int
         Pixels to ignore.
     blank : list of int
@@ -37,6 +39,7 @@ class Tally:
         self.images = np.zeros(dataset.num_classes, np.int64)
         self.values: Dict[int, int] = {}
         self.places: Dict[int, List[int]] = {}
+        self.palettes: Dict[int, Dict[int, str]] = {}
         self.void = 0
         self.blank: List[int] = []
         self.sizes: Dict[Tuple[int, int], int] = {}
@@ -65,6 +68,9 @@ class Tally:
             if len(self.values) < VALUES or value in self.values:
                 self.values[value] = self.values.get(value, 0) + count
                 self.places.setdefault(value, []).append(look.place)
+            if value in look.palette:
+                path = str(self.dataset.masks()[look.place])
+                self.palettes.setdefault(value, {}).setdefault(look.palette[value], path)
             index = self.class_of(value)
             if index is not None:
                 self.pixels[index] += count

@@ -88,6 +88,13 @@ def beside_suffix(root: Path) -> None:
         save(root / f"{split}/{name}_mask.png", label(name))
 
 
+def folder_each(root: Path) -> None:
+    """x/image.png and x/mask.png, a folder for each."""
+    for split, name in each():
+        save(root / f"{split}/{name}/image.png", image(name))
+        save(root / f"{split}/{name}/mask.png", label(name))
+
+
 def masks_inside(root: Path) -> None:
     """The folder of masks lies in that of the images."""
     for split, name in each():
@@ -193,6 +200,10 @@ FORMS = {
     "x.png and x_mask.png": Form(
         beside_suffix, dict(images="{split}", masks="{split}", mask_suffix="_mask", classes=CLASSES)
     ),
+    "x/image.png and x/mask.png": Form(
+        folder_each,
+        dict(images="{split}", masks="{split}", image_suffix="image", mask_suffix="mask", classes=CLASSES),
+    ),
     "masks in the folder of images": Form(masks_inside, dict(images="{split}", masks="{split}/masks", classes=CLASSES)),
     "list of pairs": Form(list_of_pairs, dict(lists="{split}.txt", classes=CLASSES)),
     "list with tabs": Form(list_with_tabs, dict(lists="lists/{split}.txt", classes=CLASSES)),
@@ -212,6 +223,6 @@ FORMS = {
         colours, dict(OF_FOLDERS, classes=[*CLASSES, "void"], palette=[*COLOURS, VOID], colors="palette")
     ),
     "colours in palettes": Form(colours_in_palettes, dict(OF_FOLDERS, classes=None, colors=TABLE, ignore=["void"])),
-    "tiff, bmp, gif, npy": Form(endings(".tif", ".bmp"), OF_FOLDERS),
+    "tiff, bmp, gif, npy": Form(endings(".tif", ".bmp", ".gif", ".npy"), OF_FOLDERS),
     "16 bits": Form(endings("16.tif", "16.png"), OF_FOLDERS),
 }

@@ -9,10 +9,11 @@ from mxnetseg.cli import main
 from mxnetseg.config import DataConfig, Recipe, load_recipe
 from mxnetseg.data import IGNORE, get_spec, open_dataset
 from mxnetseg.data.check import check
+from mxnetseg.data.colours import palette_of
 from mxnetseg.errors import MXNetSegError
 
 from ..trees import grey, picture
-from .made import CLASSES, FORMS, TABLE, label, save
+from .made import CLASSES, FORMS, OF_FOLDERS, TABLE, label, save
 
 
 def camvid(root, **keys):
@@ -188,3 +189,12 @@ def test_what_data_show_says(tmp_path, capsys):
     path.write_text("data: {name: camvid, label_map: {car: traffic, bicyclist: traffic}}\n")
     assert main(["data", "show", "--config", str(path)]) == 0
     assert "traffic" in capsys.readouterr().out
+
+
+def test_numbers_of_colours_that_differ_from_file_to_file(tmp_path):
+    FORMS["colours in palettes"].build(tmp_path)
+    keys = dict(OF_FOLDERS, classes=["a", "b", "c", "d"])  # 0 to 3 would all be classes
+    report = check(DataConfig(name="folder", root=str(tmp_path), **keys), progress=False)
+    found = [finding for finding in report["findings"] if finding["kind"] == "palettes_differ"]
+    assert found and "data.colors" in found[0]["remedy"] and ".png and [" in found[0]["what"]
+    assert palette_of(tmp_path / "images/train/b.png") == palette_of(tmp_path / "none") == []

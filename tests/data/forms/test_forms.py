@@ -10,6 +10,8 @@ from mxnetseg.data.forms import recognise
 
 from .made import CLASSES, COLOURS, FORMS, SPLITS, TABLE, image, label
 
+KEYS = ("images", "masks", "lists", "image_suffix", "mask_suffix")
+
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_the_images_and_labels_that_are_meant(tmp_path, form):
@@ -35,7 +37,7 @@ def test_every_form_gives_the_images_and_labels_that_are_meant(tmp_path, form):
 def test_every_form_is_recognised(tmp_path, form):
     FORMS[form].build(tmp_path)
     found = recognise(tmp_path)
-    meant = {k: v for k, v in FORMS[form].keys.items() if k in ("images", "masks", "lists", "mask_suffix")}
+    meant = {k: v for k, v in FORMS[form].keys.items() if k in KEYS}
     if form in ("list with tabs", "list with commas"):  # the folders lie there as well
         meant = {"images": "images/{split}", "masks": "masks/{split}"}
     assert found.keys == meant

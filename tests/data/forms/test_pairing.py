@@ -37,6 +37,7 @@ def pairs(root, mask="masks/train/{}.png", picture="images/train/{}.png", names=
         ("masks/train/{}.png", "images/train/{}-img.jpg", r"data.image_suffix: -img\?"),
         ("masks/train/{}.jpg", "images/train/{}.png", r"masks/train/a.jpg: a mask can't be a JPEG.*make PNGs"),
         ("masks/train/{}.webp", "images/train/{}.png", r"expected .*a.png \(or .tif.*; .*/masks/train/a.webp found"),
+        ("masks/train/m_{}.png", "images/train/i_{}.png", r"3 stems differ at their beginning \('i_', 'm_'\): rename"),
         ("masks/train/sub/{}.png", "images/train/{}.png", r"; .*/masks/train/sub/a.png found"),
         (
             "mask/train/{}.png",
