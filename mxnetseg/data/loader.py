@@ -6,8 +6,10 @@ from typing import Callable, Deque, Generic, Iterator, List, NamedTuple, Optiona
 
 import numpy as np
 
+from ..config.schema import MixConfig
 from ..errors import MXNetSegError
 from .dataset import Dataset, Sample
+from .mixing import mix
 from .sampling import Draw, SampleStream, sample_rng
 from .workers import Job, WorkerPool, check_workers
 
@@ -29,8 +31,15 @@ class Batch(NamedTuple):
 class _Load:
     """Task of a worker: read, augment, hand back. Holds no MXNet object, so it pickles anywhere."""
 
-    def __init__(self, dataset: Dataset, transform: Optional[Transform] = None, seed: int = 0):
+    def __init__(
+        self,
+        dataset: Dataset,
+        transform: Optional[Transform] = None,
+        seed: int = 0,
+        mixed: Optional[MixConfig] = None,
+    ):
         self.dataset = dataset
+        self.mixed = mixed
         self.transform = transform
         self.seed = seed
 
@@ -41,9 +50,16 @@ class _Load:
         sample = self.dataset.load(draw.index)
         if self.transform is None:
             return sample
-        assert sample.label is not None  # TrainLoader has checked
-        image, label = self.transform(sample.image, sample.label, sample_rng(self.seed, draw))
+        rng = sample_rng(self.seed, draw)
+        image, label = self._changed(sample, rng)
+        if self.mixed and rng.random() < self.mixed.chance:
+            other = self.dataset.load(int(rng.integers(len(self.dataset))))
+            image, label = mix(self.mixed, (image, label), self._changed(other, rng), rng)
         return Sample(image, label, sample.name)
+
+    def _changed(self, sample: Sample, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
+        assert self.transform and sample.label is not None  # TrainLoader has checked
+        return self.transform(sample.image, sample.label, rng)
 
 
 class _TryToLoad:
@@ -110,12 +126,20 @@ class TrainLoader:
         the sample is named.
     """
 
-    def __init__(self, dataset: Dataset, transform: Transform, stream: SampleStream, workers: int = 0, start: int = 0):
+    def __init__(
+        self,
+        dataset: Dataset,
+        transform: Transform,
+        stream: SampleStream,
+        workers: int = 0,
+        start: int = 0,
+        mixed: Optional[MixConfig] = None,
+    ):
         dataset.masks()  # must be there
         self.waited = 0.0
         self._size = stream.batch_size
         depth = max(2 * workers, 2 * stream.batch_size)
-        self._ahead = _Ahead(_Load(dataset, transform, stream.seed), _draws(stream, start), workers, depth)
+        self._ahead = _Ahead(_Load(dataset, transform, stream.seed, mixed), _draws(stream, start), workers, depth)
 
     def __iter__(self) -> "TrainLoader":
         return self

@@ -184,6 +184,7 @@ def _data(recipe: Recipe, missing: List[str], validate: bool, force: bool) -> Tu
         "PhotoMetricDistortion": augment.photometric_distortion,
         f"gamma {augment.gamma[0]:g} to {augment.gamma[1]:g}": augment.gamma != (1.0, 1.0),
         f"blur {augment.blur:g}": augment.blur,
+        f"{augment.mix.name} {augment.mix.chance:g}" if augment.mix else "": augment.mix,
         **{transform.name: True for transform in augment.transforms},
         "rare classes more often": data.rare_class,
     }
@@ -236,7 +237,7 @@ def _step(
     criterion.initialize(ctx=context)
     average = WeightAverage.of(net, recipe.train, 1)
     step = TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, average=average, frozen=frozen)
-    loader = TrainLoader(dataset, TrainTransform(data), sample_stream(recipe, dataset))
+    loader = TrainLoader(dataset, TrainTransform(data), sample_stream(recipe, dataset), mixed=data.augment.mix)
     begin = time.perf_counter()
     try:
         with Feed(loader, criterion, Preprocess.of(data), [context]) as feed:

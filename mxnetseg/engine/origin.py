@@ -152,8 +152,8 @@ def _model_part(spec: NetworkSpec) -> Dict[str, Any]:
     """What builds the recorded network, as the model part of a recipe."""
     arguments = {key: value for key, value in spec.arguments().items() if value is not None}
     own = recipe_arguments(ModelConfig()).keys()
-    left = ("num_classes", "in_channels")  # the data say
-    part = {key: arguments[key] for key in own if key in arguments and key not in left}
+    data = ("num_classes", "in_channels")  # which come from the data set
+    part = {key: arguments[key] for key in own if key in arguments and key not in data}
     rest = {key: value for key, value in arguments.items() if key not in own and key != "reparameterized"}
     return {**part, "options": rest} if rest else part
 

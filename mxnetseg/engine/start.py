@@ -121,7 +121,8 @@ def open_run(
         place.note(transform=named)
     write_file(place.folder / "recipe.yaml", dump_recipe(recipe).encode())
     accumulate, workers = recipe.train.accumulate, recipe.train.workers
-    loader = data.TrainLoader(sets[0], augment, stream, workers, state.iteration * accumulate)
+    begin, mixed = state.iteration * accumulate, recipe.data.augment.mix
+    loader = data.TrainLoader(sets[0], augment, stream, workers, begin, mixed)
     stack.callback(loader.close)
     return Run(
         recipe=recipe,

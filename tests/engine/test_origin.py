@@ -116,7 +116,7 @@ def test_contradictions_and_what_does_not_fit(trained, caplog, tmp_path):
     for part, message in [
         (
             {"name": "PSPNet"},
-            "model.name is PSPNet, but .*old.params, which model.from names, holds fcn; leave model.na",
+            "model.name is pspnet, but .*old.params, which model.from names, holds fcn; leave model.na",
         ),
         ({"backbone": "resnet18"}, "model.backbone is resnet18, but .* holds tiny; leave model.backbone out"),
         ({"norm": "gn"}, r"more than the classifiers does not fit fcn .*running_var \(not in the network"),

@@ -6,7 +6,7 @@ it. Unknown keys are errors.
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from .augment import AugmentConfig, TransformConfig
+from .augment import AugmentConfig, MixConfig, TransformConfig
 from .data import DataConfig, RareClassConfig
 from .eval import EvalConfig
 from .loss import LossConfig, LossTerm, first_and_also
@@ -43,6 +43,7 @@ __all__ = [
     "LossTerm",
     "MAX_PIXELS",
     "MOST_CHANNELS",
+    "MixConfig",
     "ModelConfig",
     "OptimizerConfig",
     "ParamRule",

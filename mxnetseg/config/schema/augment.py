@@ -1,6 +1,6 @@
 """`data.augment`: what training does to images."""
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Literal, Optional, Tuple
 
 from pydantic import Field, model_validator
 from typing_extensions import Annotated
@@ -20,6 +20,15 @@ class TransformConfig(Part):
         False,
         description="sees the whole image, before it is scaled and cropped, and not the crop, before it is padded",
     )
+
+
+class MixConfig(Part):
+    """Parts of a second image, drawn and augmented by itself, in a training image, with its labels."""
+
+    name: Literal["classmix", "cutmix"] = Field(
+        "classmix", description="what is taken: half of its classes, or a rectangle of any size"
+    )
+    chance: float = Field(0.5, gt=0, le=1, description="share of the training images that get one")
 
 
 class AugmentConfig(Part):
@@ -52,6 +61,9 @@ class AugmentConfig(Part):
     blur: float = Field(0.0, ge=0, le=1, description="chance of a Gaussian blur")
     blur_sigma: Annotated[Tuple[Scale, Scale], needs("blur")] = Field(
         (0.1, 2.0), description="range of its standard deviation in pixels"
+    )
+    mix: Annotated[Optional[MixConfig], needs("crop")] = Field(
+        None, description="last of all, and each such image reads two files; null: none"
     )
     transforms: List[TransformConfig] = Field(default_factory=list, description="those of plugins, in this order")
 

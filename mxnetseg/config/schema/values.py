@@ -37,6 +37,7 @@ Side = Annotated[int, Field(ge=1, le=100_000)]
 Deviation = Annotated[float, Field(ge=1e-3, le=1e6)]  # of values from 0 to 255; below, dividing by it overflows
 Mean = Annotated[float, Field(ge=-1e6, le=1e6)]
 Scale = Annotated[float, Field(gt=0, le=100)]
+Gamma = Annotated[float, Field(ge=0.05, le=20)]
 Channel = Annotated[int, Field(ge=0, lt=65536)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Factor = Annotated[float, Field(ge=0, le=1e6)]
