@@ -12,7 +12,7 @@ from .data import Dataset, open_dataset
 from .data.diagnosis import read_split
 from .data.diagnosis.tally import Tally
 from .data.forms import Form, recognise
-from .data.split import below, list_files, split_groups, write_lists
+from .data.split import below, groups_by, list_files, split_groups, write_lists
 from .errors import MXNetSegError
 from .pretrained import find
 
@@ -45,7 +45,14 @@ class _Labels(NamedTuple):
     note: str
 
 
-def draft(folder: Path, target: Path, val: float = 0.2, workers: int = 0, progress: bool = False) -> Draft:
+def draft(
+    folder: Path,
+    target: Path,
+    val: float = 0.2,
+    by: Optional[str] = None,
+    workers: int = 0,
+    progress: bool = False,
+) -> Draft:
     """Look at a folder, and write a recipe for it; lists of its splits as well, where it has none to validate on.
 
     Parameters
@@ -56,6 +63,8 @@ def draft(folder: Path, target: Path, val: float = 0.2, workers: int = 0, progre
         Folder for lists.
     val : float
         Share of the images for validation.
+    by : str, optional
+        What `data.split.groups_by` takes: images of one group are not parted.
     workers : int
         Processes.
 
@@ -78,23 +87,23 @@ def draft(folder: Path, target: Path, val: float = 0.2, workers: int = 0, progre
     splits = {tally.dataset.split: len(tally.dataset) for tally in tallies}
     notes = [labels.note] if labels.note else []
     if whole:
-        keys, splits = _split(tallies[0], form, target, val)
-        notes.append(
-            f"there were no images to validate on: {splits['val']} of {form.pairs} are, chosen by chance. Where images "
-            f"belong together (a video's, say), delete {keys['lists']}; `mxnetseg data split --by PATTERN` makes others"
-        )
+        keys, splits = _split(tallies[0], form, target, val, by)
+        chosen = f"there were no images to validate on: {splits['val']} of {form.pairs} are, chosen by chance"
+        notes.append(chosen + ("" if by else "; where images belong together (a video's), --by PATTERN keeps them so"))
     text = _text(form, keys, labels, _size(tallies), next(iter(splits.values())))
     return Draft(text, form, splits, labels.classes, notes)
 
 
-def _split(tally: Tally, form: Form, target: Path, val: float) -> Tuple[Dict[str, Any], Dict[str, int]]:
+def _split(
+    tally: Tally, form: Form, target: Path, val: float, by: Optional[str]
+) -> Tuple[Dict[str, Any], Dict[str, int]]:
     """Write lists that share images out, rare labels to both; the keys that open them, and pairs by split."""
     dataset: Dataset = tally.dataset
     shown = np.zeros((len(dataset), len(tally.places)), bool)
     for column, places in enumerate(tally.places.values()):
         shown[places, column] = True
-    names = [below(path, form.root) for path in dataset.image_paths]
-    parts = split_groups(names, {"train": 1 - val, "val": val}, 0, shown).parts
+    groups = groups_by([below(path, form.root) for path in dataset.image_paths], by)
+    parts = split_groups(groups, {"train": 1 - val, "val": val}, 0, shown).parts
     here = target.resolve() == form.root.resolve()
     pattern = "{split}.txt" if here else str(target.resolve() / "{split}.txt")
     write_lists(dataset, parts, list_files(pattern, form.root, list(parts)), form.root)

@@ -10,8 +10,10 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
+from ..config.schema import MAX_PIXELS
 from ..data import IGNORE
 from ..data.files import write_mask
+from ..data.split import below
 from ..data.workers import check_workers, in_order
 from ..errors import MXNetSegError
 from ..names import counted
@@ -20,7 +22,7 @@ from . import coco, colors, cvat, labelme, voc_xml
 from .drawing import Drawn, draw
 from .names import Target, Wishes, target
 from .picture import Annotations, Kinds, Picture, Request, split_of
-from .reading import Images, image_size, listed
+from .reading import Images, image_header, listed, turned_size
 
 __all__ = ["FORMATS", "convert"]
 
@@ -40,27 +42,25 @@ class _Made(NamedTuple):
     counts: np.ndarray  # (256,) pixels of every class and of IGNORE
     drawn: Drawn
     image: str  # below the folder
+    exif: Optional[str]  # which way round the annotations are, if the image is turned: upright or raw
 
 
 class _Make:
     """Task of a worker: write a picture's mask, and bring its image."""
 
-    def __init__(self, folder: Path, target: Target, overlap: str, crowd: str):
+    def __init__(self, folder: Path, target: Target, overlap: str, crowd: str, exif: Optional[str], most: int):
         self.folder = folder
         self.target = target
         self.overlap = overlap
         self.crowd = crowd
+        self.exif = exif
+        self.most = most
 
     def name(self, picture: Picture) -> str:
         return picture.source
 
     def __call__(self, picture: Picture) -> _Made:
-        size = image_size(picture.image, str(picture.image) if isinstance(picture.image, Path) else picture.source)
-        if picture.size not in (None, size):
-            raise MXNetSegError(
-                f"{picture.source}: annotated as {_size(picture.size or size)}, but its image is {_size(size)} "
-                "(width x height); is it another version of the image?"
-            )
+        size, exif = self._size(picture)
         drawn = draw(picture, size, self.target, self.overlap, self.crowd)
         counts = np.bincount(drawn.mask.ravel(), minlength=256)
         write_mask(self.folder / f"masks/{picture.name}.png", drawn.mask, self.target.palette)
@@ -69,7 +69,30 @@ class _Make:
             write_file(self.folder / image, picture.image, sync=False)
         else:
             bring(picture.image.resolve(), self.folder / image)
-        return _Made(counts, drawn._replace(mask=np.empty(0, np.uint8)), image)
+        return _Made(counts, drawn._replace(mask=np.empty(0, np.uint8)), image, exif)
+
+    def _size(self, picture: Picture) -> Tuple[Tuple[int, int], Optional[str]]:
+        """Height and width of the mask, and which way round that is where it makes a difference."""
+        header = image_header(picture.image, picture.source, self.most)
+        raw, upright = (header.height, header.width), turned_size(header)
+        ways = {"raw": raw, "upright": upright} if header.orientation != 1 else {"": raw}
+        if picture.size is not None:
+            fitting = {way: size for way, size in ways.items() if size == picture.size}
+            if not fitting:
+                raise MXNetSegError(
+                    f"{picture.source}: annotated as {_size(picture.size)}, but its image is {_size(raw)} "
+                    "(width x height); is it another version of the image?"
+                )
+            ways = fitting
+        if self.exif in ways:
+            ways = {self.exif: ways[self.exif]}
+        if len(ways) > 1:
+            raise MXNetSegError(
+                f"{picture.source}: viewers show its image turned (EXIF), and nothing tells which way round it was "
+                "annotated; --exif upright: as they show it (most tools do), --exif raw: as it is stored"
+            )
+        ((way, size),) = ways.items()
+        return size, way or None
 
 
 def convert(
@@ -86,6 +109,8 @@ def convert(
     overlap: Optional[str] = None,
     crowd: str = "class",
     keep_empty: bool = False,
+    exif: Optional[str] = None,
+    max_pixels: int = MAX_PIXELS,
     workers: int = 0,
     progress: bool = True,
 ) -> Dict[str, Any]:
@@ -111,6 +136,10 @@ def convert(
         See `draw`; overlap is the format's usual one when left out.
     keep_empty : bool
         Images that no annotation file speaks of become masks in which nothing is drawn; else they are left out.
+    exif : str, optional
+        Which way round images were annotated that EXIF turns, where their sizes don't tell: upright or raw.
+    max_pixels : int
+        Larger images are refused.
     workers : int
         Processes.
 
@@ -140,7 +169,7 @@ def convert(
     counts = np.zeros((len(pictures), 256), np.int64)
     made: List[_Made] = []
     with whole_folder(to) as folder:
-        job = _Make(folder, goal, overlap or found.overlap, crowd)
+        job = _Make(folder, goal, overlap or found.overlap, crowd, exif, max_pixels)
         results = in_order(job, pictures, workers if len(pictures) > FEW else 0)
         bar = tqdm(total=len(pictures), desc=kind, unit="img", disable=not progress, leave=False)
         with bar, contextlib.closing(results):
@@ -150,7 +179,9 @@ def convert(
                 bar.update()
         notes += _notes(pictures, made)
         splits = _write_lists(folder, pictures, made)
-        data = _data(to, goal)
+        data = {**_data(to, goal), **_exif(pictures, made)}
+        if max_pixels > MAX_PIXELS:
+            data["max_pixels"] = max_pixels
         text = yaml.safe_dump({"data": data}, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
         write_file(folder / "data.yaml", text.encode())
     pixels, total = counts.sum(0), max(int(counts.sum()), 1)
@@ -245,7 +276,7 @@ def _write_lists(folder: Path, pictures: Sequence[Picture], made: Sequence[_Made
     """A list of images for every split that the annotations speak of; all.txt where they don't."""
     splits: Dict[str, List[str]] = {}
     for picture, one in zip(pictures, made):
-        splits.setdefault(picture.split or "all", []).append(one.image)
+        splits.setdefault(picture.split or "all", []).append(below(folder / one.image, folder))
     for split, names in splits.items():
         write_file(folder / f"{split}.txt", ("\n".join(sorted(names)) + "\n").encode("utf-8", "surrogateescape"))
     return splits
@@ -257,6 +288,20 @@ def _data(to: Path, goal: Target) -> Dict[str, Any]:
     data["lists"] = "{split}.txt"
     data.update(classes=goal.classes, palette=[list(map(int, colour)) for colour in goal.palette])
     return data
+
+
+def _exif(pictures: Sequence[Picture], made: Sequence[_Made]) -> Dict[str, str]:
+    """`data.exif`, where it makes a difference."""
+    first: Dict[str, Picture] = {}
+    for picture, one in zip(pictures, made):
+        if one.exif:
+            first.setdefault(one.exif, picture)
+    if len(first) > 1:
+        raise MXNetSegError(
+            f"{first['upright'].source} was annotated as viewers show it, turned (EXIF), but {first['raw'].source} as "
+            "it is stored; convert them apart"
+        )
+    return {"exif": next(iter(first))} if first else {}
 
 
 def _ending(image: Union[Path, bytes]) -> str:

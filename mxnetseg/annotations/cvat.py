@@ -1,5 +1,6 @@
 """CVAT for images 1.1: an XML file for many images."""
 
+import re
 from typing import List
 from xml.etree.ElementTree import Element
 
@@ -51,6 +52,8 @@ def read(request: Request) -> Annotations:
             things = _things(image, facts.where, size[0] * size[1], request)
             name = found.relative_to(request.images.folder).with_suffix("").as_posix()
             subset = image.get("subset", "").strip().lower()
+            if not re.fullmatch(r"[\w-]*", subset):  # it becomes the name of a file
+                raise MXNetSegError(f"{facts.where}: subset {subset[:40]!r}; use letters, digits, - and _ only")
             split = {"default": "", "training": "train", "validation": "val"}.get(subset, subset)
             pictures.append(Picture(facts.where, found, name, size, things, split))
     request.images.check_found(missing)

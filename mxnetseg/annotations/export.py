@@ -16,7 +16,7 @@ from ..errors import MXNetSegError
 from ..optional import check_installed
 from ..saving import whole_folder, write_file
 from .describe import FORMATS, How, Labelled
-from .reading import Images, image_size, listed
+from .reading import Images, image_header, listed, turned_size
 
 __all__ = ["export", "labels_of", "predictions_in"]
 
@@ -137,15 +137,12 @@ def predictions_in(folder: Union[str, Path], images: Union[str, Path], classes: 
         raise MXNetSegError(f"--predictions {folder}: no such folder")
     maps = sorted(folder.rglob("*.png"))
     maps = [path for path in maps if path.stem.endswith(LABEL)] or maps
-    by_name: Dict[str, List[Path]] = {}
-    for path in pool.files:
-        for text in (path.name, path.stem):  # `predict` keeps the ending where stems are the same
-            by_name.setdefault(text, []).append(path)
     entries, missing = [], []
     for path in maps:
         name = path.relative_to(folder).with_suffix("").as_posix()
         name = name[: -len(LABEL)] if name.endswith(LABEL) else name
-        image = _image(name, by_name.get(Path(name).name, []), pool.folder)
+        # `predict` keeps the ending where stems are the same
+        image = _image(name, pool.named.get(Path(name).name, []), pool.folder)
         if image is None:
             missing.append(path)
         else:
@@ -173,7 +170,7 @@ class _Predicted:
                 f"{path}: values {listed(wrong)} are none of the {self.classes} classes; is it a class map of this "
                 "data set, or a picture?"
             )
-        size = image_size(image, str(image))
+        size = turned_size(image_header(image, str(image)))  # as `predict` sees it
         if values.shape != size:
             raise MXNetSegError(
                 f"{path} is {values.shape[1]}x{values.shape[0]}, but its image {image} is {size[1]}x{size[0]} "

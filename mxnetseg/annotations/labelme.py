@@ -1,6 +1,7 @@
 """LabelMe: a JSON file beside every image."""
 
 import base64
+import contextlib
 from pathlib import Path
 from typing import List, Optional, Tuple, Union
 
@@ -61,7 +62,7 @@ def _picture(path: Path, request: Request) -> Picture:
             raise MXNetSegError(f"{path}: imageData is not in base64 ({err})") from err
     if image is None:
         raise MXNetSegError(
-            f"{path}: no image {content.imagePath} below {request.images.folder}; name its folder with --images"
+            f"{path}: no image {content.imagePath[:200]} below {request.images.folder}; name its folder with --images"
         )
     name = path.relative_to(request.source).with_suffix("").as_posix()
     things = _things(content, str(path), request.kinds, request.hole)
@@ -71,7 +72,9 @@ def _picture(path: Path, request: Request) -> Picture:
 def _beside(path: Path, image: str) -> Optional[Path]:
     """The image where its file says that it is, from its own place on."""
     found = path.parent / image
-    return found if found.suffix.lower() in IMAGES and found.is_file() else None
+    with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+        return found if found.suffix.lower() in IMAGES and found.is_file() else None
+    return None
 
 
 def _things(content: _File, source: str, kinds: Kinds, hole: Optional[str]) -> List[Thing]:

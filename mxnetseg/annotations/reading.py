@@ -1,15 +1,16 @@
 """Files that others wrote, read with suspicion: JSON against a schema, XML without entities, images by their header."""
 
-import io
 import re
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar, Union
 from xml.etree import ElementTree
 
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import Annotated
 
+from ..config.schema import MAX_PIXELS
+from ..data.files import read_header_of
+from ..data.reading import Damaged, Header, read_header
 from ..data.spec import IMAGES
 from ..errors import MXNetSegError
 from ..names import counted
@@ -21,10 +22,11 @@ __all__ = [
     "Images",
     "Side",
     "files_like",
-    "image_size",
+    "image_header",
     "listed",
     "read_json",
     "read_xml",
+    "turned_size",
 ]
 
 Side = Annotated[int, Field(ge=1, le=100_000)]
@@ -38,7 +40,6 @@ class Content(BaseModel):
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
 
-ORIENTATION = 0x0112  # EXIF
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -146,26 +147,29 @@ class Attributes:
         return values
 
 
-def image_size(image: Union[Path, bytes], name: str) -> Tuple[int, int]:
-    """Height and width of an image file, or of what it would hold, from its header.
+def image_header(image: Union[Path, bytes], name: str, max_pixels: int = MAX_PIXELS) -> Header:
+    """What an image file, or what it would hold, says of itself; nothing is decoded.
 
     Raises
     ------
     MXNetSegError
-        No image that can be read, or one that a viewer shows turned (EXIF): annotations may be for either.
+        No image that can be read, or one that is too large.
     """
+    if isinstance(image, Path):
+        return read_header_of(image, max_pixels)
     try:
-        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as picture:
-            turned = picture.getexif().get(ORIENTATION, 1) != 1
-            size = picture.height, picture.width
-    except Exception as err:  # Pillow raises whatever the damage leads to
-        raise MXNetSegError(f"{name}: not an image that can be read ({err}); replace it") from err
-    if turned:
-        raise MXNetSegError(
-            f"{name}: viewers show it turned (EXIF), so it is unclear which way round its annotations are; save it "
-            "upright, without that mark"
-        )
-    return size
+        header = read_header(image)
+    except Damaged as err:
+        raise MXNetSegError(f"{name}: it holds no image that can be read ({err})") from err
+    if header.width * header.height > max_pixels:
+        raise MXNetSegError(f"{name}: its image is {header.width}x{header.height}, more than {max_pixels} pixels")
+    return header
+
+
+def turned_size(header: Header) -> Tuple[int, int]:
+    """Height and width of an image as viewers show it, turned as EXIF says."""
+    size = header.height, header.width
+    return size[::-1] if header.orientation >= 5 else size
 
 
 class Images:
@@ -176,9 +180,10 @@ class Images:
         if not folder.is_dir():
             raise MXNetSegError(f"--images {folder}: no such folder")
         self.files = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in IMAGES and not _hidden(p, folder)]
-        self._by_name: Dict[str, List[Path]] = {}
+        self.named: Dict[str, List[Path]] = {}  # by their names with and without ending
         for path in self.files:
-            self._by_name.setdefault(path.name, []).append(path)
+            for name in (path.name, path.stem):
+                self.named.setdefault(name, []).append(path)
 
     def find(self, name: str, beside: Path) -> Optional[Path]:
         """The image `name`, a path as some tool wrote it, preferably near the annotation file `beside`.
@@ -188,7 +193,7 @@ class Images:
         wanted = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
         if not wanted:
             return None
-        candidates = self._by_name.get(wanted[-1], [])
+        candidates = self.named.get(wanted[-1], [])
         for length in range(len(wanted), 0, -1):
             fitting = [path for path in candidates if list(path.parts[-length:]) == wanted[-length:]]
             near = [path for path in fitting if path.parent == beside.parent] or fitting

@@ -54,7 +54,7 @@ def read(request: Request) -> Annotations:
 
 def _same_stem(images: Images, path: Path) -> Optional[Path]:
     """The image whose stem is the XML file's: <filename> is often that of another machine."""
-    found = [image for image in images.files if image.stem == path.stem]
+    found = images.named.get(path.stem, [])
     return found[0] if len(found) == 1 else None
 
 

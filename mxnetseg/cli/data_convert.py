@@ -48,6 +48,9 @@ def add_arguments(parser) -> None:
     shapes.add_argument("--hole", metavar="LABEL", help=what)
     what = "images without annotations become masks of the rest alone; left out otherwise"
     parser.add_argument("--keep-empty", action="store_true", help=what)
+    parser.add_argument("--max-pixels", type=int, metavar="N", help="larger images are refused (8192 x 8192)")
+    what = "which way round images were annotated that EXIF turns, where sizes don't tell: upright or raw"
+    parser.add_argument("--exif", choices=("upright", "raw"), metavar="WAY", help=what)
     add_workers(parser)
     options.add(parser, "--json", "--quiet")
 
@@ -56,6 +59,7 @@ def run(args) -> int:
     from ..annotations.convert import convert
     from ..annotations.names import Wishes
     from ..annotations.picture import Kinds
+    from ..config.schema import MAX_PIXELS
     from ..data.workers import check_workers
 
     check_free(args.json)
@@ -78,6 +82,8 @@ def run(args) -> int:
         overlap=args.overlap,
         crowd=args.crowd,
         keep_empty=args.keep_empty,
+        exif=args.exif,
+        max_pixels=args.max_pixels or MAX_PIXELS,
         workers=check_workers(args.workers, "--workers"),
         progress=not args.quiet,
     )

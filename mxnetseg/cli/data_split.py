@@ -63,8 +63,10 @@ def run(args) -> int:
             print(
                 f"note: too few {'groups' if args.by else 'images'} show these classes for {part} to have any: {names}"
             )
-    if not data.lists or "{split}" in f"{data.images}{data.masks}":
-        print(f'for the recipe:\n\ndata:\n  lists: "{pattern}"\n  images: null\n  masks: null\n')
+    changes = [f'lists: "{pattern}"'] if not data.lists else []
+    changes += [f"{key}: null" for key in ("images", "masks") if "{split}" in (getattr(data, key) or "")]
+    if changes:
+        print("for the recipe:\n\ndata:", *changes, sep="\n  ")
     else:
         print(f"next: {command(f'data check --config {shlex.quote(args.config)}')}")
     return 0

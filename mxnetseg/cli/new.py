@@ -17,6 +17,8 @@ def add_arguments(parser) -> None:
     parser.add_argument("--data", metavar="FOLDER", help="folder of the images and masks; DIR when left out")
     what = "share of the images to validate on, where the folder is not split (0.2)"
     parser.add_argument("--val", type=float, default=0.2, metavar="SHARE", help=what)
+    what = "then images of which this regular expression finds the same in their paths stay together (a video's)"
+    parser.add_argument("--by", metavar="PATTERN", help=what)
     add_workers(parser)
     options.add(parser, "--quiet")
 
@@ -30,7 +32,7 @@ def run(args) -> int:
     target = Path(args.folder) / RECIPE
     if target.exists():
         raise MXNetSegError(f"{target} is there already; name another folder")
-    made = draft(Path(args.data or args.folder), target.parent, args.val, workers, progress=not args.quiet)
+    made = draft(Path(args.data or args.folder), target.parent, args.val, args.by, workers, progress=not args.quiet)
     write_file(target, made.text.encode())
     form = made.form
     print(f"{form.root}: {form.kind} ({', '.join(f'{key}: {value}' for key, value in form.keys.items())})")

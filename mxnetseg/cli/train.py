@@ -111,7 +111,7 @@ def _tell(result, args) -> None:
     if result.best_path:
         print(f"\nbest   {result.best_path}  (mIoU {100 * result.best:.2f})")
     if result.average_path:
-        print(f"ema    {result.average_path}")
+        print(f"{result.average_path.stem[-3:]}    {result.average_path}")
     files = ", ".join(name for name in ("log.txt", "metrics.csv", "curves.png") if Path(result.run_dir, name).exists())
     print(f"last   {result.last_path}\nrun    {result.run_dir}  ({files})")
     root = f" --root {shlex.quote(result.recipe.data.root)}" if result.recipe.data.root else ""

@@ -23,6 +23,7 @@ EXCLUSIVE = [
     ("data.base", "data.fit"),
     ("eval.base", "eval.fit"),
     ("model.init", "model.from"),
+    ("train.ema", "train.swa"),
 ]
 # what is said of one value: another begins without it
 OPTIONS = {
@@ -30,10 +31,6 @@ OPTIONS = {
     "model.backbone": ("backbone_options",),
     "loss.name": ("options",),
     "eval.crop": ("stride",),
-    "data.name": (
-        *("images", "masks", "lists", "image_suffix", "mask_suffix", "colors"),
-        *("classes", "palette", "ignore", "label_map"),
-    ),
 }
 
 

@@ -15,11 +15,13 @@ __all__ = [
     "blur",
     "distort",
     "fit_size",
+    "gamma",
     "normalize",
     "pad",
     "photometric_distortion",
     "resize",
     "resize_long",
+    "rotate",
     "scaled_size",
 ]
 
@@ -150,6 +152,33 @@ def blur(image: np.ndarray, rng: np.random.Generator, sigma: Tuple[float, float]
     return blurred if blurred.ndim == 3 else blurred[..., None]
 
 
+def rotate(array: np.ndarray, degrees: float, outside: Union[int, Sequence[float]]) -> np.ndarray:
+    """Turn (H, W, channels) images, bilinearly, or (H, W) labels, nearest, about their centre, counter-clockwise.
+
+    The size stays; what comes in is filled with `outside`.
+    """
+    if array.ndim == 3 and array.shape[2] != 3:  # OpenCV fills up to four channels
+        values = outside if isinstance(outside, Sequence) else [outside] * array.shape[2]
+        each = [rotate(array[..., i : i + 1].repeat(3, 2), degrees, [value] * 3) for i, value in enumerate(values)]
+        return np.stack([one[..., 0] for one in each], axis=-1)
+    height, width = array.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    method = cv2.INTER_LINEAR if array.ndim == 3 else cv2.INTER_NEAREST
+    turned: np.ndarray = cv2.warpAffine(
+        np.ascontiguousarray(array), matrix, (width, height), flags=method, borderValue=outside
+    )
+    return turned
+
+
+def gamma(image: np.ndarray, exponent: float) -> np.ndarray:
+    """255 (x / 255)^exponent of values from 0 to 255: below 1 brighter, above 1 darker; black and white stay."""
+    if image.dtype != np.uint8:
+        floats: np.ndarray = 255 * (image.clip(0, 255) / np.float32(255)) ** np.float32(exponent)
+        return floats
+    changed: np.ndarray = _to_uint8(255 * (np.arange(256) / 255) ** exponent)[image]
+    return changed
+
+
 def _to_uint8(values: np.ndarray) -> np.ndarray:
     return _cut(np.rint(values))
 
@@ -160,7 +189,7 @@ def _cut(values: np.ndarray) -> np.ndarray:
 
 
 class TrainTransform:
-    """What training sees of a sample: random scale, crop, flip, colours, blur, in this order, then padding.
+    """What training sees of a sample: random scale, rotation, crop, flip, colours, gamma, blur, then padding.
 
     Crops larger than the image are padded at the bottom and the right, the image with the mean colour (0 once
     it is normalised, but for the rounding to one of 256 levels) and the label with IGNORE, never with a class.
@@ -185,6 +214,9 @@ class TrainTransform:
         height, width = image.shape[:2]
         height, width = scaled_size(height, width, rng.uniform(*augment.scale), self.base, self.fit)
         image, label = resize(image, height, width), resize(label, height, width)
+        if augment.rotate:
+            degrees = rng.uniform(-augment.rotate, augment.rotate)
+            image, label = rotate(image, degrees, self.mean_colour), rotate(label, degrees, IGNORE)
         if self.crop:
             image, label = self._random_crop(image, label, self.crop, rng)
         if rng.random() < augment.flip:
@@ -193,6 +225,8 @@ class TrainTransform:
             image = distort(image, rng)
         elif augment.photometric_distortion:
             image = photometric_distortion(image, rng)
+        if augment.gamma != (1.0, 1.0):
+            image = gamma(image, float(np.exp(rng.uniform(*np.log(augment.gamma)))))
         if rng.random() < augment.blur:
             image = blur(image, rng, augment.blur_sigma)
         for foreign in self.foreign[False]:

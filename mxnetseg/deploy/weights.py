@@ -5,6 +5,7 @@ from typing import Dict
 import mxnet as mx
 import numpy as np
 from mxnet import nd
+from mxnet.gluon.parameter import DeferredInitializationError
 
 from ..errors import MXNetSegError
 from ..network import GluonNetwork
@@ -21,13 +22,17 @@ def weights_of(network: GluonNetwork) -> Dict[str, nd.NDArray]:
     Raises
     ------
     MXNetSegError
-        One holds NaN or infinity: a network that nobody could use, and whose errors would show up elsewhere.
+        One holds NaN or infinity: a network that nobody could use, and whose errors would show up elsewhere; or one
+        has no shape yet.
     """
-    arrays = {
-        name: parameter.data(network.contexts[0]).copy().as_in_context(mx.cpu()).astype("float32", copy=False)
-        for name, parameter in network.collect_params().items()
-    }
-    for name, array in arrays.items():
+    arrays = {}
+    for name, parameter in network.collect_params().items():
+        try:
+            values = parameter.data(network.contexts[0])
+        except DeferredInitializationError as err:
+            raise MXNetSegError(f"{name} gets its shape from the first image; call the network once before") from err
+        array = values.copy().as_in_context(mx.cpu()).astype("float32", copy=False)
+        arrays[name] = array
         bad = array.size - int(np.isfinite(array.asnumpy()).sum())
         if bad:
             raise MXNetSegError(

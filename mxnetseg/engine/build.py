@@ -96,7 +96,7 @@ def _check_recorded(recipe: Recipe, found: Checkpoint) -> None:
 def _check_feeding(recipe: Recipe, trained: Feeding, weights: str) -> None:
     """Warn where the network was fed otherwise than it will be."""
     fed, before = (recipe.data.mean, recipe.data.std), (trained.mean, trained.std)
-    if recipe.data.num_channels == 3 and fed != before:
+    if len(recipe.data.mean) == len(trained.mean) and fed != before:
         log.warning(
             "%s were trained with mean %s and std %s, but data.mean is %s and data.std %s; set these to the former, "
             "unless you mean to change them",

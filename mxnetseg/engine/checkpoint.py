@@ -23,7 +23,6 @@ from mxnet import nd
 from ..commands import typed
 from ..errors import MXNetSegError
 from ..models import Segmentor
-from ..network import channels_of
 from ..saving import write_file
 from .arrays import pack, unpack
 from .first_layers import adapted
@@ -185,10 +184,7 @@ def load_matching(net: Segmentor, found: Checkpoint) -> Tuple[int, int]:
     """Load the parameters whose name and shape match; returns how many matched, of how many."""
     arrays, path = found.weights, found.path
     ours = net._collect_params_with_prefix()
-    first = adapted(arrays, {name: parameter.shape for name, parameter in ours.items()}, channels_of(net))
-    if first:
-        log.info("init: %s made of RGB's weights, for %d channels (docs/data.md)", ", ".join(first), channels_of(net))
-    arrays = {**arrays, **first}
+    arrays = {**arrays, **adapted(net, arrays, str(path))}
     matching = [n for n, p in ours.items() if n in arrays and tuple(arrays[n].shape) == tuple(p.shape)]
     if not matching:
         raise MXNetSegError(f"model.init: no parameter of {path} matches {net.spec['name']} in name and shape")

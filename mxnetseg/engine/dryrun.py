@@ -178,9 +178,11 @@ def _data(recipe: Recipe, missing: List[str], validate: bool, force: bool) -> Tu
         f"size {size}, times {augment.scale[0]:g} to {augment.scale[1]:g}": True,
         f"crop {augment.crop or 'none'}": augment.cat_max_ratio >= 1,
         f"crop {augment.crop or 'none'}, a class at most {augment.cat_max_ratio:g}": augment.cat_max_ratio < 1,
+        f"turned by up to {augment.rotate:g} degrees": augment.rotate,
         f"flip {augment.flip:g}": True,
         "photometric": augment.photometric,
         "PhotoMetricDistortion": augment.photometric_distortion,
+        f"gamma {augment.gamma[0]:g} to {augment.gamma[1]:g}": augment.gamma != (1.0, 1.0),
         f"blur {augment.blur:g}": augment.blur,
         **{transform.name: True for transform in augment.transforms},
         "rare classes more often": data.rare_class,
@@ -232,7 +234,7 @@ def _step(
     dataset = StandIn(spec, data.train_split, (3 * crop // 2, 2 * crop), reading=Reading.of(data))
     criterion = build_loss(recipe.loss, spec.num_classes, net.align_corners)
     criterion.initialize(ctx=context)
-    average = WeightAverage(net, recipe.train.ema) if recipe.train.ema else None
+    average = WeightAverage.of(net, recipe.train, 1)
     step = TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, average=average, frozen=frozen)
     loader = TrainLoader(dataset, TrainTransform(data), sample_stream(recipe, dataset))
     begin = time.perf_counter()
@@ -266,7 +268,7 @@ def activation_bytes(net: Segmentor, shape: Tuple[int, int, int, int]) -> int:
 def _memory(recipe: Recipe, net: Segmentor, optimizer: Optimizer, contexts: int) -> List[str]:
     learned = sum(group.numbers for group in optimizer.groups())
     states = {"sgd": 1 if recipe.optimizer.momentum else 0, "nag": 1}.get(recipe.optimizer.name, 2)
-    average = bool(recipe.train.ema)
+    average = recipe.train.ema is not None or recipe.train.swa is not None
     what = "weights, gradients, optimizer" + ", average" * average
     text = f"memory     {what}: {_size(4 * (2 + states + average) * learned)}"
     crop = recipe.data.augment.crop

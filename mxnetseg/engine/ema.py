@@ -1,11 +1,12 @@
-"""An exponential moving average of a network's weights."""
+"""Averages of a network's weights: a moving one, or an equal one over the end of a run."""
 
 import contextlib
-from typing import Container, Dict, Iterator, Mapping
+from typing import Container, Dict, Iterator, Mapping, Optional
 
 import numpy as np
 from mxnet import nd
 
+from ..config.schema import TrainConfig
 from ..models import Segmentor
 from .checkpoint import assign
 
@@ -13,20 +14,41 @@ __all__ = ["WeightAverage"]
 
 
 class WeightAverage:
-    """average <- d * average + (1 - d) * weights, running statistics included (Polyak & Juditsky, 1992).
+    """average <- d * average + (1 - d) * weights, running statistics included, on the network's first context.
 
-    d is `decay`, but (1 + i) / (10 + i) at update i where that is less, so that the first, random weights
-    are soon forgotten. It is kept on the network's first context.
+    With `decay` that is d (Polyak & Juditsky, 1992), but (1 + i) / (10 + i) at update i where that is less, so that
+    the first, random weights are soon forgotten. Without, the average is the weights themselves up to update `start`,
+    then the plain mean of all from there on: d = n / (n + 1) at the n-th of these (Izmailov et al., SWA, 2018).
+
+    Attributes
+    ----------
+    suffix : str
+        Of the files that hold it, "_ema" or "_swa".
     """
 
-    def __init__(self, net: Segmentor, decay: float):
+    def __init__(self, net: Segmentor, decay: Optional[float], start: int = 0):
         self._net = net
         self._decay = decay
+        self._start = start
+        self.suffix = "_swa" if decay is None else "_ema"
         self.updates = 0
         nd.waitall()  # for the statistics, see `update`
         self.arrays: Dict[str, nd.NDArray] = {
             name: parameter.list_data()[0].copy() for name, parameter in net._collect_params_with_prefix().items()
         }
+
+    @classmethod
+    def of(cls, net: Segmentor, train: TrainConfig, total: int) -> "Optional[WeightAverage]":
+        """The one that a recipe asks for, in a run of so many iterations."""
+        if train.swa is not None:
+            return cls(net, None, round(train.swa * total))
+        return cls(net, train.ema) if train.ema else None
+
+    def _keep(self) -> float:
+        if self._decay is not None:
+            return min(self._decay, (1 + self.updates) / (10 + self.updates))
+        averaged = max(0, self.updates - self._start)
+        return averaged / (averaged + 1)
 
     def update(self, frozen: Container[str] = ()) -> None:
         """Add the network's weights to the average, as they are once the work queued so far is done.
@@ -38,7 +60,7 @@ class WeightAverage:
         and counts as a write: the first such product comes after that pass, the second keeps the next pass from
         overwriting them before the average has read them.
         """
-        keep = min(self._decay, (1 + self.updates) / (10 + self.updates))
+        keep = self._keep()
         self.updates += 1
         for name, parameter in self._net._collect_params_with_prefix().items():
             if name in frozen:

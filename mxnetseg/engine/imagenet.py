@@ -10,7 +10,6 @@ from .. import pretrained
 from ..commands import typed
 from ..errors import MXNetSegError
 from ..models import Segmentor
-from ..network import channels_of
 from . import checkpoint
 from .checkpoint import Checkpoint
 from .first_layers import adapted
@@ -92,12 +91,7 @@ def _assign(net: Segmentor, arrays: Dict[str, np.ndarray], source: str) -> None:
         raise MXNetSegError(f"there are no ImageNet weights for {net.spec['backbone']} with norm gn; {_OTHERS}")
     # norms of levels that this network has no use for
     arrays = {key: array for key, array in arrays.items() if key in ours or not key.startswith("norms.")}
-    first = adapted(arrays, {key: parameter.shape for key, parameter in ours.items()}, channels_of(net))
-    if first:
-        log.info(
-            "backbone: %s made of RGB's weights, for %d channels (docs/data.md)", ", ".join(first), channels_of(net)
-        )
-    arrays = {**arrays, **first}
+    arrays = {**arrays, **adapted(net, arrays, source, PREFIX)}
     checkpoint.check(net, ours, arrays, source)
     for key, parameter in ours.items():
         parameter.set_data(nd.array(arrays[key], dtype=parameter.dtype))

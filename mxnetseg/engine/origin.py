@@ -5,16 +5,19 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 import numpy as np
 from mxnet import nd
+from pydantic import ValidationError
 
-from ..config import Recipe
+from ..config import ModelConfig, Recipe
+from ..config.schema import FED
 from ..errors import MXNetSegError
+from ..finding import find_checkpoint
 from ..models import Segmentor
 from ..names import same
 from ..plugins import require
-from ..shipped import here_or_shipped
-from ..zoo import create_model
+from ..zoo import create_model, recipe_arguments
 from . import checkpoint
 from .checkpoint import Checkpoint
+from .first_layers import adapted
 from .record import NetworkSpec
 
 __all__ = ["Taken", "read_origin", "take_over", "with_record"]
@@ -40,7 +43,7 @@ def read_origin(recipe: Recipe) -> Optional[Checkpoint]:
     """
     if recipe.model.from_ is None:
         return None
-    found = checkpoint.read(here_or_shipped(recipe.model.from_))
+    found = checkpoint.read(find_checkpoint(recipe.model.from_, option="model.from"))
     record, what = found.record, f"model.from {found.path}"
     if record.optimized or (record.model and record.model.reparameterized):
         kind = "optimized" if record.optimized else "reparameterized"
@@ -73,9 +76,17 @@ def with_record(recipe: Recipe, found: Checkpoint) -> Recipe:
         content["model"] = _under(model, recorded, "model.", found)
         content["model"].update({key: recorded[key] for key in ("name", "backbone")})
     data, window = _sizes(found)
+    if "channels" in content.get("data", {}) and recipe.data.num_channels != len(data.get("mean", ())):
+        data = {key: value for key, value in data.items() if key in ("base", "fit")}  # the others are of other channels
     content["data"] = _under(content.get("data", {}), data, "data.", found)
     content["eval"] = _under(content.get("eval", {}), window, "eval.", found)
-    return Recipe.model_validate({"train": recipe.train.model_dump(mode="json"), **content})
+    if not content["eval"].get("crop"):
+        content["eval"].pop("stride", None)
+    try:
+        return Recipe.model_validate({"train": recipe.train.model_dump(mode="json"), **content})
+    except ValidationError as err:
+        what = err.errors()[0]["msg"]
+        raise MXNetSegError(f"model.from {found.path}: its record and the recipe together: {what}") from None
 
 
 def take_over(net: Segmentor, found: Checkpoint, classes: Sequence[str], partial: bool = False) -> Taken:
@@ -90,6 +101,7 @@ def take_over(net: Segmentor, found: Checkpoint, classes: Sequence[str], partial
         More than classifiers does not fit (`partial`: nothing does), or values are not finite.
     """
     arrays, ours = dict(found.weights), net._collect_params_with_prefix()
+    arrays.update(adapted(net, arrays, str(found.path)))
     there = found.record.feeding.classes
     left: Dict[str, str] = {}
     if there != list(classes):
@@ -139,9 +151,10 @@ def take_over(net: Segmentor, found: Checkpoint, classes: Sequence[str], partial
 def _model_part(spec: NetworkSpec) -> Dict[str, Any]:
     """What builds the recorded network, as the model part of a recipe."""
     arguments = {key: value for key, value in spec.arguments().items() if value is not None}
-    own = ("name", "backbone", "aux", "output_stride", "norm", "backbone_options")
-    part = {key: arguments[key] for key in own if key in arguments}
-    rest = {key: value for key, value in arguments.items() if key not in (*own, "num_classes", "reparameterized")}
+    own = recipe_arguments(ModelConfig()).keys()
+    left = ("num_classes", "in_channels")  # the data say
+    part = {key: arguments[key] for key in own if key in arguments and key not in left}
+    rest = {key: value for key, value in arguments.items() if key not in own and key != "reparameterized"}
     return {**part, "options": rest} if rest else part
 
 
@@ -150,7 +163,7 @@ def _sizes(found: Checkpoint) -> Tuple[Dict[str, Any], Dict[str, Any]]:
     data: Dict[str, Any] = {}
     if "feeding" in found.record.model_fields_set:  # else nobody knows
         feeding = found.record.feeding.model_dump(mode="json")
-        data = {key: feeding[key] for key in ("mean", "std", "base", "fit") if feeding[key] is not None}
+        data = {key: feeding[key] for key in FED if feeding[key] is not None}
     recipe = found.record.recipe
     if recipe is None:
         return data, {}

@@ -141,7 +141,7 @@ class Run:
             return
         self._write("", "weights")
         if self.average:
-            self._write("_ema", "average")
+            self._write(self.average.suffix, "average")
         arrays = {f"param:{name}": array for name, array in self._weights().items()}
         arrays.update({f"state:{name}": array for name, array in self._finite(self.optimizer.state()).items()})
         if self.average:

@@ -45,7 +45,7 @@ class RunDir:
         return self.folder / STATE
 
     def checkpoint(self, suffix: str = "") -> Path:
-        """The file of the last weights; of others with a suffix: "_best", "_ema", "_iter1000"."""
+        """The file of the last weights; of others with a suffix: "_best", "_ema", "_swa", "_iter1000"."""
         return self._weights / f"{self.facts.name}{suffix}.params"
 
     def there(self, suffix: str) -> Optional[Path]:
@@ -194,7 +194,7 @@ def _lock(folder: Path) -> Lock:
 
 def _name_lock(weights: Path, name: str) -> Lock:
     lock = Lock(weights / f".{name}.lock", f"the run {name}")
-    remove_partials(weights, rf"{re.escape(name)}(_best|_ema|_iter\d+)?\.params")
+    remove_partials(weights, rf"{re.escape(name)}(_best|_ema|_swa|_iter\d+)?\.params")
     return lock
 
 

@@ -97,7 +97,7 @@ def open_run(
         digests = _checked_data(resumed[0], digests, changed_data)
     if not resumed or changed_data:
         examine(recipe.data, sets, loss=recipe.loss, validating=validate, force=force)
-    net, optimizer, average, frozen = _learners(recipe, sets[0].spec, contexts, before, origin)
+    net, optimizer, average, frozen = _learners(recipe, sets[0].spec, contexts, before, origin, lengths.total)
     criterion = build_loss(recipe.loss, sets[0].num_classes, net.align_corners)
     criterion.initialize(ctx=contexts)
     _hybridize(net, criterion, recipe, contexts)
@@ -282,6 +282,7 @@ def _learners(
     contexts: List[mx.Context],
     before: Optional[Checkpoint],
     origin: Optional[Checkpoint],
+    total: int,
 ) -> Tuple[Segmentor, Optimizer, Optional[WeightAverage], Freeze]:
     """Network, optimizer, average and what is frozen, as they are at the start or were in a state."""
     if before is None:
@@ -292,7 +293,7 @@ def _learners(
     optimizer = Optimizer(net, recipe.optimizer)
     iteration = before.record.state.iteration if before and before.record.state else 0
     frozen = Freeze(net, recipe.model, iteration)
-    average = WeightAverage(net, recipe.train.ema) if recipe.train.ema else None
+    average = WeightAverage.of(net, recipe.train, total)
     if before is not None:
         optimizer.load_state(before.part("state:"), iteration, frozen.updates(iteration))
         if average:

@@ -176,7 +176,7 @@ def _loop(run: Run, on_step: Optional[OnStep], on_validation: Optional[OnValidat
         run_dir=run.place.folder,
         last_path=run.place.checkpoint(),
         best_path=run.place.there("_best"),
-        average_path=run.place.there("_ema"),
+        average_path=run.place.there(run.average.suffix) if run.average else None,
         iterations=run.state.iteration,
         recipe=run.recipe,
         stopped=None if run.complete else stop.reason,

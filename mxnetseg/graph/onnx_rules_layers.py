@@ -8,8 +8,6 @@ from .onnx_step import Shape, Step
 
 __all__ = ["RULES"]
 
-LAYOUTS = dict.fromkeys(("NCW", "NCHW", "NCDHW", "None"), "")  # those that MXNet has on a CPU
-
 
 def _convolution(step: Step) -> str:
     # the bias is not there where the operator has none
@@ -17,7 +15,7 @@ def _convolution(step: Step) -> str:
 
 
 def _window(step: Step) -> Dict[str, Any]:
-    step.choice("layout", LAYOUTS, "None")
+    step.require_channels_first()
     return dict(
         kernel_shape=list(step.option("kernel")),
         strides=_each_side(step, "stride", 1),

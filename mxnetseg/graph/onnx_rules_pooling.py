@@ -8,13 +8,12 @@ from .onnx_step import Size, Step
 
 __all__ = ["RULES"]
 
-LAYOUTS = dict.fromkeys(("NCW", "NCHW", "NCDHW", "None"), "")  # those that MXNet has on a CPU
 KINDS = {"max": "MaxPool", "avg": "AveragePool", "sum": "sum", "lp": "lp"}
 CONVENTIONS = {"valid": 0, "full": 1}  # the sizes of maps rounded down, or up
 
 
 def _pooling(step: Step) -> str:
-    step.choice("layout", LAYOUTS, "None")
+    step.require_channels_first()
     kind = step.choice("pool_type", KINDS, "max")
     x = step.inputs[0]
     if kind == "sum":

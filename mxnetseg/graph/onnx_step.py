@@ -90,6 +90,10 @@ class Step:
             self.refuse(name, value)
         return allowed[value]
 
+    def require_channels_first(self) -> None:
+        """MXNet has no other layout on a CPU."""
+        self.choice("layout", dict.fromkeys(("NCW", "NCHW", "NCDHW", "None"), ""), "None")
+
     def refuse(self, name: str, value: Any) -> NoReturn:
         raise MXNetSegError(
             f"{self.node.name}: {self.node.op} with {name}={value} can't be written as ONNX here; build the layer "

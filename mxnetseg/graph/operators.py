@@ -161,6 +161,7 @@ _FACTS: Dict[str, Operator] = {
     "relu": Operator(costs.per_output(1), channels=FIRST, bfloat16=_follows),
     "Activation": Operator(costs.activation, channels=FIRST, bfloat16=_follows, blocked=True),
     "LeakyReLU": Operator(costs.leaky, bfloat16=_smooth, blocked=True),
+    "mxnetseg_relu6": Operator(costs.per_output(1), channels=FIRST),  # in training; else it is a clip
     "clip": Operator(costs.clipped, channels=FIRST, bfloat16=_follows),
     "sigmoid": Operator(channels=FIRST),
     **_each("softmax softmin log_softmax SoftmaxActivation", _SOFTMAX),

@@ -9,6 +9,8 @@ import pytest
 from mxnetseg.annotations.convert import convert
 from mxnetseg.annotations.names import Wishes
 from mxnetseg.annotations.picture import Kinds
+from mxnetseg.config import DataConfig
+from mxnetseg.data import open_dataset
 from mxnetseg.data.files import read_mask
 from mxnetseg.errors import MXNetSegError
 
@@ -23,13 +25,14 @@ def made(tmp_path):
         wishes = Wishes(**{key: options.pop(key) for key in Wishes._fields if key in options})
         kinds = Kinds(**{key: options.pop(key) for key in ("boxes", "line_width", "skip") if key in options})
         to = tmp_path / f"to{len(list(tmp_path.glob('to*')))}"
+        name = options.pop("mask", "a")
         before = sorted(tmp_path.rglob("*"))
         try:
             report = convert(kind, tmp_path / "from", to, wishes=wishes, kinds=kinds, progress=False, **options)
         except MXNetSegError:
             assert sorted(tmp_path.rglob("*")) == before  # nothing half-written
             raise
-        return read_mask(next(to.glob("masks/**/a.png"))), report
+        return read_mask(next(to.glob(f"masks/**/{name}.png"))), report
 
     (tmp_path / "from").mkdir()
     return run
@@ -249,15 +252,35 @@ def test_colors(made, source):
             made("colors", colors_file=source / "colors.txt")
 
 
-def test_a_turned_photograph_is_refused(made, source):
+def test_turned_photographs(made, source):
+    """Stored as 30x20, shown as 20x30."""
     from PIL import Image
 
-    labelme(source / "a.json", [shape("car", square(0, 0, 9, 9))])
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (30, 20)).save(source / "a.jpg", exif=exif)
-    with pytest.raises(MXNetSegError, match="EXIF"):
+    def photograph(name, orientation, size=(30, 20)):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.new("RGB", size).save(source / name, exif=exif)
+
+    corner = [shape("car", square(0, 0, 2, 9))]
+    labelme(source / "a.json", corner, imageHeight=30, imageWidth=20)
+    photograph("a.jpg", 6)
+    mask, report = made("labelme")
+    assert mask.shape == (30, 20) and report["data"]["exif"] == "upright"
+    assert open_dataset(DataConfig(**report["data"]), "all").load(0).image.shape == (30, 20, 3)
+    labelme(source / "b.json", corner, imageHeight=20, imageWidth=30)
+    photograph("b.jpg", 6)
+    with pytest.raises(MXNetSegError, match="a.json was annotated as viewers show it.*but .*b.json as it is stored"):
         made("labelme")
+    photograph("b.jpg", 3)  # upside down: its size tells nothing
+    with pytest.raises(MXNetSegError, match="b.json: viewers show its image turned .*--exif upright"):
+        made("labelme")
+    assert made("labelme", exif="upright")[1]["data"]["exif"] == "upright"
+    (source / "a.json").unlink(), (source / "a.jpg").rename(source / "z.jpg")
+    _, report = made("labelme", exif="raw", mask="b")
+    assert report["data"]["exif"] == "raw"
+    photograph("b.jpg", 6, (40, 20))
+    with pytest.raises(MXNetSegError, match="annotated as 30x20, but its image is 40x20"):
+        made("labelme", exif="raw")
 
 
 def test_what_is_there_stays(made, source, tmp_path):
@@ -276,3 +299,10 @@ def test_what_is_there_stays(made, source, tmp_path):
     with pytest.raises(MXNetSegError, match="no image missing.jpg"):
         convert("labelme", source, tmp_path / "newer", progress=False)
     assert not list(tmp_path.glob("*newer*"))
+
+
+def test_a_limit_for_large_images(made, source):
+    labelme(source / "a.json", [shape("car", square(0, 0, 9, 9))])
+    with pytest.raises(MXNetSegError, match=r"a\.jpg.*30x20"):
+        made("labelme", max_pixels=599)
+    made("labelme", max_pixels=600)

@@ -87,6 +87,8 @@ LABELME = {
     "huge number": changed(with_shape(), imageHeight=10**400),
     "sizes swapped": changed(with_shape(), imageHeight=30, imageWidth=20),
     "image path of many folders": changed(with_shape(), imagePath="../" * 50 + "etc/passwd"),
+    "image path that no file can have": changed(with_shape(), imagePath="a" * 5000 + ".jpg"),
+    "image path with a zero": changed(with_shape(), imagePath="a\0.jpg"),
     "image path is empty": changed(with_shape(), imagePath=""),
     "imageData is no base64": changed(with_shape(), imagePath="gone.jpg", imageData="\u00e4\u00f6"),
     "imageData is no image": changed(with_shape(), imagePath="gone.jpg", imageData="aGFsbG8="),
@@ -147,6 +149,7 @@ CVAT = {
         '<mask label="car" rle="1000000000" left="0" top="0" width="100000" height="10000"/>'
     ),
     "negative width": in_cvat('<mask label="car" rle="6" left="0" top="0" width="-3" height="-2"/>'),
+    "subset is a path": in_cvat("", image='name="a.jpg" subset="../../x"'),
     "layer of text": in_cvat('<polygon label="car" points="1,1;2,2;3,1" z_order="top"/>'),
 }
 VOC = {

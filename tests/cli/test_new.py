@@ -1,5 +1,6 @@
 """`mxnetseg new`: what it writes is a recipe that `data check` and a dry run take, and nothing is written over."""
 
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -63,7 +64,7 @@ def test_a_folder_without_splits_is_split(capsys):
     grey(Path("own/masks/7.png"), [0, 1, 2])
     assert new("project", "--data", "own", "--val", "0.3") == 0
     out = capsys.readouterr().out
-    assert "7 pairs in train, 3 pairs in val" in out and "no images to validate on" in out and "data split --by" in out
+    assert "7 pairs in train, 3 pairs in val" in out and "no images to validate on" in out and "--by PATTERN" in out
     lists = {split: Path(f"project/{split}.txt").read_text().splitlines() for split in ("train", "val")}
     assert [len(lines) for lines in lists.values()] == [7, 3]
     for lines in lists.values():  # what is rare is in both
@@ -74,6 +75,17 @@ def test_a_folder_without_splits_is_split(capsys):
     assert new("project", "--data", "own") == 2
     assert "train.txt is there already" in capsys.readouterr().err
     assert Path("project/train.txt").read_bytes() == before and not Path("project/recipe.yaml").exists()
+
+
+def test_what_belongs_together_stays_together():
+    build([0, 1])
+    for index in range(10):
+        for folder in ("images", "masks"):
+            Path(f"own/{folder}/{index}.png").rename(f"own/{folder}/film{index % 3}_{index}.png")
+    assert new("project", "--data", "own", "--by", "film[0-9]") == 0
+    lists = [Path(f"project/{split}.txt").read_text() for split in ("train", "val")]
+    films = [set(re.findall("images/film([0-9])", text)) for text in lists]
+    assert set.union(*films) == {"0", "1", "2"} and not films[0] & films[1]
 
 
 def test_in_the_folder_itself_which_may_have_training_images_alone(capsys):

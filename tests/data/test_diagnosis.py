@@ -286,8 +286,8 @@ def test_weights_of_what_is_there():
     [
         (dict(classes=["a", "b", " a"]), "'a' more than once"),
         (dict(classes=["a", ""]), "an empty name"),
-        (dict(label_map={-1: 0, 0: 1}), "-1 is neither"),
-        (dict(ignore=[65536]), "65536 is neither"),
+        (dict(label_map={-1: 0, 0: 1}), "is neither a label value"),
+        (dict(ignore=[65536]), "is neither a label value"),
     ],
 )
 def test_names_and_values_that_can_not_be(keys, message):

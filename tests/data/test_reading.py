@@ -187,7 +187,7 @@ def test_what_is_shown():
 @pytest.mark.parametrize(
     "keys, message",
     [
-        ({"channels": 4}, "data.mean has 3 values, but images have 4 channels"),
+        ({"channels": 4, "mean": [1, 2, 3]}, "data.mean has 3 values, but images have 4 channels"),
         ({"channels": 0}, "channels"),
         ({"channels": []}, "data.channels names 0 channels"),
         ({"channels": [-1]}, "channels.0"),

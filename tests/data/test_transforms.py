@@ -10,10 +10,12 @@ from mxnetseg.data.transforms import (
     blur,
     distort,
     fit_size,
+    gamma,
     pad,
     photometric_distortion,
     resize,
     resize_long,
+    rotate,
     scaled_size,
 )
 
@@ -117,6 +119,64 @@ def test_training_blurs_as_much_as_the_recipe_says():
         augment = dict(scale=(1, 1), crop=None, flip=0, blur=1.0, blur_sigma=sigma)
         out, _ = TrainTransform(DataConfig(augment=augment))(image, label, np.random.default_rng(0))
         assert (out != image).any() == changes
+
+
+@pytest.mark.parametrize("degrees", [-33.0, 7.5, 90.0, 180.0])
+def test_rotation_equals_its_formula(degrees):
+    """Every pixel shows what lies at its place turned back about the centre; beyond the image, `outside`."""
+    _, label = sample(41, 61)
+    smooth = np.rint(100 + 50 * np.sin(np.arange(61) / 9)[None] + 40 * np.cos(np.arange(41) / 7)[:, None])
+    y, x = np.mgrid[:41, :61] - np.array([20.0, 30.0]).reshape(2, 1, 1)
+    angle = np.deg2rad(degrees)
+    back_x, back_y = np.cos(angle) * x - np.sin(angle) * y + 30, np.sin(angle) * x + np.cos(angle) * y + 20
+    near_x, near_y = np.rint(back_x).astype(int), np.rint(back_y).astype(int)
+    inside = (near_x >= 0) & (near_x < 61) & (near_y >= 0) & (near_y < 41)
+    expected = np.where(inside, label[near_y.clip(0, 40), near_x.clip(0, 60)], IGNORE)
+    sure = (np.abs(back_x % 1 - 0.5) > 0.05) & (np.abs(back_y % 1 - 0.5) > 0.05)  # OpenCV counts in 32nds
+    np.testing.assert_array_equal(rotate(label, degrees, IGNORE)[sure], expected[sure])
+    image = rotate(np.repeat(smooth[..., None], 3, 2).astype(np.uint8), degrees, (1, 2, 3))
+    within = (back_x > 1) & (back_x < 59) & (back_y > 1) & (back_y < 39)
+    analytic = 100 + 50 * np.sin(back_x / 9) + 40 * np.cos(back_y / 7)
+    assert np.abs(image[within] - analytic[within][:, None]).max() < 1.6
+    beyond = (back_x < -1) | (back_x > 61) | (back_y < -1) | (back_y > 41)
+    assert (image[beyond] == (1, 2, 3)).all()
+
+
+def test_rotation_in_training():
+    image, label = sample()
+    for seed in range(5):
+        turned, labels = transform(rotate=10)(image, label, np.random.default_rng(seed))
+        kept = labels != IGNORE
+        assert kept.mean() > 0.7
+        assert np.isin(labels[kept], label).all()
+        corner = turned[labels == IGNORE][:1].astype(int)  # may lie on the edge, a mixture
+        assert np.abs(corner - np.round(DataConfig().mean)).sum() < 400
+    assert len({transform(rotate=10)(image, label, np.random.default_rng(s))[1].tobytes() for s in range(9)}) == 9
+
+
+def test_gamma():
+    ramp = np.arange(256, dtype=np.uint8).reshape(1, 256, 1).repeat(3, 2)
+    for exponent in (0.5, 1.0, 2.2):
+        np.testing.assert_array_equal(gamma(ramp, exponent)[0, :, 0], np.rint(255 * (np.arange(256) / 255) ** exponent))
+    level = np.full((1, 1, 3), 64, np.uint8)
+    draws = [transform(gamma=(0.5, 2))(level, level[..., 0], np.random.default_rng(s))[0][0, 0, 0] for s in range(400)]
+    exponents = np.log(np.array(draws) / 255) / np.log(64 / 255)
+    assert 0.48 < exponents.min() < 0.55 and 1.9 < exponents.max() < 2.1
+    assert np.mean(exponents < 1) == pytest.approx(0.5, abs=0.07)  # brighter as often as darker
+    with pytest.raises(ValueError, match="gamma: in order, the lower end first"):
+        transform(gamma=(2, 0.5))
+
+
+def test_rotation_and_gamma_of_other_images():
+    """Of any number of channels, and of floats."""
+    image, _ = sample()
+    floats = np.concatenate([image, image[..., :2]], 2).astype(np.float32)
+    turned = rotate(floats, 20, [1.0, 2.0, 3.0, 4.0, 5.0])
+    assert turned.shape == floats.shape and turned.dtype == np.float32 and (turned[0, 0] == [1, 2, 3, 4, 5]).all()
+    assert np.abs(turned[10:30, 20:40, :3] - rotate(image, 20, (1, 2, 3))[10:30, 20:40]).max() <= 0.51
+    assert rotate(floats[..., :1], 20, [7.0]).shape == (40, 60, 1)
+    np.testing.assert_allclose(gamma(floats, 0.5), 255 * (floats / 255) ** 0.5, rtol=1e-5)
+    np.testing.assert_array_equal(gamma(floats[..., :1].astype(np.uint8), 2.0), gamma(image, 2.0)[..., :1])
 
 
 def test_normalize():

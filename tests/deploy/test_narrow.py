@@ -15,7 +15,7 @@ from mxnetseg.deploy import DTYPES, LIMITS, agreement, calibration_images, compa
 from mxnetseg.engine.inference import Preprocess
 from mxnetseg.graph import Graph
 
-from .networks import SIZES, build, create, images, noise_share
+from .networks import FEEDING, SIZES, block, build, create, images, noise_share
 
 ROOT = Path(__file__).resolve().parents[2]
 # Largest share of noise with random weights, which forgive much less than trained ones; nonsense has 1.4.
@@ -146,9 +146,9 @@ def test_int8_follows_the_calibration_images():
 
 
 def test_calibration_takes_images_and_batches():
-    net = build("fcn")
+    net = block()
     image = np.random.RandomState(0).randint(0, 256, (64, 64, 3)).astype(np.uint8)
-    batch = Preprocess()(image[None], images(1, 1).context)
+    batch = Preprocess.of(FEEDING)(image[None], images(1, 1).context)
     outs = [
         optimize(net, "int8", calibration)(batch).asnumpy() for calibration in ([image], batch, iter([batch.asnumpy()]))
     ]
@@ -158,14 +158,14 @@ def test_calibration_takes_images_and_batches():
 
 def test_images_far_beyond_the_calibrated_range_are_reported_once(caplog):
     x = images(64, 64)
-    fast = optimize(build("fcn"), "int8", [x])
+    fast = optimize(block(), "int8", [x])
     fast(x)
     assert not caplog.records
-    fast = optimize(build("fcn"), "int8", [x, images(32, 48, n=2)])  # sizes and batches may differ
+    fast = optimize(block(), "int8", [x, images(32, 48, n=2)])  # sizes and batches may differ
     for _ in range(2):
         fast(100 * x)
     assert len(caplog.records) == 1 and "Are they normalized the same way?" in caplog.text
-    optimize(build("fcn"))(100 * x)
+    optimize(block())(100 * x)
     assert len(caplog.records) == 1
 
 
@@ -182,7 +182,7 @@ def test_images_far_beyond_the_calibrated_range_are_reported_once(caplog):
 )
 def test_calibration_mistakes(calibration, message):
     with pytest.raises(MXNetSegError, match=message):
-        optimize(build("fcn"), "int8", calibration)
+        optimize(block(), "int8", calibration)
 
 
 def test_agreement_is_the_share_of_pixels():

@@ -186,6 +186,13 @@ def test_weights_that_are_not_finite_are_named(number, use, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_weights_without_a_shape_are_named():
+    net = mx.gluon.nn.Conv2D(4, 3, padding=1)
+    net.initialize()
+    with pytest.raises(MXNetSegError, match="conv.*weight gets its shape from the first image; call the network once"):
+        optimize(net)
+
+
 @pytest.mark.parametrize("kind", ["max", "avg", "sum", "lp"])
 def test_every_kind_of_pooling_in_every_type(kind):
     net = mx.gluon.nn.HybridSequential()

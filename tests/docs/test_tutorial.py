@@ -1,4 +1,4 @@
-"""The tutorial, done as it says, on less: fewer and smaller scenes, two steps of training."""
+"""Pages that lead through a task, done as they say, on less: fewer and smaller scenes, two steps of training."""
 
 import re
 import shlex
@@ -12,7 +12,11 @@ from mxnetseg.visual import save_png
 
 from .markdown import ROOT, blocks, read
 
-PAGE = "docs/tutorial.md"
+# what is there in the end: files, and how many
+LEFT = {
+    "docs/tutorial.md": {"runs/seen/*_panel.png": 2, "streets.png": 1, "photos.png": 1},
+    "docs/finetune.md": {"my_seen/*_panel.png": 2, "runs/*/log.txt": 2},
+}
 FEWER = "--set train.iterations=2 train.epochs=null train.val_every=1 train.batch_size=2"
 
 
@@ -35,15 +39,18 @@ def clone(tmp_path):
 
 def lighter(line):
     """The command, with less to do."""
-    line = line.replace("--train 320", "--train 4 --val 2 --size 64 96")
-    return f"{line} {FEWER}" if line.startswith("python train.py") else line
+    line = re.sub("--train (320|24 --val 12)", "--train 4 --val 2 --size 64 96", line)
+    if not line.startswith("python train.py"):
+        return line
+    return f"{line} {FEWER}{' model.unfreeze_at=1' if '--from' in line else ''}"
 
 
 @pytest.mark.slow
-def test_every_step_works(clone):
-    names = iter(re.findall(r"[Ss]ave this as\s+`([\w.]+)`", read(PAGE)))
+@pytest.mark.parametrize("page", LEFT)
+def test_every_step_works(clone, page):
+    names = iter(re.findall(r"[Ss]ave this as\s+`([\w.]+)`", read(page)))
     trained = None
-    for block in blocks(PAGE):
+    for block in blocks(page):
         if block.language == "yaml" and "_base_" in block.text:
             (clone / next(names)).write_text(block.text, encoding="utf-8")
         if block.language not in ("sh", "python") or "git clone" in block.text:
@@ -57,9 +64,8 @@ def test_every_step_works(clone):
             assert done.returncode == 0, f"{block.where}: {' '.join(command)}\n{done.stdout}"
             found = re.search(r"^best +(\S+\.params)", done.stdout, re.MULTILINE)
             trained = found.group(1) if found else trained
-    assert next(names, None) is None, "a recipe that the tutorial names was not given"
-    assert len(list((clone / "runs" / "seen").glob("*_panel.png"))) == 2
-    assert (clone / "streets.png").is_file() and (clone / "photos.png").is_file()
+    assert next(names, None) is None, "a recipe that the page names was not given"
+    assert {pattern: len(list(clone.glob(pattern))) for pattern in LEFT[page]} == LEFT[page]
 
 
 def split(line):

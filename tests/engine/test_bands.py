@@ -9,13 +9,14 @@ from PIL import Image
 
 import mxnetseg
 from mxnetseg import deploy
-from mxnetseg.config import as_recipe
+from mxnetseg.config import ModelConfig, as_recipe
 from mxnetseg.data import get_spec
 from mxnetseg.engine import checkpoint
 from mxnetseg.engine.build import build_network
 from mxnetseg.engine.dryrun import dry_run
 from mxnetseg.engine.first_layers import adapted
-from mxnetseg.engine.record import Feeding, Record
+from mxnetseg.engine.origin import read_origin, with_record
+from mxnetseg.engine.record import Feeding, NetworkSpec, Record
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.export import to_mxnet, to_onnx
 from mxnetseg.flops import count
@@ -151,7 +152,7 @@ def test_weights_for_rgb_are_made_to_fit(folder, tmp_path, caplog):
     four = four.model_copy(update={"model": four.model.model_copy(update={"init": str(tmp_path / "rgb.params")})})
     with caplog.at_level(logging.INFO):
         new = build_network(four, 2, CPU)
-    assert "made of RGB's weights, for 4 channels" in caplog.text
+    assert "made of weights for RGB, for 4 channels" in caplog.text
     name = "backbone.layer1.0.weight"
     before, after = (net._collect_params_with_prefix()[name].data().asnumpy() for net in (old, new))
     np.testing.assert_allclose(after[:, :3], before * 0.75, rtol=1e-6)
@@ -164,7 +165,33 @@ def test_weights_for_rgb_are_made_to_fit(folder, tmp_path, caplog):
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
 def test_first_layers(channels):
-    weights = np.random.default_rng(0).normal(size=(8, 3, 3, 3)).astype(np.float32)
-    new = adapted({"a": weights, "b": weights}, {"a": (8, channels, 3, 3), "b": (8, 3, 3, 3)}, channels)
-    assert list(new) == ["a"]
-    np.testing.assert_allclose(new["a"].sum(1), weights.sum(1), atol=1e-5)
+    net = mxnetseg.create_model("bisenet", "mobilenet_v2_0_5", num_classes=2, in_channels=channels)
+    rng = np.random.default_rng(0)
+    weights = {"layer1.0.weight": rng.normal(size=(16, 3, 3, 3)).astype(np.float32)}
+    new = adapted(net, {**weights, "layer1.1.gamma": np.ones(16)}, "file", "backbone.")
+    assert list(new) == list(weights)
+    assert new["layer1.0.weight"].shape == (16, channels, 3, 3)
+    np.testing.assert_allclose(new["layer1.0.weight"].sum(1), weights["layer1.0.weight"].sum(1), atol=1e-5)
+
+
+def test_fine_tuning_from_rgb(folder, fresh, tmp_path):
+    """model.from: what the record says of RGB is not for the other channels; what it says of these is taken."""
+    three = recipe_of(folder, channels=None, range=None, mean=[1] * 3, std=[2] * 3, shown=None)
+    old = build_network(three, 2, CPU)
+    for net, recipe in ((old, three), (fresh, recipe_of(folder))):
+        about = Record(feeding=Feeding.of(recipe.data, get_spec(recipe.data)), recipe=recipe)
+        about = about.model_copy(update={"model": NetworkSpec(**net.spec)})
+        checkpoint.write(tmp_path / f"{len(recipe.data.mean)}.params", checkpoint.weights(net), about)
+    for number in (3, 4):
+        recipe = recipe_of(folder, mean=[5] * 4)
+        recipe = recipe.model_copy(update={"model": ModelConfig(**{"from": str(tmp_path / f"{number}.params")})})
+        found = read_origin(recipe)
+        recipe = with_record(recipe, found)
+        assert list(recipe.data.mean) == [5] * 4 and recipe.data.range == (0, 4095) and recipe.model.in_channels is None
+        net = build_network(recipe, 2, CPU, origin=found, classes=["low", "high"])
+        assert net.spec["in_channels"] == 4
+    del recipe, net
+    bare = as_recipe(
+        {"model": {"from": str(tmp_path / "4.params")}, "data": {"name": "folder"}, "train": {"epochs": 1}}
+    )
+    assert with_record(bare, read_origin(bare)).data.channels == [0, 1, 2, 3]

@@ -94,6 +94,22 @@ def test_an_update_equals_its_formula():
         np.testing.assert_allclose(average.arrays[name].asnumpy(), array, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+def test_an_equal_average_is_the_mean_of_the_end():
+    """As torch.optim.swa_utils.AveragedModel has it: average + (weights - average) / (n + 1)."""
+    net = network()
+    average, history = WeightAverage(net, None, 3), []
+    parameters = net._collect_params_with_prefix()
+    for update in range(8):
+        for parameter in parameters.values():
+            parameter.set_data(parameter.data() + update)
+        average.update()
+        history.append({name: parameter.data().asnumpy() for name, parameter in parameters.items()})
+        since = history[3:] or history[-1:]
+        for name in parameters:
+            expected = np.mean([held[name] for held in since], axis=0, dtype=np.float64)
+            np.testing.assert_allclose(average.arrays[name].asnumpy(), expected, rtol=1e-6, atol=1e-6, err_msg=name)
+
+
 @pytest.fixture
 def averaged():
     """A network on two contexts whose average is another, and what it holds itself."""

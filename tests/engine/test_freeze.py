@@ -87,7 +87,9 @@ def test_frozen_is_frozen(started, contexts, options):
     assert state.part("state:") and not [name for name in state.part("state:") if name.startswith("backbone")]
 
 
-@pytest.mark.parametrize("options", [["train.static=true"], HARD], ids=["static", "accumulate_clip"])
+@pytest.mark.parametrize(
+    "options", [["train.static=true", "train.swa=0.4"], HARD], ids=["static_swa", "accumulate_clip"]
+)
 @pytest.mark.parametrize("iteration", [1, 3, 5])
 def test_a_resumed_run_equals_the_whole_one(started, iteration, options):
     recipe, start = started

@@ -8,7 +8,7 @@ from typing_extensions import Annotated
 from .effect import needs
 from .names import TransformName
 from .part import Part
-from .values import Scale, Size, check_order
+from .values import Gamma, Scale, Size, check_order
 
 
 class TransformConfig(Part):
@@ -23,7 +23,7 @@ class TransformConfig(Part):
 
 
 class AugmentConfig(Part):
-    """What training does to images, in this order: scale, crop, flip, colour, blur."""
+    """What training does to images, in this order: scale, rotation, crop, flip, colour, gamma, blur."""
 
     scale: Tuple[Scale, Scale] = Field((0.5, 2.0), description="range of the random scale, relative to the base size")
     crop: Optional[Size] = Field(480, description="crop in pixels, one number or [height, width]; null: whole images")
@@ -33,11 +33,21 @@ class AugmentConfig(Part):
         le=1,
         description="most that one class may take of a crop's labelled pixels, else up to ten more places are tried",
     )
+    rotate: float = Field(
+        0.0,
+        ge=0,
+        le=180,
+        description="most degrees that images are turned about their centre, either way; what comes in from outside is "
+        "the mean colour, and ignored",
+    )
     flip: float = Field(0.5, ge=0, le=1, description="chance of a horizontal flip")
     photometric: bool = Field(False, description="random brightness, contrast, saturation and hue, as in SSD")
     photometric_distortion: bool = Field(
         False,
         description="instead of photometric: mmsegmentation's PhotoMetricDistortion, with its ranges and rounding",
+    )
+    gamma: Tuple[Gamma, Gamma] = Field(
+        (1.0, 1.0), description="range of a random exponent of brightness, drawn on a logarithmic scale; [0.7, 1.5] say"
     )
     blur: float = Field(0.0, ge=0, le=1, description="chance of a Gaussian blur")
     blur_sigma: Annotated[Tuple[Scale, Scale], needs("blur")] = Field(
@@ -54,5 +64,6 @@ class AugmentConfig(Part):
     @model_validator(mode="after")
     def _ranges(self) -> "AugmentConfig":
         check_order("scale", self.scale)
+        check_order("gamma", self.gamma)
         check_order("blur_sigma", self.blur_sigma)
         return self

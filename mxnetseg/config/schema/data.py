@@ -52,8 +52,11 @@ class DataConfig(Part):
         description="instead of base: [long, short], images are resized, keeping their ratio, to the largest within "
         "these sides; augment.scale multiplies both, as mmsegmentation's ratio_range does",
     )
-    mean: Tuple[Mean, ...] = Field(IMAGENET_MEAN, description="per channel, on 0..255; ImageNet's for RGB")
-    std: Tuple[Deviation, ...] = Field(IMAGENET_STD, description="per channel, on 0..255; ImageNet's for RGB")
+    mean: Tuple[Mean, ...] = Field(
+        IMAGENET_MEAN,
+        description="per channel, on 0..255; ImageNet's; for other channels than three their mean, when left out",
+    )
+    std: Tuple[Deviation, ...] = Field(IMAGENET_STD, description="per channel, on 0..255; as mean")
     channels: Optional[List[Channel]] = Field(
         None,
         description="channels of the files that the network sees, counted from 0 and in this order, as [0, 1, 2, 3]; "
@@ -145,6 +148,16 @@ class DataConfig(Part):
     @classmethod
     def _first_ones(cls, value: Any) -> Any:
         return list(range(value)) if type(value) is int and 0 < value <= MOST_CHANNELS else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mean_and_std(cls, value: Any) -> Any:
+        """Those that are left out, for other channels than RGB."""
+        channels = value.get("channels") if isinstance(value, dict) else None
+        count = len(channels) if isinstance(channels, (list, tuple)) else channels
+        if type(count) is not int or count == 3 or not 0 < count <= MOST_CHANNELS:
+            return value
+        return {"mean": [sum(IMAGENET_MEAN) / 3] * count, "std": [sum(IMAGENET_STD) / 3] * count, **value}
 
     @property
     def num_channels(self) -> int:

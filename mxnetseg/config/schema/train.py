@@ -37,6 +37,13 @@ class TrainConfig(Part):
         description="decay of an exponential moving average of the weights, which is then what is validated; 0.999 for "
         "example. At the start it is (1 + i) / (10 + i) where that is less",
     )
+    swa: Optional[float] = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="instead of ema: share of the run, 0.75 for example, after which the average is the plain mean of "
+        "the weights of all iterations (SWA); it is what is validated",
+    )
     patience: Optional[int] = Field(
         None, ge=1, le=MOST, description="stop when the mIoU has not improved for so many validations in a row"
     )
@@ -45,9 +52,11 @@ class TrainConfig(Part):
     )
 
     @model_validator(mode="after")
-    def _one_length(self) -> "TrainConfig":
+    def _one_of_two(self) -> "TrainConfig":
         if (self.epochs is None) == (self.iterations is None):
             raise ValueError("give train.epochs or train.iterations, one of the two")
+        if self.ema is not None and self.swa is not None:
+            raise ValueError("give train.ema or train.swa, one of the two")
         return self
 
     @model_validator(mode="after")

@@ -3,9 +3,9 @@
 import os
 import re
 from pathlib import Path
-from typing import Any, List, Sequence, Tuple, Union
+from typing import Any, Sequence, Tuple, Union
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo
 from pydantic_core import PydanticCustomError
 from typing_extensions import Annotated
 
@@ -37,6 +37,7 @@ Side = Annotated[int, Field(ge=1, le=100_000)]
 Deviation = Annotated[float, Field(ge=1e-3, le=1e6)]  # of values from 0 to 255; below, dividing by it overflows
 Mean = Annotated[float, Field(ge=-1e6, le=1e6)]
 Scale = Annotated[float, Field(gt=0, le=100)]
+Gamma = Annotated[float, Field(ge=0.05, le=20)]
 Channel = Annotated[int, Field(ge=0, lt=65536)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Factor = Annotated[float, Field(ge=0, le=1e6)]
@@ -79,10 +80,6 @@ def _expanded(text: str, info: ValidationInfo) -> str:
     return path
 
 
-# ~ and $VARIABLES in it are replaced
-PathText = Annotated[str, AfterValidator(_expanded)]
-
-
 def _expression(text: str) -> str:
     try:
         re.compile(text)
@@ -92,5 +89,5 @@ def _expression(text: str) -> str:
 
 
 Expression = Annotated[str, Field(min_length=1), AfterValidator(_expression)]
-# one or several of them
-Expressions = Annotated[List[Expression], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+# ~ and $VARIABLES in it are replaced
+PathText = Annotated[str, AfterValidator(_expanded)]
