@@ -1,9 +1,10 @@
 """`model`: the network."""
 
 from pathlib import Path
-from typing import Any, Dict, Literal, Optional
+from typing import Any, Dict, List, Literal, Optional
 
 from pydantic import (
+    BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
@@ -11,11 +12,14 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from typing_extensions import Annotated
 
 from ...names import near, same
 from .names import BackboneName, ModelName
 from .part import Part
-from .values import MOST, MOST_CHANNELS, RECORDED, Expressions, PathText, wrong
+from .values import MOST, MOST_CHANNELS, RECORDED, Expression, PathText, wrong
+
+Expressions = Annotated[List[Expression], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 
 
 class ModelConfig(Part):

@@ -3,9 +3,9 @@
 import os
 import re
 from pathlib import Path
-from typing import Any, List, Sequence, Tuple, Union
+from typing import Any, Sequence, Tuple, Union
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo
 from pydantic_core import PydanticCustomError
 from typing_extensions import Annotated
 
@@ -80,10 +80,6 @@ def _expanded(text: str, info: ValidationInfo) -> str:
     return path
 
 
-# ~ and $VARIABLES in it are replaced
-PathText = Annotated[str, AfterValidator(_expanded)]
-
-
 def _expression(text: str) -> str:
     try:
         re.compile(text)
@@ -93,5 +89,5 @@ def _expression(text: str) -> str:
 
 
 Expression = Annotated[str, Field(min_length=1), AfterValidator(_expression)]
-# one or several of them
-Expressions = Annotated[List[Expression], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+# ~ and $VARIABLES in it are replaced
+PathText = Annotated[str, AfterValidator(_expanded)]
