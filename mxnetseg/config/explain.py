@@ -2,7 +2,7 @@
 
 from typing import Any, Iterable, List, Sequence, Tuple
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from typing_extensions import get_args
@@ -49,6 +49,8 @@ def _flat(metadata: Iterable[Any]) -> List[Any]:
 
 
 def shorten(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_unset=True)
     text = repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= 60 else text[:57] + "..."
 
