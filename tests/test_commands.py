@@ -59,9 +59,11 @@ def test_messages_are_turned_into_what_works(environment, monkeypatch):
 
 
 def test_no_message_names_a_command_as_only_some_can_type_it():
-    """Messages go through `typed`; tables of data and weights do when they are shown; the rest is text of docs/."""
+    """Messages go through `typed`; tables of data and weights, and findings, when they are shown; the rest is for
+    docs/."""
     shown = {*(f"data/tables/{name}.py" for name in ("drawn", "outdoor")), "pretrained/catalog.py"}
-    docs = {"config/reference.py", "config/schema.py", "deploy/limits.py"}
+    shown |= {*(f"data/diagnosis/{name}.py" for name in ("overlap", "settings"))}
+    docs = {"config/reference.py", "config/schema/data.py", "config/schema/model.py", "deploy/limits.py"}
     named = re.compile(rf"mxnetseg ({'|'.join(COMMANDS)})\b|python (train|eval)\.py|pip install -r")
     found = []
     for file in sorted((ROOT / "mxnetseg").rglob("*.py")):

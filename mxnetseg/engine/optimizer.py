@@ -12,7 +12,7 @@ from mxnet import gluon, nd
 from ..config.schema import OptimizerConfig, ParamRule
 from ..errors import MXNetSegError
 from ..models import Segmentor
-from ..names import lookup, near
+from ..names import near
 from .checkpoint import assign
 from .layers import BACKBONE, layer_factor
 
@@ -152,7 +152,7 @@ class Optimizer:
                 parameter.lr_mult *= config.backbone_lr if name.startswith(BACKBONE) else 1.0
         self._config = config
         contexts = next(iter(self._parameters.values())).list_ctx()
-        self._optimizer = lookup("optimizer", config.name, OPTIMIZERS)(config)
+        self._optimizer = OPTIMIZERS[config.name](config)
         store = ("device" if contexts[0].device_type == "gpu" else "local") if contexts[1:] else None
         parameters = {parameter.name: parameter for parameter in self._parameters.values()}
         self._trainer = gluon.Trainer(parameters, self._optimizer, kvstore=store, update_on_kvstore=False)
@@ -242,11 +242,7 @@ def _apply_rules(parameters: Mapping[str, gluon.Parameter], rules: List[ParamRul
     for parameter in parameters.values():
         parameter.lr_mult = parameter.wd_mult = 1.0
     for rule in rules:
-        try:
-            pattern = re.compile(rule.match)
-        except re.error as err:
-            raise MXNetSegError(f"optimizer.rules: {rule.match!r} is not a regular expression ({err})") from err
-        matching = [p for name, p in parameters.items() if pattern.search(name)]
+        matching = [p for name, p in parameters.items() if re.search(rule.match, name)]
         if not matching:
             close = near(re.sub(r"[^\w.]", "", rule.match), parameters) or list(parameters)
             raise MXNetSegError(

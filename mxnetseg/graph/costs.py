@@ -23,6 +23,7 @@ __all__ = [
     "per_output",
     "per_result",
     "product",
+    "rectified",
     "scores",
     "sorting",
     "summands",
@@ -127,6 +128,11 @@ def clipped(call: Call) -> int:
     """ReLU6."""
     limits = [float(call.node.attrs[name]) for name in ("a_min", "a_max")]
     return prod(call.outputs[0]) if limits == [0, 6] else 0
+
+
+def rectified(call: Call) -> int:
+    """ReLU, where the number is 0."""
+    return prod(call.outputs[0]) if float(call.node.attrs["scalar"]) == 0 else 0
 
 
 def product(call: Call) -> int:

@@ -161,7 +161,7 @@ _FACTS: Dict[str, Operator] = {
     "relu": Operator(costs.per_output(1), channels=FIRST, bfloat16=_follows),
     "Activation": Operator(costs.activation, channels=FIRST, bfloat16=_follows, blocked=True),
     "LeakyReLU": Operator(costs.leaky, bfloat16=_smooth, blocked=True),
-    "mxnetseg_relu6": Operator(costs.per_output(1), channels=FIRST),  # in training; else it is a clip
+    "mxnetseg_relu6": Operator(costs.per_output(1), channels=FIRST),  # as it stands in training
     "clip": Operator(costs.clipped, channels=FIRST, bfloat16=_follows),
     "sigmoid": Operator(channels=FIRST),
     **_each("softmax softmin log_softmax SoftmaxActivation", _SOFTMAX),
@@ -175,6 +175,7 @@ _FACTS: Dict[str, Operator] = {
         "elemwise_sub elemwise_div broadcast_sub broadcast_div _minus_scalar _rminus_scalar _div_scalar _rdiv_scalar"
     ),
     **_pairs("maximum minimum power mod hypot equal not_equal greater greater_equal lesser lesser_equal"),
+    "_maximum_scalar": Operator(costs.rectified),  # as it stands in training
     **_pairs("logical_and logical_or logical_xor"),
     **_each(
         "_rpower_scalar _rmod_scalar where abs sign square sqrt rsqrt cbrt reciprocal exp expm1 log log1p log2 log10"

@@ -130,7 +130,7 @@ def test_initial_weights_that_are_there_are_loaded(recipe_file, tmp_path):
     assert not dry_run(override_recipe(recipe, [f"model.init={tmp_path / 'init.params'}"]), CPU).missing
     missing = dry_run(override_recipe(recipe, ["model.init=gone.params"]), CPU).missing
     assert len(missing) == 1 and missing[0].startswith("initial weights: model.init gone.params: no such file")
-    with pytest.raises(MXNetSegError, match="model.init imagnet: .*did you mean imagenet"):
+    with pytest.raises(MXNetSegError, match="model.init: .*did you mean imagenet"):
         dry_run(override_recipe(recipe, ["model.init=imagnet"]), CPU)
 
 

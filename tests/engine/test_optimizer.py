@@ -207,12 +207,8 @@ def test_states_go_on_bit_for_bit(name, contexts, done):
 
 def test_mistakes():
     net = Net([mx.cpu()])
-    with pytest.raises(MXNetSegError, match="unknown optimizer 'adamm'; did you mean adam"):
-        Optimizer(net, OptimizerConfig(name="adamm"))
     with pytest.raises(MXNetSegError, match="'wieght' matches no parameter; there are weight"):
         Optimizer(net, OptimizerConfig(rules=[{"match": "wieght"}]))
-    with pytest.raises(MXNetSegError, match="not a regular expression"):
-        Optimizer(net, OptimizerConfig(rules=[{"match": "("}]))
     net.collect_params().setattr("grad_req", "null")
     with pytest.raises(MXNetSegError, match="net has no parameter to train.*setattr"):
         Optimizer(net, OptimizerConfig())

