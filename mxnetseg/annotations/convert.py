@@ -158,7 +158,7 @@ def convert(
     check_workers(workers)
     pool = Images(Path(images) if images else source)
     table = Path(colors_file) if colors_file else None
-    found = FORMATS[kind](Request(source, annotations, pool, kinds, hole, table))
+    found = FORMATS[kind](Request(source, annotations, pool, kinds, hole, table, max_pixels))
     kinds.check()
     goal = _goal(found, wishes or Wishes())
     pictures, notes = _with_others(found.pictures, pool, keep_empty)

@@ -7,12 +7,13 @@ a pixel too far; pycocotools rounds to fifths of pixels, and crashes on coordina
 """
 
 import base64
-import io
 from typing import Iterator, List, NamedTuple, Protocol, Sequence, Tuple, Union
 
 import numpy as np
-from PIL import Image
 
+from ..config.schema import MAX_PIXELS
+from ..data.files import colours_in
+from ..data.reading import Damaged, read_header
 from ..errors import MXNetSegError
 from ..optional import check_installed
 
@@ -166,7 +167,7 @@ def line(points: np.ndarray, thickness: float) -> List[Polygon]:
     return shapes
 
 
-def pixels(png: str, top: int, left: int, most: int) -> Bitmap:
+def pixels(png: str, top: int, left: int, most: int, max_pixels: int = MAX_PIXELS) -> Bitmap:
     """A bitmap from a PNG in base64, as LabelMe has it, of no more than `most` pixels.
 
     Raises
@@ -175,14 +176,13 @@ def pixels(png: str, top: int, left: int, most: int) -> Bitmap:
         It is none, or larger.
     """
     try:
-        with Image.open(io.BytesIO(base64.b64decode(png, validate=True)), formats=["PNG"]) as picture:
-            if picture.width * picture.height > most:
-                raise MXNetSegError(f"a mask of {picture.width}x{picture.height} is larger than its image")
-            inside = np.asarray(picture.convert("L")) > 0
-    except MXNetSegError:
-        raise
-    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError) as err:
+        data = base64.b64decode(png, validate=True)
+        header = read_header(data)
+    except (ValueError, Damaged) as err:
         raise MXNetSegError(f"the mask is no PNG in base64 that can be read ({err})") from err
+    if header.width * header.height > most:
+        raise MXNetSegError(f"a mask of {header.width}x{header.height} is larger than its image")
+    inside = colours_in(data, "the mask", max_pixels).any(2)
     height, width = inside.shape
     return Bitmap(top, left, (height, width), _runs(inside))
 

@@ -25,6 +25,7 @@ from .reading.tiff import opencv_reads, read_tiff
 __all__ = [
     "READING",
     "Reading",
+    "colours_in",
     "ranged",
     "read_colour_mask",
     "read_header_of",
@@ -176,10 +177,14 @@ def read_colour_mask(path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     MXNetSegError
         As `read_mask`.
     """
-    data = _bytes(path, max_pixels)
-    with _naming(path, "a mask"):
+    return colours_in(_bytes(path, max_pixels), str(path), max_pixels)
+
+
+def colours_in(data: bytes, title: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """`read_colour_mask` of what the file holds; `title` is for messages."""
+    with _naming(title, "a mask"):
         header = _not_lossy(_checked(data, max_pixels))
-        values = _decoded(data, str(path), header, colours=True)
+        values = _decoded(data, title, header, colours=True)
         values = values[..., None] if values.ndim == 2 else values
         if values.dtype != np.uint8 or values.shape[2] > 4:
             raise Damaged(f"it holds {values.shape[2]} x {values.dtype}, but colours are 8-bit RGB", "convert it")

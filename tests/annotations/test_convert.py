@@ -306,3 +306,17 @@ def test_a_limit_for_large_images(made, source):
     with pytest.raises(MXNetSegError, match=r"a\.jpg.*30x20"):
         made("labelme", max_pixels=599)
     made("labelme", max_pixels=600)
+
+
+def test_the_limit_is_that_of_masks_as_well(made, source):
+    large, small = np.zeros((30, 40), np.uint8), np.ones((20, 30), np.uint8)
+    labelme(source / "a.json", [shape("car", [[0, 0], [39, 29]], "mask", mask=png(large))])
+    with pytest.raises(MXNetSegError, match=r"a\.json, shape 0 \(car\).*40x30.*limit"):
+        made("labelme", max_pixels=600)
+    (source / "a.json").unlink(), (source / "table.txt").write_text("0 0 0 ground\n1 1 1 car\n")
+    (source / "a_mask.png").write_bytes(base64.b64decode(png(large)))
+    with pytest.raises(MXNetSegError, match=r"looks like side by side.*a_mask\.png: its header says 40x30.*limit"):
+        made("colors", colors_file=source / "table.txt", max_pixels=600)
+    (source / "a_mask.png").write_bytes(base64.b64decode(png(small)))
+    mask, report = made("colors", colors_file=source / "table.txt", max_pixels=600)
+    assert (mask == 1).all() and report["images"] == 1

@@ -1,11 +1,12 @@
 """Damaged and hostile annotation files end in one clear error, soon and in little memory."""
 
+import base64
 import json
 import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from mxnetseg.annotations.convert import convert
 from mxnetseg.annotations.picture import Kinds
@@ -51,16 +52,17 @@ def in_voc(objects, **more):
     return lambda folder: voc(folder / "a.xml", objects, **more)
 
 
-def wide_image(folder):
-    """A PNG of a few bytes that declares 60000x60000, and annotations that agree."""
-    labelme(folder / "a.json", [shape("car", SQUARE)], imagePath="a.png", imageHeight=60000, imageWidth=60000)
-    Image.fromarray(np.zeros((2, 2), np.uint8)).save(folder / "a.png")
-    content = bytearray((folder / "a.png").read_bytes())
-    content[16:24] = (60000).to_bytes(4, "big") * 2
-    import zlib
-
+def declares(side):
+    """A PNG of a few bytes that declares to be that large, in base64."""
+    content = bytearray(base64.b64decode(png(np.zeros((2, 2)))))
+    content[16:24] = side.to_bytes(4, "big") * 2
     content[29:33] = zlib.crc32(bytes(content[12:29])).to_bytes(4, "big")
-    (folder / "a.png").write_bytes(bytes(content))
+    return base64.b64encode(bytes(content)).decode()
+
+
+def wide_image(folder):
+    labelme(folder / "a.json", [shape("car", SQUARE)], imagePath="a.png", imageHeight=60000, imageWidth=60000)
+    (folder / "a.png").write_bytes(base64.b64decode(declares(60000)))
 
 
 LABELME = {
@@ -95,6 +97,8 @@ LABELME = {
     "mask is no PNG": with_shape(SQUARE[:2], "mask", mask="aGFsbG8="),
     "no mask": with_shape(SQUARE[:2], "mask"),
     "mask larger than its place": with_shape([[1, 1], [2, 2]], "mask", mask=png(np.ones((200, 200)))),
+    "mask that declares 30000x30000": with_shape([[0, 0], [29999, 29999]], "mask", mask=declares(30000)),
+    "half a mask": with_shape([[0, 0], [19, 19]], "mask", mask=png(np.eye(20))[:96]),
     "a shape of another kind": with_shape(kind="banana"),
     "image of 60000x60000": wide_image,
 }
