@@ -149,7 +149,10 @@ def list_files(pattern: str, root: Path, parts: Sequence[str]) -> Dict[str, Path
         One is there already, or can't be written.
     """
     files = {part: root / pattern.replace("{split}", part) for part in parts}
-    check_free(files.values(), remedy="move it away; what was scored by it can't be compared afterwards")
+    check_free(
+        files.values(),
+        remedy="move it away, or name others (data split --lists); what was scored by it can't be compared afterwards",
+    )
     return files
 
 
