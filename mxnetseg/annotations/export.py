@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import unicodedata
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
@@ -149,7 +150,7 @@ def predictions_in(
         name = path.relative_to(folder).with_suffix("").as_posix()
         name = name[: -len(LABEL)] if name.endswith(LABEL) else name
         # `predict` keeps the ending where stems are the same
-        image = _image(name, pool.named.get(Path(name).name, []), pool.folder)
+        image = _image(name, pool.named.get(unicodedata.normalize("NFC", Path(name).name), []), pool.folder)
         if image is None:
             missing.append(path)
         else:

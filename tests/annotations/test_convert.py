@@ -69,6 +69,22 @@ def test_labelme(made, source):
         made("labelme", hole="hole", overlap="refuse")
 
 
+def test_one_image_is_annotated_once(made, source):
+    labelme(source / "a.json", [shape("car", square(0, 0, 9, 9))])
+    labelme(source / "b.json", [shape("dog", square(0, 0, 9, 9))], imagePath="a.jpg")
+    with pytest.raises(MXNetSegError, match=r"a\.json and .*b\.json annotate one image, .*a\.jpg"):
+        made("labelme")
+
+
+def test_accents_as_macos_writes_them_and_capitals(made, source):
+    picture(source / "a\u0308.jpg")
+    labelme(
+        source / "x.json", [shape("Car", square(0, 0, 9, 9)), shape("car ", square(9, 9, 12, 12))], imagePath="\xe4.jpg"
+    )
+    mask, report = made("labelme", mask="x")
+    assert mask[0, 0] == 1 and report["notes"][-1].startswith("classes of almost the same name: Car, car;")
+
+
 def test_names(made, source):
     labelme(source / "a.json", [shape("Car", square(0, 0, 9, 9)), shape("tree", square(9, 0, 20, 9))])
     mask, report = made("labelme", classes=["sky", "tree", "car"])

@@ -96,6 +96,12 @@ def test_images_that_are_not_8_bit_rgb(capsys):
     assert check("other/recipe.yaml") == 0
 
 
+def test_a_name_that_no_recipe_can_have(capsys):
+    build([0, 1])
+    assert new("project {a}", "--data", "own") == 2
+    assert "a name with braces" in capsys.readouterr().err and not Path("project {a}").exists()
+
+
 def test_a_limit_for_large_files(capsys):
     build([0, 1])
     assert new("project", "--data", "own", "--max-pixels", "100") == 2
