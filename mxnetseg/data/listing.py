@@ -142,7 +142,8 @@ def _finder(
 
 def _spellings(entry: str) -> List[str]:
     """Accents as the file system may have them: one with their letters, or apart."""
-    return [unicodedata.normalize(form, entry.replace("\\", "/")) for form in ("NFC", "NFD")]
+    entry = entry.replace("\\", "/")
+    return [unicodedata.normalize("NFC", entry), unicodedata.normalize("NFD", entry)]
 
 
 def _named(entry: str, files: Files, *suffixes: str) -> Optional[str]:
