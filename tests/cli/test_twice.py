@@ -32,7 +32,7 @@ def test_every_option_adds_up_or_is_an_error(capsys):
         for other in parser._actions:
             other.required = False
             if not other.option_strings and not isinstance(other, argparse._SubParsersAction):
-                other.nargs = "*"
+                other.nargs, other.choices = "*", None
         value = str(next(iter(action.choices))) if action.choices else "1"
         said = [action.option_strings[0], *[value] * (action.nargs if isinstance(action.nargs, int) else 1)]
         if isinstance(action, (argparse._AppendAction, argparse._ExtendAction)):
