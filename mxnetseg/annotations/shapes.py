@@ -97,15 +97,33 @@ class Columns(NamedTuple):
         from pycocotools import mask
 
         try:
-            if isinstance(self.counts, str):
-                packed = dict(size=self.size, counts=self.counts.encode("ascii"))
-            elif min(self.counts, default=0) < 0 or sum(self.counts) != height * width:
-                raise ValueError(f"they fill {sum(self.counts)} of {height * width} pixels")
-            else:
-                packed = mask.frPyObjects(dict(size=self.size, counts=self.counts), height, width)
+            counts = _unpacked(self.counts.encode("ascii")) if isinstance(self.counts, str) else self.counts
+            if min(counts, default=0) < 0 or sum(counts) != height * width:  # pycocotools would leave pixels to chance
+                raise ValueError(f"they fill {sum(counts)} of {height * width} pixels")
+            packed = mask.frPyObjects(dict(size=self.size, counts=counts), height, width)
             return Patch(0, 0, mask.decode(packed).astype(bool))
         except (ValueError, OverflowError, TypeError) as err:
             raise MXNetSegError(f"run lengths that can't be read ({err})") from err
+
+
+def _unpacked(text: bytes) -> List[int]:
+    """The numbers in packed run lengths: five bits a character from 48 on, the sixth says that more follow; from the
+    fourth number on, what is added to the last but one. Raises ValueError where they end within a number."""
+    counts: List[int] = []
+    value = shift = 0
+    for character in text:
+        bits = character - 48
+        if not 0 <= bits < 64 or shift > 60:
+            raise ValueError("characters that they can't hold")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            value -= (1 << shift) if bits & 16 else 0
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value = shift = 0
+    if shift:
+        raise ValueError("they are cut short")
+    return counts
 
 
 class Shape(Protocol):

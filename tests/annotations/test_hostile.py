@@ -21,6 +21,7 @@ BILLION = (
     + "]><annotations><version>&j;</version></annotations>"
 )
 SQUARE = square(1, 1, 9, 9)
+PACKED = "c26>00000000000000000000000000000U6"  # a rectangle in 20x30 pixels
 
 
 def text(ending, content):
@@ -126,6 +127,8 @@ COCO = {
     "run lengths too short": with_annotation(dict(size=[20, 30], counts=[5])),
     "no packed run lengths": with_annotation(dict(size=[20, 30], counts="\u20ac")),
     "damaged packed run lengths": with_annotation(dict(size=[20, 30], counts="O" * 40)),
+    "no packed run lengths at all": with_annotation(dict(size=[20, 30], counts="")),
+    "packed run lengths that are cut": with_annotation(dict(size=[20, 30], counts=PACKED[:-3])),
     "size of text": with_annotation(dict(size=["a", "b"], counts=[600])),
     "segmentation is a number": with_annotation(7),
     "crowd is text": with_annotation([flat(SQUARE)], iscrowd="yes"),
