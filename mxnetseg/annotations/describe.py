@@ -6,16 +6,21 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tu
 
 import numpy as np
 
+from ..data.files import READING, Reading, read_header_of, upright
 from .outlines import Region, regions
 
 __all__ = ["FORMATS", "How", "Labelled"]
 
 
 class Labelled(NamedTuple):
-    """An image whose labels are exported: the path without ending of what is written for it, and its file."""
+    """An image whose labels are exported: the path without ending of what is written for it, and its file.
+
+    `reading` says whether they are upright, or as the file is stored.
+    """
 
     name: str
     image: Path
+    reading: Reading = READING
 
 
 class How(NamedTuple):
@@ -80,6 +85,8 @@ def _polygons(label: np.ndarray, how: How) -> Iterator[Dict[str, Any]]:
 
 def labelme(entry: Labelled, label: np.ndarray, how: How) -> Dict[str, Any]:
     """A file beside or near the image; a polygon for every region, which runs into its holes and back."""
+    if not entry.reading.upright:  # LabelMe turns what it opens
+        label = upright(label, read_header_of(entry.image, entry.reading.max_pixels).orientation)
     height, width = label.shape
     target = how.folder / f"{entry.name}.json"
     shapes: List[Dict[str, Any]] = [

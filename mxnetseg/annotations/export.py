@@ -3,14 +3,16 @@
 import contextlib
 import json
 import os
+import unicodedata
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from tqdm import tqdm
 
+from ..config.schema import MAX_PIXELS
 from ..data import IGNORE, Dataset
-from ..data.files import read_mask
+from ..data.files import read_mask, upright
 from ..data.workers import check_workers, in_order
 from ..errors import MXNetSegError
 from ..optional import check_installed
@@ -116,16 +118,22 @@ def labels_of(dataset: Dataset) -> Labels:
         The split was opened without them.
     """
     dataset.masks()
-    return dataset.label, [Labelled(name, image) for name, image in zip(dataset.names, dataset.image_paths)]
+    return dataset.label, [
+        Labelled(name, image, dataset.reading) for name, image in zip(dataset.names, dataset.image_paths)
+    ]
 
 
-def predictions_in(folder: Union[str, Path], images: Union[str, Path], classes: Sequence[str]) -> Labels:
+def predictions_in(
+    folder: Union[str, Path], images: Union[str, Path], classes: Sequence[str], max_pixels: int = MAX_PIXELS
+) -> Labels:
     """Class maps that were predicted, for `export`: <name>_label.png below a folder, or all its PNGs if none is so.
 
     Parameters
     ----------
     images : path
         The folder of the images that they were predicted for.
+    max_pixels : int
+        Larger ones are refused.
 
     Raises
     ------
@@ -142,7 +150,7 @@ def predictions_in(folder: Union[str, Path], images: Union[str, Path], classes: 
         name = path.relative_to(folder).with_suffix("").as_posix()
         name = name[: -len(LABEL)] if name.endswith(LABEL) else name
         # `predict` keeps the ending where stems are the same
-        image = _image(name, pool.named.get(Path(name).name, []), pool.folder)
+        image = _image(name, pool.named.get(unicodedata.normalize("NFC", Path(name).name), []), pool.folder)
         if image is None:
             missing.append(path)
         else:
@@ -150,27 +158,31 @@ def predictions_in(folder: Union[str, Path], images: Union[str, Path], classes: 
     if missing or not maps:
         what = f"{len(missing)} of {len(maps)} have no image below {pool.folder}: {listed(missing, 3)}"
         raise MXNetSegError(f"--predictions {folder}: {what if maps else 'no PNGs, which class maps are, are in it'}")
-    return _Predicted(maps, entries, len(classes)), entries
+    return _Predicted(maps, entries, len(classes), max_pixels), entries
 
 
 class _Predicted:
     """Reads class maps; it has to pickle, for the workers."""
 
-    def __init__(self, maps: List[Path], entries: List[Labelled], classes: int):
+    def __init__(self, maps: List[Path], entries: List[Labelled], classes: int, max_pixels: int):
+        self.max_pixels = max_pixels
         self.maps = maps
         self.entries = entries
         self.classes = classes
 
     def __call__(self, number: int) -> np.ndarray:
         path, image = self.maps[number], self.entries[number].image
-        values = read_mask(path)
+        values = read_mask(path, max_pixels=self.max_pixels)
         wrong = np.unique(values[(values >= self.classes) & (values != IGNORE)])
         if len(wrong):
             raise MXNetSegError(
                 f"{path}: values {listed(wrong)} are none of the {self.classes} classes; is it a class map of this "
                 "data set, or a picture?"
             )
-        size = turned_size(image_header(image, str(image)))  # as `predict` sees it
+        header = image_header(image, str(image), self.max_pixels)
+        size = turned_size(header)  # as `predict` sees it
+        if values.shape == (header.height, header.width) != size:  # as `eval` does, with data.exif: raw
+            values = upright(values, header.orientation)
         if values.shape != size:
             raise MXNetSegError(
                 f"{path} is {values.shape[1]}x{values.shape[0]}, but its image {image} is {size[1]}x{size[0]} "

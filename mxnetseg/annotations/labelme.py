@@ -65,7 +65,7 @@ def _picture(path: Path, request: Request) -> Picture:
             f"{path}: no image {content.imagePath[:200]} below {request.images.folder}; name its folder with --images"
         )
     name = path.relative_to(request.source).with_suffix("").as_posix()
-    things = _things(content, str(path), request.kinds, request.hole)
+    things = _things(content, str(path), request)
     return Picture(str(path), image, name, size, things, split_of(Path(name)))
 
 
@@ -77,19 +77,19 @@ def _beside(path: Path, image: str) -> Optional[Path]:
     return None
 
 
-def _things(content: _File, source: str, kinds: Kinds, hole: Optional[str]) -> List[Thing]:
-    objects = Objects(source, hole)
+def _things(content: _File, source: str, request: Request) -> List[Thing]:
+    objects = Objects(source, request.hole)
     for number, shape in enumerate(content.shapes):
         label = shape.label.strip()
         where = f"{source}, shape {number} ({label})"
         if not label:
             raise MXNetSegError(f"{where} has no label")
         group = None if shape.group_id is None else str(shape.group_id)
-        objects.add(label, group, _shapes(shape, where, kinds), where)
+        objects.add(label, group, _shapes(shape, where, request.kinds, request.max_pixels), where)
     return objects.things()
 
 
-def _shapes(shape: _Shape, where: str, kinds: Kinds) -> List[Shape]:
+def _shapes(shape: _Shape, where: str, kinds: Kinds, max_pixels: int) -> List[Shape]:
     kind = shape.shape_type or "polygon"
     if not kinds.take(KINDS.get(kind, "area" if kind in CORNERS else kind), where):
         return []
@@ -108,7 +108,7 @@ def _shapes(shape: _Shape, where: str, kinds: Kinds) -> List[Shape]:
     if kind == "mask":
         width, height = int(right) - int(left) + 1, int(bottom) - int(top) + 1
         try:
-            return [pixels(shape.mask or "", int(top), int(left), width * height)]
+            return [pixels(shape.mask or "", int(top), int(left), width * height, max_pixels)]
         except MXNetSegError as err:
             raise MXNetSegError(f"{where}: {err}") from err
     return [*line(points, kinds.line_width)]

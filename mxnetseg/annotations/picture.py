@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
+from ..config.schema import MAX_PIXELS
 from ..data.spec import Colour
 from ..errors import MXNetSegError
 from ..names import counted
@@ -124,6 +125,8 @@ class Request(NamedTuple):
         Label of shapes that are cut out of the objects of their group (LabelMe, CVAT).
     colors : path, optional
         File that says which colour is which class (colour masks).
+    max_pixels : int
+        Larger pictures are refused.
     """
 
     source: Path
@@ -132,6 +135,7 @@ class Request(NamedTuple):
     kinds: Kinds
     hole: Optional[str] = None
     colors: Optional[Path] = None
+    max_pixels: int = MAX_PIXELS
 
 
 class Annotations(NamedTuple):

@@ -1,6 +1,7 @@
 """Files that others wrote, read with suspicion: JSON against a schema, XML without entities, images by their header."""
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar, Union
 from xml.etree import ElementTree
@@ -183,19 +184,19 @@ class Images:
         self.named: Dict[str, List[Path]] = {}  # by their names with and without ending
         for path in self.files:
             for name in (path.name, path.stem):
-                self.named.setdefault(name, []).append(path)
+                self.named.setdefault(_composed(name), []).append(path)
 
     def find(self, name: str, beside: Path) -> Optional[Path]:
         """The image `name`, a path as some tool wrote it, preferably near the annotation file `beside`.
 
         None: there is none. Raises MXNetSegError if it could be several.
         """
-        wanted = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        wanted = [part for part in _composed(name).replace("\\", "/").split("/") if part not in ("", ".", "..")]
         if not wanted:
             return None
         candidates = self.named.get(wanted[-1], [])
         for length in range(len(wanted), 0, -1):
-            fitting = [path for path in candidates if list(path.parts[-length:]) == wanted[-length:]]
+            fitting = [path for path in candidates if [*map(_composed, path.parts[-length:])] == wanted[-length:]]
             near = [path for path in fitting if path.parent == beside.parent] or fitting
             if len(near) > 1:
                 raise MXNetSegError(
@@ -228,6 +229,11 @@ def listed(names: Iterable[object], most: int = 5) -> str:
     """The first few, and how many more there are."""
     texts = [str(name) for name in names]
     return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+
+
+def _composed(name: str) -> str:
+    """A name with every letter and its accents in one, which macOS takes apart in some."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _hidden(path: Path, folder: Path) -> bool:

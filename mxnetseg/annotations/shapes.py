@@ -7,12 +7,13 @@ a pixel too far; pycocotools rounds to fifths of pixels, and crashes on coordina
 """
 
 import base64
-import io
 from typing import Iterator, List, NamedTuple, Protocol, Sequence, Tuple, Union
 
 import numpy as np
-from PIL import Image
 
+from ..config.schema import MAX_PIXELS
+from ..data.files import colours_in
+from ..data.reading import Damaged, read_header
 from ..errors import MXNetSegError
 from ..optional import check_installed
 
@@ -96,15 +97,33 @@ class Columns(NamedTuple):
         from pycocotools import mask
 
         try:
-            if isinstance(self.counts, str):
-                packed = dict(size=self.size, counts=self.counts.encode("ascii"))
-            elif min(self.counts, default=0) < 0 or sum(self.counts) != height * width:
-                raise ValueError(f"they fill {sum(self.counts)} of {height * width} pixels")
-            else:
-                packed = mask.frPyObjects(dict(size=self.size, counts=self.counts), height, width)
+            counts = _unpacked(self.counts.encode("ascii")) if isinstance(self.counts, str) else self.counts
+            if min(counts, default=0) < 0 or sum(counts) != height * width:  # pycocotools would leave pixels to chance
+                raise ValueError(f"they fill {sum(counts)} of {height * width} pixels")
+            packed = mask.frPyObjects(dict(size=self.size, counts=counts), height, width)
             return Patch(0, 0, mask.decode(packed).astype(bool))
         except (ValueError, OverflowError, TypeError) as err:
             raise MXNetSegError(f"run lengths that can't be read ({err})") from err
+
+
+def _unpacked(text: bytes) -> List[int]:
+    """The numbers in packed run lengths: five bits a character from 48 on, the sixth says that more follow; from the
+    fourth number on, what is added to the last but one. Raises ValueError where they end within a number."""
+    counts: List[int] = []
+    value = shift = 0
+    for character in text:
+        bits = character - 48
+        if not 0 <= bits < 64 or shift > 60:
+            raise ValueError("characters that they can't hold")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            value -= (1 << shift) if bits & 16 else 0
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value = shift = 0
+    if shift:
+        raise ValueError("they are cut short")
+    return counts
 
 
 class Shape(Protocol):
@@ -166,7 +185,7 @@ def line(points: np.ndarray, thickness: float) -> List[Polygon]:
     return shapes
 
 
-def pixels(png: str, top: int, left: int, most: int) -> Bitmap:
+def pixels(png: str, top: int, left: int, most: int, max_pixels: int = MAX_PIXELS) -> Bitmap:
     """A bitmap from a PNG in base64, as LabelMe has it, of no more than `most` pixels.
 
     Raises
@@ -175,14 +194,13 @@ def pixels(png: str, top: int, left: int, most: int) -> Bitmap:
         It is none, or larger.
     """
     try:
-        with Image.open(io.BytesIO(base64.b64decode(png, validate=True)), formats=["PNG"]) as picture:
-            if picture.width * picture.height > most:
-                raise MXNetSegError(f"a mask of {picture.width}x{picture.height} is larger than its image")
-            inside = np.asarray(picture.convert("L")) > 0
-    except MXNetSegError:
-        raise
-    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError) as err:
+        data = base64.b64decode(png, validate=True)
+        header = read_header(data)
+    except (ValueError, Damaged) as err:
         raise MXNetSegError(f"the mask is no PNG in base64 that can be read ({err})") from err
+    if header.width * header.height > most:
+        raise MXNetSegError(f"a mask of {header.width}x{header.height} is larger than its image")
+    inside = colours_in(data, "the mask", max_pixels).any(2)
     height, width = inside.shape
     return Bitmap(top, left, (height, width), _runs(inside))
 

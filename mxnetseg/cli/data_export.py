@@ -45,7 +45,7 @@ def run(args) -> int:
     split = args.split or data.val_split
     if args.predictions:
         folder = args.images or _folder(open_dataset(data, split, labelled=False))
-        labels = predictions_in(args.predictions, folder, spec.classes)
+        labels = predictions_in(args.predictions, folder, spec.classes, data.max_pixels)
     else:
         labels = labels_of(open_dataset(data, split))
     objects = export(

@@ -13,8 +13,12 @@ HELP = "share the images of your own folder out to train, val and test, as list 
 def add_arguments(parser) -> None:
     parser.add_argument("--config", required=True, metavar="FILE", help="the data set of this recipe (your own folder)")
     parser.add_argument("--root", metavar="DIR", help="its folder; data.root when left out")
-    what = "what is shared out, for example train, or train+val; all when left out"
-    parser.add_argument("--split", default="all", metavar="NAME", help=what)
+    what = "what is shared out, for example train, or train+val; all images that the recipe speaks of when left out"
+    parser.add_argument("--split", metavar="NAME", help=what)
+    what = (
+        "names of the lists, below its folder, with {split} in it; those of the recipe, or {split}.txt, when left out"
+    )
+    parser.add_argument("--lists", metavar="PATTERN", help=what)
     parser.add_argument("--val", type=float, default=0.2, metavar="SHARE", help="of the images, to validate on (0.2)")
     parser.add_argument(
         "--test", type=float, default=0.0, metavar="SHARE", help="of the images, to test on (0: no list)"
@@ -32,7 +36,7 @@ def add_arguments(parser) -> None:
 
 def run(args) -> int:
     from ..config import load_recipe
-    from ..data import count_pixels, open_dataset
+    from ..data import count_pixels, get_spec, open_dataset
     from ..data.layout import root_of
     from ..data.split import below, groups_by, list_files, split_groups, write_lists
     from ..names import same
@@ -42,11 +46,12 @@ def run(args) -> int:
     data = data.model_copy(update={"root": args.root}) if args.root else data
     if not same(data.name, "folder"):
         raise MXNetSegError(f"data.name is {data.name}, which comes with splits of its own; data split is for a folder")
-    dataset = open_dataset(data, args.split)
-    root = root_of(data, dataset.spec)
-    pattern = data.lists or "{split}.txt"
+    root = root_of(data, get_spec(data))
+    dataset = open_dataset(data, args.split or _everything(data, root))
+    pattern = args.lists or data.lists or "{split}.txt"
     if "{split}" not in pattern:
-        raise MXNetSegError(f"data.lists: {pattern} has no {{split}} in it, so it can't be the name of several lists")
+        where = "--lists" if args.lists else "data.lists:"
+        raise MXNetSegError(f"{where} {pattern} has no {{split}} in it, so it can't be the name of several lists")
     files = list_files(pattern, root, list(shares))
     groups = groups_by([below(path, root) for path in dataset.image_paths], args.by)
     shown = None
@@ -63,13 +68,26 @@ def run(args) -> int:
             print(
                 f"note: too few {'groups' if args.by else 'images'} show these classes for {part} to have any: {names}"
             )
-    changes = [f'lists: "{pattern}"'] if not data.lists else []
+    changes = [f'lists: "{pattern}"'] if pattern != data.lists else []
     changes += [f"{key}: null" for key in ("images", "masks") if "{split}" in (getattr(data, key) or "")]
     if changes:
         print("for the recipe:\n\ndata:", *changes, sep="\n  ")
     else:
         print(f"next: {command(f'data check --config {shlex.quote(args.config)}')}")
     return 0
+
+
+def _everything(data, root) -> str:
+    """Split "all", or those that the recipe's lists, or folders, know instead."""
+    pattern = data.lists or data.images or ""
+
+    def there(split):
+        return (root / pattern.replace("{split}", split)).exists()
+
+    named = [split for key in (data.train_split, data.val_split, "test") for split in key.split("+")]
+    if "{split}" not in pattern or there("all"):
+        return "all"
+    return "+".join(filter(there, dict.fromkeys(named))) or "all"
 
 
 def _shares(args) -> dict:

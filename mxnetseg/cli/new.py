@@ -19,11 +19,13 @@ def add_arguments(parser) -> None:
     parser.add_argument("--val", type=float, default=0.2, metavar="SHARE", help=what)
     what = "then images of which this regular expression finds the same in their paths stay together (a video's)"
     parser.add_argument("--by", metavar="PATTERN", help=what)
+    parser.add_argument("--max-pixels", type=int, metavar="N", help="larger files are refused (8192 x 8192)")
     add_workers(parser)
     options.add(parser, "--quiet")
 
 
 def run(args) -> int:
+    from ..config.schema import MAX_PIXELS
     from ..data.workers import check_workers
     from ..drafting import draft
     from ..saving import write_file
@@ -32,7 +34,10 @@ def run(args) -> int:
     target = Path(args.folder) / RECIPE
     if target.exists():
         raise MXNetSegError(f"{target} is there already; name another folder")
-    made = draft(Path(args.data or args.folder), target.parent, args.val, args.by, workers, progress=not args.quiet)
+    if args.max_pixels is not None and args.max_pixels < 1:
+        raise MXNetSegError(f"--max-pixels {args.max_pixels}: at least 1")
+    folder, most = Path(args.data or args.folder), args.max_pixels or MAX_PIXELS
+    made = draft(folder, target.parent, args.val, args.by, workers, not args.quiet, most)
     write_file(target, made.text.encode())
     form = made.form
     print(f"{form.root}: {form.kind} ({', '.join(f'{key}: {value}' for key, value in form.keys.items())})")

@@ -25,6 +25,7 @@ from .reading.tiff import opencv_reads, read_tiff
 __all__ = [
     "READING",
     "Reading",
+    "colours_in",
     "ranged",
     "read_colour_mask",
     "read_header_of",
@@ -155,6 +156,7 @@ def read_mask(path, key: str = "", max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """
     ending = Path(path).suffix.lower()
     data = _bytes(path, max_pixels)
+    alpha = False
     with _naming(path, "a mask"):
         if ending == ".mat":
             values = np.atleast_2d(np.squeeze(read_mat(data, key, max_pixels * PIXEL)))
@@ -163,9 +165,10 @@ def read_mask(path, key: str = "", max_pixels: int = MAX_PIXELS) -> np.ndarray:
         elif data[:6] == MAGIC:
             values = read_npy(data)
         else:
-            values = _mask_picture(data, str(path), max_pixels)
+            header, values = _mask_picture(data, str(path), max_pixels)
+            alpha = header.alpha
         _check_array(values, max_pixels)
-        return _labels(values)
+        return _labels(values, alpha)
 
 
 def read_colour_mask(path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -176,10 +179,14 @@ def read_colour_mask(path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     MXNetSegError
         As `read_mask`.
     """
-    data = _bytes(path, max_pixels)
-    with _naming(path, "a mask"):
+    return colours_in(_bytes(path, max_pixels), str(path), max_pixels)
+
+
+def colours_in(data: bytes, title: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """`read_colour_mask` of what the file holds; `title` is for messages."""
+    with _naming(title, "a mask"):
         header = _not_lossy(_checked(data, max_pixels))
-        values = _decoded(data, str(path), header, colours=True)
+        values = _decoded(data, title, header, colours=True)
         values = values[..., None] if values.ndim == 2 else values
         if values.dtype != np.uint8 or values.shape[2] > 4:
             raise Damaged(f"it holds {values.shape[2]} x {values.dtype}, but colours are 8-bit RGB", "convert it")
@@ -367,29 +374,31 @@ def _not_lossy(header: Header) -> Header:
     return header
 
 
-def _mask_picture(data: bytes, title: str, max_pixels: int) -> np.ndarray:
+def _mask_picture(data: bytes, title: str, max_pixels: int) -> Tuple[Header, np.ndarray]:
     header = _not_lossy(_checked(data, max_pixels))
     if header.bits > 8 and header.channels > 1:
         raise Damaged("it holds colours of 16 bits, but label values are expected (one channel)", "convert it")
     if (
         header.kind == "GIF"
     ):  # programs that write them number colours anew, each file's: only the colours mean something
-        return _by_pillow(data, header, "RGB")
+        return header, _by_pillow(data, header, "RGB")
     if header.kind in PILLOW and header.bits <= 8 and header.channels <= 4:
         values = _by_pillow(data, header)
         stretched = 1 < header.bits < 8 and not header.palette
     else:  # Pillow would take a PNG that lacks rows
         values = _decoded(_grey_png(data) if header.palette else data, title, header, colours=False)
         stretched = header.bits < 8
-    return values // (255 // ((1 << header.bits) - 1)) if stretched else values
+    return header, values // (255 // ((1 << header.bits) - 1)) if stretched else values
 
 
-def _labels(values: np.ndarray) -> np.ndarray:
-    """(H, W) integers, of what was read."""
+def _labels(values: np.ndarray, alpha: bool) -> np.ndarray:
+    """(H, W) integers, of what was read; `alpha`: the last channel, if there are several, is transparency."""
     if values.ndim == 3:
-        if (values[..., :1] != values[..., : min(3, values.shape[2] - 1 + values.shape[2] % 2)]).any():
+        count = values.shape[2] - (alpha and values.shape[2] in (2, 4))
+        if (values[..., :1] != values[..., :count]).any():
+            what = "the mask holds colours" if count == 3 else f"the mask has {count} channels"
             raise Damaged(
-                "the mask holds colours, but label values are expected (one channel, each pixel its class's index)",
+                f"{what}, but label values are expected (one channel, each pixel its class's index)",
                 "say which colour is which class with data.colors (data.name: folder), or convert it",
             )
         values = values[..., 0]

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 import numpy as np
 
 from ..commands import typed
-from ..config.schema import DataConfig
+from ..config.schema import MAX_PIXELS, DataConfig
 from ..errors import MXNetSegError
 from .colours import read_colours
 from .files import read_mask
@@ -58,8 +58,8 @@ class Form:
     read: int
 
 
-def recognise(folder: Path) -> Form:
-    """The form of a folder of one's own images and masks.
+def recognise(folder: Path, max_pixels: int = MAX_PIXELS) -> Form:
+    """The form of a folder of one's own images and masks, of no more than `max_pixels` each.
 
     Raises
     ------
@@ -71,9 +71,9 @@ def recognise(folder: Path) -> Form:
     if not folder.is_dir():
         raise MXNetSegError(f"no folder {folder}; name the one that holds images and masks")
     files = list(visible(folder))
-    for way in ways(folder, files):
+    for way in ways(folder, files, max_pixels):
         try:
-            return _opened(folder, way)
+            return _opened(folder, way, max_pixels)
         except MXNetSegError as err:
             if way.pairs:  # it is this form, with a fault
                 raise MXNetSegError(f"{folder} looks like {way.kind} ({_listed(way)}), but {err}") from err
@@ -84,26 +84,26 @@ def recognise(folder: Path) -> Form:
     )
 
 
-def _opened(folder: Path, way: Way) -> Form:
+def _opened(folder: Path, way: Way, max_pixels: int) -> Form:
     """The form, if the toolkit opens it with these keys."""
     data = DataConfig(name="folder", root=str(folder), classes=["any"], **way.keys)
     datasets = {split: open_dataset(data, split) for split in way.splits or ["all"]}
     masks = [path for dataset in datasets.values() for path in dataset.masks()]
     chosen = masks[:: max(1, -(-len(masks) // LOOKED))]
-    values, colours = _values(chosen)
+    values, colours = _values(chosen, max_pixels)
     splits = {split: len(dataset) for split, dataset in datasets.items()} if way.splits else {}
     return Form(way.kind, folder, way.keys, splits, len(masks), values, colours, len(chosen))
 
 
-def _values(masks: List[Path]) -> Tuple[Tuple[int, ...], Tuple[Colour, ...]]:
+def _values(masks: List[Path], max_pixels: int) -> Tuple[Tuple[int, ...], Tuple[Colour, ...]]:
     """Label values, or the colours, if masks hold these: also where palettes give one number several colours."""
     values: Dict[int, Set[int]] = defaultdict(set)
     colours: Set[int] = set()
     numbered = True
     for path in masks:
-        shown, read = _read(read_colours, path), _read(read_mask, path)
+        shown, read = _read(read_colours, path, max_pixels), _read(_numbers, path, max_pixels)
         if shown is None and read is None:
-            read_mask(path)  # says why
+            _numbers(path, max_pixels)  # says why
         if shown is not None:
             colours.update(np.unique(shown).tolist())
         numbered = numbered and read is not None
@@ -114,9 +114,13 @@ def _values(masks: List[Path]) -> Tuple[Tuple[int, ...], Tuple[Colour, ...]]:
     return (), tuple((value >> 16, value >> 8 & 255, value & 255) for value in sorted(colours))
 
 
-def _read(reader: Callable[[Path], np.ndarray], path: Path) -> Optional[np.ndarray]:
+def _numbers(path: Path, max_pixels: int) -> np.ndarray:
+    return read_mask(path, max_pixels=max_pixels)
+
+
+def _read(reader: Callable[[Path, int], np.ndarray], path: Path, max_pixels: int) -> Optional[np.ndarray]:
     try:
-        return reader(path)
+        return reader(path, max_pixels)
     except MXNetSegError:
         return None
 

@@ -1,6 +1,7 @@
 """Lists of a split's files: one image a line, or an image and its mask."""
 
 import re
+import unicodedata
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Tuple
@@ -128,7 +129,7 @@ def _finder(
     names = {path: name for name, path in files.items()}
 
     def find(entry: str, by_name: bool = False) -> Optional[Tuple[str, Path]]:
-        for text in [] if by_name else dict.fromkeys((entry, entry.replace("\\", "/"))):
+        for text in [] if by_name else dict.fromkeys((entry, entry.replace("\\", "/"), *_spellings(entry))):
             path = base / text
             if path.suffix.lower() in endings and path.is_file():
                 parts = [part for part in Path(text).with_suffix("").parts if part not in ("..", Path(text).anchor)]
@@ -139,9 +140,15 @@ def _finder(
     return find
 
 
+def _spellings(entry: str) -> List[str]:
+    """Accents as the file system may have them: one with their letters, or apart."""
+    entry = entry.replace("\\", "/")
+    return [unicodedata.normalize("NFC", entry), unicodedata.normalize("NFD", entry)]
+
+
 def _named(entry: str, files: Files, *suffixes: str) -> Optional[str]:
     """The key of `files` that a list's entry means: with or without folders, suffix and ending."""
-    entry = entry.replace("\\", "/").lstrip("/")
+    entry = unicodedata.normalize("NFC", entry.replace("\\", "/").lstrip("/"))
     head, dot, ending = entry.rpartition(".")
     stems = [entry] + ([head] if dot and "/" not in ending else [])
     stems += [stem[: -len(suffix)] for suffix in suffixes if suffix for stem in stems if stem.endswith(suffix)]

@@ -1,5 +1,6 @@
 """Which file is whose: images and masks by the stem that they share."""
 
+import unicodedata
 from pathlib import Path
 from typing import Callable, Collection, Dict, Iterator, Tuple
 
@@ -26,6 +27,8 @@ def by_stem(
 ) -> Files:
     """Relative stem without `suffix` -> file; without those that `but` holds for.
 
+    Stems are in Unicode's composed form: macOS takes letters and their accents apart in some names and not in others.
+
     Raises
     ------
     MXNetSegError
@@ -36,7 +39,7 @@ def by_stem(
         if not _takes((suffix, tuple(endings)), path) or but(path):
             continue
         stem = path.stem[: len(path.stem) - len(suffix)]
-        name = (path.parent.relative_to(folder) / stem).as_posix()
+        name = unicodedata.normalize("NFC", (path.parent.relative_to(folder) / stem).as_posix())
         if name in found:
             raise MXNetSegError(
                 f"{found[name]} and {path} have the same stem; keep one of the two, or (data.name: folder) say the "

@@ -3,14 +3,16 @@
 import os
 import re
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
+from ..config.schema import MAX_PIXELS
 from ..errors import MXNetSegError
 from .colours import read_colours
-from .files import read_mask
+from .files import read_header_of, read_mask
 from .hints import SEPARATORS, Suffixes, guess_suffixes
 from .pairing import LOSSY
 from .spec import IMAGES, MASKS, SPLIT
@@ -26,6 +28,7 @@ OTHER_MASKS = re.compile("object|instance|colou?r|overlay|vis|edge|panoptic", re
 SIDES = 16  # places that are tried as one of the two
 LEVELS = 64  # colours of a picture that may be a mask
 SHOWN = 3  # masks that are looked at
+HUGE = 10**12  # pixels: no limit, where the header alone is read
 
 Place = Dict[str, List[Path]]  # split, or "" -> files
 
@@ -39,12 +42,12 @@ class Way(NamedTuple):
     pairs: int
 
 
-def ways(folder: Path, files: List[Path]) -> List[Way]:
-    """What to try, most likely first."""
+def ways(folder: Path, files: List[Path], max_pixels: int = MAX_PIXELS) -> List[Way]:
+    """What to try, most likely first; pictures of more than `max_pixels` may be masks, too, and reading them tells."""
     pictures = [path for path in files if path.suffix.lower() in (*IMAGES, *MASKS)]
     texts = [path for path in files if path.suffix.lower() in LISTS]
     lists = {pattern: _ordered(place) for pattern, place in _places(folder, texts, names=True).items()}
-    found = list(_pairs(folder, pictures))
+    found = list(_pairs(folder, pictures, partial(_few_levels, max_pixels=max_pixels)))
     split = [way for way in found if way.splits]
     whole = [way for way in found if not way.splits]
     alone = [Way("lists", {"lists": pattern, **_split_keys(names)}, names, 0) for pattern, names in lists.items()]
@@ -93,7 +96,7 @@ def _places(folder: Path, files: List[Path], names: bool = False) -> Dict[str, P
     }
 
 
-def _pairs(folder: Path, pictures: List[Path]) -> Iterator[Way]:
+def _pairs(folder: Path, pictures: List[Path], may_be_mask: Callable[[Path], bool]) -> Iterator[Way]:
     places = _places(folder, pictures)
     largest = sorted(places, key=lambda pattern: (-sum(map(len, places[pattern].values())), pattern.count("/")))[:SIDES]
     sides = {pattern: _Side.of(folder, pattern, places[pattern]) for pattern in largest}
@@ -101,7 +104,7 @@ def _pairs(folder: Path, pictures: List[Path]) -> Iterator[Way]:
         splits = [split for split in _ordered(places[images]) if split in places[masks]]
         if (SPLIT in images) != (SPLIT in masks) or sides[images].split != sides[masks].split:
             continue
-        for suffixes in _suffixes(sides[images], sides[masks]):
+        for suffixes in _suffixes(sides[images], sides[masks], may_be_mask):
             keys = {"image_suffix": suffixes.image, "mask_suffix": suffixes.mask}
             named = splits if SPLIT in images else []
             keys = {"images": images, "masks": masks, **{k: text for k, text in keys.items() if text}}
@@ -127,7 +130,7 @@ class _Side(NamedTuple):
         return cls(folder, split, *({s: p for s, p in stems if p.suffix.lower() in e} for e in (IMAGES, MASKS)))
 
 
-def _suffixes(images: _Side, masks: _Side) -> Iterator[Suffixes]:
+def _suffixes(images: _Side, masks: _Side, may_be_mask: Callable[[Path], bool]) -> Iterator[Suffixes]:
     """Suffixes that make pairs of masks that look like masks."""
     pictures, labels = images.images, masks.masks
     if images == masks:
@@ -138,11 +141,11 @@ def _suffixes(images: _Side, masks: _Side) -> Iterator[Suffixes]:
             pictures = {stem: path for stem, path in pictures.items() if masks.folder not in path.parents}
         if masks.folder in images.folder.parents:
             labels = {stem: path for stem, path in labels.items() if images.folder not in path.parents}
-        found = [guess_suffixes(pictures, labels)] if any(map(_few_levels, _some_of(list(labels.values())))) else []
+        found = [guess_suffixes(pictures, labels)] if any(map(may_be_mask, _some_of(list(labels.values())))) else []
     for suffixes in found:
         if suffixes is not None and suffixes.pairs:
             chosen = [path for stem, path in sorted(labels.items()) if stem.endswith(suffixes.mask)]
-            if all(map(_few_levels, _some_of(chosen))):
+            if all(map(may_be_mask, _some_of(chosen))):
                 yield suffixes
 
 
@@ -166,16 +169,21 @@ def _within(images: Dict[str, Path], masks: Dict[str, Path]) -> List[Suffixes]:
     return [Suffixes(*pair, counts[pair]) for pair in likely if counts[pair] > 1]
 
 
-def _few_levels(path: Path) -> bool:
+def _few_levels(path: Path, max_pixels: int) -> bool:
     """Whether a picture may be a mask, and no photograph."""
     try:
-        return len(np.unique(read_mask(path))) <= 2 * LEVELS
+        return len(np.unique(read_mask(path, max_pixels=max_pixels))) <= 2 * LEVELS
     except MXNetSegError:
         pass
     try:
-        return len(np.unique(read_colours(path))) <= LEVELS
+        return len(np.unique(read_colours(path, max_pixels))) <= LEVELS
+    except MXNetSegError:
+        pass
+    try:
+        header = read_header_of(path, HUGE)
     except MXNetSegError:
         return False
+    return header.width * header.height > max_pixels and not header.lossy
 
 
 def _ordered(splits: Iterable[str]) -> List[str]:

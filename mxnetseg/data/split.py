@@ -9,6 +9,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 import numpy as np
 
 from ..errors import MXNetSegError
+from ..names import counted
 from ..saving import check_free, write_files
 from .dataset import Dataset
 
@@ -83,7 +84,9 @@ def split_groups(
     for number, name in enumerate(groups):
         members[name].append(number)
     if len(names) < len(shares):
-        raise MXNetSegError(f"{len(names)} groups can't be shared out to {', '.join(shares)}; every part needs one")
+        raise MXNetSegError(
+            f"{counted(len(names), 'group')} can't be shared out to {', '.join(shares)}; every part needs one"
+        )
     sizes = np.array([len(members[name]) for name in names])
     images = np.zeros((len(names), 0), np.int64)  # of every group and class, those that show it
     if shown is not None:
@@ -146,10 +149,15 @@ def list_files(pattern: str, root: Path, parts: Sequence[str]) -> Dict[str, Path
     Raises
     ------
     MXNetSegError
-        One is there already, or can't be written.
+        One is there already, or can't be written; the pattern has other braces, which recipes can't have.
     """
+    if re.search("[{}]", pattern.replace("{split}", "")):
+        raise MXNetSegError(f"{pattern}: a name with braces besides {{split}} can't be that of lists; choose another")
     files = {part: root / pattern.replace("{split}", part) for part in parts}
-    check_free(files.values(), remedy="move it away; what was scored by it can't be compared afterwards")
+    check_free(
+        files.values(),
+        remedy="move it away, or name others (data split --lists); what was scored by it can't be compared afterwards",
+    )
     return files
 
 
@@ -173,6 +181,6 @@ def below(path: Path, root: Path) -> str:
     """The path from `root`, as a list has it."""
     text = Path(os.path.relpath(path, root)).as_posix()
     if re.search(r"[\t\r\n]", text):
-        raise MXNetSegError(f"{path!r}: a list can't hold a name with a tab or a line break; rename it")
+        raise MXNetSegError(f"{str(path)!r}: a list can't hold a name with a tab or a line break; rename it")
     # what begins otherwise could be taken for a comment, or for quoted
     return f"./{text}" if text[0] in "#\"'" or text[0].isspace() else text

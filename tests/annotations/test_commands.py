@@ -49,6 +49,12 @@ def test_convert_check_split_stats(photos, tmp_path, capsys):
     assert sum(list(data.classes).index("cow") in values for values in shown) == 2
     assert run(*line) == 2
     assert "train.txt is there already" in capsys.readouterr().err
+    (made / "all.txt").unlink()  # all are those of both lists then
+    assert run(*line, "--lists", "train.txt") == 2 and "no {split}" in capsys.readouterr().err
+    assert run(*line, "--lists", "again/{split}.txt", "--seed", 1) == 0
+    assert 'lists: "again/{split}.txt"' in capsys.readouterr().out
+    again = [(made / f"again/{split}.txt").read_text().splitlines() for split in names]
+    assert sorted(sum(again, [])) == sorted(sum(((made / f"{s}.txt").read_text().splitlines() for s in names), []))
     assert run("stats", "--config", recipe, "--workers", 0) == 0
     assert "class_weights" in capsys.readouterr().out
 

@@ -69,6 +69,22 @@ def test_labelme(made, source):
         made("labelme", hole="hole", overlap="refuse")
 
 
+def test_one_image_is_annotated_once(made, source):
+    labelme(source / "a.json", [shape("car", square(0, 0, 9, 9))])
+    labelme(source / "b.json", [shape("dog", square(0, 0, 9, 9))], imagePath="a.jpg")
+    with pytest.raises(MXNetSegError, match=r"a\.json and .*b\.json annotate one image, .*a\.jpg"):
+        made("labelme")
+
+
+def test_accents_as_macos_writes_them_and_capitals(made, source):
+    picture(source / "a\u0308.jpg")
+    labelme(
+        source / "x.json", [shape("Car", square(0, 0, 9, 9)), shape("car ", square(9, 9, 12, 12))], imagePath="\xe4.jpg"
+    )
+    mask, report = made("labelme", mask="x")
+    assert mask[0, 0] == 1 and report["notes"][-1].startswith("classes of almost the same name: Car, car;")
+
+
 def test_names(made, source):
     labelme(source / "a.json", [shape("Car", square(0, 0, 9, 9)), shape("tree", square(9, 0, 20, 9))])
     mask, report = made("labelme", classes=["sky", "tree", "car"])
@@ -306,3 +322,17 @@ def test_a_limit_for_large_images(made, source):
     with pytest.raises(MXNetSegError, match=r"a\.jpg.*30x20"):
         made("labelme", max_pixels=599)
     made("labelme", max_pixels=600)
+
+
+def test_the_limit_is_that_of_masks_as_well(made, source):
+    large, small = np.zeros((30, 40), np.uint8), np.ones((20, 30), np.uint8)
+    labelme(source / "a.json", [shape("car", [[0, 0], [39, 29]], "mask", mask=png(large))])
+    with pytest.raises(MXNetSegError, match=r"a\.json, shape 0 \(car\).*40x30.*limit"):
+        made("labelme", max_pixels=600)
+    (source / "a.json").unlink(), (source / "table.txt").write_text("0 0 0 ground\n1 1 1 car\n")
+    (source / "a_mask.png").write_bytes(base64.b64decode(png(large)))
+    with pytest.raises(MXNetSegError, match=r"looks like side by side.*a_mask\.png: its header says 40x30.*limit"):
+        made("colors", colors_file=source / "table.txt", max_pixels=600)
+    (source / "a_mask.png").write_bytes(base64.b64decode(png(small)))
+    mask, report = made("colors", colors_file=source / "table.txt", max_pixels=600)
+    assert (mask == 1).all() and report["images"] == 1

@@ -1,11 +1,12 @@
 """Damaged and hostile annotation files end in one clear error, soon and in little memory."""
 
+import base64
 import json
 import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from mxnetseg.annotations.convert import convert
 from mxnetseg.annotations.picture import Kinds
@@ -20,6 +21,7 @@ BILLION = (
     + "]><annotations><version>&j;</version></annotations>"
 )
 SQUARE = square(1, 1, 9, 9)
+PACKED = "c26>00000000000000000000000000000U6"  # a rectangle in 20x30 pixels
 
 
 def text(ending, content):
@@ -51,16 +53,17 @@ def in_voc(objects, **more):
     return lambda folder: voc(folder / "a.xml", objects, **more)
 
 
-def wide_image(folder):
-    """A PNG of a few bytes that declares 60000x60000, and annotations that agree."""
-    labelme(folder / "a.json", [shape("car", SQUARE)], imagePath="a.png", imageHeight=60000, imageWidth=60000)
-    Image.fromarray(np.zeros((2, 2), np.uint8)).save(folder / "a.png")
-    content = bytearray((folder / "a.png").read_bytes())
-    content[16:24] = (60000).to_bytes(4, "big") * 2
-    import zlib
-
+def declares(side):
+    """A PNG of a few bytes that declares to be that large, in base64."""
+    content = bytearray(base64.b64decode(png(np.zeros((2, 2)))))
+    content[16:24] = side.to_bytes(4, "big") * 2
     content[29:33] = zlib.crc32(bytes(content[12:29])).to_bytes(4, "big")
-    (folder / "a.png").write_bytes(bytes(content))
+    return base64.b64encode(bytes(content)).decode()
+
+
+def wide_image(folder):
+    labelme(folder / "a.json", [shape("car", SQUARE)], imagePath="a.png", imageHeight=60000, imageWidth=60000)
+    (folder / "a.png").write_bytes(base64.b64decode(declares(60000)))
 
 
 LABELME = {
@@ -95,6 +98,8 @@ LABELME = {
     "mask is no PNG": with_shape(SQUARE[:2], "mask", mask="aGFsbG8="),
     "no mask": with_shape(SQUARE[:2], "mask"),
     "mask larger than its place": with_shape([[1, 1], [2, 2]], "mask", mask=png(np.ones((200, 200)))),
+    "mask that declares 30000x30000": with_shape([[0, 0], [29999, 29999]], "mask", mask=declares(30000)),
+    "half a mask": with_shape([[0, 0], [19, 19]], "mask", mask=png(np.eye(20))[:96]),
     "a shape of another kind": with_shape(kind="banana"),
     "image of 60000x60000": wide_image,
 }
@@ -122,6 +127,8 @@ COCO = {
     "run lengths too short": with_annotation(dict(size=[20, 30], counts=[5])),
     "no packed run lengths": with_annotation(dict(size=[20, 30], counts="\u20ac")),
     "damaged packed run lengths": with_annotation(dict(size=[20, 30], counts="O" * 40)),
+    "no packed run lengths at all": with_annotation(dict(size=[20, 30], counts="")),
+    "packed run lengths that are cut": with_annotation(dict(size=[20, 30], counts=PACKED[:-3])),
     "size of text": with_annotation(dict(size=["a", "b"], counts=[600])),
     "segmentation is a number": with_annotation(7),
     "crowd is text": with_annotation([flat(SQUARE)], iscrowd="yes"),

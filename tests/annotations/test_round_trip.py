@@ -122,6 +122,27 @@ def test_predictions(drawn, tmp_path):
         predictions_in(tmp_path, images, classes)
 
 
+def test_photographs_that_are_turned(tmp_path):
+    """LabelMe turns what it opens; labels of raw pictures have to be turned for it, and predictions may be either."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, mode in (("images/a.jpg", "RGB"), ("masks/a.png", "L")):
+        (tmp_path / name).parent.mkdir()
+        Image.new(mode, (30, 20)).save(tmp_path / name, **(dict(exif=exif) if mode == "RGB" else {}))
+    raw = np.zeros((20, 30), np.uint8)
+    raw[:5, 20:] = 1
+    Image.fromarray(raw).save(tmp_path / "masks/a.png")
+    facts = dict(images="images", masks="masks", classes=["a", "b"], exif="raw")
+    dataset = open_dataset(DataConfig(name="folder", root=str(tmp_path), **facts), "all")
+    labels = dict(labels=labels_of(dataset), predictions=predictions_in(tmp_path / "masks", tmp_path / "images", "ab"))
+    for name, each in labels.items():
+        export("labelme", each, "ab", [(0, 0, 0), (9, 9, 9)], tmp_path / name, progress=False)
+        there = dict(images=tmp_path / "images", wishes=Wishes("ab", rest="ignore"))
+        report = convert("labelme", tmp_path / name, tmp_path / f"{name} back", **there, progress=False)
+        assert report["data"]["exif"] == "upright"
+        assert (read_mask(tmp_path / f"{name} back/masks/a.png") == np.rot90(raw, -1)).all()
+
+
 def test_predictions_of_images_of_one_stem(tmp_path):
     """They keep the images' endings, and folders."""
     for name in ("a.jpg", "a.png", "more/b.jpg", "b.jpg"):

@@ -77,6 +77,39 @@ def test_a_folder_without_splits_is_split(capsys):
     assert Path("project/train.txt").read_bytes() == before and not Path("project/recipe.yaml").exists()
 
 
+def test_images_that_are_not_8_bit_rgb(capsys):
+    build([0, 1])
+    for index in range(10):
+        values = np.linspace(0, 4000 + index, 120).reshape(10, 12)
+        Image.fromarray(values.astype(np.uint16)).save(f"own/images/{index}.png")
+    assert new("project", "--data", "own") == 0
+    assert "data.range: [0, 4095] is a guess" in capsys.readouterr().out
+    assert load_recipe("project/recipe.yaml").data.range == (0, 4095) and check() == 0
+    tifffile = pytest.importorskip("tifffile")
+    for index in range(10):
+        Path(f"own/images/{index}.png").unlink()
+        bands = np.random.RandomState(index).rand(10, 12, 5).astype(np.float32)
+        tifffile.imwrite(f"own/images/{index}.tif", bands, photometric="minisblack", planarconfig="contig")
+    assert new("other", "--data", "own") == 0
+    data = load_recipe("other/recipe.yaml").data
+    assert data.channels == [0, 1, 2, 3, 4] and data.range == (0, 1) and data.mean == (127,) * 5
+    assert check("other/recipe.yaml") == 0
+
+
+def test_a_name_that_no_recipe_can_have(capsys):
+    build([0, 1])
+    assert new("project {a}", "--data", "own") == 2
+    assert "a name with braces" in capsys.readouterr().err and not Path("project {a}").exists()
+
+
+def test_a_limit_for_large_files(capsys):
+    build([0, 1])
+    assert new("project", "--data", "own", "--max-pixels", "100") == 2
+    assert "looks like folders" in capsys.readouterr().err
+    assert new("project", "--data", "own", "--max-pixels", str(10**8)) == 0
+    assert load_recipe("project/recipe.yaml").data.max_pixels == 10**8
+
+
 def test_what_belongs_together_stays_together():
     build([0, 1])
     for index in range(10):

@@ -238,6 +238,14 @@ def test_a_leak_of_a_small_share_may_be_an_accident(monkeypatch):
     assert [f.kind for f in diagnosis(data_of(), every=True).grave] == ["two_splits"]
 
 
+def test_blank_tiles_of_16_bits_are_no_leak():
+    build([0, 1, 2])
+    for path in ("own/images/train/train0.png", "own/images/val/val0.png"):
+        Image.fromarray(np.full((8, 8), 300, np.uint16)).save(path)
+    data = data_of(range=(0, 4095))
+    assert not list(file_findings([open_dataset(data, split) for split in ("train", "val")]))
+
+
 def test_blank_tiles_are_no_leak():
     build([0, 1, 2])
     for split in ("train", "val"):

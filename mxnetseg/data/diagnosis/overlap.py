@@ -10,7 +10,6 @@ import numpy as np
 
 from ...errors import MXNetSegError
 from ..dataset import Dataset
-from ..files import read_image
 from ..hints import some
 from .finding import Finding
 from .tally import Tally
@@ -32,9 +31,10 @@ def file_findings(datasets: Sequence[Dataset], others: Sequence[Dataset] = ()) -
             continue
         there = {file: path for file, (path, _) in one.items()}
         same = [(there[file], path) for file, (path, _) in two.items() if file in there]
-        same += _same_content(
+        alike = _same_content(
             *([pair for file, pair in part.items() if file not in other] for part, other in ((one, two), (two, one)))
         )
+        same += sorted(pair for pair in alike if not _blank(first, pair[0]))
         yield from _told(first, second, same, min(len(first), len(second)))
 
 
@@ -118,7 +118,7 @@ def _same_content(one: Sequence[Tuple[Path, int]], two: Sequence[Tuple[Path, int
             other = wholes.get(_whole(path))
             if other:
                 pairs.append((other[0], path))
-    return sorted(pair for pair in pairs if not _blank(pair[0]))
+    return pairs
 
 
 def _by(digest: Callable[[Path], bytes], paths: Sequence[Path]) -> Dict[bytes, List[Path]]:
@@ -146,10 +146,10 @@ def _whole(path: Path) -> bytes:
         return str(path).encode("utf-8", "surrogateescape")
 
 
-def _blank(path: Path) -> bool:
+def _blank(dataset: Dataset, path: Path) -> bool:
     """Whether a picture is of one colour, as many tiles of large ones are."""
     try:
-        image = read_image(path)
+        image = dataset.image(path)
     except MXNetSegError:
         return False
     return bool((image == image[0, 0]).all())

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mxnetseg.config import DataConfig
 from mxnetseg.data import open_dataset
+from mxnetseg.data.files import read_mask
 from mxnetseg.data.forms import recognise
 from mxnetseg.errors import MXNetSegError
 
@@ -188,6 +190,26 @@ def test_other_names_of_splits_and_no_split(tmp_path):
     pairs(tmp_path / "c", "trainannot/{}.png", "train/{}.png")
     assert recognise(tmp_path / "c").keys["masks"] == "{split}annot"
     assert found.kind == "folders" and found.pairs == 3 and CLASSES
+
+
+def test_accents_in_one_or_apart(tmp_path):
+    apart, one = "a\u0308", "\xe4"  # as macOS may write them, and as others do
+    save(tmp_path / f"images/train/{apart}.png", image("a"))
+    save(tmp_path / f"masks/train/{one}.png", image("a")[..., 0])
+    assert opened(tmp_path).names == [one]
+    (tmp_path / "train.txt").write_text(f"images/train/{one}.png\tmasks/train/{apart}.png\n", encoding="utf-8")
+    assert len(opened(tmp_path, images=None, masks=None, lists="{split}.txt")) == 1
+
+
+def test_masks_of_several_channels_are_refused(tmp_path):
+    """Of an array of (H, W, classes) no channel is transparency; of a grey PNG with two channels it is the second."""
+    values = np.arange(120, dtype=np.uint8).reshape(10, 12) % 2
+    for name, array in {"a.npy": np.eye(2, dtype=np.uint8)[values], "b.npy": values[None]}.items():
+        np.save(tmp_path / name, array)
+        with pytest.raises(MXNetSegError, match=rf"{name}: the mask has (2|12) channels"):
+            read_mask(tmp_path / name)
+    Image.fromarray(np.stack([values, 7 * values], 2), "LA").save(tmp_path / "c.png")
+    assert (read_mask(tmp_path / "c.png") == values).all()
 
 
 def test_images_alone_where_masks_should_be_beside_them(tmp_path):
