@@ -32,6 +32,7 @@ OPTIONS = {
     "model.backbone": ("backbone_options",),
     "loss.name": ("options",),
     "eval.crop": ("stride",),
+    "data.name": ("classes", "palette", "ignore", "label_map"),
 }
 
 

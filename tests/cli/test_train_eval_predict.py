@@ -116,7 +116,7 @@ def test_the_seed_command_for_evaluation(run, tmp_path, own_folder):
         "eval --model fcn --backbone resnet18 --checkpoint fcn_resnet18_cityscapes_20211014.params "
         "--ctx cpu --data cityscapes --crop 48 --base 64"
     )
-    status, out, err = run(*seed.split(), "--mode", "val", "--ms", "--scales", "1", "--root", "cs", "--quiet")
+    status, out, err = run(*seed.split(), "--mode", "val", "--scales", "1", "--flip", "--root", "cs", "--quiet")
     assert status == 0 and "traffic light" in out and "left out of the means" in out, err
     status, out, err = run(*seed.split(), "--mode", "testval", "--root", "cs", "--label-ids", "--out", "o", "--quiet")
     assert status == 0, err

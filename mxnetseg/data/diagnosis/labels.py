@@ -177,7 +177,12 @@ def value_findings(tally: Tally) -> Iterator[Finding]:
 
 
 def palette_findings(tally: Tally) -> Iterator[Finding]:
-    """One number, several colours: every palette numbers its own, so numbers mean nothing."""
+    """One number, several colours: every palette numbers its own, so numbers mean nothing.
+
+    In a known data set numbers have their meaning, whatever the palettes.
+    """
+    if tally.dataset.spec.name != "folder":
+        return
     several = {value: colours for value, colours in tally.palettes.items() if len(colours) > 1}
     for value, colours in list(several.items())[:1]:
         (one, first), (other, second) = list(colours.items())[:2]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mxnetseg.cli import main
-from mxnetseg.config import DataConfig, Recipe, load_recipe
+from mxnetseg.config import DataConfig, Recipe, as_recipe, load_recipe
 from mxnetseg.data import IGNORE, get_spec, open_dataset
 from mxnetseg.data.check import check
 from mxnetseg.data.colours import palette_of
@@ -156,8 +156,8 @@ def test_colours_that_have_no_name_are_listed_with_counts(tmp_path):
 
 @pytest.mark.parametrize("keys", [dict(images="train"), dict(lists="{split}.txt"), dict(colors=TABLE)])
 def test_keys_of_a_folder_are_not_ignored_elsewhere(keys):
-    with pytest.raises(ValueError, match="has no effect where name is camvid, only with folder"):
-        DataConfig(name="camvid", **keys)
+    with pytest.raises(MXNetSegError, match="has no effect where name is camvid, only with folder"):
+        as_recipe({"data": {"name": "camvid", **keys}})
 
 
 def test_a_record_keeps_what_a_recipe_says():
