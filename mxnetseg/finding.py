@@ -36,6 +36,8 @@ def find_checkpoint(name: Union[str, Path], model: Optional[str] = None, option:
         return matches[0]
     if matches:
         raise MXNetSegError(f"{option} {name}: there are {', '.join(map(str, matches))}; give the whole path")
+    if os.path.isdir(path):
+        raise MXNetSegError(f"{option} {name}: is a folder; name a checkpoint in it")
     names = {file.name: file for file in known}
     words = STARTS if option == "model.init" else ()
     close = [str(names.get(n, n)) for n in near(path.name, [*words, *names])]

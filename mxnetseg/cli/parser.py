@@ -9,7 +9,7 @@ __all__ = ["Parser"]
 class Parser(argparse.ArgumentParser):
     """An option that is given twice is an error, unless it adds up (`append`, `extend`) or is a switch.
 
-    So are those of the sub-commands: argparse makes their parsers of the class of the one above.
+    An empty value is an error, too. All of this holds for the sub-commands: argparse makes their parsers of this class.
     """
 
     def __init__(self, *args, **kwargs):
@@ -25,6 +25,8 @@ class Parser(argparse.ArgumentParser):
 
 class _StoreOnce(argparse._StoreAction):
     def __call__(self, parser, namespace, values, option_string=None):
+        if "" in (values if isinstance(values, list) else [values]):  # --from "$UNSET" would pass for none
+            raise argparse.ArgumentError(self, "an empty text; name something, or leave it out")
         if option_string and self.dest in parser.given:
             before = getattr(namespace, self.dest)
             shown = " ".join(map(str, before)) if isinstance(before, list) else before

@@ -15,7 +15,8 @@ def find_pictures(sources: List[str], out: Path, recursive: bool = False) -> Dic
     """Name of the results, "sub/a" -> picture; in order.
 
     A folder's pictures are called what they are called in it; those whose names start with a dot, and all in `out`,
-    are left out. Where names differ in their endings alone, these stay: "a.jpg" and "a.png".
+    are left out; a link among them may lead to no file. Where names differ in their endings alone, these stay:
+    "a.jpg" and "a.png".
 
     Raises
     ------
@@ -24,11 +25,12 @@ def find_pictures(sources: List[str], out: Path, recursive: bool = False) -> Dic
     """
     named: Dict[Path, Path] = {}  # as it is called in its folder, with the ending -> picture
     for source in map(Path, sources):
-        for name, picture in _of_folder(source, out, recursive) if source.is_dir() else [(Path(source.name), source)]:
-            if not picture.is_file():
-                raise MXNetSegError(f"{picture}: no such image")
+        folder = source.is_dir()
+        if not folder and not source.is_file():
+            raise MXNetSegError(f"{source}: no such image")
+        for name, picture in _of_folder(source, out, recursive) if folder else [(Path(source.name), source)]:
             other = named.setdefault(name, picture)
-            if not picture.samefile(other):
+            if os.path.realpath(picture) != os.path.realpath(other):
                 raise MXNetSegError(
                     f"{other} and {picture} would be written to the same files; predict them one at a time, each "
                     "with its own --out"

@@ -39,7 +39,7 @@ def add_arguments(parser) -> None:
     group = parser.add_argument_group("drawing", "color, overlay and panel")
     what = "of the class colours, 0 (the image alone) to 1 (the colours alone) (0.55)"
     group.add_argument("--opacity", type=float, metavar="X", help=what)
-    what = "no legend; overlay and color then have the image's own size"
+    what = "no legend; an overlay then has the image's own size"
     group.add_argument("--no-legend", action="store_true", help=what)
     group.add_argument("--classes", nargs="+", metavar="NAME", help="draw these classes alone, e.g. road car")
     options.add_inference(parser)
@@ -64,6 +64,7 @@ def run(args) -> int:
         raise MXNetSegError(f"--ctx {' '.join(args.ctx)}: predict runs on one context; name one")
     if args.opacity is not None:
         check_opacity(args.opacity)
+    _check_used(args)
     out = Path(args.out)
     images = find_pictures(args.images, out, args.recursive)
     targets = _targets(args, images)
@@ -78,6 +79,8 @@ def run(args) -> int:
     draw, failed = _drawing(args, predictor), []
     for name, kinds in tqdm(targets.items(), unit="img", disable=args.quiet, leave=False):
         try:
+            if not images[name].is_file():  # a link to nowhere; a pipe, which reading would wait for
+                raise MXNetSegError(f"{images[name]}: is no file, nor a link to one")
             image = predictor.read(images[name])
             prediction = predictor(image)
         except MXNetSegError as err:  # the others can be predicted all the same
@@ -102,6 +105,18 @@ def _targets(args, images: Dict[str, Path]) -> Dict[str, Dict[str, Path]]:
     # a file that is there is whole, see saving.py
     missing = {name: {kind: p for kind, p in kinds.items() if not p.is_file()} for name, kinds in targets.items()}
     return {name: kinds for name, kinds in missing.items() if kinds}
+
+
+def _check_used(args) -> None:
+    """Raise MXNetSegError for an option that would have no effect."""
+    framed, drawn = {"overlay", "panel"}, {"color", "overlay", "panel"}
+    for option, value, kinds in (
+        ("--opacity", args.opacity, framed),
+        ("--no-legend", args.no_legend or None, framed),
+        ("--classes", args.classes, drawn),
+    ):
+        if value is not None and not kinds & set(args.save):
+            raise MXNetSegError(f"{option} has no effect without --save {' or '.join(sorted(kinds))}; leave it out")
 
 
 def _limit(args):

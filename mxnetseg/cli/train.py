@@ -43,6 +43,11 @@ def add_arguments(parser) -> None:
         help="train nothing: build everything, print what would happen, take one step on made-up crops of this side "
         "(64); neither data nor initial weights are needed",
     )
+    what = (
+        "train nothing for good: take 100 steps at rates from 1e-6 to 1, write the losses to this .csv and draw them "
+        "beside it, and say at which rate the loss falls fastest"
+    )
+    parser.add_argument("--find-lr", metavar="FILE", help=what)
     options.add(parser, "--force", "--quiet")
 
 
@@ -72,8 +77,12 @@ def run(args) -> int:
         )
     if args.resume and args.run_dir:
         raise MXNetSegError("--run-dir: a run that is resumed stays in its folder; leave it out")
+    if args.dry_run is not None and args.find_lr:
+        raise MXNetSegError("--dry-run takes one step, --find-lr a hundred; give one of the two")
     if args.dry_run is not None:
         return _dry_run(args, recipe, contexts)
+    if args.find_lr:
+        return _find_lr(args, recipe, contexts)
     with options.lasting_output():
         try:
             result = train(
@@ -127,4 +136,20 @@ def _dry_run(args, recipe, contexts) -> int:
     if args.dry_run < 32:
         raise MXNetSegError(f"--dry-run {args.dry_run}: crops of less than 32 pixels vanish in the network")
     print(dry_run(recipe, contexts, args.dry_run, validate=not args.no_val, force=args.force).report)
+    return 0
+
+
+def _find_lr(args, recipe, contexts) -> int:
+    from ..engine.find_lr import find_lr, suggested
+
+    if args.resume or args.run_dir or args.weights_dir or args.wandb or len(args.ctx or ()) > 1:
+        where = "--resume, --run-dir, --weights-dir, --wandb"
+        raise MXNetSegError(f"--find-lr begins no run, and takes one context; leave out {where} and further ones")
+    tried = find_lr(recipe, contexts[0], Path(args.find_lr), progress=not args.quiet, force=args.force)
+    best = suggested(tried)
+    if best is None:
+        print(f"{len(tried)} steps in {args.find_lr}: the loss falls at none of their rates; look at data and recipe")
+        return 1
+    said = f"the loss falls fastest at {best:.2g}; try --set optimizer.lr={best:.1g}"
+    print(f"{len(tried)} steps in {args.find_lr}: {said}")
     return 0

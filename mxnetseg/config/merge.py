@@ -1,5 +1,6 @@
 """Layers of a recipe, one over the other: bases, the recipe itself, and what changes it."""
 
+import re
 from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple
 
 from pydantic.fields import FieldInfo
@@ -54,7 +55,7 @@ def merge(low: Dict[str, Any], high: Dict[str, Any], place: Place = ()) -> Dict[
             below, value = first_and_also(below), _first_and_also(value) if isinstance(value, dict) else value
         if not isinstance(value, dict):
             merged[key] = value
-        elif value and all(str(one).isdigit() for one in value) and isinstance(_list_at(key, below, fields), list):
+        elif value and all(map(_is_number, value)) and isinstance(_list_at(key, below, fields), list):
             merged[key] = _with_entries(_list_at(key, below, fields), value, here)
         else:
             below = {} if _stands_alone(value, here) or not isinstance(below, dict) else below
@@ -108,6 +109,11 @@ def _replaced(low: Dict[str, Any], high: Dict[str, Any], place: Place) -> Set[st
     return gone
 
 
+def _is_number(key: Any) -> bool:
+    """Whether it is a list entry's number, written in one way alone: "00" would be another key than "0"."""
+    return re.fullmatch("0|[1-9][0-9]*", str(key)) is not None
+
+
 def _list_at(key: str, value: Any, fields: Mapping[str, FieldInfo]) -> Any:
     """What a key holds, or where it holds nothing its default, with tuples as lists."""
     if value is None and key in fields and not fields[key].is_required():
@@ -137,7 +143,7 @@ def _with_entries(entries: List[Any], changes: Dict[Any, Any], place: Place) -> 
 
 def _first_and_also(value: Dict[Any, Any]) -> Dict[Any, Any]:
     """{0: first, 2: third} of a list of losses -> {..., also: {1: third}}."""
-    if not value or not all(str(key).isdigit() for key in value):
+    if not value or not all(map(_is_number, value)):
         return value
     numbered = {int(str(key)[:9]): entry for key, entry in value.items()}
     first = numbered.pop(0, {})

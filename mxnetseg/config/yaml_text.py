@@ -105,11 +105,11 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> Dict[Any, Any]:
         if key.tag == "tag:yaml.org,2002:merge":
             continue
         name = loader.construct_object(key)  # type: ignore[no-untyped-call]
-        if isinstance(name, (dict, list)):
+        if isinstance(name, (dict, list, set)):
             raise MXNetSegError(f"{loader.source}, line {key.start_mark.line + 1}: {name!r} can't be a key")
-        if name in seen:
+        if str(name) in seen:  # 255 and "255" are one value of a mask
             raise MXNetSegError(f"{loader.source}: key {name!r} is given twice; keep one")
-        seen.add(name)
+        seen.add(str(name))
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
@@ -132,3 +132,11 @@ _Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
     list("-+.0123456789"),
 )
 _Loader.add_constructor(_INT, _integer)
+
+
+def _refuse(loader: _Loader, node: yaml.Node) -> None:
+    raise MXNetSegError(f"{loader.source}, line {node.start_mark.line + 1}: a recipe holds no {node.tag}")
+
+
+for _tag in ("set", "omap", "pairs", "binary"):  # a set has no order, nor do recipes need the others
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _refuse)

@@ -127,6 +127,30 @@ def test_drawing_options(predict, photos):
     assert status == 2 and "--opacity 1.5" in err and not Path("z").exists()
 
 
+def test_what_is_no_file_stops_nothing(predict, photos):
+    os.symlink("nowhere.png", photos / "link.png")
+    os.symlink("circle.png", photos / "circle.png")
+    os.mkfifo(photos / "pipe.png")
+    status, out, err = predict(photos, "--out", "out", "--save", "label")
+    assert status == 1 and out.startswith("2 predictions") and "4 images left out" in err
+    assert [f"photos/{name}.png: is no file" in err for name in ("link", "circle", "pipe")] == [True] * 3
+    status, _, err = predict(photos / "link.png", "--out", "out")
+    assert status == 2 and "link.png: no such image" in err
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ("label --opacity 0", "--opacity has no effect without --save overlay or panel"),
+        ("color --no-legend", "--no-legend has no effect without --save overlay or panel"),
+        ("label --classes road", "--classes has no effect without --save color or overlay or panel"),
+    ],
+)
+def test_an_option_without_effect_is_refused(predict, photos, options, message):
+    status, _, err = predict(photos, "--out", "out", "--save", *options.split())
+    assert status == 2 and message in err and not Path("out").exists()
+
+
 @pytest.mark.parametrize("place", ["a file", "a folder", "full"])
 def test_what_can_not_be_written_is_told_before_the_work(predict, photos, monkeypatch, place):
     if place == "a file":

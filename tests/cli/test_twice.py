@@ -38,6 +38,8 @@ def test_every_option_adds_up_or_is_an_error(capsys):
         if isinstance(action, (argparse._AppendAction, argparse._ExtendAction)):
             assert len(getattr(parser.parse_args(said * 2), action.dest)) == 2 + len(action.default or ())
             continue
+        with pytest.raises(SystemExit):
+            parser.parse_args([said[0], *[""] * (len(said) - 1)])  # "$UNSET" is not the same as no option
         parser.parse_args(said)  # once is right, and again for another line
         parser.parse_args(said)
         capsys.readouterr()
@@ -61,3 +63,11 @@ def test_every_option_adds_up_or_is_an_error(capsys):
 def test_changes_that_contradict(capsys, line, message):
     assert main(line.split()) == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_empty_place_is_not_this_folder(capsys):
+    for argv in (["predict", "", "--checkpoint", "x.params"], ["train", "--config", "fcn", "--from", ""]):
+        with pytest.raises(SystemExit):
+            main(argv)
+        assert "an empty text" in capsys.readouterr().err
+    assert main(["predict", "a.png", "--checkpoint", "."]) == 2

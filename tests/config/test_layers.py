@@ -1,5 +1,7 @@
 """Layers of a recipe: where bases and paths are looked for, what replaces what, and what is not lost in silence."""
 
+import re
+
 import pytest
 
 from mxnetseg.config import as_recipe, load_recipe, override_recipe, recorded_recipe
@@ -196,6 +198,21 @@ def test_what_an_older_version_recorded_can_be_read_and_changed():
     with pytest.raises(MXNetSegError) as caught:
         override_recipe(recipe, ["optimizer.betas=[0.1, 0.2]"])
     assert str(caught.value).startswith("the recipe with optimizer.betas=[0.1, 0.2]: optimizer.betas: has no effect")
+
+
+@pytest.mark.parametrize(
+    "text, override, message",
+    [
+        ("data: {label_map: {0: 0, '0': 1}}", "train.seed=1", "key '0' is given twice"),
+        ("data: {classes: !!set {a, b}}", "train.seed=1", "line 2: a recipe holds no tag:yaml.org,2002:set"),
+        ("optimizer: {rules: [{match: bias}]}", "optimizer.rules.00.lr_mult=2", "should be a list"),
+        ("optimizer: {rules: [{match: bias}]}", "optimizer.rules.\u00b2.lr_mult=2", "should be a list"),
+    ],
+)
+def test_keys_are_written_in_one_way(tmp_path, text, override, message):
+    (tmp_path / "r.yaml").write_text(f"train: {{iterations: 1}}\n{text}", encoding="utf-8")
+    with pytest.raises(MXNetSegError, match=re.escape(message)):
+        load_recipe(tmp_path / "r.yaml", [override])
 
 
 def test_numbers_are_read_as_they_look(tmp_path):
