@@ -181,6 +181,12 @@ def convert(
                 bar.update()
         notes += _notes(pictures, made)
         splits = _write_lists(folder, pictures, made)
+        if "all" in splits and len(splits) > 1:
+            alone, others = splits["all"], [name for split, names in splits.items() if split != "all" for name in names]
+            notes.append(
+                f"{len(others)} of {counted(len(pictures), 'image')} have names or folders that speak of a split "
+                f"({listed(others, 3)}); the others are in all.txt alone: {listed(alone, 3)}"
+            )
         data = {**_data(to, goal), **_exif(pictures, made)}
         if max_pixels > MAX_PIXELS:
             data["max_pixels"] = max_pixels

@@ -1,6 +1,7 @@
 """Each format with its traps, made here: names, order, holes, kinds of shapes, images."""
 
 import base64
+import re
 import socket
 
 import numpy as np
@@ -67,6 +68,16 @@ def test_labelme(made, source):
     assert made("labelme", hole="hole", overlap="small")[0][7, 7] == 2
     with pytest.raises(MXNetSegError, match="overlap on"):
         made("labelme", hole="hole", overlap="refuse")
+
+
+def test_a_name_that_happens_to_speak_of_a_split(made, source):
+    for name in ("train_station", "bus"):
+        labelme(source / f"{name}.json", [shape("car", square(0, 0, 9, 9))])
+    report = made("labelme", mask="bus")[1]
+    assert report["splits"] == {"all": 1, "train": 1}
+    assert re.match(
+        r"1 of 2 images .*train_station\.jpg\); the others are in all\.txt alone: .*bus", report["notes"][-1]
+    )
 
 
 def test_one_image_is_annotated_once(made, source):
