@@ -42,7 +42,13 @@ def run(args) -> int:
     data = data.model_copy(update={"root": args.root}) if args.root else data
     if not same(data.name, "folder"):
         raise MXNetSegError(f"data.name is {data.name}, which comes with splits of its own; data split is for a folder")
-    dataset = open_dataset(data, args.split)
+    try:
+        dataset = open_dataset(data, args.split)
+    except MXNetSegError as err:
+        if args.split != "all" or not data.lists:
+            raise
+        shared = f"{data.train_split}+{data.val_split}"
+        raise MXNetSegError(f"{err} If the images are shared out already: --split {shared}") from err
     root = root_of(data, dataset.spec)
     pattern = data.lists or "{split}.txt"
     if "{split}" not in pattern:

@@ -196,3 +196,10 @@ def test_problems_are_told_and_a_failure_leaves_no_lists(capsys):
         path.write_bytes(b"no picture")
     assert new("other", "--data", "own") == 2
     assert not Path("other").exists()
+
+
+def test_data_split_says_how_to_share_out_again(capsys):
+    build(np.tile([[0, 1]], (24, 16)))
+    assert new("project", "--data", "own") == 0
+    assert main(["data", "split", "--config", "project/recipe.yaml", "--quiet"]) == 2
+    assert "all.txt" in (said := capsys.readouterr().err) and "--split train+val" in said
