@@ -17,6 +17,7 @@ from .data.forms import Form, recognise
 from .data.pixels import pixel_keys
 from .data.split import below, groups_by, list_files, split_groups, write_lists
 from .errors import MXNetSegError
+from .names import counted
 from .pretrained import find
 
 __all__ = ["Draft", "draft"]
@@ -27,6 +28,7 @@ SEEN = 12_000  # training images that a run sees, about
 CROP, BASE = 384, 1024  # the most, in pixels
 VOID = 255
 MOST = 255  # classes
+LOOKED = 24  # images whose values are read where they have more than 8 bits
 TABLE = re.compile(r"\s*(?:(\d+)[\s,]+(\d+)[\s,]+(\d+)[\s,:]+(\S.*)|([^:#]+):\s*(\d+),\s*(\d+),\s*(\d+).*)")
 
 
@@ -84,6 +86,8 @@ def draft(
     form = recognise(folder, max_pixels)
     keys: Dict[str, Any] = dict(form.keys)
     some: Dict[str, Any] = {"colors": {"any": form.colours[0]}} if form.colours else {"classes": ["any"]}
+    ready = _ready(folder)
+    some.update({key: value for key, value in ready.keys.items() if key == "exif"} if ready else {})
     known = {"name": "folder", "root": str(form.root), "max_pixels": max_pixels, **some, **keys}
     look = DataConfig.model_validate(known)
     whole = not {look.train_split, look.val_split} <= set(form.splits)
@@ -92,9 +96,13 @@ def draft(
     look = DataConfig.model_validate({**known, **fed})
     tallies = [read_split(open_dataset(look, split), workers, progress) for split in opened]
     values = sorted({value for tally in tallies for value in tally.values})
-    labels = _ready(folder) or (_of_colours(folder, values) if form.colours else _of_values(folder, values))
+    labels = ready or (_of_colours(folder, values) if form.colours else _of_values(folder, values))
     splits = {tally.dataset.split: len(tally.dataset) for tally in tallies}
     notes = [labels.note] if labels.note else []
+    problems = [problem for tally in tallies for problem in tally.problems]
+    size = _size(tallies)
+    if problems:
+        notes.append(f"{counted(len(problems), 'problem')}, which data check lists: {problems[0]}")
     if "range" in fed:
         notes.append(
             f"data.range: {fed['range']} is a guess from the values in a few images: is it what yours can have?"
@@ -105,7 +113,7 @@ def draft(
         keys, splits = _split(tallies[0], form, target, val, by)
         chosen = f"there were no images to validate on: {splits['val']} of {form.pairs} are, chosen by chance"
         notes.append(chosen + ("" if by else "; where images belong together (a video's), --by PATTERN keeps them so"))
-    text = _text(form, {**keys, **fed}, labels, _size(tallies), next(iter(splits.values())))
+    text = _text(form, {**keys, **fed}, labels, size, next(iter(splits.values())))
     return Draft(text, form, splits, labels.classes, notes)
 
 
@@ -131,6 +139,8 @@ def _ready(folder: Path) -> Optional[_Labels]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))["data"]
         keys = {key: data[key] for key in ("classes", "palette")}
+        if data.get("exif") in ("upright", "raw"):  # which way round the masks were drawn
+            keys["exif"] = data["exif"]
         return _Labels(keys, list(keys["classes"]), f"class names are those of {path}")
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return None

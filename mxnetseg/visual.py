@@ -163,6 +163,7 @@ def plot_curves(csv_path, png_path) -> None:
             axes.margins(x=0.1, y=0.12)  # the number stays inside
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("iteration", fontsize=9)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.3)
     picture = io.BytesIO()

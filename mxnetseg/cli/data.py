@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..commands import command, typed
 from ..errors import MXNetSegError
+from ..names import counted
 from . import add_import, data_convert, data_export, data_split, data_stats, options
 from .data_source import add_source, add_workers, source
 
@@ -135,7 +136,7 @@ def _check(args) -> int:
     for problem in report["problems"]:
         print(f"error: {typed(problem)}", file=sys.stderr)
     options.write_json(args, report)
-    print(f"{len(report['problems'])} problems" if report["problems"] else "all can be read, no problems")
+    print(counted(len(report["problems"]), "problem") if report["problems"] else "all can be read, no problems")
     return 1 if report["problems"] else 0
 
 
@@ -144,7 +145,7 @@ def _print_split(split: str, found: dict) -> None:
 
     sizes = [f"{size} ({count})" if len(found["sizes"]) > 1 else size for size, count in found["sizes"].items()]
     listed = ", ".join(sizes[:4]) + (f" and {len(sizes) - 4} more sizes" if len(sizes) > 4 else "")
-    print(f"{split}: {found['images']} images, {listed}")
+    print(f"{split}: {counted(found['images'], 'image')}, {listed}")
     if not found["labelled"]:
         print("  no public labels\n")
         return

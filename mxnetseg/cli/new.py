@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..commands import command, typed
 from ..errors import MXNetSegError
+from ..names import counted
 from . import options
 from .data_source import add_workers
 
@@ -41,7 +42,7 @@ def run(args) -> int:
     write_file(target, made.text.encode())
     form = made.form
     print(f"{form.root}: {form.kind} ({', '.join(f'{key}: {value}' for key, value in form.keys.items())})")
-    print(", ".join(f"{count:,} pairs in {split}" for split, count in made.splits.items()))
+    print(", ".join(f"{counted(count, 'pair')} in {split}" for split, count in made.splits.items()))
     print(f"{len(made.classes)} classes: {', '.join(made.classes)}")
     for note in made.notes:
         print(f"note: {typed(note)}")

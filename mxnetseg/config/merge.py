@@ -74,10 +74,12 @@ def change(overrides: Sequence[str]) -> Dict[str, Any]:
         key, equals, text = override.partition("=")
         if not equals or not key.strip():
             raise MXNetSegError(f"--set {shorten(override)}: write it as key=value, for example optimizer.lr=0.02")
-        value = parse(text, f"--set {shorten(override)}")
+        source = f"--set {shorten(override)}"
+        # a path that begins so would be a mapping in YAML, and the shell has taken its quotes away
+        value = text if text.startswith("{split}") else parse(text, source)
         for part in reversed(key.strip().split(".")):
             value = {part: value}
-        check_size(value, f"--set {shorten(override)}")
+        check_size(value, source)
         _add(layer, value, override)
     return layer
 

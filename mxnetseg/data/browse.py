@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from ..config.schema import DataConfig
+from ..names import counted
 from ..visual import INK, PAPER, colorize, legend, overlay, rgb
 from .dataset import Dataset
 from .opening import open_dataset
@@ -64,7 +65,7 @@ def _compose(rows, dataset: Dataset, occurring) -> np.ndarray:
     width = max(lefts[-1] + widths[-1] + GAP, 560)
     heights = [max(tile.shape[0] for tile in tiles) + CAPTION for _, tiles in rows]
     sheet = np.full((HEAD + sum(heights), width, 3), PAPER, np.uint8)
-    title = f"{dataset.spec.title} - {dataset.split}, {len(dataset)} images"
+    title = f"{dataset.spec.title} - {dataset.split}, {counted(len(dataset), 'image')}"
     _write(sheet, _fit(title, width - 2 * GAP, 0.55), (GAP, 22), 0.55)
     for column, text in ((0, "as it is"), (1, "labels"), (2, "as training sees it (hatched: ignored)")):
         room = (width if column == 2 else lefts[column + 1]) - lefts[column]

@@ -108,7 +108,7 @@ def test_data_draw_and_check(capsys, tmp_path):
     Path("scenes/labels/val/0001.png").write_bytes(b"broken")
     assert main(["data", "check", "streets", "--root", "scenes", "--quiet"]) == 1
     captured = capsys.readouterr()
-    assert "labels/val/0001.png: not a mask" in captured.err and "1 problems" in captured.out
+    assert "labels/val/0001.png: not a mask" in captured.err and "1 problem\n" in captured.out
 
 
 def test_doctor(capsys):

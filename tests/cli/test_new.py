@@ -5,6 +5,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -199,3 +200,39 @@ def test_what_can_not_be_a_recipe(capsys):
         grey(Path(f"own/masks/{index}.png"), values[index * 12 :][:12] * 4, np.uint16)
     assert new("project", "--data", "own") == 2
     assert "too many for classes" in capsys.readouterr().err
+
+
+def test_the_way_round_that_convert_wrote_down_stays():
+    build(np.tile([[0, 1]], (24, 16)))
+    Path("own/data.yaml").write_text("data: {classes: [ground, box], palette: [[0, 0, 0], [9, 9, 9]], exif: raw}\n")
+    assert new("project", "--data", "own") == 0
+    assert load_recipe("project/recipe.yaml").data.exif == "raw"
+
+
+def test_bands_of_16_bits_become_channels_and_a_range(capsys):
+    build(np.tile([[0, 1]], (24, 16)))
+    for index, path in enumerate(sorted(Path("own/images").glob("*.png"))):
+        path.unlink()
+        cv2.imwrite(str(path.with_suffix(".tif")), np.full((24, 32, 4), 100 * index + 99, np.uint16))
+    assert new("project", "--data", "own") == 0
+    assert "note: more than 8 bits" in capsys.readouterr().out
+    data = load_recipe("project/recipe.yaml").data
+    assert (list(data.channels), list(data.range), len(data.mean)) == ([0, 1, 2, 3], [0, 999], 4)
+
+
+def test_problems_are_told_and_a_failure_leaves_no_lists(capsys):
+    build(np.tile([[0, 1]], (24, 16)))
+    Path("own/images/3.png").write_bytes(b"no picture")
+    assert new("project", "--data", "own") == 0
+    assert "1 problem, which data check lists: own/images/3.png" in capsys.readouterr().out
+    for path in Path("own/images").glob("*.png"):
+        path.write_bytes(b"no picture")
+    assert new("other", "--data", "own") == 2
+    assert not Path("other").exists()
+
+
+def test_data_split_says_how_to_share_out_again(capsys):
+    build(np.tile([[0, 1]], (24, 16)))
+    assert new("project", "--data", "own") == 0
+    assert main(["data", "split", "--config", "project/recipe.yaml", "--quiet"]) == 2
+    assert "all.txt" in (said := capsys.readouterr().err) and "--split train+val" in said

@@ -219,3 +219,9 @@ def test_numbers_are_read_as_they_look(tmp_path):
     text = "model: {options: {a: 1e-4, b: 010, c: 1:30, d: 1_000, e: .5, f: +2, g: 0x1F}}\n"
     options = load_recipe(write(tmp_path / "r.yaml", text)).model.options
     assert options == {"a": 1e-4, "b": 10, "c": "1:30", "d": 1000, "e": 0.5, "f": 2, "g": "0x1F"}
+
+
+def test_a_path_that_begins_with_the_split_needs_no_quotes(tmp_path):
+    path = write(tmp_path / "mine.yaml", "data: {name: folder}\nmodel: {name: fcn, backbone: resnet18}\n")
+    recipe = load_recipe(path, ["data.lists={split}.txt", "data.images={split}"])
+    assert (recipe.data.lists, recipe.data.images) == ("{split}.txt", "{split}")

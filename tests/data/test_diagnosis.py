@@ -137,9 +137,9 @@ TRAPS = {
     "blank masks": (lambda: one_mask(lambda image, mask: grey(mask, [255])), {}, ("blank_masks", False),
                     r"train: 1 of 3 masks hold no pixel of any class: .*train1.png"),
     "the same files": (lambda: leak(copy), {}, ("two_splits", True),
-                       r"1 images are in train and in val.*train0.png and .*val0.png; remove"),
+                       r"1 image in both train and val.*train0.png and .*val0.png; remove"),
     "the same picture in another file": (lambda: leak(reencoded), {}, ("two_splits", True),
-                                         r"1 images are in train and"),
+                                         r"1 image in both train and"),
     "a copy in JPEG": (lambda: leak(jpeg), {}, ("alike", False),
                        r"1 images of val look just like one of train: .*val0.jpg"),
     "no {split}": (lambda: build([0, 1, 2]), {"images": "images/train", "masks": "masks/train"}, ("no_split", True),
@@ -170,7 +170,7 @@ TRAPS = {
     "a photograph that is turned": (lambda: one_mask(lambda image, mask: photograph(image, mask, 6)), {},
                                     ("sizes_swapped", True), r"is 10x12, but its mask .*set data.exif: raw"),
     "a photograph on its head": (lambda: one_mask(lambda image, mask: photograph(image, mask, 3)), {},
-                                 ("turned", False), r"train: 1 images are turned .*train1.jpg; .*data.exif: raw"),
+                                 ("turned", False), r"train: 1 image turned .*train1.jpg; .*data.exif: raw"),
     "a broken file": (lambda: one_mask(lambda image, mask: image.write_bytes(b"no")), {}, ("unreadable", True),
                       r"train1.png: not"),
     "a picture for a mask": (lambda: one_mask(lambda image, mask: Image.open(image).convert("L").save(mask)), {},
@@ -349,7 +349,7 @@ def test_scores_of_what_was_trained_on_or_means_nothing():
     recipe = as_recipe({"data": {**KEYS, "root": "own"}})
     check_scored(recipe.data, open_dataset(recipe.data, "val"))
     copy("own/images/train/train0.png", "own/images/val/val0.png")
-    with pytest.raises(MXNetSegError, match="1 images are in train and in val"):
+    with pytest.raises(MXNetSegError, match="1 image in both train and val"):
         check_scored(recipe.data, open_dataset(recipe.data, "val"))
     check_scored(recipe.data, open_dataset(recipe.data, "val"), learned=False)
     same = recipe.data.model_copy(update={"val_split": "train"})
@@ -369,7 +369,7 @@ def test_eval_stops(tmp_path, capsys):
     shipped = "weights/bisenet/bisenet_mobilenet_v2_0_5_camvid_20261121_150635_best.params"
     line = ["eval", "--checkpoint", shipped, "--root", str(tmp_path), "--ctx", "cpu", "--workers", "0", "--quiet"]
     assert main(line) == 2
-    assert "1 images are in train and in val" in capsys.readouterr().err
+    assert "1 image in both train and val" in capsys.readouterr().err
     assert main([*line, "--force"]) == 0
     captured = capsys.readouterr()
-    assert "mIoU" in captured.out and "warning: 1 images are in train and in val" in captured.err
+    assert "mIoU" in captured.out and "warning: 1 image in both train and val" in captured.err

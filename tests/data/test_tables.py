@@ -228,7 +228,7 @@ def test_check_tells_all_that_is_wrong(damaged, capsys, monkeypatch, workers):
         "train1.png",
         "train2.png is 12x10, but its mask",
         "train3.png: not an image",
-        "1 images are in train and in val",
+        "1 image in both train and val",
     ):
         assert part in err
     assert "classes that never occur: pond" in out and "5 problems" not in out and "4 problems" in out

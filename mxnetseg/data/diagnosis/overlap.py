@@ -9,6 +9,7 @@ from typing import Callable, Dict, Hashable, Iterator, List, Sequence, Tuple
 import numpy as np
 
 from ...errors import MXNetSegError
+from ...names import counted
 from ..dataset import Dataset
 from ..hints import some
 from .finding import Finding
@@ -58,7 +59,9 @@ def twice_findings(tallies: Sequence[Tally]) -> Iterator[Finding]:
         if twice:
             paths = tally.dataset.image_paths
             named = [" and ".join(str(paths[i]) for i in indices[:2]) for indices in twice]
-            yield Finding("twice", False, f"{tally.dataset.split}: {len(twice)} images are there twice: {some(named)}")
+            yield Finding(
+                "twice", False, f"{tally.dataset.split}: {counted(len(twice), 'image')} there twice: {some(named)}"
+            )
 
 
 def alike_findings(tallies: Sequence[Tally]) -> Iterator[Finding]:
@@ -86,7 +89,7 @@ def _told(first: Dataset, second: Dataset, pairs: Pairs, images: int) -> Iterato
         yield Finding(
             "two_splits",
             share > FEW,
-            f"{len(pairs)} images are in {first.split} and in {second.split}, so scores would be too good: "
+            f"{counted(len(pairs), 'image')} in both {first.split} and {second.split}, so scores would be too good: "
             + some([str(a) if a == b else f"{a} and {b}" for a, b in pairs]),
             "remove them from one of the two",
             tuple(str(path) for pair in pairs for path in pair),

@@ -3,7 +3,7 @@
 from typing import Iterator, Optional, Sequence
 
 from ...config.schema import DataConfig
-from ...names import same
+from ...names import counted, same
 from ..hints import some
 from ..spec import DatasetSpec
 from .finding import Finding
@@ -77,8 +77,8 @@ def turned_findings(tally: Tally) -> Iterator[Finding]:
         yield Finding(
             "turned",
             False,
-            f"{tally.dataset.split}: {len(paths):,} images are turned by EXIF, to the same size, and read as data.exif "
-            f"{used}: {some(paths)}",
+            f"{tally.dataset.split}: {counted(len(paths), 'image')} turned by EXIF, to the same size, and read as "
+            f"data.exif {used}: {some(paths)}",
             f"look whether their masks fit, with `mxnetseg data browse`; if not, say data.exif: {other}",
             tuple(paths),
             share=len(paths) / tally.looked,
