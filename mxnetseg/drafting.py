@@ -28,7 +28,6 @@ SEEN = 12_000  # training images that a run sees, about
 CROP, BASE = 384, 1024  # the most, in pixels
 VOID = 255
 MOST = 255  # classes
-LOOKED = 24  # images whose values are read where they have more than 8 bits
 TABLE = re.compile(r"\s*(?:(\d+)[\s,]+(\d+)[\s,]+(\d+)[\s,:]+(\S.*)|([^:#]+):\s*(\d+),\s*(\d+),\s*(\d+).*)")
 
 

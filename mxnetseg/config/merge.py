@@ -76,7 +76,7 @@ def change(overrides: Sequence[str]) -> Dict[str, Any]:
             raise MXNetSegError(f"--set {shorten(override)}: write it as key=value, for example optimizer.lr=0.02")
         source = f"--set {shorten(override)}"
         # a path that begins so would be a mapping in YAML, and the shell has taken its quotes away
-        value = text if text.startswith("{split}") else parse(text, source)
+        value: Any = text if text.startswith("{split}") else parse(text, source)
         for part in reversed(key.strip().split(".")):
             value = {part: value}
         check_size(value, source)
