@@ -10,8 +10,11 @@ from typing import Any, Callable, Dict, Iterator, Tuple
 import numpy as np
 from PIL import Image
 
+from mxnetseg.annotations.convert import convert
+from mxnetseg.annotations.export import export, labels_of
+from mxnetseg.annotations.names import Wishes
 from mxnetseg.config import DataConfig
-from mxnetseg.data import get_spec
+from mxnetseg.data import get_spec, open_dataset
 from mxnetseg.data.files import read_mask, write_mask
 
 CAMVID = Path(__file__).resolve().parents[4] / "shared" / "data" / "camvid"
@@ -75,8 +78,21 @@ def as_voc(original: Path, root: Path) -> Dict[str, Any]:
     return dict(names, classes=CLASSES, ignore=[11, 255])
 
 
+def by_coco(original: Path, root: Path) -> Dict[str, Any]:
+    """Run lengths in COCO's JSON, and masks that `data convert` makes of them."""
+    for split in SPLITS:
+        dataset = open_dataset(DataConfig(name="folder", root=str(original), **ORIGINAL), split)
+        found = root / "json" / split
+        found.parent.mkdir(parents=True, exist_ok=True)
+        export("coco", labels_of(dataset), CLASSES, SPEC.palette, found, progress=False)
+        wishes = Wishes(classes=tuple(CLASSES), rest="ignore")
+        convert("coco", found, root / split, images=original / split, wishes=wishes, progress=False)
+    return dict(images="{split}/images", masks="{split}/masks", classes=CLASSES, ignore=[255])
+
+
 MAKERS: Dict[str, Callable[[Path, Path], Dict[str, Any]]] = {
     "colours": in_colours,
     "lists": by_lists,
     "voc": as_voc,
 }
+ANNOTATED = {"coco": by_coco}  # which become masks first

@@ -9,7 +9,7 @@ from mxnetseg.data import open_dataset
 from mxnetseg.data.forms import recognise
 from mxnetseg.engine import checkpoint
 
-from .camvid import CAMVID, MAKERS, ORIGINAL, SPLITS
+from .camvid import ANNOTATED, CAMVID, MAKERS, ORIGINAL, SPLITS
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CAMVID.is_dir(), reason=f"CamVid is not here ({CAMVID})")]
 
@@ -31,9 +31,11 @@ def original(tmp_path_factory):
     return trained(CAMVID, ORIGINAL, str(tmp_path_factory.mktemp("original") / "run"))
 
 
-@pytest.mark.parametrize("form", MAKERS)
+@pytest.mark.parametrize("form", [*MAKERS, *ANNOTATED])
 def test_the_same_state_from_every_form(tmp_path, no_drawing, original, form):
-    keys = MAKERS[form](CAMVID, tmp_path / "data")
+    if form == "coco":
+        pytest.importorskip("pycocotools")
+    keys = {**MAKERS, **ANNOTATED}[form](CAMVID, tmp_path / "data")
     data = DataConfig(name="folder", root=str(tmp_path / "data"), **keys)
     for split in SPLITS:
         meant = open_dataset(DataConfig(name="folder", root=str(CAMVID), **ORIGINAL), split)
