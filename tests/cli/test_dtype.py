@@ -14,6 +14,7 @@ from mxnetseg.deploy import DTYPES
 from .conftest import CPU
 
 
+@pytest.mark.slow
 def test_eval_scores_in_every_dtype(run, trained):
     scores = {}
     for dtype in (None, *DTYPES):

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from mxnetseg.engine import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +34,7 @@ def wait_for_rows(process=None):
     raise AssertionError("the run did not start")
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_closed(recipe_file):
     arguments = command(recipe_file)
     pid, terminal = pty.fork()

@@ -30,6 +30,9 @@ RECIPES = {
 }
 
 
+QUICK = ("moganet_fpn_xtiny", "dgmn2_fpn_tiny", "dgmn2_setr_mla_tiny")
+
+
 def recipe(golden):
     return str(CONFIGS / f"{RECIPES[golden]}.yaml")
 
@@ -58,7 +61,7 @@ def output(net, golden):
 
 
 @pytest.mark.parametrize(
-    "golden", [pytest.param(name, marks=pytest.mark.slow) if name == "ffnet_upernet_2" else name for name in RECIPES]
+    "golden", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in RECIPES]
 )
 def test_published_form_through_the_command(golden, pth, tmp_path, capsys):
     target = tmp_path / "ours.params"

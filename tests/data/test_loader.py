@@ -41,7 +41,7 @@ def assert_equal(left, right):
         np.testing.assert_array_equal(a.labels, b.labels)
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", [2, *(pytest.param(count, marks=pytest.mark.slow) for count in (1, 3))])
 def test_workers_do_not_change_what_is_seen(data, workers):
     assert_equal(batches(data, 0), batches(data, workers))
 

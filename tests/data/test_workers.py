@@ -19,6 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 MARK = "MXNETSEG_TEST_WORKERS"
 
 
+def slow(*values):
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 @pytest.fixture(autouse=True)
 def no_test_hangs():
     def late(signum, frame):
@@ -197,7 +201,7 @@ def test_what_workers_write_to_stderr_is_passed_on(capfd):
     assert "xxx" in written
 
 
-@pytest.mark.parametrize("task", ["sleep", "spin", "deaf", "stdin", "send"])
+@pytest.mark.parametrize("task", ["spin", "stdin", *slow("sleep", "deaf", "send")])
 def test_closing_is_prompt_whatever_workers_do(mark, task, tmp_path):
     pool = WorkerPool(Do(note=str(tmp_path / "busy")), 2)
     for _ in range(20):
@@ -237,7 +241,7 @@ def kill_and_check(parent, mark):
     assert parent.communicate(timeout=5)[0] == b""
 
 
-@pytest.mark.parametrize("task", ["0", "sleep", "spin", "stdin", "send", "unpickle"])
+@pytest.mark.parametrize("task", ["spin", "stdin", *slow("0", "sleep", "send", "unpickle")])
 def test_workers_end_with_their_parent_whatever_they_do(mark, tmp_path, task):
     parent = start_parent(task, tmp_path / "busy")
     while not (tmp_path / "busy").exists():
@@ -255,6 +259,7 @@ def test_workers_end_with_their_parent_in_the_middle_of_an_import(mark, tmp_path
     kill_and_check(parent, mark)
 
 
+@pytest.mark.slow
 def test_workers_end_with_their_parent_at_any_moment(mark, tmp_path):
     def begin(note):
         parent = start_parent("0", note)

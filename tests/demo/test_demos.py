@@ -341,6 +341,7 @@ def test_show(run, clip, monkeypatch):
     assert status == 0 and len(frames("o.mp4")[0]) == 2 and "warning" not in err
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     """In a copy of demo/, with the checkout around it, from its own folder and without PYTHONPATH."""
     nbclient = pytest.importorskip("nbclient")
