@@ -378,9 +378,7 @@ def _mask_picture(data: bytes, title: str, max_pixels: int) -> Tuple[Header, np.
     header = _not_lossy(_checked(data, max_pixels))
     if header.bits > 8 and header.channels > 1:
         raise Damaged("it holds colours of 16 bits, but label values are expected (one channel)", "convert it")
-    if (
-        header.kind == "GIF"
-    ):  # programs that write them number colours anew, each file's: only the colours mean something
+    if header.kind == "GIF":  # each file's writer numbers colours anew: the colours are what means something
         return header, _by_pillow(data, header, "RGB")
     if header.kind in PILLOW and header.bits <= 8 and header.channels <= 4:
         values = _by_pillow(data, header)

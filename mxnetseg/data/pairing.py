@@ -11,7 +11,7 @@ __all__ = ["LOSSY", "Files", "by_stem", "image_rule", "mask_rule", "pairs_below"
 
 Files = Dict[str, Path]  # by the name that image and mask share
 Rule = Tuple[str, Tuple[str, ...]]  # what a stem ends with; file endings
-LOSSY = (".jpg", ".jpeg", ".webp")  # beside a mask of the same stem such a file is the image
+LOSSY = (".jpg", ".jpeg", ".jpe", ".jp2", ".j2k", ".webp")  # beside a mask of the same stem such a file is the image
 
 
 def visible(folder: Path) -> Iterator[Path]:

@@ -11,7 +11,10 @@ __all__ = ["IMAGES", "MASKS", "SPLIT", "TABLE", "Colour", "DatasetSpec", "colour
 Colour = Tuple[int, int, int]
 LARGEST = 65535  # a value in a 16-bit mask
 WHITE = 0xFFFFFF  # the largest in one that holds colours
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+IMAGES = (
+    *(".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".jp2", ".j2k"),
+    *(".pnm", ".ppm", ".pgm", ".pbm", ".pam", ".pfm", ".hdr", ".pic", ".ras", ".sr"),
+)
 MASKS = (".png", ".tif", ".tiff", ".bmp", ".gif", ".npy")  # of a folder of one's own
 SPLIT = "{split}"
 

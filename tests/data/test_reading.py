@@ -11,7 +11,7 @@ from PIL import Image
 from mxnetseg.config.schema import DataConfig
 from mxnetseg.data import TrainTransform, normalize, open_dataset
 from mxnetseg.data.exif import find_turned
-from mxnetseg.data.files import Reading, read_image, read_mask, upright
+from mxnetseg.data.files import Reading, read_header_of, read_image, read_mask, upright
 from mxnetseg.data.transforms import blur, distort, pad, resize
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.visual import rgb
@@ -218,3 +218,25 @@ def test_matlab_files_are_read_as_scipy_reads_them(tmp_path):
         theirs = loadmat(str(tmp_path / "a.mat"), squeeze_me=True)["last"]
         for key in ("last", "a_long_name_of_a_variable.in.er"):
             np.testing.assert_array_equal(np.squeeze(read_mask(tmp_path / "a.mat", key)), theirs)
+
+
+@pytest.mark.parametrize("kind", ["jp2", "ras", "ppm", "pgm", "pam", "gif", "bmp", "dib", "jpe", "pfm", "hdr"])
+def test_every_kind_that_opencv_reads(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    smooth = cv2.resize(PICTURE, (96, 64), interpolation=cv2.INTER_CUBIC)
+    whole = smooth[..., 0] if kind == "pgm" else smooth.astype(np.float32) / 255 if kind in ("pfm", "hdr") else smooth
+    if kind == "gif":
+        Image.fromarray(whole).save(path)
+        wanted = np.asarray(Image.open(path).convert("RGB"))
+    else:
+        path.write_bytes(cv2.imencode(f".{kind}", whole)[1].tobytes())
+        read = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+        wanted = np.repeat(read[..., None], 3, 2) if read.ndim == 2 else read[..., ::-1]
+    header = read_header_of(path)
+    assert (header.width, header.height) == (96, 64)
+    floats = kind in ("pfm", "hdr")
+    found = read_image(path, Reading(range=(0, 1)) if floats else Reading())
+    np.testing.assert_allclose(found, wanted * np.float32(255) if floats else wanted, atol=1e-4)
+    path.write_bytes(path.read_bytes()[:-900])
+    with pytest.raises(MXNetSegError, match=rf"a\.{kind}: not an image that can be read"):
+        read_image(path, Reading(range=(0, 1)) if floats else Reading())

@@ -6,6 +6,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Tuple
 
 __all__ = ["PNG_PIXELS", "Damaged", "Header", "png_chunks", "read_header", "unpack"]
 
+KINDS = "PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, PFM, JPEG 2000, Radiance HDR or Sun raster"
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # the parts that pixels depend on
 
 
@@ -38,7 +39,7 @@ class Header(NamedTuple):
 
 
 def read_header(data: bytes) -> Header:
-    """The header of a PNG, JPEG, BMP, GIF, TIFF, WebP or PNM file.
+    """The header of a file of `KINDS`, which are those that OpenCV reads, and TIFF's that tifffile does.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def read_header(data: bytes) -> Header:
             if header.width < 1 or header.height < 1:
                 raise Damaged(f"its header says {header.width}x{header.height} pixels")
             return header
-    raise Damaged("not a PNG, JPEG, TIFF, BMP, GIF, WebP or PNM file, whatever its name says")
+    raise Damaged(f"not a {KINDS} file, whatever its name says")
 
 
 def unpack(form: str, data: Any, place: int) -> Tuple[Any, ...]:
@@ -212,6 +213,45 @@ def _pnm(data: bytes) -> Header:
     return Header("PNM", width, height, 3 if data[1:2] in b"36" else 1, 16 if most and most[0] > 255 else 8)
 
 
+def _pam(data: bytes) -> Header:
+    head = data[:4096].split(b"ENDHDR\n")[0]
+    found = dict(re.findall(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL)\s+(\d{1,9})\s*$", head, re.MULTILINE))
+    width, height, depth, most = (int(found[name]) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
+    return Header("PNM", width, height, depth, 16 if most > 255 else 8, alpha=b"ALPHA" in head)
+
+
+def _pfm(data: bytes) -> Header:
+    found = re.match(rb"P([Ff])\s+(\d{1,9})\s+(\d{1,9})\s+(\S+)\s", data[:4096])
+    if not found:
+        raise Damaged("its header is damaged")
+    return Header("PFM", int(found[2]), int(found[3]), 3 if found[1] == b"F" else 1, 32, "f")
+
+
+def _radiance(data: bytes) -> Header:
+    found = re.search(rb"\n\n-Y (\d{1,9}) \+X (\d{1,9})\n", data[:65536])  # OpenCV reads no other order of rows
+    if not found:
+        raise Damaged("its header is damaged")
+    return Header("Radiance", int(found[2]), int(found[1]), 3, 32, "f", lossy=True)
+
+
+def _sun(data: bytes) -> Header:
+    width, height, depth = unpack(">III", data, 4)
+    if depth not in (1, 8, 24, 32):
+        raise Damaged("its header is damaged")
+    return Header("Sun raster", width, height, 1 if depth <= 8 else 3, palette=depth <= 8)
+
+
+def _jpeg2000(data: bytes) -> Header:
+    place = data.index(b"\xff\x4f\xff\x51") + 4  # SIZ, the first marker of what holds the pixels
+    right, lower, left, upper = unpack(">IIII", data, place + 4)
+    (channels,) = unpack(">H", data, place + 36)
+    sample = data[place + 38]
+    numbers, bits = "i" if sample & 0x80 else "u", (sample & 0x7F) + 1
+    if right <= left or lower <= upper or not channels:
+        raise Damaged("its header is damaged")
+    return Header("JPEG 2000", right - left, lower - upper, channels, bits, numbers, lossy=True)
+
+
 def exif_orientation(data: bytes) -> int:
     """The orientation in an EXIF block, 1 to 8; 1 where there is none, or it can't be read."""
     from .tiff import ORIENTATION, directory
@@ -238,4 +278,9 @@ _KINDS: Tuple[Tuple[bytes, Callable[[bytes], Header]], ...] = (
     (b"II[\x2a\x2b]\0|MM\0[\x2a\x2b]", _tiff),
     (b"RIFF....WEBP", _webp),
     (b"P[1-6]\\s", _pnm),
+    (b"P7\\s", _pam),
+    (b"P[Ff]\\s", _pfm),
+    (b"#\\?(RADIANCE|RGBE)\\n", _radiance),
+    (b"\x59\xa6\x6a\x95", _sun),
+    (b"\0\0\0\x0cjP  |\xff\x4f\xff\x51", _jpeg2000),
 )
