@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ..config.schema import MAX_PIXELS
 from ..data import IGNORE
-from ..data.files import write_mask
+from ..data.masks import write_mask
 from ..data.split import below
 from ..data.workers import check_workers, in_order
 from ..errors import MXNetSegError

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from ..config.schema import MAX_PIXELS
 from ..data import IGNORE, Dataset
-from ..data.files import read_mask, upright
+from ..data.files import upright
+from ..data.masks import read_mask
 from ..data.workers import check_workers, in_order
 from ..errors import MXNetSegError
 from ..optional import check_installed

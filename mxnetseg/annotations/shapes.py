@@ -12,7 +12,7 @@ from typing import Iterator, List, NamedTuple, Protocol, Sequence, Tuple, Union
 import numpy as np
 
 from ..config.schema import MAX_PIXELS
-from ..data.files import colours_in
+from ..data.masks import colours_in
 from ..data.reading import Damaged, read_header
 from ..errors import MXNetSegError
 from ..optional import check_installed

@@ -7,7 +7,7 @@ from typing import List, Union
 import numpy as np
 
 from ..config.schema import MAX_PIXELS
-from .files import read_colour_mask
+from .masks import read_colour_mask
 
 __all__ = ["palette_of", "read_colours"]
 

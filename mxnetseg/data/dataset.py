@@ -10,8 +10,9 @@ import numpy as np
 from ..errors import MXNetSegError
 from .cache import Cache
 from .colours import read_colours
-from .files import READING, Reading, read_header_of, read_image, read_mask
+from .files import READING, Reading, read_header_of, read_image
 from .hints import some
+from .masks import read_mask
 from .spec import DatasetSpec
 
 __all__ = ["IGNORE", "Dataset", "Sample"]

@@ -11,8 +11,8 @@ from ..commands import typed
 from ..config.schema import MAX_PIXELS, DataConfig
 from ..errors import MXNetSegError
 from .colours import read_colours
-from .files import read_mask
 from .hints import held
+from .masks import read_mask
 from .opening import open_dataset
 from .pairing import visible
 from .places import Way, ways

@@ -12,8 +12,9 @@ import numpy as np
 from ..config.schema import MAX_PIXELS
 from ..errors import MXNetSegError
 from .colours import read_colours
-from .files import read_header_of, read_mask
+from .files import read_header_of
 from .hints import SEPARATORS, Suffixes, guess_suffixes
+from .masks import read_mask
 from .pairing import LOSSY
 from .spec import IMAGES, MASKS, SPLIT
 

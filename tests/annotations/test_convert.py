@@ -12,7 +12,7 @@ from mxnetseg.annotations.names import Wishes
 from mxnetseg.annotations.picture import Kinds
 from mxnetseg.config import DataConfig
 from mxnetseg.data import open_dataset
-from mxnetseg.data.files import read_mask
+from mxnetseg.data.masks import read_mask
 from mxnetseg.errors import MXNetSegError
 
 from .files import SIZE, coco, cvat, flat, labelme, picture, png, shape, square, thing, voc

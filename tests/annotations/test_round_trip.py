@@ -12,7 +12,7 @@ from mxnetseg.annotations.export import export, labels_of, predictions_in
 from mxnetseg.annotations.names import Wishes
 from mxnetseg.config import DataConfig
 from mxnetseg.data import open_dataset
-from mxnetseg.data.files import read_mask
+from mxnetseg.data.masks import read_mask
 from mxnetseg.errors import MXNetSegError
 
 CAMVID = Path(__file__).resolve().parents[3] / "shared" / "data" / "camvid"

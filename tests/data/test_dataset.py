@@ -9,7 +9,8 @@ from PIL import Image
 from mxnetseg.config import DataConfig
 from mxnetseg.data import IGNORE, get_spec, list_datasets, open_dataset
 from mxnetseg.data.check import check
-from mxnetseg.data.files import read_image, read_mask
+from mxnetseg.data.files import read_image
+from mxnetseg.data.masks import read_mask
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.visual import save_png
 

@@ -18,7 +18,8 @@ READ = """
 import json, resource, sys
 from pathlib import Path
 import numpy as np
-from mxnetseg.data.files import read_image, read_mask
+from mxnetseg.data.files import read_image
+from mxnetseg.data.masks import read_mask
 from mxnetseg.errors import MXNetSegError
 folder, key, out = sys.argv[1:]
 start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

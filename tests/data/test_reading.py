@@ -11,7 +11,8 @@ from PIL import Image
 from mxnetseg.config.schema import DataConfig
 from mxnetseg.data import TrainTransform, normalize, open_dataset
 from mxnetseg.data.exif import find_turned
-from mxnetseg.data.files import Reading, read_header_of, read_image, read_mask, upright
+from mxnetseg.data.files import Reading, read_header_of, read_image, upright
+from mxnetseg.data.masks import read_mask
 from mxnetseg.data.transforms import blur, distort, pad, resize
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.visual import rgb

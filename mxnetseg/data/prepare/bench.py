@@ -11,7 +11,7 @@ from tqdm import tqdm
 from ...errors import MXNetSegError
 from ...saving import bring, write_file
 from ...visual import save_png
-from ..files import write_mask
+from ..masks import write_mask
 from ..spec import DatasetSpec
 from ..workers import check_workers, in_order
 

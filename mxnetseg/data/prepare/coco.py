@@ -8,7 +8,7 @@ from typing import Dict, List, Optional
 import numpy as np
 
 from ...errors import MXNetSegError
-from ..files import read_mask
+from ..masks import read_mask
 from ..tables.objects import COCO_TO_VOC
 from .bench import Bench, read_names
 

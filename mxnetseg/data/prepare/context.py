@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..files import read_mask
+from ..masks import read_mask
 from ..tables.objects import CONTEXT_VALUES
 from .bench import Bench, read_names
 

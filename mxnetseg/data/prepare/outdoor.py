@@ -3,7 +3,8 @@
 import numpy as np
 
 from ...errors import MXNetSegError
-from ..files import read_image, read_mask
+from ..files import read_image
+from ..masks import read_mask
 from ..tables.common import every_fifth
 from .bench import Bench, read_names
 

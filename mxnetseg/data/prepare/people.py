@@ -6,7 +6,7 @@ from typing import Dict, List
 import numpy as np
 
 from ...errors import MXNetSegError
-from ..files import read_mask
+from ..masks import read_mask
 from .bench import Bench, read_names
 
 DOWNLOAD = "LV-MHP-v1.zip"

@@ -1,6 +1,6 @@
 """Pascal VOC 2012 with SBD's labels (Hariharan et al., ICCV 2011)."""
 
-from ..files import read_mask
+from ..masks import read_mask
 from .bench import Bench, read_names
 
 VOC = "VOCtrainval_11-May-2012.tar"

@@ -15,7 +15,7 @@ from mxnetseg.annotations.export import export, labels_of
 from mxnetseg.annotations.names import Wishes
 from mxnetseg.config import DataConfig
 from mxnetseg.data import get_spec, open_dataset
-from mxnetseg.data.files import read_mask, write_mask
+from mxnetseg.data.masks import read_mask, write_mask
 
 CAMVID = Path(__file__).resolve().parents[4] / "shared" / "data" / "camvid"
 SPLITS = ("train", "val")

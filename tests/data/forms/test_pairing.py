@@ -6,8 +6,8 @@ from PIL import Image
 
 from mxnetseg.config import DataConfig
 from mxnetseg.data import open_dataset
-from mxnetseg.data.files import read_mask
 from mxnetseg.data.forms import recognise
+from mxnetseg.data.masks import read_mask
 from mxnetseg.errors import MXNetSegError
 
 from .made import CLASSES, FORMS, OF_FOLDERS, image, label, save
