@@ -1,6 +1,6 @@
 """Time the library's operators against what MXNet and PyTorch do of the same, on a CPU.
 
-    OMP_NUM_THREADS=2 python -m tools.bench.operators [--only attention argmax cross-entropy] [--torch-python PATH]
+    OMP_NUM_THREADS=2 python -m tools.bench.operators [--only attention argmax relu6 ...] [--torch-python PATH]
 
 Every contender runs in a process of its own, and they take turns, a burst of calls each; medians of the rounds are
 compared. MXNet's is what MXNetSeg does without the library. PyTorch is eager; without a Python that has it, its columns
@@ -25,7 +25,7 @@ LEAST = 0.05  # seconds of a turn
 TOLERANCE = 1e-3  # of the largest value; of class maps, the share of pixels that may differ (ties)
 CORNERS = True
 # operation -> sizes; of attention those of DGMN2-tiny's stages at 512x512: heads, channels of a head, side of the map;
-# of the others images, classes, height and width of the logits, and what they are enlarged to
+# of logits images, classes, height and width, and what they are enlarged to; of relu6 maps of EfficientNet-Lite0
 CASES = {
     "attention": [(1, 64, 128), (2, 64, 64), (5, 64, 32), (8, 64, 16)],
     "argmax": [
@@ -39,18 +39,22 @@ CASES = {
         (2, 150, 64, 64, 256, 256),
         (2, 19, 96, 96, 768, 768),
     ],
+    "relu6": [(8, 96, 144, 192), (8, 144, 72, 96), (8, 672, 18, 24)],
 }
-PASSES = {"attention": (False, True), "argmax": (False,), "cross-entropy": (True,)}  # with backward?
+PASSES = {"attention": (False, True), "argmax": (False,), "cross-entropy": (True,), "relu6": (True,)}  # with backward?
 
 
 def inputs(request):
-    """Attention: q, k, v, offset, position and a gradient. Else logits, and labels with some ignored pixels."""
+    """Attention: q, k, v, offset, position and a gradient; relu6: a map and a gradient. Else logits, and labels with
+    some ignored pixels."""
     rng = np.random.RandomState(0)
     if request["operation"] == "attention":
         heads, d, side = request["sizes"]
         channels = (heads * d, heads * d, heads * d, heads * 18, heads * 9, heads * d)
         spread = (0.5, 0.5, 0.5, 0.5, 1, 1)
         return [(rng.randn(1, side, side, c) * s).astype("float32") for c, s in zip(channels, spread)]
+    if request["operation"] == "relu6":
+        return [(k * rng.standard_normal(request["sizes"])).astype("float32") for k in (4, 1)]
     n, classes, h, w, height, width = request["sizes"]
     labels = rng.randint(0, classes, (n, height, width))
     labels[rng.uniform(size=labels.shape) < 0.1] = 255
@@ -89,6 +93,11 @@ def operator(request) -> Prepared:
 
         def call(logits):
             return ops.upsample_argmax(nd, logits, align_corners=CORNERS, **size)
+    elif request["operation"] == "relu6":
+        arguments, grad = arrays, last
+
+        def call(x):
+            return ops.relu6(nd, x)
     else:
         arguments, grad, options = arrays, last, dict(heads=sizes[0], scale=sizes[1] ** -0.5)
 
@@ -129,6 +138,8 @@ def eager(request) -> Prepared:
     def forward():
         if request["operation"] == "attention":
             return deform_attention(*arrays, heads=sizes[0], scale=sizes[1] ** -0.5)
+        if request["operation"] == "relu6":
+            return functional.relu6(arrays[0])
         full = functional.interpolate(arrays[0], size=sizes[-2:], mode="bilinear", align_corners=CORNERS)
         if request["operation"] == "argmax":
             return full.argmax(1).to(torch.uint8)
@@ -142,7 +153,7 @@ def eager(request) -> Prepared:
                 return forward()
         for array in arrays:
             array.grad = None
-        forward().backward(last if request["operation"] == "attention" else None)
+        forward().backward(last if request["operation"] in ("attention", "relu6") else None)
         return arrays[0].grad
 
     return Prepared(run, run().numpy())
