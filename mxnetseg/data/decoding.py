@@ -19,6 +19,7 @@ __all__ = ["PILLOW", "PIXEL", "by_pillow", "bytes_of", "check_array", "checked",
 
 PIXEL = 8  # bytes: a pixel that takes more counts as several
 SOME = 1 << 24  # bytes that a file may have besides its pixels
+WHILE_DECODED = {"JPEG 2000": 32}  # bits of a value while it is decoded, where that is more than it has
 # Pillow's readers by name: `Image.open` has a limit of its own, for the whole process
 PILLOW = {
     "GIF": GifImagePlugin.GifImageFile,
@@ -80,8 +81,9 @@ def checked(data: bytes, max_pixels: int) -> Header:
     """The header of a picture that is not too large to decode."""
     header = read_header(data)
     count = header.width * header.height
-    if count * max(1, -(-header.channels * header.bits // (8 * PIXEL))) > max_pixels:
-        each = f" of {header.channels} x {header.bits} bits" if header.channels * header.bits > 8 * PIXEL else ""
+    bits = max(header.bits, WHILE_DECODED.get(header.kind, 0))
+    if count * max(1, -(-header.channels * bits // (8 * PIXEL))) > max_pixels:
+        each = f" of {header.channels} x {bits} bits" if header.channels * bits > 8 * PIXEL else ""
         size = f"{header.width}x{header.height} (width x height), {count / 1e6:.4g} million pixels{each}"
         raise Damaged(f"its header says {size}, but {_limit(max_pixels)}", TRUSTED)
     if header.pictures > 1:

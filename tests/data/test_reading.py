@@ -2,6 +2,7 @@
 
 import io
 import logging
+import struct
 
 import cv2
 import numpy as np
@@ -241,3 +242,13 @@ def test_every_kind_that_opencv_reads(tmp_path, kind):
     path.write_bytes(path.read_bytes()[:-900])
     with pytest.raises(MXNetSegError, match=rf"a\.{kind}: not an image that can be read"):
         read_image(path, Reading(range=(0, 1)) if floats else Reading())
+
+
+def test_jpeg_2000_takes_more_memory_than_it_holds(tmp_path):
+    path = tmp_path / "a.jp2"
+    data = bytearray(cv2.imencode(".jp2", cv2.resize(PICTURE, (96, 64)))[1].tobytes())
+    place = data.index(b"\xff\x4f\xff\x51") + 8
+    data[place : place + 8] = struct.pack(">II", 8000, 8000)
+    path.write_bytes(data)
+    with pytest.raises(MXNetSegError, match=r"8000x8000 .*64 million pixels of 3 x 32 bits, but the limit is 67"):
+        read_header_of(path)
