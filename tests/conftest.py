@@ -17,7 +17,7 @@ from mxnetseg.data.streets import draw_streets
 from mxnetseg.saving import write_file
 from mxnetseg.visual import save_png
 
-pytest_plugins = ["tests.memory"]
+pytest_plugins = ["tests.memory", "tests.browser"]
 
 for signum, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(signum) is signal.SIG_IGN:  # as in a shell's background jobs, and under nohup; tests send it
