@@ -90,8 +90,8 @@ class Predictor:
 
         `image` is an RGB array (H, W, 3) uint8, the path of an image file (photographs are turned upright), or a
         list of these, of any sizes, which gives a list. An array (N, H, W, 3) is a batch, which goes through the
-        network at once and gives (N, H, W). A network that was trained on other channels, or on more than 8 bits, takes arrays
-        (H, W, channels) of the values that files hold, as `read` gives them.
+        network at once and gives (N, H, W). A network that was trained on other channels, or on more than 8 bits,
+        takes arrays (H, W, channels) of the values that files hold, as `read` gives them.
 
         Raises
         ------
