@@ -10,8 +10,8 @@ from typing import Dict, Tuple
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
+from ..progress import progress_bar
 from ..saving import write_file
 from ..visual import save_png
 from .catalog import get_spec
@@ -42,7 +42,7 @@ def draw_streets(root, counts: Dict[str, int], size: Tuple[int, int], seed: int 
     spec = get_spec(DataConfig(name="streets"))
     for split, count in counts.items():
         salt = sum(ord(letter) * 131**place for place, letter in enumerate(split)) % 2**31
-        for index in tqdm(range(count), desc=f"draw {split}", unit="scene", disable=not progress, leave=False):
+        for index in progress_bar(range(count), desc=f"draw {split}", unit="scene", shown=progress):
             image, label = draw_scene(np.random.default_rng([seed, salt, index]), size)
             for folder, pixels in ((spec.images, image), (spec.masks, label)):
                 save_png(Path(root) / folder.format(split=split) / f"{index:04d}.png", pixels)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import List, NamedTuple, Optional
 
 import mxnet as mx
-from tqdm import tqdm
 
 from ..config import Recipe
 from ..data import TrainLoader, TrainTransform, open_dataset
@@ -14,6 +13,7 @@ from ..data.diagnosis.gate import examine
 from ..errors import MXNetSegError
 from ..losses import build_loss
 from ..optional import installed
+from ..progress import progress_bar
 from ..saving import check_free, write_file
 from .build import build_network
 from .freeze import Freeze
@@ -71,7 +71,7 @@ def find_lr(
     loader = TrainLoader(dataset, TrainTransform(recipe.data), stream, recipe.train.workers, mixed=augment.mix)
     tried: List[Tried] = []
     with Feed(loader, criterion, Preprocess.of(recipe.data), [context], recipe.train.accumulate) as feed:
-        for index in tqdm(range(steps), unit="step", disable=not progress, leave=False):
+        for index in progress_bar(range(steps), unit="step", shown=progress):
             lr = LOWEST * (HIGHEST / LOWEST) ** (index / (steps - 1))
             try:
                 loss = step(next(feed), lr, recipe.train.seed + index)
