@@ -310,7 +310,7 @@ def _loss_line(recipe: Recipe) -> str:
     loss = recipe.loss
     terms = []
     for term in (loss, *loss.also):
-        details = [f"over {term.average} pixels"] if term.name in ("ce", "focal") else []
+        details = [f"over {term.average} pixels"] if term.name in ("ce", "focal", "boundary") else []
         details += ["class weights"] if term.class_weights else []
         details += [f"smoothed by {term.label_smoothing:g}"] if term.label_smoothing else []
         factor = f"{term.weight:g} x " if term.weight != 1 else ""
