@@ -1,7 +1,6 @@
 """The surroundings of a distributed run: its role, its children, and the watch over all."""
 
 import contextlib
-import dataclasses
 import os
 import subprocess
 import sys
@@ -9,33 +8,15 @@ from typing import Dict, Iterator, Optional
 
 from ..errors import MXNetSegError
 from . import children, node
-from .addresses import Address
 from .roles import Role, read_role
 from .watch import Watch
 
-__all__ = ["Session", "join"]
-
-
-class Session:
-    """What a worker knows of its run.
-
-    Attributes
-    ----------
-    role : Role
-    """
-
-    def __init__(self, role: Role, stack: contextlib.ExitStack):
-        self.role = role
-        self._stack = stack
-
-    def watch(self, root: Address) -> None:
-        """Watch the others from here on, until `join` is left; what a Horovod run does once ranks can talk."""
-        self._stack.enter_context(Watch(dataclasses.replace(self.role, root=root)))
+__all__ = ["join"]
 
 
 @contextlib.contextmanager
-def join(how: Optional[str] = None) -> Iterator[Optional[Session]]:
-    """A context in which this process is a worker of the run that `--dist how` finds; None: it is on its own.
+def join(how: Optional[str] = None) -> Iterator[Optional[Role]]:
+    """A context in which this process is a worker of the run that `--dist how` finds; gives its role, or None.
 
     To be entered in the main thread before MXNet is imported, which reads the environment then, and left after the
     engine is closed. With another tracker's DMLC_ROLE=server or scheduler it serves until the run is over, and exits.
@@ -64,7 +45,7 @@ def join(how: Optional[str] = None) -> Iterator[Optional[Session]]:
             if role.kind != "worker":
                 node.run()
                 raise SystemExit(0)
-        yield Session(role, stack)
+        yield role
 
 
 def _start_nodes(role: Role) -> Dict[str, "subprocess.Popen[bytes]"]:

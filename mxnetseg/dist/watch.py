@@ -94,9 +94,9 @@ class Watch:
         self._over.set()
         self._joined.wait(GRACE)
         said = (str(error).splitlines() or [""])[0]
-        self._say(
-            f"failed {self.name} failed: {said if isinstance(error, MXNetSegError) else f'{type(error).__name__}: {said}'}"
-        )
+        if not isinstance(error, MXNetSegError):
+            said = f"{type(error).__name__}: {said}"
+        self._say("failed " + (said if said.startswith("rank ") else f"{self.name} failed: {said}"))
         late = threading.Timer(LEAVE, self._quit)
         late.daemon = True
         late.start()

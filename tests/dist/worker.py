@@ -11,11 +11,11 @@ from mxnetseg.dist import join
 def main():
     steps, pause = int(sys.argv[1]), float(sys.argv[2])
     stop = []
-    with join("env") as session:
+    with join("env") as role:
         signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
         import mxnet as mx
 
-        rank, size = session.role.rank, session.role.size
+        rank, size = role.rank, role.size
         store = mx.kvstore.create("dist_sync")
         key, total = mx.nd.zeros(2), mx.nd.zeros(2)
         store.init("sum", key)
