@@ -74,7 +74,7 @@ def run(args) -> int:
     check_free((path for kinds in targets.values() for path in kinds.values()), args.overwrite, REMEDIES)
     found = checkpoint.read(options.find_checkpoint(args.checkpoint))
     recipe = override_recipe(found.record.recipe or Recipe(), options.inference_overrides(args))
-    data = options.calibration(args, _data(recipe, args))
+    data = options.calibration(args, options.data_at(recipe, args.root))
     predictor = Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, data, **_limit(args))
     draw, failed = _drawing(args, predictor), []
     for name, kinds in tqdm(targets.items(), unit="img", disable=args.quiet, leave=False):
@@ -121,13 +121,6 @@ def _check_used(args) -> None:
 
 def _limit(args):
     return {} if args.max_pixels is None else {"max_pixels": args.max_pixels}
-
-
-def _data(recipe, args):
-    """The data set a checkpoint was trained on, at --root."""
-    data = recipe.data
-    there = data.root and Path(data.root).is_dir()  # else that was another machine's folder
-    return data.model_copy(update={"root": args.root or (data.root if there else "")})
 
 
 def _drawing(args, predictor) -> Callable:
