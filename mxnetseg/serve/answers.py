@@ -4,7 +4,7 @@ import enum
 import io
 import json
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import cv2
 import numpy as np
@@ -160,7 +160,7 @@ def _npz(wish: Wish, image: np.ndarray, prediction: Prediction, predictor: Predi
 
 def _png(pixels: np.ndarray) -> Encoded:
     """(H, W) or (H, W, 3) RGB, uint8."""
-    ordered: Sequence[Any] = pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., ::-1])
+    ordered: np.ndarray = pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., ::-1])
     return Encoded(cv2.imencode(".png", ordered)[1].tobytes(), PNG)
 
 

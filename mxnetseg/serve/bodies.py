@@ -47,7 +47,8 @@ def check_head(request: Request) -> None:
 
 def content_type(request: Request) -> str:
     """The type that a body is said to have, without its parameters."""
-    return request.headers.get("content-type", "").split(";")[0].strip().lower()
+    said: str = request.headers.get("content-type", "")
+    return said.split(";")[0].strip().lower()
 
 
 async def read_body(request: Request, limits: Limits, place: Place) -> bytes:

@@ -15,7 +15,7 @@ __all__ = ["bounded"]
 def bounded(limits: Limits) -> Type[asyncio.Protocol]:
     """A class of connections for `uvicorn.Config(http=...)`."""
 
-    class Connection(H11Protocol):  # type: ignore[misc]
+    class Connection(H11Protocol):
         """One whose request's head, or whose client's reading, takes longer than `limits.seconds` is closed."""
 
         look: Optional[asyncio.TimerHandle] = None

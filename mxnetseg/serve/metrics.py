@@ -29,7 +29,8 @@ class Metrics:
 
     def text(self) -> bytes:
         """What Prometheus reads; its type is `media_type`."""
-        return generate_latest(self.registry)
+        text: bytes = generate_latest(self.registry)
+        return text
 
     media_type = CONTENT_TYPE_LATEST
 

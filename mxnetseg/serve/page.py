@@ -5,6 +5,7 @@ import functools
 import hashlib
 import re
 from pathlib import Path
+from typing import Tuple
 
 from fastapi.responses import Response
 
@@ -21,7 +22,7 @@ def page() -> Response:
 
 
 @functools.lru_cache(maxsize=None)
-def _read() -> "tuple[bytes, str]":
+def _read() -> Tuple[bytes, str]:
     html = FILE.read_bytes()
     # its own script and style run, by their digests; it asks this server alone, and shows what it made itself
     script, style = (_digest(html, tag) for tag in ("script", "style"))

@@ -10,7 +10,7 @@ _BINARY = {"type": "string", "format": "binary"}
 PICTURE: Dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "A picture: PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, PFM, JPEG 2000, Radiance HDR, Sun raster, .npy.",
+        "description": "PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, PFM, JPEG 2000, Radiance HDR, Sun raster, .npy",
         "content": {
             "image/*": {"schema": _BINARY},
             "application/octet-stream": {"schema": _BINARY},

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Callable, Set
+from typing import Callable
 
 from starlette.requests import Request
 
@@ -66,7 +66,7 @@ class Service:
             body = await bodies.read_body(request, self.limits, place)
             work = asyncio.ensure_future(self._predicted(body, request, wish, place, until))
             gone = asyncio.ensure_future(_gone(request))
-            waits: Set["asyncio.Future[object]"] = {work, gone}
+            waits = {work, gone}
             try:
                 await asyncio.wait(waits, timeout=until - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
                 if work.done():
