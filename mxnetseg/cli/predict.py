@@ -103,7 +103,7 @@ def run(args) -> int:
     if not targets:
         print(f"nothing to do: what {counted(len(images), 'image')} would give is in {out} already{_of(unknown)}")
         return 0
-    data = options.calibration(args, _data(recipe, args))
+    data = options.calibration(args, options.data_at(recipe, args.root))
     predictor = Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, data, **_limit(args))
     look, failed = _look(args, found, predictor), []
     for name, files in progress_bar(targets.items(), unit="img", shown=not args.quiet):
@@ -195,10 +195,3 @@ def _values(found):
 
 def _limit(args):
     return {} if args.max_pixels is None else {"max_pixels": args.max_pixels}
-
-
-def _data(recipe, args):
-    """The data set a checkpoint was trained on, at --root."""
-    data = recipe.data
-    there = data.root and Path(data.root).is_dir()  # else that was another machine's folder
-    return data.model_copy(update={"root": args.root or (data.root if there else "")})
