@@ -85,10 +85,10 @@ class Tally:
 
     def _calibrate(self, truth: np.ndarray, prediction: np.ndarray, confidence: np.ndarray) -> None:
         known = truth != IGNORE
-        predicted, right = prediction[known], (truth == prediction)[known]
+        predicted, right = prediction[known].astype(np.int64), (truth == prediction)[known]
         sure = confidence[known].astype(np.float64)
         fine = (sure * FINE).astype(np.int64).clip(0, FINE - 1)  # a bin holds its lower end
-        places, size = predicted * np.int64(FINE) + fine, self.num_classes * FINE
+        places, size = predicted * FINE + fine, self.num_classes * FINE
         sums = [np.bincount(places, weights, size) for weights in (None, right, sure)]
         table = np.stack(sums, 1).reshape(self.num_classes, FINE, 3)
         self._sums["confidence"] += table
