@@ -9,7 +9,7 @@ from ..saving import check_free
 from . import options
 
 HELP = "Predict class maps of images, and draw them."
-KINDS = ("label", "color", "overlay", "panel")
+KINDS = ("label", "color", "overlay", "panel", "confidence")
 REMEDIES = "name another place, or say --overwrite or --skip-existing"
 
 
@@ -36,6 +36,8 @@ def add_arguments(parser) -> None:
     options.add(parser, "--ctx")
     what = "refuse files that declare more pixels (67 million: 8192x8192)"
     parser.add_argument("--max-pixels", type=int, metavar="N", help=what)
+    what = "huge TIFF files, read and written by windows, which --crop and --stride set; goes on where it was stopped"
+    parser.add_argument("--tiles", action="store_true", help=f"{what} (docs/tiles.md)")
     group = parser.add_argument_group("drawing", "color, overlay and panel")
     what = "of the class colours, 0 (the image alone) to 1 (the colours alone) (0.55)"
     group.add_argument("--opacity", type=float, metavar="X", help=what)
@@ -65,6 +67,10 @@ def run(args) -> int:
     if args.opacity is not None:
         check_opacity(args.opacity)
     _check_used(args)
+    if args.tiles:
+        from . import tiles
+
+        return tiles.run(args)
     out = Path(args.out)
     images = find_pictures(args.images, out, args.recursive)
     targets = _targets(args, images)

@@ -12,7 +12,7 @@ from .decoding import bytes_of, check_array, checked, decoded, naming
 from .reading import Damaged, Header
 from .reading.npy import MAGIC, read_npy
 
-__all__ = ["READING", "Reading", "ranged", "read_header_of", "read_image", "read_values", "upright"]
+__all__ = ["READING", "Reading", "ranged", "read_header_of", "read_image", "read_values", "upright", "values_of"]
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,11 @@ def read_values(path, reading: Reading = READING) -> np.ndarray:
     MXNetSegError
         As `read_image`, but for the type of the values.
     """
-    data = bytes_of(path, reading.max_pixels)
+    return values_of(bytes_of(path, reading.max_pixels), path, reading)
+
+
+def values_of(data: bytes, path, reading: Reading = READING) -> np.ndarray:
+    """As `read_values`, of the bytes of a file, which messages call `path`."""
     with naming(path, "an image"):
         if data[:6] == MAGIC:
             header, values = Header("NPY", 0, 0), read_npy(data)
