@@ -1,7 +1,7 @@
 """python demo/image_demo.py IMAGE CONFIG CHECKPOINT --out-file pred.png
 
 Draws image, class map and overlay side by side, with a legend. Everything may be left out: then it is the drawn
-street scene demo/images/street.png and the CamVid network in weights/bisenet.
+street scene demo/images/street.png and the CamVid network in weights/swiftnet.
 """
 
 import sys

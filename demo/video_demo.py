@@ -1,7 +1,7 @@
 """python demo/video_demo.py VIDEO CONFIG CHECKPOINT --out-file out.mp4
 
 Writes a video of overlay and class map side by side, with a legend. Everything may be left out: then a short clip is
-drawn first, a camera that swings over demo/images/street.png, and the network is the CamVid one in weights/bisenet.
+drawn first, a camera that swings over demo/images/street.png, and the network is the CamVid one in weights/swiftnet.
 """
 
 import os

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Optional, Union
 
-__all__ = ["clone", "here_or_shipped", "shipped"]
+__all__ = ["CAMVID", "clone", "here_or_shipped", "shipped"]
+
+CAMVID = "weights/swiftnet/swiftnet_efficientnet_lite0_camvid.params"  # a network for street scenes
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -15,12 +17,12 @@ def clone() -> Optional[Path]:
 
 
 def shipped(name: str) -> Path:
-    """A folder or file that ships with the package, "configs" or "weights/bisenet"; nothing there if it does not."""
+    """A folder or file that ships with the package, "configs" or "weights"; nothing there if it does not."""
     return (clone() or _PACKAGE) / name
 
 
 def here_or_shipped(path: Union[str, Path]) -> Path:
-    """`path`, or the shipped file of that name where there is none: "weights/bisenet/x.params" from any folder."""
+    """`path`, or the shipped file of that name where there is none: "weights/fcn/x.params" from any folder."""
     path = Path(path)
     there = shipped(str(path))
     return there if path.parts[:1] == ("weights",) and not path.exists() and there.is_file() else path

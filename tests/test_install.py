@@ -17,7 +17,7 @@ import mxnetseg
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
-NETWORK = "weights/bisenet/bisenet_mobilenet_v2_0_5_camvid_20261121_150635_best.params"
+NETWORK = "weights/swiftnet/swiftnet_efficientnet_lite0_camvid.params"
 RECIPE = ["--config", "streets/bisenet_mobilenet_v2", "--root", "scenes", "--ctx", "cpu", "--quiet"]
 
 

@@ -7,22 +7,20 @@ from mxnetseg.cli.options import find_checkpoint
 from mxnetseg.config import find_recipe, load_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
-NETWORK = "bisenet_mobilenet_v2_0_5_camvid_20261121_150635_best.params"
+FOLDER, NETWORK = shipped.CAMVID.rsplit("/", 1)
 
 
 def test_in_a_clone():
     assert shipped.clone() == ROOT
-    assert (
-        find_checkpoint(NETWORK) == find_checkpoint(f"weights/bisenet/{NETWORK}") == ROOT / "weights/bisenet" / NETWORK
-    )
-    assert shipped.here_or_shipped(f"weights/bisenet/{NETWORK}") == ROOT / "weights/bisenet" / NETWORK
+    assert find_checkpoint(NETWORK) == find_checkpoint(shipped.CAMVID) == ROOT / shipped.CAMVID
+    assert shipped.here_or_shipped(shipped.CAMVID) == ROOT / shipped.CAMVID
     assert shipped.here_or_shipped("weights/none.params") == Path("weights/none.params")
     assert load_recipe("configs/camvid/bisenet_mobilenet_v2.yaml") == load_recipe("camvid/bisenet_mobilenet_v2")
 
 
 def test_what_is_in_the_working_directory_comes_first():
-    Path("weights/bisenet").mkdir(parents=True)
-    mine = Path("weights/bisenet", NETWORK)
+    Path(FOLDER).mkdir(parents=True)
+    mine = Path(FOLDER, NETWORK)
     mine.touch()
     assert find_checkpoint(str(mine)) == find_checkpoint(NETWORK) == mine
     Path("configs").mkdir()
@@ -39,6 +37,6 @@ def test_where_the_package_is_installed(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "_PACKAGE", package)
     assert shipped.clone() is None
     assert load_recipe("only").model.name == load_recipe("configs/only.yaml").model.name == "fcn"
-    (package / "weights" / "bisenet").mkdir(parents=True)
-    (package / "weights" / "bisenet" / NETWORK).touch()
-    assert find_checkpoint(NETWORK) == package / "weights" / "bisenet" / NETWORK
+    (package / FOLDER).mkdir(parents=True)
+    (package / FOLDER / NETWORK).touch()
+    assert find_checkpoint(NETWORK) == package / FOLDER / NETWORK

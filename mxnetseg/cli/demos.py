@@ -1,7 +1,6 @@
 """What the demos in demo/ share: their arguments, the network they open, the samples of a checkout."""
 
 import json
-import re
 import sys
 import time
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Dict, Optional
 
 from ..errors import MXNetSegError
 from ..saving import check_free, explained, write_json
+from ..shipped import CAMVID, shipped
 from .options import find_checkpoint
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -22,7 +22,7 @@ def add_network_arguments(parser) -> None:
     parser.add_argument("config", nargs="?", metavar="CONFIG", help=what)
     what = (
         "a .params file (bare names: below weights/) or an original .pth; left out: the CamVid network committed in "
-        "weights/bisenet"
+        "weights/swiftnet"
     )
     parser.add_argument("checkpoint", nargs="?", metavar="CHECKPOINT", help=what)
     parser.add_argument("--ctx", metavar="C", help="GPU number or cpu; the first GPU, else the CPU, when left out")
@@ -78,13 +78,11 @@ def sample_image() -> Path:
 
 
 def camvid_checkpoint() -> Path:
-    """The newest CamVid checkpoint of the checkout's weights/bisenet."""
-    folder = CHECKOUT / "weights" / "bisenet"
-    # by the time in the name: git gives all files of a checkout one date. "_best" sorts after the last one
-    found = sorted(folder.glob("*_camvid_*.params"), key=lambda p: (re.findall(r"\d{8}_\d{6}", p.name), p.name))
-    if not found:
-        raise MXNetSegError(f"{folder} holds no checkpoint of CamVid; name CHECKPOINT, or take a whole checkout")
-    return found[-1]
+    """The network for street scenes that ships."""
+    path = shipped(CAMVID)
+    if not path.is_file():
+        raise MXNetSegError(f"{path} is not there; name CHECKPOINT, or take a whole checkout")
+    return path
 
 
 def open_predictor(config: Optional[str] = None, checkpoint_file: Optional[str] = None, ctx: Optional[str] = None):

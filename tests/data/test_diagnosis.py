@@ -19,6 +19,7 @@ from mxnetseg.data.diagnosis.gate import examine, weights_of
 from mxnetseg.data.diagnosis.overlap import file_findings
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.scoring import check_scored
+from mxnetseg.shipped import CAMVID
 
 from .trees import TREES, grey, picture
 
@@ -375,8 +376,7 @@ def test_scores_of_what_was_trained_on_or_means_nothing():
 def test_eval_stops(tmp_path, capsys):
     next(tree for tree in TREES if tree.build.__name__ == "camvid").build(tmp_path)
     shutil.copy(tmp_path / "train/0001TP_train.png", tmp_path / "val/0001TP_val.png")
-    shipped = "weights/bisenet/bisenet_mobilenet_v2_0_5_camvid_20261121_150635_best.params"
-    line = ["eval", "--checkpoint", shipped, "--root", str(tmp_path), "--ctx", "cpu", "--workers", "0", "--quiet"]
+    line = ["eval", "--checkpoint", CAMVID, "--root", str(tmp_path), "--ctx", "cpu", "--workers", "0", "--quiet"]
     assert main(line) == 2
     assert "1 image in both train and val" in capsys.readouterr().err
     assert main([*line, "--force"]) == 0

@@ -62,7 +62,7 @@ def _file(word: str) -> None:
     known = word.split("/")[0] in FOLDERS and "/" in word or re.match(r"^(requirements.*\.txt|\w+\.py)$", word)
     if not known or PLACEHOLDER.search(word) or (ROOT / word).exists():
         return
-    if not word.startswith("weights/") or word.startswith("weights/bisenet/bisenet"):  # others are the reader's
+    if not word.startswith("weights/") or word.startswith("weights/swiftnet/swiftnet"):  # others are the reader's
         raise Wrong(f"{word} is not in the repository")
 
 

@@ -78,7 +78,7 @@ def test_options_within_a_line():
         "python -m tools.docs --all",
         "pip install -r requirements-none.txt",
         "mxntseg models",
-        "mxnetseg predict a.jpg --checkpoint weights/bisenet/bisenet_none.params",
+        "mxnetseg predict a.jpg --checkpoint weights/swiftnet/swiftnet_none.params",
     ],
 )
 def test_a_wrong_line_is_found(line):

@@ -16,7 +16,7 @@ from mxnetseg.engine.build import build_network
 from mxnetseg.engine.origin import read_origin, take_over, with_record
 from mxnetseg.engine.record import Feeding, NetworkSpec, Record
 from mxnetseg.errors import MXNetSegError
-from mxnetseg.shipped import shipped
+from mxnetseg.shipped import CAMVID, shipped
 from tests.small import batch
 
 from . import tiny
@@ -199,11 +199,11 @@ def test_the_command_line(trained, streets, capsys, no_drawing):
 
 def test_from_the_shipped_network():
     """Its eleven classes, in another order and others."""
-    path = next(shipped("weights/bisenet").glob("*.params"))
+    path = shipped(CAMVID)
     classes = get_spec(as_recipe({"data": {"name": "camvid"}}).data).classes
-    recipe = {"model": {"from": f"weights/bisenet/{path.name}"}}
+    recipe = {"model": {"from": CAMVID}}
     net, taken, _ = started(recipe, sorted(classes))
-    assert not taken.left and net.spec["backbone"] == "mobilenet_v2_0_5"
+    assert not taken.left and net.spec["backbone"] == "efficientnet_lite0"
     row = checkpoint.read(path).arrays["head.classify.conv2.bias"][list(classes).index("car")]
     assert values(net)["head.classify.conv2.bias"][sorted(classes).index("car")] == row
     assert len(started(recipe, ["a", "b", "c"])[1].left) == 2

@@ -15,7 +15,7 @@ from mxnetseg.export import OnnxNetwork, to_onnx
 from mxnetseg.export import model as onnx_model
 from mxnetseg.export.check import pictures
 from mxnetseg.graph import OPERATORS
-from mxnetseg.shipped import shipped
+from mxnetseg.shipped import CAMVID, shipped
 
 from ..deploy.networks import build
 
@@ -26,7 +26,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 @pytest.fixture(scope="module")
 def small():
     """A network whose weights have been trained, and its checkpoint."""
-    path = next(shipped("weights/bisenet").glob("*.params"))
+    path = shipped(CAMVID)
     return mxnetseg.load(path), path
 
 
