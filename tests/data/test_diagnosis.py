@@ -377,6 +377,7 @@ def test_eval_stops(tmp_path, capsys):
     next(tree for tree in TREES if tree.build.__name__ == "camvid").build(tmp_path)
     shutil.copy(tmp_path / "train/0001TP_train.png", tmp_path / "val/0001TP_val.png")
     line = ["eval", "--checkpoint", CAMVID, "--root", str(tmp_path), "--ctx", "cpu", "--workers", "0", "--quiet"]
+    line += ["--base", "64"]  # of the network's least size
     assert main(line) == 2
     assert "1 image in both train and val" in capsys.readouterr().err
     assert main([*line, "--force"]) == 0
