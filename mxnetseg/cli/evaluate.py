@@ -52,6 +52,7 @@ def run(args) -> int:
     from ..engine import checkpoint
     from ..engine.evaluator import evaluate
     from ..engine.inference import Preprocess
+    from ..engine.ledger import maker_of
     from ..engine.predictions import write_predictions
     from ..opening import open_network
     from ..scoring import check_classes, check_scored, learned_from
@@ -99,6 +100,7 @@ def run(args) -> int:
         label_ids=args.label_ids,
         overwrite=args.overwrite,
         skip_existing=args.skip_existing,
+        maker=maker_of(found, recipe.eval, args.dtype),
         workers=args.workers,
         progress=not args.quiet,
     )
