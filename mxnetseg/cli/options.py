@@ -89,6 +89,13 @@ def calibration(args, data):
     return calibration_images(data, args.calibration_images)
 
 
+def data_at(recipe, root):
+    """The data set a checkpoint was trained on, at `root`, or where the recipe or its name say."""
+    data = recipe.data
+    there = data.root and Path(data.root).is_dir()  # else that was another machine's folder
+    return data.model_copy(update={"root": root or (data.root if there else "")})
+
+
 def add_network(parser) -> None:
     """What a checkpoint without a record (another toolkit's .params) does not tell."""
     group = parser.add_argument_group("network", "only needed for a checkpoint without a record")

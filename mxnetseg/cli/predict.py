@@ -49,6 +49,8 @@ def add_arguments(parser) -> None:
     options.add(parser, "--ctx")
     what = "refuse files that declare more pixels (67 million: 8192x8192)"
     parser.add_argument("--max-pixels", type=int, metavar="N", help=what)
+    what = "huge TIFF files, read and written by windows, which --crop and --stride set; goes on where it was stopped"
+    parser.add_argument("--tiles", action="store_true", help=f"{what} (docs/tiles.md)")
     _add_look(parser.add_argument_group("what is saved"))
     options.add_inference(parser)
     options.add_dtype(parser)
@@ -86,6 +88,10 @@ def run(args) -> int:
         raise MXNetSegError(f"--ctx {' '.join(args.ctx)}: predict runs on one context; name one")
     forms = list(dict.fromkeys(args.save or DEFAULT))
     _check_look(args, forms)
+    if args.tiles:
+        from . import tiles
+
+        return tiles.run(args)
     out = Path(args.out)
     images = find_pictures(args.images, out, args.recursive)
     targets = _targets(args, forms, images)
@@ -103,7 +109,7 @@ def run(args) -> int:
     if not targets:
         print(f"nothing to do: what {counted(len(images), 'image')} would give is in {out} already{_of(unknown)}")
         return 0
-    data = options.calibration(args, _data(recipe, args))
+    data = options.calibration(args, options.data_at(recipe, args.root))
     predictor = Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, data, **_limit(args))
     look, failed = _look(args, found, predictor), []
     for name, files in progress_bar(targets.items(), unit="img", shown=not args.quiet):
@@ -195,10 +201,3 @@ def _values(found):
 
 def _limit(args):
     return {} if args.max_pixels is None else {"max_pixels": args.max_pixels}
-
-
-def _data(recipe, args):
-    """The data set a checkpoint was trained on, at --root."""
-    data = recipe.data
-    there = data.root and Path(data.root).is_dir()  # else that was another machine's folder
-    return data.model_copy(update={"root": args.root or (data.root if there else "")})

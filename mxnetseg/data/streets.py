@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from ..progress import progress_bar
+from ..saving import write_file
 from ..visual import save_png
 from .catalog import get_spec
 from .dataset import IGNORE
@@ -23,7 +24,7 @@ FINER = 2  # scenes are drawn this many times finer, for smooth edges
 
 
 def draw_streets(root, counts: Dict[str, int], size: Tuple[int, int], seed: int = 0, progress: bool = True) -> None:
-    """Write images/<split>/NNNN.png and labels/<split>/NNNN.png below `root`.
+    """Write images/<split>/NNNN.png, labels/<split>/NNNN.png and classes.txt below `root`.
 
     Parameters
     ----------
@@ -45,6 +46,7 @@ def draw_streets(root, counts: Dict[str, int], size: Tuple[int, int], seed: int 
             image, label = draw_scene(np.random.default_rng([seed, salt, index]), size)
             for folder, pixels in ((spec.images, image), (spec.masks, label)):
                 save_png(Path(root) / folder.format(split=split) / f"{index:04d}.png", pixels)
+    write_file(Path(root) / "classes.txt", "".join(f"{name}\n" for name in spec.classes).encode())
 
 
 def draw_scene(rng: np.random.Generator, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
