@@ -32,11 +32,12 @@ def evaluate(
     workers: int = 0,
     progress: bool = True,
     stop: Callable[[], bool] = lambda: False,
+    look: Callable[[Sample, np.ndarray], object] = lambda *_: None,
 ) -> Optional[Scores]:
     """PA, mAcc and mIoU of `net` on every image of `dataset`, at the labels' own size.
 
-    `stop` is asked after every image; when it says yes there are no scores, but None. A split whose labels are all
-    ignored has scores without numbers, and a warning in the log.
+    `look` is called with every sample and its class map. `stop` is asked after every image; when it says yes there are
+    no scores, but None. A split whose labels are all ignored has scores without numbers, and a warning in the log.
 
     Raises
     ------
@@ -52,6 +53,7 @@ def evaluate(
         for number, (sample, prediction) in enumerate(maps, 1):
             assert sample.label is not None  # the data set has masks
             confusion.update(sample.label, prediction)
+            look(sample, prediction)
             bar.update()
             if stop():
                 return None

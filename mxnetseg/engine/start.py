@@ -32,6 +32,7 @@ from .inference import Preprocess
 from .lengths import Lengths
 from .optimizer import Optimizer
 from .origin import read_origin, with_record
+from .pictures import NAME as PICTURES
 from .record import Feeding, NetworkSpec, Record, plugin_facts
 from .run import Run, patience_is_over
 from .rundir import STATE, RunDir, new_run
@@ -39,14 +40,19 @@ from .runlog import RunLog, remembered
 from .schedule import Schedule
 from .state import RunState
 from .step import Feed, TrainStep
+from .trackers import TENSORBOARD, Trackers
 
 __all__ = ["continued", "open_run", "sample_stream"]
 
 log = logging.getLogger(__name__)
 
 # what may differ between a run and its continuation
-FREE = {f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "patience")}
+FREE = {
+    f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "log_every", "pictures", "patience")
+}
 FREE |= {"data.root", "data.cache", "description", "distill.teacher"}  # of the last the digest must be the same
+# what else of a run's may be in a folder
+FILES = ("recipe.yaml", "log.txt", "metrics.csv", "curves.png", PICTURES, TENSORBOARD)
 # facts of a run that its checkpoints, which are passed on, don't tell
 PRIVATE: Dict[str, Any] = {"folder": "", "weights_dir": "", "data": {}}
 
@@ -60,6 +66,7 @@ def open_run(
     run_dir: Optional[str] = None,
     weights_dir: Optional[str] = None,
     wandb: Optional[str] = None,
+    tensorboard: bool = False,
     validate: bool = True,
     progress: bool = True,
     changed_data: bool = False,
@@ -80,6 +87,8 @@ def open_run(
     _check_contexts(recipe, contexts)
     if wandb:
         check_installed("wandb", f"--wandb {wandb}")
+    if tensorboard:
+        check_installed("tensorboardX", "--tensorboard", "mxnetseg[tensorboard]")
     sets = _open_sets(recipe, validate)
     lengths = Lengths.of(recipe.train, len(sets[0]))
     until = recipe.model.unfreeze_at
@@ -129,6 +138,7 @@ def open_run(
     begin, mixed = state.iteration * accumulate, recipe.data.augment.mix
     loader = data.TrainLoader(sets[0], augment, stream, workers, begin, mixed)
     stack.callback(loader.close)
+    trackers = Trackers(place, state, recipe, wandb, tensorboard)
     return Run(
         recipe=recipe,
         contexts=contexts,
@@ -146,7 +156,7 @@ def open_run(
         feed=Feed(loader, criterion, Preprocess.of(recipe.data), contexts, accumulate, distill),
         train_set=sets[0],
         val_set=sets[1] if validate else None,
-        log=RunLog(place, state, lengths, recipe, wandb, progress, said),
+        log=RunLog(place, state, lengths, recipe, sets[0].classes, trackers, progress, said),
         progress=progress,
     )
 
@@ -209,7 +219,7 @@ def _check_teacher(before: Checkpoint, digest: str, recipe: Recipe) -> None:
 def _check_free(run_dir: Optional[str], recipe: Recipe) -> None:
     """Refuse a folder with files of a run's names, unless an earlier try of this very recipe left them."""
     folder = Path(run_dir or "")
-    there = [name for name in ("recipe.yaml", "log.txt", "metrics.csv", "curves.png") if (folder / name).exists()]
+    there = [name for name in FILES if (folder / name).exists()]
     if (
         run_dir is None or not there or (folder / STATE).exists()
     ):  # `new_run` has a better message where there is a state
