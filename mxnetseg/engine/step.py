@@ -152,7 +152,7 @@ class TrainStep:
         loss = float(sum(each))
         if not np.isfinite(loss):
             spoilt = [str(rank) for rank in np.flatnonzero(~np.isfinite(each))]
-            raise NotFinite(f"the loss is {loss}" + (f", by rank {', '.join(spoilt)}," if len(each) > 1 else ""))
+            raise NotFinite(f"the loss is {loss}" + (f" (of rank {', '.join(spoilt)})" if len(each) > 1 else ""))
         return loss
 
     def _forward_backward(self, batches: Sequence[Sequence[Part]]) -> List[nd.NDArray]:

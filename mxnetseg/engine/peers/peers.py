@@ -21,6 +21,7 @@ MOST = 256  # processes: so many 16-bit numbers have a sum that float32 holds
 WORDS = 200  # for a message of one that failed
 FAILED, RANK, STOP, LENGTH, MESSAGE, PAYLOAD = 0, 1, 2, 3, 4, 4 + WORDS
 NOTHING = np.zeros(0, np.float32)
+PIECE = 16 * LARGE  # bytes
 PATIENCE = 15.0  # seconds that one that failed waits for the others
 
 
@@ -85,10 +86,14 @@ class Peers:
         if self.size == 1:
             return data
         length = int(self.sum(np.array([len(data) if self.leads else 0]))[0])
-        whole = np.zeros(-(-length // 8), np.int64)
-        if self.leads:
-            whole.view(np.uint8)[:length] = np.frombuffer(data, np.uint8)
-        return self._sum(whole).tobytes()[:length]
+        pieces = []
+        for first in range(0, length, PIECE):
+            piece = np.zeros(-(-min(PIECE, length - first) // 8), np.int64)
+            if self.leads:
+                mine = np.frombuffer(data[first : first + PIECE], np.uint8)
+                piece.view(np.uint8)[: mine.size] = mine
+            pieces.append(self._sum(piece).tobytes())
+        return b"".join(pieces)[:length]
 
     def check_same(self, what: str, text: str) -> None:
         """Raise MXNetSegError, in all processes, where `text` is not everywhere what it is in rank 0."""
