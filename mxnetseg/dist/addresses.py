@@ -1,13 +1,18 @@
 """Addresses and ports of hosts."""
 
+import logging
 import random
 import re
 import socket
+import time
 from typing import List, Optional, Tuple
 
 from ..errors import MXNetSegError
+from .deadlines import deadlines
 
 __all__ = ["Address", "first_host", "free_port", "listen", "own_address", "parse_address", "resolve"]
+
+log = logging.getLogger(__name__)
 
 Address = Tuple[str, int]  # host, port
 
@@ -26,11 +31,23 @@ def parse_address(text: str, option: str) -> Address:
 
 
 def resolve(host: str) -> str:
-    """The IPv4 address of a host; ps-lite knows no other. Raises MXNetSegError where it has none."""
-    try:
-        return socket.gethostbyname(host)
-    except OSError as err:
-        raise MXNetSegError(f"the host of rank 0, {host}, is unknown here ({err}); name it by its address") from err
+    """The IPv4 address of a host; ps-lite knows no other.
+
+    A name that is unknown may become known, as those of pods do when they start: so long as all have to come. Raises
+    MXNetSegError after that.
+    """
+    _, start = deadlines()
+    end = time.monotonic() + start
+    while True:
+        try:
+            return socket.gethostbyname(host)
+        except OSError as err:
+            if time.monotonic() > end:
+                raise MXNetSegError(
+                    f"the host of rank 0, {host}, is unknown here ({err}); name it by its address"
+                ) from err
+            log.warning("the host of rank 0, %s, is unknown here (%s); trying again", host, err)
+            time.sleep(5)
 
 
 def own_address(root: str) -> str:

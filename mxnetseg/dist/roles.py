@@ -1,6 +1,7 @@
 """What a process of a distributed run is, as whoever started it says in environment variables."""
 
 import os
+import socket
 from dataclasses import dataclass
 from typing import Callable, Dict, Mapping, Optional
 
@@ -49,7 +50,7 @@ class Role:
         """As messages call it."""
         if self.kind == "worker" and self.rank is not None:
             return f"rank {self.rank}"
-        return f"the {self.kind} in process {os.getpid()}"
+        return f"the {self.kind} in process {os.getpid()} on {socket.gethostname()}"
 
     def variables(self) -> Dict[str, str]:
         """What ps-lite reads; for a server or a scheduler of ours DMLC_ROLE differs."""
@@ -108,26 +109,27 @@ def _slurm(env: Environment) -> Role:
     rank, size = _number(env, "SLURM_PROCID", "slurm"), _number(env, "SLURM_NTASKS", "slurm")
     if ROOT in env:
         return _kvstore(env, rank, size, parse_address(env[ROOT], ROOT))
-    nodes = "SLURM_STEP_NODELIST" if "SLURM_STEP_NODELIST" in env else "SLURM_JOB_NODELIST"
     job = _number(env, "SLURM_JOB_ID", "slurm")
     # steps of one job must not meet: 5 ports apart
     port = 20_000 + (job * 40 + 5 * int(env.get("SLURM_STEP_ID", "0")) % 40) % 10_000
-    return _kvstore(env, rank, size, (first_host(_text(env, nodes, "slurm")), port))
+    return _kvstore(env, rank, size, (first_host(_text(env, "SLURM_STEP_NODELIST", "slurm")), port))
+
+
+MPI = (  # a process's rank, how many there are, how many of them on its host
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"),
+    ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE"),
+    ("PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS"),  # MPICH, Intel
+)
 
 
 def _mpi(env: Environment) -> Role:
-    for rank, size, local in (
-        ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"),
-        ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE"),
-        ("PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS"),  # MPICH, Intel
-    ):
-        if rank in env:
-            break
-    else:
+    known = [names for names in MPI if names[0] in env]
+    if not known:
         raise MXNetSegError(
             "--dist mpi: neither OMPI_COMM_WORLD_RANK (Open MPI) nor PMI_RANK (MPICH, Intel MPI) is set; start with "
             "mpirun -np N mxnetseg train ... --dist mpi"
         )
+    rank, size, local = known[0]
     ranks = _number(env, rank, "mpi"), _number(env, size, "mpi")
     if ROOT not in env and env.get(local) != env[size]:
         raise MXNetSegError(

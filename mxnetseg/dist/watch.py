@@ -11,10 +11,11 @@ import socket
 import subprocess
 import threading
 import time
-from typing import Dict, NoReturn, Optional, Tuple
+from typing import Dict, NoReturn, Optional
 
 from ..errors import MXNetSegError
 from .addresses import listen
+from .deadlines import deadlines
 from .hub import HELLO, SETTLE, Hub
 from .roles import Role
 from .wire import Peer
@@ -165,19 +166,3 @@ class Watch:
             process.kill()
         time.sleep(SETTLE)
         os._exit(2)
-
-
-def deadlines() -> Tuple[float, float]:
-    """Seconds of silence that are borne, and seconds until all must have come."""
-    return _seconds("MXNETSEG_DEADLINE", 30), _seconds("MXNETSEG_START_DEADLINE", 300)
-
-
-def _seconds(name: str, usual: float) -> float:
-    text = os.environ.get(name) or str(usual)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0
-    if not 0 < seconds < 1e6:
-        raise MXNetSegError(f"{name}={text}: write seconds, more than 0")
-    return seconds

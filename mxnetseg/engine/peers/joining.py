@@ -6,6 +6,7 @@ import mxnet as mx
 
 from ...dist import Role
 from .alone import Alone
+from .horovod import Horovod
 from .kvstore import KVStore
 from .link import Link
 from .peers import Peers
@@ -24,4 +25,6 @@ def join(role: Optional[Role] = None, contexts: Sequence[mx.Context] = ()) -> Pe
 def _link(role: Optional[Role], on_gpus: bool) -> Link:
     if role is None:
         return Alone()
+    if role.engine == "horovod":
+        return Horovod(role)
     return KVStore(role.rank, on_gpus)
