@@ -61,6 +61,14 @@ class Criterion(HybridBlock):
 
     def normalizer(self, labels: Sequence[np.ndarray]) -> float:
         """What uint8 label arrays (N, H, W) weigh together; at least a tiny number."""
+        return self.weigh(self.tally(labels))
+
+    def tally(self, labels: Sequence[np.ndarray]) -> np.ndarray:
+        """All that their weight depends on, as whole numbers: those of the parts of a step add up to the step's."""
+        raise NotImplementedError
+
+    def weigh(self, tally: np.ndarray) -> float:
+        """The normalizer of the labels that have this tally."""
         raise NotImplementedError
 
 
@@ -71,12 +79,15 @@ class PixelLoss(Criterion):
         super().__init__(num_classes, class_weights)
         self._average = average
 
-    def normalizer(self, labels: Sequence[np.ndarray]) -> float:
+    def tally(self, labels: Sequence[np.ndarray]) -> np.ndarray:
+        """The pixels of each value, (256,)."""
+        return sum((np.bincount(label.ravel(), minlength=256) for label in labels), np.zeros(256, np.int64))
+
+    def weigh(self, tally: np.ndarray) -> float:
         """The weight of the valid pixels, or the number of all pixels."""
         if self._average == "all":
-            return float(max(sum(label.size for label in labels), 1))
-        counts = sum(np.bincount(label.ravel(), minlength=256) for label in labels)
-        return max(float(counts @ self._weights.astype(np.float64)), TINY)
+            return float(max(tally.sum(), 1))
+        return max(float(tally @ self._weights.astype(np.float64)), TINY)
 
 
 class CrossEntropy(PixelLoss):
@@ -145,10 +156,13 @@ class FocalLoss(PixelLoss):
 class ImageLoss(Criterion):
     """A sum over images."""
 
-    def normalizer(self, labels: Sequence[np.ndarray]) -> float:
-        """The number of images with a valid pixel."""
-        valid = sum(int((label != IGNORE).any(axis=(1, 2)).sum()) for label in labels)
-        return float(max(valid, 1))
+    def tally(self, labels: Sequence[np.ndarray]) -> np.ndarray:
+        """The number of images with a valid pixel, (1,)."""
+        return np.array([sum(int((label != IGNORE).any(axis=(1, 2)).sum()) for label in labels)])
+
+    def weigh(self, tally: np.ndarray) -> float:
+        """The same number, at least 1."""
+        return float(max(tally[0], 1))
 
 
 class OhemCrossEntropy(ImageLoss):
@@ -194,9 +208,13 @@ class DiceLoss(Criterion):
         super().__init__(num_classes, class_weights)
         self._smooth = smooth
 
-    def normalizer(self, labels: Sequence[np.ndarray]) -> float:
-        """The number of images."""
-        return float(max(sum(len(label) for label in labels), 1))
+    def tally(self, labels: Sequence[np.ndarray]) -> np.ndarray:
+        """The number of images, (1,)."""
+        return np.array([sum(len(label) for label in labels)])
+
+    def weigh(self, tally: np.ndarray) -> float:
+        """The same number, at least 1."""
+        return float(max(tally[0], 1))
 
     def hybrid_forward(self, F, logits, labels, scale, weights):
         valid = F.expand_dims(labels != IGNORE, 1)
@@ -253,6 +271,16 @@ class CombinedLoss(Block):
     def normalizer(self, labels: Sequence[np.ndarray]) -> np.ndarray:
         """What the labels weigh for each of the criteria."""
         return np.array([one.normalizer(labels) for one in self.criteria])
+
+    def tally(self, labels: Sequence[np.ndarray]) -> np.ndarray:
+        """The tallies of the criteria, one after the other."""
+        tallies = [one.tally(labels) for one in self.criteria]
+        self._ends = np.cumsum([len(tally) for tally in tallies])[:-1]
+        return np.concatenate(tallies)
+
+    def weigh(self, tally: np.ndarray) -> np.ndarray:
+        """The normalizer of each of the criteria."""
+        return np.array([one.weigh(part) for one, part in zip(self.criteria, np.split(tally, self._ends))])
 
     def forward(self, logits, labels, scale):
         total = 0

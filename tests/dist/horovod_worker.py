@@ -11,7 +11,7 @@ def main():
     with dist.join("horovod") as role:
         import mxnet as mx
 
-        from mxnetseg.engine.workers import join
+        from mxnetseg.engine.peers import join
 
         with join(role) as workers:
             rank, size = workers.rank, workers.size
