@@ -17,6 +17,7 @@ from .engine.record import Record
 from .errors import MXNetSegError
 from .network import Network, as_network
 from .opening import open_network
+from .results import Result
 from .visual import rgb
 
 __all__ = ["Predictor"]
@@ -157,6 +158,17 @@ class Predictor:
     def picture(self, image: np.ndarray) -> np.ndarray:
         """What `read` gave as (H, W, 3) uint8 RGB to look at: the channels that the recipe's data.shown names."""
         return rgb(ranged(image, self.reading.range), self.feeding.shown)
+
+    def result(self, image: Picture, certain: bool = False) -> Result:
+        """What `mxnetseg.results.encode` makes files of: the picture, its class map, with `certain` its probabilities.
+
+        `image` is an array as for a call, or the path of a file.
+        """
+        file = Path(image) if isinstance(image, (str, Path)) else Path("image")
+        values = image if isinstance(image, np.ndarray) else self.read(image)
+        probabilities = self.probabilities(values) if certain else None
+        class_map = self(values) if probabilities is None else probabilities.argmax(0).astype(np.uint8)
+        return Result(self.picture(values), class_map, probabilities, file, file.stem)
 
     def _each(
         self, image: Union[Picture, List[Some], Tuple[Some, ...]], function: Callable[..., mx.nd.NDArray]

@@ -10,7 +10,19 @@ import numpy as np
 
 from .saving import explained, write_file
 
-__all__ = ["OPACITY", "colorize", "legend", "overlay", "pair", "panel", "plot_curves", "rgb", "save_png", "with_legend"]
+__all__ = [
+    "OPACITY",
+    "colorize",
+    "legend",
+    "overlay",
+    "pair",
+    "panel",
+    "plot_curves",
+    "png",
+    "rgb",
+    "save_png",
+    "with_legend",
+]
 
 INK = (40, 40, 40)
 PAPER = (255, 255, 255)
@@ -128,17 +140,25 @@ def panel(
     return np.concatenate([body, legend(classes, palette, body.shape[1], scale)]) if with_names else body
 
 
-def save_png(path, rgb: np.ndarray) -> None:
-    """Write (H, W, 3) uint8 RGB or (H, W) uint8 or uint16 labels as PNG, whole or not at all."""
-    colours = rgb.ndim == 3 and rgb.shape[2] == 3 and rgb.dtype == np.uint8
-    labels = rgb.ndim == 2 and rgb.dtype in (np.uint8, np.uint16)
+def png(picture: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 RGB, (H, W, 4) uint8 RGBA, or (H, W) uint8 or uint16 labels as a PNG file."""
+    colours = picture.ndim == 3 and picture.shape[2] in (3, 4) and picture.dtype == np.uint8
+    labels = picture.ndim == 2 and picture.dtype in (np.uint8, np.uint16)
     if not (colours or labels):
         raise ValueError(
-            f"{path}: (H, W, 3) uint8 or (H, W) uint8 or uint16 is needed, not {rgb.dtype} of shape {rgb.shape}"
+            "(H, W, 3) or (H, W, 4) uint8 or (H, W) uint8 or uint16 is needed, "
+            f"not {picture.dtype} of shape {picture.shape}"
         )
-    pixels = rgb[:, :, ::-1] if rgb.ndim == 3 else rgb
-    _, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels))
-    write_file(path, encoded, sync=False)
+    if colours:  # OpenCV's order
+        picture = picture[..., [2, 1, 0, 3][: picture.shape[2]]]
+    _, encoded = cv2.imencode(".png", np.ascontiguousarray(picture))
+    content: bytes = encoded.tobytes()
+    return content
+
+
+def save_png(path, picture: np.ndarray) -> None:
+    """Write what `png` takes, whole or not at all."""
+    write_file(path, png(picture), sync=False)
 
 
 def plot_curves(csv_path, png_path) -> None:

@@ -1,5 +1,6 @@
 """One label map, as COCO, LabelMe or GeoJSON say it."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
@@ -9,7 +10,7 @@ import numpy as np
 from ..data.files import READING, Reading, read_header_of, upright
 from .outlines import Region, regions
 
-__all__ = ["FORMATS", "How", "Labelled"]
+__all__ = ["FORMATS", "How", "Labelled", "as_json", "coco_file"]
 
 
 class Labelled(NamedTuple):
@@ -35,6 +36,8 @@ class How(NamedTuple):
         The folder that COCO's file names start from.
     tolerance : float
         Pixels by which polygons may be off.
+    least : float
+        IoU that a polygon has with its region at least, whatever the tolerance.
     polygons : bool
         COCO: polygons, not run lengths.
     """
@@ -45,6 +48,7 @@ class How(NamedTuple):
     images: Path
     tolerance: float = 0.0
     polygons: bool = False
+    least: float = 0.0
 
 
 def coco(entry: Labelled, label: np.ndarray, how: How) -> Dict[str, Any]:
@@ -140,13 +144,31 @@ FORMATS: Dict[str, Tuple[Callable[[Labelled, np.ndarray, How], Dict[str, Any]], 
 }
 
 
+def coco_file(found: Sequence[Dict[str, Any]], classes: Sequence[str]) -> Dict[str, Any]:
+    """COCO's file of the images that `coco` has described, in which everything has its id."""
+    images = [dict(id=number, **content["image"]) for number, content in enumerate(found, 1)]
+    annotations = [
+        dict(image_id=image["id"], **one) for image, content in zip(images, found) for one in content["annotations"]
+    ]
+    return dict(
+        images=images,
+        annotations=[dict(id=number, **annotation) for number, annotation in enumerate(annotations, 1)],
+        categories=[dict(id=index, name=name) for index, name in enumerate(classes, 1)],
+    )
+
+
+def as_json(content: Any) -> bytes:
+    """One line; names of files that are no UTF-8 stay what they are."""
+    return (json.dumps(content, separators=(",", ":"), ensure_ascii=False) + "\n").encode("utf-8", "surrogateescape")
+
+
 def _classes(label: np.ndarray) -> List[int]:
     return [int(index) for index in np.unique(label) if index != 255]
 
 
 def _regions(label: np.ndarray, how: How) -> Iterator[Tuple[int, Region]]:
     for index in _classes(label):
-        for region in regions(label == index, how.tolerance):
+        for region in regions(label == index, how.tolerance, how.least):
             yield index, region
 
 

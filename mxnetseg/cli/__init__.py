@@ -10,6 +10,7 @@ __all__ = ["add_import", "main", "run_script"]
 
 COMMANDS = [
     "train",
+    "launch",
     "eval",
     "predict",
     "serve",

@@ -29,6 +29,8 @@ def add_arguments(parser) -> None:
     options.add_dtype(parser)
     options.add_network(parser)
     options.add(parser, "--json", "--overwrite")
+    what = "write a report there: a page to look at, and its numbers, tables and plots (docs/report.md)"
+    parser.add_argument("--report", metavar="DIR", help=what)
     what = "with --out: leave out images whose predictions are there; for going on where a run was stopped"
     parser.add_argument("--skip-existing", action="store_true", help=what)
     what = "folder for predictions; runs/<checkpoint>_<split>_<time> when left out"
@@ -54,6 +56,7 @@ def run(args) -> int:
     from ..engine.inference import Preprocess
     from ..engine.predictions import write_predictions
     from ..opening import open_network
+    from ..report import check_report
     from ..scoring import check_classes, check_scored, learned_from
 
     check_workers(args.workers, "--workers")
@@ -65,12 +68,16 @@ def run(args) -> int:
     dataset = open_dataset(recipe.data, split, labelled=args.mode == "val")
     if args.json and args.mode != "val":
         raise MXNetSegError(f"--json holds scores, but --mode {args.mode} only predicts; say --mode val")
+    if args.report and args.mode != "val":
+        raise MXNetSegError(f"--report is about scores, but --mode {args.mode} only predicts; say --mode val")
     if args.skip_existing and (args.mode == "val" or args.overwrite or not args.out):
         raise MXNetSegError("--skip-existing goes on with predictions in --out DIR, of --mode test or testval; name it")
     if args.mode == "val" and (args.out or args.label_ids):
         option = "--out" if args.out else "--label-ids"
         raise MXNetSegError(f"{option} is about predictions, but --mode val only scores; say --mode testval or test")
     options.check_json(args)
+    if args.report:
+        check_report(Path(args.report), args.overwrite)
     count = found.record.model and found.record.model.num_classes
     trained, remedies = found.record.feeding.classes, ("--data NAME", "--other-classes")
     check_classes(f"checkpoint {path}", count, trained, dataset, args.other_classes, remedies=remedies)
@@ -82,7 +89,11 @@ def run(args) -> int:
     net = open_network(found, contexts, args.dtype, arguments=arguments, calibration=calibration)
     preprocess = Preprocess.of(recipe.data)
     if args.mode == "val":
-        scores = evaluate(net, dataset, preprocess, recipe.eval, contexts, args.workers, not args.quiet)
+        how = (preprocess, recipe.eval, contexts)
+        if args.report:
+            scores = _report(args, found, net, dataset, *how, recipe.data.shown)
+        else:
+            scores = evaluate(net, dataset, *how, args.workers, not args.quiet)
         print(scores.table())
         about = {"checkpoint": str(path), "data": dataset.spec.name, "split": split, "images": len(dataset)}
         about.update(dtype=args.dtype or "plain", eval=recipe.eval.model_dump(mode="json"))
@@ -108,6 +119,19 @@ def run(args) -> int:
         + (f"; {written.there} were there already" if written.there else "")
     )
     return options.tell_broken(written.broken, "image")
+
+
+def _report(args, found, net, dataset, preprocess, config, contexts, shown):
+    """Score as `evaluate` does, and write a report besides; gives the scores."""
+    from ..report import about_checkpoint, gather, view_size, write_report
+
+    size = view_size(dataset.image(dataset.image_paths[0]), preprocess, config)
+    about = about_checkpoint(found, size, args.dtype)
+    workers, progress = args.workers, not args.quiet
+    results = gather(net, dataset, preprocess, config, contexts, about, shown, workers, progress)
+    page = write_report(results, Path(args.report))
+    print(f"{page}\n")
+    return results.scores
 
 
 def _recipe(args, record):

@@ -8,7 +8,6 @@ from typing import Callable, Deque, Generator, List, Optional, Sequence, Tuple
 import mxnet as mx
 import numpy as np
 from mxnet import nd
-from tqdm import tqdm
 
 from ..config.schema import EvalConfig
 from ..context import check_contexts
@@ -16,6 +15,7 @@ from ..data import Dataset, EvalLoader, Sample
 from ..errors import MXNetSegError
 from ..metrics import ConfusionMatrix, Scores
 from ..network import Network, as_network
+from ..progress import progress_bar
 from .inference import Preprocess, predict_image
 
 __all__ = ["predict_dataset", "evaluate"]
@@ -46,7 +46,7 @@ def evaluate(
     if dataset.mask_paths is None:
         raise MXNetSegError(f"split {dataset.split!r} has no labels to score against; predict it with --mode test")
     confusion = ConfusionMatrix(dataset.num_classes)
-    bar = tqdm(total=len(dataset), desc=f"{dataset.split}", unit="img", disable=not progress, leave=False)
+    bar = progress_bar(total=len(dataset), desc=f"{dataset.split}", unit="img", shown=progress)
     maps = predict_dataset(net, dataset, preprocess, config, contexts, workers)
     with bar, contextlib.closing(maps):  # whatever ends the loop ends the workers
         for number, (sample, prediction) in enumerate(maps, 1):

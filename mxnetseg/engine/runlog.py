@@ -10,11 +10,10 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
-from tqdm import tqdm
-
 from ..config import Recipe
 from ..metrics import Scores
 from ..optional import installed
+from ..progress import progress_bar
 from ..saving import SaveError, explained
 from .lengths import Lengths
 from .metrics_csv import MetricsCsv
@@ -69,8 +68,8 @@ class RunLog:
         self._images = 0
         self._recent = time.perf_counter(), 0.0, 0
         self._file = _LogFile(place.folder / "log.txt")
-        look: Dict[str, Any] = dict(unit="it", desc=place.facts.name, disable=not progress, dynamic_ncols=True)
-        self._bar = tqdm(total=lengths.total, initial=state.iteration, **look)
+        look: Dict[str, Any] = dict(unit="it", desc=place.facts.name, shown=progress, leave=True, dynamic_ncols=True)
+        self._bar = progress_bar(total=lengths.total, initial=state.iteration, **look)
         self._curves = installed("matplotlib")
         self._wandb = _start_wandb(wandb, place, recipe) if wandb else None
 

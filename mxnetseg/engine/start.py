@@ -25,6 +25,7 @@ from ..saving import explained, write_file
 from . import checkpoint
 from .build import build_network, create_network
 from .checkpoint import Checkpoint
+from .distill import Distillation
 from .ema import WeightAverage
 from .freeze import Freeze
 from .inference import Preprocess
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 
 # what may differ between a run and its continuation
 FREE = {f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "patience")}
-FREE |= {"data.root", "data.cache", "description"}
+FREE |= {"data.root", "data.cache", "description", "distill.teacher"}  # of the last the digest must be the same
 # facts of a run that its checkpoints, which are passed on, don't tell
 PRIVATE: Dict[str, Any] = {"folder": "", "weights_dir": "", "data": {}}
 
@@ -100,6 +101,10 @@ def open_run(
     net, optimizer, average, frozen = _learners(recipe, sets[0].spec, contexts, before, origin, lengths.total)
     criterion = build_loss(recipe.loss, sets[0].num_classes, net.align_corners)
     criterion.initialize(ctx=contexts)
+    distill = Distillation.of(recipe, sets[0].spec, contexts)
+    teacher = distill.digest if distill else ""
+    if before:
+        _check_teacher(before, teacher, recipe)
     _hybridize(net, criterion, recipe, contexts)
     stream = sample_stream(recipe, sets[0], progress)
     schedule = Schedule(recipe.schedule, recipe.optimizer.lr, lengths.total)
@@ -118,7 +123,7 @@ def open_run(
         _check_free(run_dir, recipe)
         title = f"{net.spec['name']}_{net.spec['backbone']}_{sets[0].spec.name}"
         place = stack.enter_context(new_run(run_dir, weights_dir or "weights", net.spec["name"], title, digests))
-        place.note(transform=named)
+        place.note(transform=named, teacher=teacher)
     write_file(place.folder / "recipe.yaml", dump_recipe(recipe).encode())
     accumulate, workers = recipe.train.accumulate, recipe.train.workers
     begin, mixed = state.iteration * accumulate, recipe.data.augment.mix
@@ -137,8 +142,8 @@ def open_run(
         optimizer=optimizer,
         average=average,
         frozen=frozen,
-        step=TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, accumulate, average, frozen),
-        feed=Feed(loader, criterion, Preprocess.of(recipe.data), contexts, accumulate),
+        step=TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, accumulate, average, frozen, distill),
+        feed=Feed(loader, criterion, Preprocess.of(recipe.data), contexts, accumulate, distill),
         train_set=sets[0],
         val_set=sets[1] if validate else None,
         log=RunLog(place, state, lengths, recipe, wandb, progress, said),
@@ -187,6 +192,17 @@ def _check_transform(before: Checkpoint, named: str) -> None:
             f"the run in {before.path.parent} was trained with transform={then or None}, not {named or None}; give "
             "mxnetseg.train(..., resume=..., transform=...) the same, or start a new run with "
             f"--from {shlex.quote(str(before.path))}"
+        )
+
+
+def _check_teacher(before: Checkpoint, digest: str, recipe: Recipe) -> None:
+    """A run goes on with the teacher that it began with."""
+    assert before.record.run
+    if before.record.run.teacher != digest:
+        raise MXNetSegError(
+            f"distill.teacher {recipe.distill.teacher}: is not the file that the run in {before.path.parent} began "
+            f"with, whose digest is {before.record.run.teacher or 'not known: it had none'}; --set "
+            "distill.teacher=FILE names where that is now"
         )
 
 

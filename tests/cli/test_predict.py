@@ -133,7 +133,8 @@ def test_what_is_no_file_stops_nothing(predict, photos):
     os.mkfifo(photos / "pipe.png")
     status, out, err = predict(photos, "--out", "out", "--save", "label")
     assert status == 1 and out.startswith("2 predictions") and "4 images left out" in err
-    assert [f"photos/{name}.png: is no file" in err for name in ("link", "circle", "pipe")] == [True] * 3
+    files = ", ".join(f"photos/{name}.png" for name in ("circle", "link", "pipe"))
+    assert f"  is no file, nor a link to one (3 files: {files})\n" in err
     status, _, err = predict(photos / "link.png", "--out", "out")
     assert status == 2 and "link.png: no such image" in err
 
@@ -143,7 +144,11 @@ def test_what_is_no_file_stops_nothing(predict, photos):
     [
         ("label --opacity 0", "--opacity has no effect without --save overlay or panel"),
         ("color --no-legend", "--no-legend has no effect without --save overlay or panel"),
-        ("label --classes road", "--classes has no effect without --save color or overlay or panel"),
+        ("label --classes road", "--classes has no effect without --save color or overlay or panel or cutout or"),
+        ("overlay --labels-as index", "--labels-as has no effect without --save label;"),
+        ("rle --polygons coco", "--polygons has no effect without --save polygons;"),
+        ("polygons --tolerance 101", "--tolerance 101: 0 to 100 pixels"),
+        ("cutout", "name them, --classes road car"),
     ],
 )
 def test_an_option_without_effect_is_refused(predict, photos, options, message):
