@@ -49,6 +49,8 @@ def add_arguments(parser) -> None:
     options.add(parser, "--ctx")
     what = "refuse files that declare more pixels (67 million: 8192x8192)"
     parser.add_argument("--max-pixels", type=int, metavar="N", help=what)
+    what = "huge TIFF files, read and written by windows, which --crop and --stride set; goes on where it was stopped"
+    parser.add_argument("--tiles", action="store_true", help=f"{what} (docs/tiles.md)")
     _add_look(parser.add_argument_group("what is saved"))
     options.add_inference(parser)
     options.add_dtype(parser)
@@ -86,6 +88,10 @@ def run(args) -> int:
         raise MXNetSegError(f"--ctx {' '.join(args.ctx)}: predict runs on one context; name one")
     forms = list(dict.fromkeys(args.save or DEFAULT))
     _check_look(args, forms)
+    if args.tiles:
+        from . import tiles
+
+        return tiles.run(args)
     out = Path(args.out)
     images = find_pictures(args.images, out, args.recursive)
     targets = _targets(args, forms, images)
