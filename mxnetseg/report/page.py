@@ -85,7 +85,9 @@ def render(
         rankings=left,
         errors=_error_legend(),
         pictures={number: [_encoded(file) for file in files] for number, files in pictures.items()},
-        data=dict(parts=parts_shown, images=[*map(_unicode, names)], classes=classes, confusion=confusion, rankings=left),
+        data=dict(
+            parts=parts_shown, images=[*map(_unicode, names)], classes=classes, confusion=confusion, rankings=left
+        ),
     )
     return _unicode(text).encode()
 
