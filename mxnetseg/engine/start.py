@@ -32,6 +32,7 @@ from .inference import Preprocess
 from .lengths import Lengths
 from .optimizer import Optimizer
 from .origin import read_origin, with_record
+from .overview import flat
 from .pictures import NAME as PICTURES
 from .record import Feeding, NetworkSpec, Record, plugin_facts
 from .run import Run, patience_is_over
@@ -175,7 +176,7 @@ def continued(recipe: Optional[Recipe], changes: Sequence[str], state: Checkpoin
     if not state.record.run.id and recorded.optimizer.name.lower() in ("adam", "adamw"):
         log.warning("version 0.1.0 began this run, with another epsilon in Adam; it goes on by PyTorch's rule")
     recipe = override_recipe(recipe or recorded, changes) if changes else recipe or recorded
-    now, then = _flat(recipe.model_dump(mode="json")), _flat(recorded.model_dump(mode="json"))
+    now, then = flat(recipe.model_dump(mode="json")), flat(recorded.model_dump(mode="json"))
     changed = sorted(k for k in {**now, **then} if now.get(k) != then.get(k) and k not in FREE)
     if changed:
         listed = ", ".join(f"{k} ({then.get(k)} then, {now.get(k)} now)" for k in changed[:5])
@@ -336,9 +337,3 @@ def _hybridize(net: Segmentor, criterion: HybridBlock, recipe: Recipe, contexts:
         flags.update(forward_bulk_size=1_000_000, backward_bulk_size=1_000_000)
     net.hybridize(**flags)
     criterion.hybridize(**flags)
-
-
-def _flat(value: Any, prefix: str = "") -> Dict[str, Any]:
-    if isinstance(value, dict) and value:
-        return {k: v for key, part in value.items() for k, v in _flat(part, f"{prefix}{key}.").items()}
-    return {prefix[:-1]: value}
