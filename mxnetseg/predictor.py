@@ -9,7 +9,7 @@ import numpy as np
 from .certainty import confidence, entropy
 from .config.schema import MAX_PIXELS, EvalConfig
 from .context import Contexts, as_contexts
-from .data.files import READING, Reading, ranged, read_values
+from .data.files import READING, Reading, ranged, read_values, values_of
 from .data.spec import default_palette
 from .engine.checkpoint import Checkpoint
 from .engine.inference import Preprocess, class_probabilities, predict_images
@@ -141,16 +141,18 @@ class Predictor:
         found = self.probabilities(image)
         return [entropy(one) for one in found] if isinstance(found, list) else entropy(found)
 
-    def read(self, path: Union[str, Path]) -> np.ndarray:
-        """An image file as an array that this network takes: upright, with the channels that it was trained on.
+    def read(self, file: Union[str, Path, bytes]) -> np.ndarray:
+        """An image file, or what one holds, as an array that this network takes: upright, with the channels that it
+        was trained on.
 
         Raises
         ------
         MXNetSegError
             The file is missing, damaged, larger than `max_pixels`, or of another kind than the network was trained on.
         """
-        image = read_values(path, self.reading)
-        ranged(image[:1, :1], self.reading.range, str(path))
+        title = "the image" if isinstance(file, bytes) else str(file)
+        image = values_of(file, title, self.reading) if isinstance(file, bytes) else read_values(file, self.reading)
+        ranged(image[:1, :1], self.reading.range, title)
         return image
 
     def picture(self, image: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--from", dest="origin", metavar="CHECKPOINT", help=what)
     options.add(parser, "--set", help="change keys of the recipe, e.g. optimizer.lr=0.02 train.epochs=50")
     parser.add_argument("--root", metavar="DIR", help="folder of the data set (data.root)")
-    options.add(parser, "--ctx")
+    options.add(parser, "--ctx", "--dist")
     what = "log to this Weights & Biases project; offline without network"
     parser.add_argument("--wandb", metavar="PROJECT", help=what)
     what = "write event files for TensorBoard to tensorboard/ in the run's folder"
@@ -54,10 +54,12 @@ def add_arguments(parser) -> None:
 
 
 def run(args) -> int:
-    from ..config import load_recipe, recipe_for
-    from ..context import parse_contexts
+    with options.processes(args) as (contexts, peers):
+        return _run(args, contexts, peers)
 
-    contexts = parse_contexts(args.ctx)  # first: it prepares what MXNet reads when it is imported
+
+def _run(args, contexts, peers) -> int:
+    from ..config import load_recipe, recipe_for
     from ..engine.stop import Interrupted
     from ..engine.trainer import train
 
@@ -81,6 +83,8 @@ def run(args) -> int:
         raise MXNetSegError("--run-dir: a run that is resumed stays in its folder; leave it out")
     if args.dry_run is not None and args.find_lr:
         raise MXNetSegError("--dry-run takes one step, --find-lr a hundred; give one of the two")
+    if peers.size > 1 and (args.dry_run is not None or args.find_lr):
+        raise MXNetSegError("--dry-run and --find-lr are for one process")
     if args.dry_run is not None:
         return _dry_run(args, recipe, contexts)
     if args.find_lr:
@@ -100,6 +104,7 @@ def run(args) -> int:
                 progress=not args.quiet,
                 changed_data=args.changed_data,
                 force=args.force,
+                peers=peers,
             )
         except Interrupted as stop:
             again = [f"--resume {shlex.quote(str(stop.run_dir))}"]
@@ -108,9 +113,11 @@ def run(args) -> int:
             again += ["--tensorboard"] if args.tensorboard else []
             again += ["--no-val"] if args.no_val else []
             again += _imports(args)
-            print(f"{stop}; go on with: {command(' '.join(['train', *again]))}", file=sys.stderr)
+            if peers.leads:
+                print(f"{stop}; go on with: {command(' '.join(['train', *again]))}", file=sys.stderr)
             return 128 + stop.signum
-        _tell(result, args)
+        if peers.leads:
+            _tell(result, args)
     return 0
 
 

@@ -23,7 +23,7 @@ from .rundir import RunDir
 from .state import CsvMark, RunState
 from .trackers import Trackers
 
-__all__ = ["RunLog", "remembered"]
+__all__ = ["RunLog", "Silent", "remembered"]
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +164,25 @@ class RunLog:
         if self._curves and self._undrawn and self._csv.path.exists():
             plot_curves(self._csv.path, self._place.folder / "curves.png")
             self._undrawn = False
+
+
+class Silent:
+    """In place of a `RunLog` where another process of the run has it."""
+
+    def __enter__(self) -> "Silent":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def sum_up(self) -> None:
+        """Nothing, as the others."""
+
+    def step(self, done: int, lr: float, loss: float, waited: float) -> None:
+        """A step was taken."""
+
+    def validated(self, done: int, scores: Scores, pictures: Optional[np.ndarray]) -> None:
+        """A validation is done."""
 
 
 class _LogFile(logging.FileHandler):
