@@ -56,7 +56,7 @@ class Backbone(HybridBlock):
         return name
 
     def leaves_out(self, name: str) -> bool:
-        """Whether stored ImageNet weights of this name, below the backbone, are of a layer that this one does without."""
+        """Whether stored ImageNet weights of this name are of a layer that this backbone was told to do without."""
         return False
 
     def layer_of(self, name: str, config: LayerDecayConfig) -> Optional[int]:
