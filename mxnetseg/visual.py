@@ -162,16 +162,16 @@ def png(picture: np.ndarray) -> bytes:
 
 
 def strip_row(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Image, truth and prediction side by side, each made to fit into 320x240 pixels: (240, 968, 3) uint8."""
+    """Image, truth and prediction side by side, each made to fit into 320x240 pixels: (up to 240, 968, 3) uint8."""
     height, width = STRIP
-    row = np.full((height, 3 * width + 2 * GAP, 3), PAPER, np.uint8)
     zoom = min(height / image.shape[0], width / image.shape[1])
     size = tuple(max(1, round(side * zoom)) for side in image.shape[1::-1])
+    row = np.full((size[1], 3 * width + 2 * GAP, 3), PAPER, np.uint8)
     tiles = (image, cv2.INTER_AREA), (truth, cv2.INTER_NEAREST), (prediction, cv2.INTER_NEAREST)
     for place, (tile, method) in enumerate(tiles):
         small = cv2.resize(tile, size, interpolation=method)
         left = place * (width + GAP)
-        row[: size[1], left : left + size[0]] = small if small.ndim == 3 else colorize(small, palette)
+        row[:, left : left + size[0]] = small if small.ndim == 3 else colorize(small, palette)
     return row
 
 
