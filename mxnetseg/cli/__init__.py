@@ -13,6 +13,7 @@ COMMANDS = [
     "launch",
     "runs",
     "eval",
+    "report",
     "predict",
     "serve",
     "demo",

@@ -12,6 +12,8 @@ pytest.importorskip("fastapi")
 from starlette.testclient import TestClient
 
 from mxnetseg import Predictor, create_model
+from mxnetseg.engine import checkpoint
+from mxnetseg.engine.record import NetworkSpec, Record
 from mxnetseg.serve.app import make_app
 
 CLASSES = 4
@@ -24,6 +26,14 @@ def predictor():
     net.initialize(mx.init.Xavier(magnitude=4))
     net.hybridize(static_alloc=True)
     return Predictor(net, max_pixels=10_000)
+
+
+@pytest.fixture(scope="session")
+def file(predictor, tmp_path_factory):
+    """A checkpoint of its network."""
+    path = tmp_path_factory.mktemp("model") / "tiny.params"
+    checkpoint.write(path, checkpoint.weights(predictor.net), Record(model=NetworkSpec(**predictor.net.spec)))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from mxnetseg.errors import MXNetSegError
+from mxnetseg.serve import service
 from mxnetseg.serve.limits import TOGETHER, Limits
 from mxnetseg.serve.refusal import Refusal
 from mxnetseg.serve.room import Room
 from tests.data import hostile
 
-from .conftest import ready, refused
+from .conftest import png, ready, refused
 
 FORM = b'--b\r\nContent-Disposition: form-data; name="p"; filename="a.png"\r\n\r\n%s\r\n'
 TOKEN = "a-token-that-nobody-guesses"
@@ -63,6 +64,15 @@ def test_every_hostile_file_is_answered_or_refused(ask, body, step):
     statuses = {name: ask.post("/predict", content=data[name]).status_code for name in data}
     assert set(statuses.values()) <= {200, 413, 415, 422}, statuses
     assert ask.post("/predict", content=body).status_code == 200
+
+
+def test_confidence_takes_memory(client, body, image, monkeypatch):
+    monkeypatch.setattr(service, "TOGETHER", 2)
+    ask = client(limits=Limits(pixels=48 * 64))  # twice that for the probabilities of four classes: half a picture
+    assert ask.post("/predict?answer=certainty", content=png(image[:24])).status_code == 200
+    for query in ("answer=certainty", "answer=npz&confidence=1"):
+        assert refused(ask.post(f"/predict?{query}", content=body), 413, "too_many_values")
+    assert ask.post("/predict?answer=npz", content=body).status_code == 200
 
 
 def test_a_body_without_length_is_counted_as_it_comes(ask, body):
@@ -186,7 +196,7 @@ def test_outlines_that_take_too_long(client, monkeypatch, body):
 
     monkeypatch.setattr(answers.time, "monotonic", lambda: float("inf"))
     with pytest.raises(Refusal) as caught:
-        answers._polygons(answers.Wish(answers.Answer.polygons), None, *_prediction(), 1e9)
+        answers._polygons(answers.Wish(answers.Answer.polygons), *_prediction(), 1e9)
     assert caught.value.status == 504
 
 
