@@ -171,6 +171,7 @@ def _loop(run: Run, on_step: Optional[OnStep], on_validation: Optional[OnValidat
     peers = run.peers
     with StopSignal() as stop, run.log:
         peers.asked, stopped = stop, peers.stopped
+        peers.barrier()
         tell = Callbacks(run, stop, on_step, on_validation)
         name, images = run.place.facts.name, len(run.train_set)
         counts = counted(images, "image"), counted(run.lengths.total, "iteration")
