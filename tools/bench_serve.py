@@ -3,9 +3,9 @@
     python -m tools.bench_serve --minutes 10 --write       # the tables of docs/serve.md: about 35 minutes
     python -m tools.bench_serve --minutes 0.2              # does it run?
 
-Clients ask without a pause, each over one connection. Throughput is compared with the Predictor's own loop over the same
-bytes (read, predicted, encoded), measured before the server starts, and once more after its end. Then come 1000 hostile
-bodies, and SIGTERM. Exit status 1: an answer was wrong, or something was not as docs/serve.md says.
+Clients ask without a pause, each over one connection. Throughput is compared with the Predictor's own loop over the
+same bytes (read, predicted, encoded), measured before the server starts, and once more after its end. Then come 1000
+hostile bodies, and SIGTERM. Exit status 1: an answer was wrong, or something was not as docs/serve.md says.
 """
 
 import argparse
@@ -269,8 +269,8 @@ def tables(found: Dict[str, Any], alone: float, args: argparse.Namespace) -> str
     cores = len(os.sched_getaffinity(0))
     lines = [
         f"{args.checkpoint.split('_2026')[0]}, {args.dtype or 'as trained'}, JPEGs of {wide}x{high} pixels, {cores} "
-        f"processors that clients and server share, {args.minutes:g} minutes each; the Predictor's own loop: {alone:.1f} "
-        "pictures a second.",
+        f"processors that clients and server share, {args.minutes:g} minutes each; the Predictor's own loop: "
+        f"{alone:.1f} pictures a second.",
         "",
         "| clients | answers | wrong | 503, 504 | a second | of the loop | p50, ms | p99, ms | memory, MB |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
