@@ -4,6 +4,7 @@ import base64
 import time
 
 import numpy as np
+import pytest
 
 from mxnetseg.serve.page import page
 
@@ -98,6 +99,7 @@ def test_a_picture_is_dropped_pasted_and_looked_at(browser, address, predictor, 
     assert [one for one in browser.complaints() if "415" not in one] == []
 
 
+@pytest.mark.slow
 def test_a_file_is_chosen_and_a_token_asked_for(browser, address, body, tmp_path):
     browser.open(address(token=TOKEN))
     wait_for(lambda: "token" in message(browser))
