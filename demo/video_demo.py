@@ -34,10 +34,10 @@ def run(args) -> int:
     from contextlib import ExitStack
 
     import cv2
-    from tqdm import tqdm
 
     from mxnetseg.cli import demos
     from mxnetseg.errors import MXNetSegError
+    from mxnetseg.progress import progress_bar
     from mxnetseg.video import VideoReader, VideoWriter, scaled_size
     from mxnetseg.visual import pair
 
@@ -56,7 +56,7 @@ def run(args) -> int:
     written, size = 0, None
     with ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(out, video.rate / args.stride)) if out else None
-        for frame in tqdm(video.frames(args.stride), total=count, unit="frame", disable=args.quiet, leave=False):
+        for frame in progress_bar(video.frames(args.stride), total=count, unit="frame", shown=not args.quiet):
             picture = pair(frame, predictor(frame), predictor.classes, predictor.palette, args.opacity)
             # a video may change its size on the way; what is written can't
             size = size or scaled_size(picture.shape[:2], args.height, args.width)

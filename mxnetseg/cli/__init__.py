@@ -10,9 +10,11 @@ __all__ = ["add_import", "main", "run_script"]
 
 COMMANDS = [
     "train",
+    "launch",
     "eval",
     "report",
     "predict",
+    "serve",
     "demo",
     "speed",
     "new",
@@ -27,7 +29,7 @@ COMMANDS = [
     "doctor",
 ]
 # these look models, data sets and the like up by name; so do some actions of `data`
-PLUGGED = ("train", "eval", "predict", "speed", "convert", "weights", "export", "flops", "models", "config")
+PLUGGED = ("train", "eval", "predict", "serve", "speed", "convert", "weights", "export", "flops", "models", "config")
 
 
 def main(argv=None, program=None) -> int:
