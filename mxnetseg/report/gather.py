@@ -8,13 +8,13 @@ from typing import Any, Deque, Dict, Generator, Optional, Sequence, Tuple
 import mxnet as mx
 import numpy as np
 from mxnet import nd
-from tqdm import tqdm
 
 from ..config.schema import EvalConfig
 from ..context import check_contexts
 from ..data import Dataset, EvalLoader, Sample
 from ..engine.inference import Preprocess, class_probabilities
 from ..network import Network, as_network
+from ..progress import progress_bar
 from ..visual import rgb
 from .pictures import Kept, draw
 from .rates import mean_iou
@@ -48,7 +48,7 @@ def gather(
     dataset.masks()
     palette = [(int(r), int(g), int(b)) for r, g, b in dataset.palette]
     tally, kept, began = Tally(dataset.num_classes), Kept(), time.perf_counter()
-    bar = tqdm(total=len(dataset), desc=f"{dataset.split}", unit="img", disable=not progress, leave=False)
+    bar = progress_bar(total=len(dataset), desc=f"{dataset.split}", unit="img", shown=progress)
     maps = _predicted(net, dataset, preprocess, config, contexts, workers)
     with bar, contextlib.closing(maps):  # whatever ends the loop ends the workers
         for number, (sample, prediction, confidence) in enumerate(maps):
