@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections import deque
-from typing import Any, Deque, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Any, Deque, Dict, Generator, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -81,7 +81,7 @@ def _predicted(
     config: EvalConfig,
     contexts: Sequence[mx.Context],
     workers: int,
-) -> Iterator[Tuple[Sample, np.ndarray, np.ndarray]]:
+) -> Generator[Tuple[Sample, np.ndarray, np.ndarray], None, None]:
     """Sample, class map (H, W) uint8 and confidence (H, W) float32, in order; the contexts work side by side."""
     check_contexts(contexts)
     net = as_network(net)
