@@ -12,6 +12,7 @@ COMMANDS = [
     "train",
     "eval",
     "predict",
+    "video",
     "demo",
     "speed",
     "new",
@@ -26,7 +27,7 @@ COMMANDS = [
     "doctor",
 ]
 # these look models, data sets and the like up by name; so do some actions of `data`
-PLUGGED = ("train", "eval", "predict", "speed", "convert", "weights", "export", "flops", "models", "config")
+PLUGGED = ("train", "eval", "predict", "video", "speed", "convert", "weights", "export", "flops", "models", "config")
 
 
 def main(argv=None, program=None) -> int:
