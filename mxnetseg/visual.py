@@ -10,10 +10,25 @@ import numpy as np
 
 from .saving import explained, write_file
 
-__all__ = ["OPACITY", "colorize", "legend", "overlay", "pair", "panel", "plot_curves", "rgb", "save_png", "with_legend"]
+__all__ = [
+    "OPACITY",
+    "colorize",
+    "legend",
+    "overlay",
+    "pair",
+    "panel",
+    "plot_curves",
+    "png",
+    "rgb",
+    "save_png",
+    "strip",
+    "strip_row",
+    "with_legend",
+]
 
 INK = (40, 40, 40)
 PAPER = (255, 255, 255)
+STRIP, GAP = (240, 320), 4  # the sides of one picture of a strip, and what is between two
 OPACITY = 0.55  # of the class colours on an image
 
 
@@ -128,17 +143,48 @@ def panel(
     return np.concatenate([body, legend(classes, palette, body.shape[1], scale)]) if with_names else body
 
 
-def save_png(path, rgb: np.ndarray) -> None:
-    """Write (H, W, 3) uint8 RGB or (H, W) uint8 or uint16 labels as PNG, whole or not at all."""
-    colours = rgb.ndim == 3 and rgb.shape[2] == 3 and rgb.dtype == np.uint8
-    labels = rgb.ndim == 2 and rgb.dtype in (np.uint8, np.uint16)
+def png(picture: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 RGB, (H, W, 4) uint8 RGBA, or (H, W) uint8 or uint16 labels as a PNG file."""
+    colours = picture.ndim == 3 and picture.shape[2] in (3, 4) and picture.dtype == np.uint8
+    labels = picture.ndim == 2 and picture.dtype in (np.uint8, np.uint16)
     if not (colours or labels):
         raise ValueError(
-            f"{path}: (H, W, 3) uint8 or (H, W) uint8 or uint16 is needed, not {rgb.dtype} of shape {rgb.shape}"
+            "(H, W, 3) or (H, W, 4) uint8 or (H, W) uint8 or uint16 is needed, "
+            f"not {picture.dtype} of shape {picture.shape}"
         )
-    pixels = rgb[:, :, ::-1] if rgb.ndim == 3 else rgb
-    _, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels))
-    write_file(path, encoded, sync=False)
+    if colours:  # OpenCV's order
+        picture = picture[..., [2, 1, 0, 3][: picture.shape[2]]]
+    _, encoded = cv2.imencode(".png", np.ascontiguousarray(picture))
+    content: bytes = encoded.tobytes()
+    return content
+
+
+def strip_row(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Image, truth and prediction side by side, each made to fit into 320x240 pixels: (240, 968, 3) uint8."""
+    height, width = STRIP
+    row = np.full((height, 3 * width + 2 * GAP, 3), PAPER, np.uint8)
+    zoom = min(height / image.shape[0], width / image.shape[1])
+    size = tuple(max(1, round(side * zoom)) for side in image.shape[1::-1])
+    tiles = (image, cv2.INTER_AREA), (truth, cv2.INTER_NEAREST), (prediction, cv2.INTER_NEAREST)
+    for place, (tile, method) in enumerate(tiles):
+        small = cv2.resize(tile, size, interpolation=method)
+        left = place * (width + GAP)
+        row[: size[1], left : left + size[0]] = small if small.ndim == 3 else colorize(small, palette)
+    return row
+
+
+def strip(rows: Sequence[np.ndarray], classes: Sequence[str], palette: np.ndarray) -> np.ndarray:
+    """Rows of `strip_row` one below the other, captions above, the legend below."""
+    width = rows[0].shape[1]
+    head, gap = np.full((22, width, 3), PAPER, np.uint8), np.full((GAP, width, 3), PAPER, np.uint8)
+    for place, title in enumerate(("image", "truth", "prediction")):
+        _text(head, title, (place * (STRIP[1] + GAP) + GAP, 16), 0.5)
+    return np.concatenate([head, *(part for row in rows for part in (row, gap)), legend(classes, palette, width)])
+
+
+def save_png(path, picture: np.ndarray) -> None:
+    """Write what `png` takes, whole or not at all."""
+    write_file(path, png(picture), sync=False)
 
 
 def plot_curves(csv_path, png_path) -> None:

@@ -1,6 +1,5 @@
 """mxnetseg predict --tiles"""
 
-import copy
 from pathlib import Path
 from typing import Dict
 
@@ -14,18 +13,20 @@ KINDS = ("label", "overlay", "confidence")
 
 
 def run(args) -> int:
+    from .. import visual
     from ..config import Recipe, override_recipe
     from ..context import parse_contexts
     from ..engine import checkpoint
     from ..predictor import Predictor
     from ..tiles import predict_tiles
 
-    _check(args)
+    kinds = list(dict.fromkeys(args.save or predict.DEFAULT))
+    _check(args, kinds)
     out = Path(args.out)
     pictures = find_pictures(args.images, out, args.recursive)
     targets: Dict[str, Dict[str, Path]] = {}
     for name in pictures:
-        files = {kind: out / f"{name}_{kind}.tif" for kind in args.save}
+        files = {kind: out / f"{name}_{kind}.tif" for kind in kinds}
         if not (args.skip_existing and all(path.is_file() for path in files.values())):
             targets[name] = files
     if not targets:
@@ -35,14 +36,13 @@ def run(args) -> int:
     check_free(free, args.overwrite or args.skip_existing, predict.REMEDIES)
     found = checkpoint.read(options.find_checkpoint(args.checkpoint))
     recipe = override_recipe(found.record.recipe or Recipe(), options.inference_overrides(args))
-    calibration = options.calibration(args, predict._data(recipe, args))
+    calibration = options.calibration(args, options.data_at(recipe, args.root))
     predictor = Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, calibration)
     made_with = {"checkpoint": found.digest, "dtype": args.dtype}
     if args.dtype == "int8":
         made_with["calibration images"] = args.calibration_images
-    bare = copy.copy(args)
-    bare.no_legend = True
-    draw, failed = predict._drawing(bare, predictor), []
+    look, failed = predict._look(args, found, predictor), []
+    palette = look.shown()[1]
     for name, files in targets.items():
         try:
             predict_tiles(
@@ -50,7 +50,7 @@ def run(args) -> int:
                 files,
                 predictor,
                 made_with,
-                overlay=lambda image, class_map: draw("overlay", image, class_map),
+                overlay=lambda image, class_map: visual.overlay(image, look.drawn(class_map), palette, look.opacity),
                 anew=args.overwrite,
                 progress=not args.quiet,
             )
@@ -59,14 +59,14 @@ def run(args) -> int:
                 raise
             failed.append(str(err))
     done = counted(len(targets) - len(failed), "prediction")
-    print(f"{done} in {out}: " + ", ".join(f"*_{kind}.tif" for kind in args.save))
+    print(f"{done} in {out}: " + ", ".join(f"*_{kind}.tif" for kind in kinds))
     return options.tell_broken(failed, "picture")
 
 
-def _check(args) -> None:
-    wrong = [kind for kind in args.save if kind not in KINDS]
+def _check(args, kinds) -> None:
+    wrong = [kind for kind in kinds if kind not in KINDS]
     if wrong:
         raise MXNetSegError(f"--tiles writes {', '.join(KINDS)}, not {wrong[0]}; leave it out of --save")
-    for option, value in (("--max-pixels", args.max_pixels), ("--base", args.base), ("--no-legend", args.no_legend)):
-        if value:
+    for option in ("--max-pixels", "--base", "--no-legend", "--labels-as"):
+        if getattr(args, option[2:].replace("-", "_")) is not None:
             raise MXNetSegError(f"{option} has no effect with --tiles; leave it out")

@@ -57,7 +57,6 @@ def run(args) -> int:
     from ..context import parse_contexts
     from ..engine import checkpoint
     from ..predictor import Predictor
-    from .predict import _data
 
     if len(args.ctx or ()) > 1:
         raise MXNetSegError(f"--ctx {' '.join(args.ctx)}: video runs on one context; name one")
@@ -65,7 +64,7 @@ def run(args) -> int:
     def open_predictor():
         found = checkpoint.read(options.find_checkpoint(args.checkpoint))
         recipe = override_recipe(found.record.recipe or Recipe(), options.inference_overrides(args))
-        calibration = options.calibration(args, _data(recipe, args))
+        calibration = options.calibration(args, options.data_at(recipe, args.root))
         return Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, calibration)
 
     return convert(args, args.source, open_predictor, fresh_folder("video"))
@@ -125,9 +124,9 @@ def _pump(args, frames, expected, predictor, writer):
     """Read, predict, draw and write, each while the others do so; how many frames, and whether a key ended it."""
     import cv2
     import numpy as np
-    from tqdm import tqdm
 
     from ..ahead import ahead
+    from ..progress import progress_bar
     from ..video import scaled_size
 
     draw, size, written, asked, failed = _drawing(args, predictor), None, 0, False, []
@@ -142,7 +141,7 @@ def _pump(args, frames, expected, predictor, writer):
     total = expected and -(-expected // args.every)
     writing: deque = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="write") as pool, closing(ahead(predicted)) as predictions:
-        for frame, repeats, class_map in tqdm(predictions, total=total, unit="frame", disable=args.quiet, leave=False):
+        for frame, repeats, class_map in progress_bar(predictions, total=total, unit="frame", shown=not args.quiet):
             picture = draw(frame, class_map)
             # a video may change its size on the way; what is written can't
             size = size or scaled_size(picture.shape[:2], args.height, args.width)

@@ -60,16 +60,16 @@ def read_values(path, reading: Reading = READING) -> np.ndarray:
     return values_of(bytes_of(path, reading.max_pixels), path, reading)
 
 
-def values_of(data: bytes, path, reading: Reading = READING) -> np.ndarray:
-    """As `read_values`, of the bytes of a file, which messages call `path`."""
-    with naming(path, "an image"):
+def values_of(data: bytes, title, reading: Reading = READING) -> np.ndarray:
+    """`read_values` of what a file holds; messages say `title`."""
+    with naming(title, "an image"):
         if data[:6] == MAGIC:
             header, values = Header("NPY", 0, 0), read_npy(data)
             check_array(values, reading.max_pixels)
         else:
             header = checked(data, reading.max_pixels)
-            values = decoded(data, str(path), header, colours=reading.channels is None)
-        values = _channels(path, values, header, reading.channels)
+            values = decoded(data, str(title), header, colours=reading.channels is None)
+        values = _channels(title, values, header, reading.channels)
         return upright(values, header.orientation) if reading.upright else values
 
 

@@ -5,13 +5,13 @@ from functools import lru_cache
 from typing import List
 
 import numpy as np
-from tqdm import tqdm
 
 from ..config.schema import RareClassConfig
 from ..errors import MXNetSegError
+from ..progress import progress_bar
 from .dataset import Dataset
 
-__all__ = ["Draw", "RareClassStream", "SampleStream", "class_chances", "count_pixels", "sample_rng"]
+__all__ = ["Draw", "RareClassStream", "SampleStream", "Share", "class_chances", "count_pixels", "sample_rng"]
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,23 @@ class RareClassStream(SampleStream):
         return Draw(position, int(images[rng.integers(len(images))]))
 
 
+class Share(SampleStream):
+    """The part of each batch of `stream` that is of one of `count` equal shares."""
+
+    def __init__(self, stream: SampleStream, number: int, count: int):
+        super().__init__(stream.length, stream.batch_size // count, stream.seed)
+        self._stream = stream
+        self._number = number
+
+    def batch(self, number: int) -> List[Draw]:
+        """The epoch and index of each image of this share of batch `number`."""
+        first = self._number * self.batch_size
+        return self._stream.batch(number)[first : first + self.batch_size]
+
+
 def count_pixels(dataset: Dataset, progress: bool = True) -> np.ndarray:
     """Labelled pixels of every class in every image, (images, classes) int64; reads every label once."""
-    numbers = tqdm(range(len(dataset)), desc="classes", unit="img", disable=not progress, leave=False)
+    numbers = progress_bar(range(len(dataset)), desc="classes", unit="img", shown=progress)
     counts = [np.bincount(dataset.label(i).ravel(), minlength=256)[: dataset.num_classes] for i in numbers]
     table: np.ndarray = np.array(counts, np.int64).reshape(len(dataset), dataset.num_classes)
     return table

@@ -11,7 +11,7 @@ from mxnetseg import create_model
 from mxnetseg.config import EvalConfig
 from mxnetseg.data.transforms import resize
 from mxnetseg.engine import inference
-from mxnetseg.engine.inference import Preprocess, class_probabilities, predict_image, windows
+from mxnetseg.engine.inference import Preprocess, class_probabilities, predict_image, predict_images, windows
 from mxnetseg.network import ForeignNetwork
 from mxnetseg.ops import blend as blend_operator
 
@@ -243,3 +243,23 @@ def test_memory_is_that_of_the_results_and_one_window(no_library, average, views
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < scaled + (2 + views) * result + 4 * window < 36 * result
+
+
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+def test_a_batch_is_its_images_one_by_one(net, blend, average):
+    images = np.stack([image(30, 40, seed) for seed in range(2)])
+    for settings in ({}, dict(base=48, crop=[36, 32], stride=16, flip=True, batch_size=3)):
+        config = EvalConfig(average=average, **settings)
+        batch = class_probabilities(net, images, PREPROCESS, config, CPU).asnumpy()
+        maps = predict_images(net, images, PREPROCESS, config, CPU).asnumpy()
+        assert batch.shape == (2, 4, 30, 40) and batch.dtype == np.float32 and maps.dtype == np.uint8
+        for one, alone, chosen in zip(images, batch, maps):
+            np.testing.assert_allclose(alone, got(net, one, average=average, **settings), atol=1e-5)
+            agree(alone, chosen)
+
+
+def agree(probabilities, class_map):
+    """The class map shows the greatest probability, or one that is as great but for rounding."""
+    assert (class_map == probabilities.argmax(0)).mean() > 0.99
+    shown = np.take_along_axis(probabilities, class_map[None].astype(int), 0)[0]
+    np.testing.assert_allclose(shown, probabilities.max(0), atol=1e-5)

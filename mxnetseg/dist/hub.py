@@ -1,0 +1,126 @@
+"""The one process that hears of all others: who is silent or gone, and who says that it failed."""
+
+import contextlib
+import socket
+import threading
+import time
+from typing import Dict, List, Optional, Set, Tuple
+
+from .wire import Peer
+
+__all__ = ["HELLO", "Hub"]
+
+HELLO = "mxnetseg "  # begins what a member says first, its name
+SETTLE = 0.5  # seconds in which the others' complaints may come, to tell the cause from what follows it
+LAST = 60.0  # seconds that members have to end after the hub's own process is done
+
+
+class Hub:
+    """Answers every member's beat; the first that is lost, or fails, ends all.
+
+    Parameters
+    ----------
+    server : socket
+        Listens.
+    name : str
+        Of this process, for the members' messages.
+    expected : set of str
+        Members that must come within `start` seconds. One that is silent for `deadline` seconds is lost.
+    """
+
+    def __init__(self, server: socket.socket, name: str, expected: Set[str], deadline: float, start: float):
+        self._server, self._name, self._deadline, self._start = server, name, deadline, start
+        self._missing = set(expected)
+        self._members: Dict[str, Peer] = {}
+        self._excused: Set[str] = set()
+        self._complaints: List[Tuple[int, str]] = []
+        self._verdict: Optional[str] = None
+        self._changed = threading.Condition()
+        for work in (self._accept, self._await_missing):
+            threading.Thread(target=work, daemon=True).start()
+
+    def close(self) -> None:
+        """Wait until all members have taken leave, or the end of all was called."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._members or self._verdict, LAST):
+                late = " and ".join(sorted(self._members))
+                self._complain(2, f"{late} did not end within {LAST:.0f} s of {self._name}")
+                self._changed.wait_for(lambda: self._verdict, 2 * SETTLE)
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)  # `accept` would hold the port
+        self._server.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:  # closed
+                return
+            threading.Thread(target=self._hear, args=(Peer(connection, self._deadline),), daemon=True).start()
+
+    def _hear(self, peer: Peer) -> None:
+        name, gone = "", "has ended unexpectedly"
+        try:
+            for line in peer.lines():
+                if not name:
+                    if not line.startswith(HELLO):  # a stranger
+                        break
+                    name = line[len(HELLO) :]
+                    self._welcome(name, peer)
+                elif line == ".":
+                    peer.say(".")
+                elif line == "bye":
+                    self._leave(name)
+                elif line.startswith("excuse "):
+                    self._excused.add(line[7:])
+                elif line.startswith("failed "):
+                    self._complain(1, line[7:])
+        except socket.timeout:
+            gone = f"has been silent for {self._deadline:g} s"
+        if name and self._leave(name):
+            self._complain(0 if name.startswith("rank") else 2, f"{name} {gone}")
+        peer.close()
+
+    def _welcome(self, name: str, peer: Peer) -> None:
+        with self._changed:
+            twice = name in self._members
+            self._members[name] = peer
+            self._missing.discard(name)
+            verdict = self._verdict
+        peer.say(f"hub {self._name}")
+        if twice:
+            self._complain(0, f"two processes say that they are {name}")
+        if verdict:
+            peer.say(f"end {verdict}")
+
+    def _leave(self, name: str) -> bool:
+        """Whether `name` was still a member, and should have been."""
+        with self._changed:
+            there = self._members.pop(name, None) is not None
+            self._changed.notify_all()
+            return there and name not in self._excused
+
+    def _complain(self, rank: int, what: str) -> None:
+        """`rank`: 0 for what may well be the cause, more for what may follow from another."""
+        with self._changed:
+            self._complaints.append((rank, what))
+            if len(self._complaints) == 1:
+                threading.Thread(target=self._judge, daemon=True).start()
+
+    def _judge(self) -> None:
+        time.sleep(SETTLE)
+        with self._changed:
+            self._verdict = min(self._complaints, key=lambda complaint: complaint[0])[1]
+            members = list(self._members.values())
+        for peer in members:
+            peer.say(f"end {self._verdict}")
+        with self._changed:
+            self._changed.notify_all()
+
+    def _await_missing(self) -> None:
+        time.sleep(self._start)
+        if self._missing:
+            missing = " and ".join(sorted(self._missing, key=lambda name: (len(name), name))[:5])
+            host, port = self._server.getsockname()[:2]
+            reach = f"is it running, and does a firewall let it reach {host}:{port}?"
+            self._complain(0, f"{missing} did not come within {self._start:g} s; {reach}")

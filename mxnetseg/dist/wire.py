@@ -1,0 +1,49 @@
+"""Lines of text over a TCP connection, with a deadline."""
+
+import contextlib
+import socket
+import threading
+from typing import Iterator
+
+__all__ = ["Peer"]
+
+LONGEST = 2000  # bytes of a line
+
+
+class Peer:
+    """The other end of a connection."""
+
+    def __init__(self, connection: socket.socket, deadline: float):
+        connection.settimeout(deadline)
+        self._connection = connection
+        self._turn = threading.Lock()
+
+    def say(self, line: str) -> None:
+        """Send a line. A connection that is broken is noticed where it is read."""
+        text = " ".join(line.split()).encode()[: LONGEST - 1]
+        with self._turn, contextlib.suppress(OSError):
+            self._connection.sendall(text + b"\n")
+
+    def lines(self) -> Iterator[str]:
+        """What the other end says, until it closes or breaks the connection.
+
+        Raises socket.timeout when it has been silent for the deadline.
+        """
+        read = b""
+        while len(read) < LONGEST:
+            try:
+                more = self._connection.recv(LONGEST)
+            except socket.timeout:
+                raise
+            except OSError:
+                return
+            if not more:
+                return
+            *whole, read = (read + more).split(b"\n")
+            for line in whole:
+                yield line.decode(errors="replace")
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._connection.close()

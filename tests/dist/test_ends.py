@@ -1,0 +1,84 @@
+"""A run in two processes ends when one of them does: with real processes, on ps-lite."""
+
+import signal
+import time
+
+import pytest
+
+from .launched import HERE, Launched
+
+WORKER = HERE / "worker.py"
+
+
+def test_killed_worker():
+    with Launched([WORKER, 10_000, 0.05]) as run:
+        run.wait_for("rank 1 step 3")
+        run.send(signal.SIGKILL, "worker", 1)
+        status, output = run.end(30)
+    assert status == 128 + signal.SIGKILL
+    assert "rank 1 was killed by SIGKILL" in output
+    assert "error: rank 1 has ended unexpectedly" in output and "--resume" in output
+
+
+def test_killed_server():
+    with Launched([WORKER, 10_000, 0.05]) as run:
+        run.wait_for("rank 1 step 3")
+        run.send(signal.SIGKILL, "server")
+        status, output = run.end(30)
+    assert status == 2
+    assert "the server of rank 0 has ended unexpectedly" in output
+
+
+def test_sigterm_reaches_the_workers_once():
+    with Launched([WORKER, 10_000, 0.05]) as run:
+        run.wait_for("rank 1 step 3")
+        run.send(signal.SIGTERM)
+        status, output = run.end(30)
+    assert status == 128 + signal.SIGTERM
+    assert "error" not in output
+    steps = [output.rsplit(f"rank {rank} step ", 1)[1].split()[0] for rank in range(2)]
+    assert steps[0] == steps[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind, rank", [("worker", 0), ("scheduler", 0)])
+def test_killed(kind, rank):
+    with Launched([WORKER, 10_000, 0.05], count=3) as run:
+        run.wait_for("rank 1 step 3")
+        run.send(signal.SIGKILL, kind, rank)
+        status, output = run.end(30)
+    assert status
+    assert f"{'rank 0' if kind == 'worker' else 'the scheduler of rank 0'} has ended unexpectedly" in output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind, rank", [("worker", 1), ("worker", 0), ("server", 0), ("scheduler", 0)])
+def test_stopped(kind, rank):
+    with Launched([WORKER, 10_000, 0.05], MXNETSEG_DEADLINE="4") as run:
+        run.wait_for("rank 1 step 3")
+        run.send(signal.SIGSTOP, kind, rank)
+        status, output = run.end(40)
+    assert status
+    name = f"rank {rank}" if kind == "worker" else f"the {kind} of rank {rank}"
+    assert f"error: {name} has been silent for 4 s" in output
+
+
+@pytest.mark.slow
+def test_failed_rank():
+    with Launched([WORKER, 10_000, 0.05], FAIL="1") as run:
+        status, output = run.end(60)
+    assert status
+    assert "error: rank 1 failed: FloatingPointError: the loss is nan" in output
+
+
+@pytest.mark.slow
+def test_killed_launcher():
+    """Its workers stop as if they were asked to."""
+    with Launched([WORKER, 10_000, 0.05]) as run:
+        run.wait_for("rank 1 step 3")
+        run.send(signal.SIGKILL)
+        run.launcher.wait()
+        end = time.monotonic() + 30
+        while list(run.processes()):
+            assert time.monotonic() < end
+            time.sleep(0.1)
