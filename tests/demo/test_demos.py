@@ -263,8 +263,8 @@ def test_every_and_size(run, clip):
     assert status == 0 and "3 frames" in out
     written, rate = frames("a.mp4")
     assert len(written) == 3 and abs(rate - 10 / 3) < 0.01 and written[0].shape[1] == 300
-    status, _, err = run(VIDEO, clip, "--out-file", "b.mp4", "--height", "100", "--width", "200", "--every", "7")
-    assert status == 0 and frames("b.mp4")[0][0].shape == (100, 200, 3) and "frame" in err  # the progress bar
+    status, _, _ = run(VIDEO, clip, "--out-file", "b.mp4", "--height", "100", "--width", "200", "--every", "7")
+    assert status == 0 and frames("b.mp4")[0][0].shape == (100, 200, 3)
     assert video.scaled_size((100, 201), None, None) == (100, 201)
     assert video.scaled_size((100, 200), 50, None) == (50, 100)
 
