@@ -17,7 +17,7 @@ from mxnetseg.config import load_recipe, override_recipe, recipe_for
 from .markdown import ROOT
 
 # programs that are not ours; the files that they are given must be there all the same
-OTHERS = ("apt-get", "cd", "git", "jupyter", "pip", "pre-commit", "source", "wandb")
+OTHERS = ("apt-get", "cd", "curl", "docker", "git", "jupyter", "pip", "pre-commit", "source", "wandb")
 STARTERS = ("horovodrun", "mpirun", "srun")  # of our program, whose name stands behind their options
 MODULES = ("build", "pip", "pytest", "venv")  # python -m ...
 FOLDERS = ("configs", "demo", "docs", "mxnetseg", "tests", "tools", "weights")
