@@ -13,7 +13,7 @@ from mxnetseg.engine.trainer import train
 from mxnetseg.errors import MXNetSegError
 from tests.engine import tiny
 
-__all__ = ["EXACT", "main", "stop_after", "trained", "without_dropout"]
+__all__ = ["EXACT", "main", "stop_after", "trained", "variant", "without_dropout"]
 
 # five steps, of which the second begins another epoch
 EXACT = [
@@ -60,6 +60,15 @@ def main(role, folder):
         except MXNetSegError as err:
             print(f"rank {joined.rank} ended: {err}", flush=True)
     assert odd or Path("spoilt/recipe.yaml").exists()
+
+
+def variant(role, folder, name, *changes):
+    """Train in the folder's `name`."""
+    tiny.register()
+    without_dropout()
+    os.chdir(folder)
+    with peers.join(role, [mx.cpu()]) as joined:
+        trained(name, [mx.cpu()], joined, changes=[*EXACT, *changes])
 
 
 def forgetful(odd):
