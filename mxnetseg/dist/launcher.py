@@ -89,6 +89,7 @@ def tend(started: Sequence[Child]) -> int:
                 if deadline is not None and time.monotonic() > deadline:
                     names = ", ".join(child.name for child in alive)
                     _write(f"{names} did not end, and {'is' if len(alive) == 1 else 'are'} killed")
+                    status = status or 128 + signal.SIGKILL
                     break
         finally:
             for child in alive:
@@ -128,7 +129,9 @@ def _signals() -> Iterator[List[int]]:
     def note(signum: int, frame: Optional[FrameType]) -> None:
         received.append(signum)
 
-    before = {signum: signal.signal(signum, note) for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    # one that is ignored, as nohup leaves SIGHUP, the workers ignore, too
+    heard = [one for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT) if signal.getsignal(one) != signal.SIG_IGN]
+    before = {signum: signal.signal(signum, note) for signum in heard}
     try:
         yield received
     finally:
