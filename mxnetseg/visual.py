@@ -21,11 +21,14 @@ __all__ = [
     "png",
     "rgb",
     "save_png",
+    "strip",
+    "strip_row",
     "with_legend",
 ]
 
 INK = (40, 40, 40)
 PAPER = (255, 255, 255)
+STRIP, GAP = (240, 320), 4  # the sides of one picture of a strip, and what is between two
 OPACITY = 0.55  # of the class colours on an image
 
 
@@ -154,6 +157,29 @@ def png(picture: np.ndarray) -> bytes:
     _, encoded = cv2.imencode(".png", np.ascontiguousarray(picture))
     content: bytes = encoded.tobytes()
     return content
+
+
+def strip_row(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Image, truth and prediction side by side, each made to fit into 320x240 pixels: (240, 968, 3) uint8."""
+    height, width = STRIP
+    row = np.full((height, 3 * width + 2 * GAP, 3), PAPER, np.uint8)
+    zoom = min(height / image.shape[0], width / image.shape[1])
+    size = tuple(max(1, round(side * zoom)) for side in image.shape[1::-1])
+    tiles = (image, cv2.INTER_AREA), (truth, cv2.INTER_NEAREST), (prediction, cv2.INTER_NEAREST)
+    for place, (tile, method) in enumerate(tiles):
+        small = cv2.resize(tile, size, interpolation=method)
+        left = place * (width + GAP)
+        row[: size[1], left : left + size[0]] = small if small.ndim == 3 else colorize(small, palette)
+    return row
+
+
+def strip(rows: Sequence[np.ndarray], classes: Sequence[str], palette: np.ndarray) -> np.ndarray:
+    """Rows of `strip_row` one below the other, captions above, the legend below."""
+    width = rows[0].shape[1]
+    head, gap = np.full((22, width, 3), PAPER, np.uint8), np.full((GAP, width, 3), PAPER, np.uint8)
+    for place, title in enumerate(("image", "truth", "prediction")):
+        _text(head, title, (place * (STRIP[1] + GAP) + GAP, 16), 0.5)
+    return np.concatenate([head, *(part for row in rows for part in (row, gap)), legend(classes, palette, width)])
 
 
 def save_png(path, picture: np.ndarray) -> None:

@@ -12,6 +12,7 @@ COMMANDS = [
     "train",
     "launch",
     "eval",
+    "report",
     "predict",
     "serve",
     "demo",

@@ -85,9 +85,11 @@ def render(
         rankings=left,
         errors=_error_legend(),
         pictures={number: [_encoded(file) for file in files] for number, files in pictures.items()},
-        data=dict(parts=parts_shown, images=names, classes=classes, confusion=confusion, rankings=left),
+        data=dict(
+            parts=parts_shown, images=[*map(_unicode, names)], classes=classes, confusion=confusion, rankings=left
+        ),
     )
-    return text.encode("utf-8", "replace")  # names of files need not be Unicode
+    return _unicode(text).encode()
 
 
 def budgeted(rankings: Sequence[Ranking], pictures: Mapping[int, Sequence[bytes]]) -> Dict[int, Sequence[bytes]]:
@@ -212,6 +214,11 @@ def _error_legend() -> List[Tuple[str, Tuple[int, int, int]]]:
 
 def _encoded(file: bytes) -> Tuple[str, str]:
     return "p" if file.startswith(b"\x89PNG") else "w", base64.b64encode(file).decode()
+
+
+def _unicode(text: str) -> str:
+    """With what can be written for halves of characters, which names of files may hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _percent(value: Optional[float]) -> str:

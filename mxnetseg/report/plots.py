@@ -18,6 +18,7 @@ COLOURS = {
 }
 INK, MUTED, LINE, ACCENT, SECOND, SOFT = COLOURS.values()
 SIZE = (5.2, 3.3)  # inches
+LONGEST = 24  # characters of a class's name
 MOST_ROWS = 60  # of the confusion matrix, whose names are legible
 
 
@@ -178,5 +179,7 @@ def _percent(values: Sequence[Optional[float]]) -> List[float]:
 
 
 def _plain(name: str) -> str:
-    """A name in which nothing is mathematics to matplotlib, and every character can be written."""
-    return name.encode("utf-8", "replace").decode().replace("$", r"\$")
+    """A name that is short, in which nothing is mathematics to matplotlib, and every character can be written."""
+    written = name.encode("utf-8", "replace").decode()
+    written = written if len(written) <= LONGEST else written[: LONGEST - 1] + "…"
+    return "".join(letter if letter.isprintable() else "?" for letter in written).replace("$", r"\$")

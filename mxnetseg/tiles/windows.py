@@ -162,7 +162,7 @@ class _Work:
         channels = channels_of(self.predictor.net)
         views = self._infer(np.zeros((1, rows.window, columns.window, channels), np.uint8))[0]
         self.classes = views[0].logits.shape[0]
-        size = sum(4 * view.logits.size for view in views) * len(self.grid.windows((row, 0) for row in (1, 2)))
+        size = sum(4 * view.logits.size for view in views) * len(_reaching(rows, [min(1, self.grid.cells[0] - 1)]))
         return max(1, int(LOGITS // size * columns.stride // CELL) - 1)
 
     def infer(self, needed: List[Place]) -> Iterator[int]:
