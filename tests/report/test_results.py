@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -24,10 +25,19 @@ def quick(monkeypatch):
     monkeypatch.setattr(Plot, "files", lambda self: {"svg": b"<svg></svg>", "png": b""})
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The folder of a report, not to be changed."""
+    folder = tmp_path_factory.mktemp("report") / "A"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Plot, "files", lambda self: {"svg": b"<svg></svg>", "png": b""})
+        write_report(results(), folder)
+    return folder
+
+
 @pytest.fixture
-def report(quick, tmp_path):
-    write_report(results(), tmp_path / "A")
-    return tmp_path / "A"
+def report(quick, written, tmp_path):
+    return shutil.copytree(written, tmp_path / "A")
 
 
 def test_saved_results_give_the_same_report_again(report, tmp_path):
