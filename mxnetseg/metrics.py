@@ -1,6 +1,6 @@
 """Scores from an exact confusion matrix."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Literal, Optional, Sequence
 
 import cv2
@@ -39,6 +39,8 @@ class Scores:
         Class names in label order.
     miou_classes : "seen" or "truth"
         Whether classes that are only predicted are in `miou`: all seen ones, or those of the truth.
+    confusion : list of list of int
+        Pixels, rows truth, columns prediction.
     """
 
     pa: Optional[float]
@@ -49,6 +51,7 @@ class Scores:
     pixels: List[int]
     classes: List[str]
     miou_classes: MIoUClasses = "seen"
+    confusion: List[List[int]] = field(default_factory=list)
 
     @property
     def absent(self) -> List[str]:
@@ -98,6 +101,7 @@ class Scores:
             },
             "absent": self.absent,
             "only_predicted": self.only_predicted,
+            "confusion": self.confusion,
         }
 
 
@@ -157,6 +161,7 @@ class ConfusionMatrix:
             pixels=[int(t) for t in true],
             classes=list(classes),
             miou_classes=miou_classes,
+            confusion=self.matrix.tolist(),
         )
 
 

@@ -8,13 +8,13 @@ import mxnet as mx
 from .context import Contexts, as_contexts
 from .convert import dialect_of, has_auxiliary, load_state, options_for
 from .engine import checkpoint
+from .engine.build import recorded_network
 from .engine.checkpoint import Checkpoint
 from .engine.record import Record
 from .errors import MXNetSegError
 from .finding import find_checkpoint
 from .models import Segmentor
 from .network import Network
-from .plugins import require
 from .zoo import create_model
 
 __all__ = ["load", "open_network"]
@@ -68,7 +68,7 @@ def open_network(
         found = path if isinstance(path, Checkpoint) else checkpoint.read(path)
         if found.record.optimized:
             return _of_optimized(found, contexts, dtype)
-        net = _of_record(found, contexts) if found.record.model else _of_foreign(found, given, contexts)
+        net = recorded_network(found, contexts) if found.record.model else _of_foreign(found, given, contexts)
         record = found.record if found.record.model else record
     net.record = record or Record()
     if hybridize:
@@ -90,23 +90,6 @@ def _of_optimized(found: Checkpoint, contexts: Sequence[mx.Context], dtype: Opti
         )
     optimized: Network = load_optimized(found, list(contexts))
     return optimized
-
-
-def _of_record(found: Checkpoint, contexts: Sequence[mx.Context]) -> Segmentor:
-    assert found.record.model
-    require((fact for fact in found.record.plugins if fact.kind in ("model", "backbone")), f"checkpoint {found.path}")
-    try:
-        net = create_model(**found.record.model.arguments())
-    except MXNetSegError as err:
-        raise MXNetSegError(f"checkpoint {found.path}: {err}") from err
-    except Exception as err:  # a builder fails in as many ways as there are wrong values
-        what = (str(err).splitlines() or [""])[0]
-        raise MXNetSegError(
-            f"checkpoint {found.path}: the network of its record can't be built ({type(err).__name__}: {what}); take "
-            "another checkpoint"
-        ) from err
-    checkpoint.load_weights(net, found.weights, f"checkpoint {found.path}", contexts)
-    return net
 
 
 def _of_foreign(found: Checkpoint, given: Dict[str, Any], contexts: Sequence[mx.Context]) -> Segmentor:

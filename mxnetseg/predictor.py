@@ -1,21 +1,23 @@
-"""From images to class maps, in one call."""
+"""From images to class maps, or to probabilities, in one call."""
 
 from pathlib import Path
-from typing import Any, Iterable, List, Optional, Tuple, TypeVar, Union, overload
+from typing import Any, Callable, Iterable, List, Optional, Tuple, TypeVar, Union, overload
 
 import mxnet as mx
 import numpy as np
 
+from .certainty import confidence, entropy
 from .config.schema import MAX_PIXELS, EvalConfig
 from .context import Contexts, as_contexts
-from .data.files import READING, Reading, ranged, read_values
+from .data.files import READING, Reading, ranged, read_values, values_of
 from .data.spec import default_palette
 from .engine.checkpoint import Checkpoint
-from .engine.inference import Preprocess, predict_image
+from .engine.inference import Preprocess, class_probabilities, predict_images
 from .engine.record import Record
 from .errors import MXNetSegError
 from .network import Network, as_network
 from .opening import open_network
+from .results import Result
 from .visual import rgb
 
 __all__ = ["Predictor"]
@@ -88,58 +90,120 @@ class Predictor:
         """Class map (H, W) uint8 of an image, at the image's own size.
 
         `image` is an RGB array (H, W, 3) uint8, the path of an image file (photographs are turned upright), or a
-        list of these, of any sizes, which gives a list. A network that was trained on other channels, or on more than
-        8 bits, takes arrays (H, W, channels) of the values that files hold, as `read` gives them.
+        list of these, of any sizes, which gives a list. An array (N, H, W, 3) is a batch, which goes through the
+        network at once and gives (N, H, W). A network that was trained on other channels, or on more than 8 bits,
+        takes arrays (H, W, channels) of the values that files hold, as `read` gives them.
 
         Raises
         ------
         MXNetSegError
             A file that can't be read, or an array of another shape or type.
         """
-        if isinstance(image, (list, tuple)):
-            # all are queued before the first is waited for, so reading overlaps with computing
-            maps = [self._queue(one) for one in image]
-            return [one.asnumpy() for one in maps]
-        class_map: np.ndarray = self._queue(image).asnumpy()
-        return class_map
+        return self._each(image, predict_images)
 
-    def read(self, path: Union[str, Path]) -> np.ndarray:
-        """An image file as an array that this network takes: upright, with the channels that it was trained on.
+    @overload
+    def probabilities(self, image: Picture) -> np.ndarray: ...
+
+    @overload
+    def probabilities(self, image: Union[List[Some], Tuple[Some, ...]]) -> List[np.ndarray]: ...
+
+    def probabilities(self, image: Union[Picture, List[Some], Tuple[Some, ...]]) -> Union[np.ndarray, List[np.ndarray]]:
+        """Probability of every class at every pixel, (C, H, W) float32, of what a call takes; a batch: (N, C, H, W).
+
+        It is the softmax of the network's logits, with windows, scales and mirror images as `config` says: averaged
+        after the softmax, windows before it where `config.average` is logits. The greatest is that of the class which a
+        call gives, but for ties.
+        """
+        return self._each(image, class_probabilities)
+
+    @overload
+    def confidence(self, image: Picture) -> np.ndarray: ...
+
+    @overload
+    def confidence(self, image: Union[List[Some], Tuple[Some, ...]]) -> List[np.ndarray]: ...
+
+    def confidence(self, image: Union[Picture, List[Some], Tuple[Some, ...]]) -> Union[np.ndarray, List[np.ndarray]]:
+        """The greatest probability of every pixel, (H, W) float32 from 1/C to 1; a batch: (N, H, W)."""
+        found = self.probabilities(image)
+        return [confidence(one) for one in found] if isinstance(found, list) else confidence(found)
+
+    @overload
+    def entropy(self, image: Picture) -> np.ndarray: ...
+
+    @overload
+    def entropy(self, image: Union[List[Some], Tuple[Some, ...]]) -> List[np.ndarray]: ...
+
+    def entropy(self, image: Union[Picture, List[Some], Tuple[Some, ...]]) -> Union[np.ndarray, List[np.ndarray]]:
+        """How undecided the network is, (H, W) float32: the entropy divided by that of C equal probabilities.
+
+        0: one class is certain; 1: all are equal; times ln C: in nats. A batch: (N, H, W).
+        """
+        found = self.probabilities(image)
+        return [entropy(one) for one in found] if isinstance(found, list) else entropy(found)
+
+    def read(self, file: Union[str, Path, bytes]) -> np.ndarray:
+        """An image file, or what one holds, as an array that this network takes: upright, with the channels that it
+        was trained on.
 
         Raises
         ------
         MXNetSegError
             The file is missing, damaged, larger than `max_pixels`, or of another kind than the network was trained on.
         """
-        image = read_values(path, self.reading)
-        ranged(image[:1, :1], self.reading.range, str(path))
+        title = "the image" if isinstance(file, bytes) else str(file)
+        image = values_of(file, title, self.reading) if isinstance(file, bytes) else read_values(file, self.reading)
+        ranged(image[:1, :1], self.reading.range, title)
         return image
 
     def picture(self, image: np.ndarray) -> np.ndarray:
         """What `read` gave as (H, W, 3) uint8 RGB to look at: the channels that the recipe's data.shown names."""
         return rgb(ranged(image, self.reading.range), self.feeding.shown)
 
-    def _queue(self, image: Picture) -> mx.nd.NDArray:
+    def result(self, image: Picture, certain: bool = False) -> Result:
+        """What `mxnetseg.results.encode` makes files of: the picture, its class map, with `certain` its probabilities.
+
+        `image` is an array as for a call, or the path of a file.
+        """
+        file = Path(image) if isinstance(image, (str, Path)) else Path("image")
+        values = image if isinstance(image, np.ndarray) else self.read(image)
+        probabilities = self.probabilities(values) if certain else None
+        class_map = self(values) if probabilities is None else probabilities.argmax(0).astype(np.uint8)
+        return Result(self.picture(values), class_map, probabilities, file, file.stem)
+
+    def _each(
+        self, image: Union[Picture, List[Some], Tuple[Some, ...]], function: Callable[..., mx.nd.NDArray]
+    ) -> Union[np.ndarray, List[np.ndarray]]:
+        """What a function of `engine.inference` gives for an image or a batch; for a list, a list of these."""
+        if isinstance(image, (list, tuple)):
+            # all are queued before the first is waited for, so reading overlaps with computing
+            queued = [self._queue(one, function) for one in image]
+            return [one.asnumpy() for one in queued]
+        found: np.ndarray = self._queue(image, function).asnumpy()
+        return found
+
+    def _queue(self, image: Picture, function: Callable[..., mx.nd.NDArray]) -> mx.nd.NDArray:
         if isinstance(image, (str, Path)):
             fed = ranged(read_values(image, self.reading), self.reading.range, str(image))
         else:
             fed = as_image(image, self.reading)
-        return predict_image(self.net, fed, self.preprocess, self.config, self.context)
+        batch = fed if fed.ndim == 4 else fed[None]
+        result = function(self.net, batch, self.preprocess, self.config, self.context)
+        return result if fed.ndim == 4 else result[0]
 
 
 def as_image(image: np.ndarray, reading: Reading = READING) -> np.ndarray:
-    """An array as the network is fed with it, once checked."""
+    """An image, or a batch (N, ...) of images, as the network is fed with it, once checked."""
     if not isinstance(image, np.ndarray):
         raise MXNetSegError(f"an image is an RGB array (H, W, 3) uint8 or a path, not a {type(image).__name__}")
     if reading.channels is not None or reading.range is not None:
         count = 3 if reading.channels is None else len(reading.channels)
-        if image.ndim != 3 or image.shape[2] != count or image.dtype.kind not in "uif" or 0 in image.shape:
+        if image.ndim not in (3, 4) or image.shape[-1] != count or image.dtype.kind not in "uif" or 0 in image.shape:
             raise MXNetSegError(
                 f"an image of this network is an array (H, W, {count}) of numbers; got shape {image.shape} of "
                 f"{image.dtype}"
             )
         return ranged(image, reading.range)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+    if image.ndim not in (3, 4) or image.shape[-1] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise MXNetSegError(
             f"an image is an RGB array (H, W, 3) of uint8; got shape {image.shape} of {image.dtype}. Grey images: "
             "np.repeat(grey[..., None], 3, 2); floats from 0 to 1: (255 * image).round().astype('uint8')"

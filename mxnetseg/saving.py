@@ -21,6 +21,7 @@ __all__ = [
     "explained",
     "remove_partials",
     "sync_file",
+    "whole_file",
     "whole_folder",
     "write_file",
     "write_files",
@@ -93,6 +94,34 @@ def write_files(contents: Mapping[Path, Iterable[Any]], *, sync: bool = True) ->
         for folder, path in {path.parent: path for path in temporaries}.items():
             with explained(path):
                 _sync_folder(folder)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Where to write a file that becomes `path` at the end, and is removed if anything goes wrong before.
+
+    For what others write; `write_file` is for bytes that are there.
+
+    Raises
+    ------
+    SaveError
+        It can't be written.
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_dead_partials(path)
+    partial = _partial(path)
+    try:
+        yield partial
+        with explained(path):
+            with open(partial, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+            _sync_folder(path.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise
 
 
 @contextlib.contextmanager

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from mxnet import autograd
 
-import mxnetseg.losses as losses_module
 from mxnetseg.config import LossConfig, Recipe, as_recipe
 from mxnetseg.errors import MXNetSegError
-from mxnetseg.losses import build_loss, total_loss
+from mxnetseg.losses import build_loss, pixels, total_loss
+from mxnetseg.losses.borders import border_distance, border_weights
 from mxnetseg.nn import resize_like
 from mxnetseg.ops.upsample import serves_logits
 
@@ -148,6 +148,15 @@ def focal(logits, labels, gamma=2.0, class_weights=None, average="valid"):
     return sum(terms) / weight
 
 
+def boundary(logits, labels, border_weight, border_sigma, class_weights=None):
+    w = np.ones(CLASSES) if class_weights is None else np.asarray(class_weights)
+    loss = weight = 0
+    for (p, t), label in zip(images(logits, labels), labels):
+        pixel = w[t] * border_weights(label[None], border_weight, border_sigma)[0][label != 255]
+        loss, weight = loss - (pixel * np.log(true_class(p, t))).sum(), weight + pixel.sum()
+    return loss / weight
+
+
 def ohem(logits, labels, threshold=0.7, min_kept=100_000):
     means = []
     for p, t in images(logits, labels):
@@ -199,6 +208,8 @@ REFERENCES = [
     ({"name": "focal"}, focal),
     ({"name": "focal", "gamma": 0.5, "average": "all"}, focal),
     ({"name": "focal", "gamma": 0.0, "class_weights": [1, 2, 3, 4, 5]}, focal),
+    ({"name": "boundary", "border_weight": 3.0, "border_sigma": 1.0}, boundary),
+    ({"name": "boundary", "border_weight": 9.0, "border_sigma": 0.5, "class_weights": [1, 2, 3, 4, 5]}, boundary),
     ({"name": "ohem", "threshold": 0.3, "min_kept": 1}, ohem),
     ({"name": "ohem", "threshold": 0.001, "min_kept": 4}, ohem),
     ({"name": "ohem"}, ohem),
@@ -227,7 +238,10 @@ def test_equals_its_definition_however_the_batch_is_spread(config, expected, spl
 
 @pytest.mark.parametrize(
     "config",
-    [*({"name": name} for name in ("ce", "ohem", "focal", "dice", "lovasz")), dict(average="all", name="focal")],
+    [
+        *({"name": name} for name in ("ce", "ohem", "focal", "boundary", "dice", "lovasz")),
+        dict(average="all", name="focal"),
+    ],
 )
 def test_images_without_labels_add_nothing(config):
     (logits,), labels = batch()
@@ -235,7 +249,7 @@ def test_images_without_labels_add_nothing(config):
     assert loss == 0 and not gradient.any()
 
 
-@pytest.mark.parametrize("name", ["ohem", "focal", "dice", "lovasz"])
+@pytest.mark.parametrize("name", ["ohem", "focal", "boundary", "dice", "lovasz"])
 @pytest.mark.parametrize("factor", [0, 1e4])
 def test_extreme_logits_stay_finite(name, factor):
     (logits,), labels = batch()
@@ -254,12 +268,12 @@ def test_losses_add_up_with_their_weights(splits):
     combined = {
         "name": "ce",
         "aux_weight": 0.5,
-        "also": [{"name": "dice", "weight": 0.5}, {"name": "lovasz", "weight": 2}],
+        "also": [{"name": "boundary", "weight": 3}, {"name": "dice", "weight": 0.5}, {"name": "lovasz", "weight": 2}],
     }
     loss, gradients = ours(combined, logits, labels, splits, hybridize=splits == 2)
     parts = [
         (factor, ours({"name": name, "aux_weight": 0.5}, logits, labels))
-        for name, factor in (("ce", 1), ("dice", 0.5), ("lovasz", 2))
+        for name, factor in (("ce", 1), ("boundary", 3), ("dice", 0.5), ("lovasz", 2))
     ]
     assert loss == pytest.approx(sum(factor * one for factor, (one, _) in parts), rel=1e-5)
     for i, gradient in enumerate(gradients):
@@ -271,6 +285,29 @@ def test_a_list_of_losses_is_the_first_and_the_others():
     listed = Recipe.model_validate({"loss": [{"name": "ce", "aux_weight": 0.2}, {"name": "dice", "weight": 0.5}]}).loss
     assert listed == LossConfig(aux_weight=0.2, also=[{"name": "dice", "weight": 0.5}])
     assert Recipe.model_validate({"loss": listed.model_dump(mode="json")}).loss == listed
+
+
+def test_distances_to_borders():
+    rng = np.random.RandomState(0)
+    label = np.kron(rng.randint(0, 3, (4, 5)), np.ones((6, 7))).astype(np.uint8)
+    border = np.zeros(label.shape, bool)
+    for y, x in np.ndindex(label.shape):
+        border[y, x] = any(
+            0 <= v < label.shape[0] and 0 <= u < label.shape[1] and label[v, u] != label[y, x]
+            for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1))
+        )
+    places, everywhere = np.argwhere(border), np.indices(label.shape).reshape(2, -1).T
+    expected = np.hypot(*np.moveaxis(everywhere[:, None] - places, 2, 0)).min(1).reshape(label.shape)
+    np.testing.assert_allclose(border_distance(label), expected, rtol=1e-6)
+    np.testing.assert_allclose(border_weights(label[None], 3, 2)[0], 1 + 3 * np.exp(-(expected**2) / 8), rtol=1e-5)
+
+
+def test_what_is_to_ignore_neither_hides_nor_makes_borders():
+    strip = np.repeat([0, 0, 0, 255, 255, 1, 1, 255, 255], 4).reshape(9, 4).T.astype(np.uint8)
+    np.testing.assert_array_equal(border_distance(strip)[0], [3, 2, 1, 0, 0, 1, 2, 3, 4])
+    one = np.where(strip == 1, 0, strip)
+    assert np.isinf(border_distance(one)).all() and (border_weights(one[None], 3, 2) == 1).all()
+    assert np.isinf(border_distance(np.full((3, 3), 255, np.uint8))).all()
 
 
 def test_mistakes():
@@ -295,7 +332,7 @@ def test_resizing_within_the_loss_is_resizing_before_it(config, corners, hybridi
     label = mx.nd.array(labels, dtype="float32")
     results = []
     for way in ("operator", "composed", "before"):
-        monkeypatch.setattr(losses_module, "serves_logits", serves_logits if way == "operator" else lambda _: False)
+        monkeypatch.setattr(pixels, "serves_logits", serves_logits if way == "operator" else lambda _: False)
         criterion = build_loss(LossConfig(**config), CLASSES, None if way == "before" else corners)
         assert criterion.resizes == (way != "before")
         criterion.initialize()
@@ -320,13 +357,19 @@ def test_resizing_within_the_loss_is_resizing_before_it(config, corners, hybridi
 
 
 def test_criteria_that_need_full_logits_say_so():
-    for config in ({"name": "ohem"}, {"name": "focal"}, {"weight": 0.5}, {"also": [{"name": "dice"}]}):
+    for config in (
+        {"name": "ohem"},
+        {"name": "focal"},
+        {"name": "boundary"},
+        {"weight": 0.5},
+        {"also": [{"name": "dice"}]},
+    ):
         assert not build_loss(LossConfig(**config), CLASSES, True).resizes
     assert build_loss(LossConfig(), CLASSES, False).resizes and not build_loss(LossConfig(), CLASSES).resizes
 
 
 def test_without_the_operator(monkeypatch):
     """What the tests above say of the operator, of its replacement."""
-    monkeypatch.setattr(losses_module, "serves_logits", lambda _: False)
+    monkeypatch.setattr(pixels, "serves_logits", lambda _: False)
     for config in ({}, {"class_weights": [1, 2, 3, 4, 5], "label_smoothing": 0.2}):
         test_equals_the_mean_over_the_valid_pixels_of_the_whole_batch(config, 2)

@@ -75,6 +75,7 @@ def test_classes_that_the_truth_lacks(miou_classes, miou):
     assert content["absent"] == ["c", "d"] and content["only_predicted"] == ["c"]
     assert content["classes"]["c"] == {"iou": 0, "accuracy": None, "pixels": 0}
     assert content["miou_classes"] == miou_classes
+    assert content["confusion"] == [[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
 
 
 def test_counts_stay_exact_beyond_float_precision():

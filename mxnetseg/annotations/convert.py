@@ -9,7 +9,6 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 import numpy as np
 import yaml
-from tqdm import tqdm
 
 from ..config.schema import MAX_PIXELS
 from ..data import IGNORE
@@ -18,6 +17,7 @@ from ..data.split import below
 from ..data.workers import check_workers, in_order
 from ..errors import MXNetSegError
 from ..names import counted
+from ..progress import progress_bar
 from ..saving import bring, whole_folder, write_file
 from . import coco, colors, cvat, labelme, voc_xml
 from .drawing import Drawn, draw
@@ -173,7 +173,7 @@ def convert(
     with whole_folder(to) as folder:
         job = _Make(folder, goal, overlap or found.overlap, crowd, exif, max_pixels)
         results = in_order(job, pictures, workers if len(pictures) > FEW else 0)
-        bar = tqdm(total=len(pictures), desc=kind, unit="img", disable=not progress, leave=False)
+        bar = progress_bar(total=len(pictures), desc=kind, unit="img", shown=progress)
         with bar, contextlib.closing(results):
             for result in results:
                 counts[len(made)] = result.counts

@@ -1,5 +1,6 @@
 """One label map, as COCO, LabelMe or GeoJSON say it."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
@@ -9,7 +10,7 @@ import numpy as np
 from ..data.files import READING, Reading, read_header_of, upright
 from .outlines import Region, regions
 
-__all__ = ["FORMATS", "How", "Labelled"]
+__all__ = ["FORMATS", "How", "Labelled", "as_json", "coco_file", "feature"]
 
 
 class Labelled(NamedTuple):
@@ -35,6 +36,8 @@ class How(NamedTuple):
         The folder that COCO's file names start from.
     tolerance : float
         Pixels by which polygons may be off.
+    least : float
+        IoU that a polygon has with its region at least, whatever the tolerance.
     polygons : bool
         COCO: polygons, not run lengths.
     """
@@ -45,6 +48,7 @@ class How(NamedTuple):
     images: Path
     tolerance: float = 0.0
     polygons: bool = False
+    least: float = 0.0
 
 
 def coco(entry: Labelled, label: np.ndarray, how: How) -> Dict[str, Any]:
@@ -112,24 +116,20 @@ def labelme(entry: Labelled, label: np.ndarray, how: How) -> Dict[str, Any]:
 
 def geojson(entry: Labelled, label: np.ndarray, how: How) -> Dict[str, Any]:
     """A polygon with holes for every region, in pixels, y down; class and colour as QuPath reads them."""
-    features = [
-        dict(
-            type="Feature",
-            geometry=dict(
-                type="Polygon",
-                coordinates=[
-                    _points(_closed(region.outer, 1)),
-                    *(_points(_closed(hole, -1)) for hole in region.holes),
-                ],
-            ),
-            properties=dict(
-                objectType="annotation",
-                classification=dict(name=how.classes[index], color=list(map(int, how.palette[index]))),
-            ),
-        )
-        for index, region in _regions(label, how)
-    ]
+    features = [feature(region, how.classes[index], how.palette[index]) for index, region in _regions(label, how)]
     return dict(type="FeatureCollection", features=features)
+
+
+def feature(region: Region, name: str, colour: Sequence[int]) -> Dict[str, Any]:
+    """A region as GeoJSON says it."""
+    rings = [_closed(region.outer, 1), *(_closed(hole, -1) for hole in region.holes)]
+    return dict(
+        type="Feature",
+        geometry=dict(type="Polygon", coordinates=[_points(ring) for ring in rings]),
+        properties=dict(
+            objectType="annotation", classification=dict(name=name, color=[int(value) for value in colour])
+        ),
+    )
 
 
 # how each is described, and where its objects are in that
@@ -140,13 +140,31 @@ FORMATS: Dict[str, Tuple[Callable[[Labelled, np.ndarray, How], Dict[str, Any]], 
 }
 
 
+def coco_file(found: Sequence[Dict[str, Any]], classes: Sequence[str]) -> Dict[str, Any]:
+    """COCO's file of the images that `coco` has described, in which everything has its id."""
+    images = [dict(id=number, **content["image"]) for number, content in enumerate(found, 1)]
+    annotations = [
+        dict(image_id=image["id"], **one) for image, content in zip(images, found) for one in content["annotations"]
+    ]
+    return dict(
+        images=images,
+        annotations=[dict(id=number, **annotation) for number, annotation in enumerate(annotations, 1)],
+        categories=[dict(id=index, name=name) for index, name in enumerate(classes, 1)],
+    )
+
+
+def as_json(content: Any) -> bytes:
+    """One line; names of files that are no UTF-8 stay what they are."""
+    return (json.dumps(content, separators=(",", ":"), ensure_ascii=False) + "\n").encode("utf-8", "surrogateescape")
+
+
 def _classes(label: np.ndarray) -> List[int]:
     return [int(index) for index in np.unique(label) if index != 255]
 
 
 def _regions(label: np.ndarray, how: How) -> Iterator[Tuple[int, Region]]:
     for index in _classes(label):
-        for region in regions(label == index, how.tolerance):
+        for region in regions(label == index, how.tolerance, how.least):
             yield index, region
 
 

@@ -1,14 +1,12 @@
 """Labels of a data set, or predictions, as annotations of other tools."""
 
 import contextlib
-import json
 import os
 import unicodedata
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
-from tqdm import tqdm
 
 from ..config.schema import MAX_PIXELS
 from ..data import IGNORE, Dataset
@@ -17,8 +15,9 @@ from ..data.masks import read_mask
 from ..data.workers import check_workers, in_order
 from ..errors import MXNetSegError
 from ..optional import check_installed
+from ..progress import progress_bar
 from ..saving import whole_folder, write_file
-from .describe import FORMATS, How, Labelled
+from .describe import FORMATS, How, Labelled, as_json, coco_file
 from .reading import Images, image_header, listed, turned_size
 
 __all__ = ["export", "labels_of", "predictions_in"]
@@ -95,7 +94,7 @@ def export(
     objects = 0
     with whole_folder(out) as folder:
         results = in_order(_Describe(kind, read, entries, how), range(len(entries)), workers if entries[FEW:] else 0)
-        bar = tqdm(total=len(entries), desc=kind, unit="img", disable=not progress, leave=False)
+        bar = progress_bar(total=len(entries), desc=kind, unit="img", shown=progress)
         with bar, contextlib.closing(results):
             for entry, content in zip(entries, results):
                 objects += len(content[FORMATS[kind][1]])
@@ -103,10 +102,10 @@ def export(
                     found.append(content)
                 else:
                     ending = "json" if kind == "labelme" else kind
-                    write_file(folder / f"{entry.name}.{ending}", _json(content), sync=False)
+                    write_file(folder / f"{entry.name}.{ending}", as_json(content), sync=False)
                 bar.update()
         if kind == "coco":
-            write_file(folder / f"{name}.json", _json(_numbered(found, classes)))
+            write_file(folder / f"{name}.json", as_json(coco_file(found, classes)))
     return objects
 
 
@@ -198,20 +197,3 @@ def _image(name: str, candidates: List[Path], folder: Path) -> Optional[Path]:
     same = [path for path, place in places.items() if name in (place.as_posix(), place.with_suffix("").as_posix())]
     fitting = same or candidates
     return fitting[0] if len(fitting) == 1 else None
-
-
-def _numbered(found: List[Dict[str, Any]], classes: Sequence[str]) -> Dict[str, Any]:
-    """COCO's file of all images."""
-    images = [dict(id=number, **content["image"]) for number, content in enumerate(found, 1)]
-    annotations = [
-        dict(image_id=image["id"], **one) for image, content in zip(images, found) for one in content["annotations"]
-    ]
-    return dict(
-        images=images,
-        annotations=[dict(id=number, **annotation) for number, annotation in enumerate(annotations, 1)],
-        categories=[dict(id=index, name=name) for index, name in enumerate(classes, 1)],
-    )
-
-
-def _json(content: Any) -> bytes:
-    return (json.dumps(content, separators=(",", ":"), ensure_ascii=False) + "\n").encode("utf-8", "surrogateescape")

@@ -5,7 +5,12 @@ from typing import Iterator, List, NamedTuple
 import cv2
 import numpy as np
 
+from .shapes import Polygon
+
 __all__ = ["Region", "regions"]
+
+FINEST = 0.35  # pixels: below that hardly a corner is left out
+STEP = 0.85  # with which a tolerance that was too much is multiplied; halves would leave a third more corners
 
 
 class Region(NamedTuple):
@@ -30,13 +35,16 @@ class Region(NamedTuple):
         return ring
 
 
-def regions(inside: np.ndarray, tolerance: float = 0.0) -> Iterator[Region]:
+def regions(inside: np.ndarray, tolerance: float = 0.0, least: float = 0.0) -> Iterator[Region]:
     """The regions of an (H, W) bool mask.
 
     Parameters
     ----------
     tolerance : float
         Pixels by which outlines may be off, for fewer corners (Douglas-Peucker); 0: they are exact.
+    least : float
+        IoU that what outlines enclose has with the region at least: where it would be less, as it is with thin and
+        small ones, that region's tolerance is made smaller until it is not.
     """
     # regions that touch at a corner only are two: their common outline would cross itself
     count, parts, facts, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=4)
@@ -47,10 +55,14 @@ def regions(inside: np.ndarray, tolerance: float = 0.0) -> Iterator[Region]:
         doubled = np.kron(part, np.ones((2, 2), np.uint8)).astype(np.uint8)
         found, order = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         rings = [_edges(contour[:, 0]) for contour in found]
-        rings = [_simpler(ring, tolerance) + (left, top) for ring in rings]
-        holes = [ring for ring, (_, _, _, parent) in zip(rings, order[0]) if parent >= 0]
-        outer = next(ring for ring, (_, _, _, parent) in zip(rings, order[0]) if parent < 0)
-        yield Region(int(facts[number, cv2.CC_STAT_AREA]), outer, [hole for hole in holes if len(hole) > 2])
+        outer = next(index for index, (_, _, _, parent) in enumerate(order[0]) if parent < 0)
+        rings.insert(0, rings.pop(outer))
+        exact = Region(int(facts[number, cv2.CC_STAT_AREA]), rings[0], rings[1:])
+        region, allowed = _simpler(exact, tolerance), tolerance
+        while allowed and _iou(region, part) < least:
+            allowed = STEP * allowed if STEP * allowed > FINEST else 0.0
+            region = _simpler(exact, allowed)
+        yield Region(region.pixels, region.outer + (left, top), [hole + (left, top) for hole in region.holes])
 
 
 def _edges(contour: np.ndarray) -> np.ndarray:
@@ -62,11 +74,22 @@ def _edges(contour: np.ndarray) -> np.ndarray:
     return corners
 
 
-def _simpler(ring: np.ndarray, tolerance: float) -> np.ndarray:
+def _simpler(region: Region, tolerance: float) -> Region:
     if not tolerance:
-        return ring
-    fewer: np.ndarray = cv2.approxPolyDP(ring.astype(np.float32)[:, None], tolerance, True)[:, 0].astype(np.float64)
-    return fewer if len(fewer) > 2 else ring
+        return region
+    outer, *holes = (
+        cv2.approxPolyDP(ring.astype(np.float32)[:, None], tolerance, True)[:, 0].astype(np.float64)
+        for ring in (region.outer, *region.holes)
+    )
+    kept = [fewer if len(fewer) > 2 else hole for fewer, hole in zip(holes, region.holes)]
+    return Region(region.pixels, outer if len(outer) > 2 else region.outer, kept)
+
+
+def _iou(region: Region, part: np.ndarray) -> float:
+    """Of what the region's outlines enclose and the pixels it was made of."""
+    patch = Polygon(region.one_ring()).patch(*part.shape)
+    both = np.count_nonzero(patch.inside & part[patch.window])
+    return both / (np.count_nonzero(patch.inside) + region.pixels - both)
 
 
 def _joined(ring: np.ndarray, hole: np.ndarray) -> np.ndarray:

@@ -36,8 +36,7 @@ def run(args) -> int:
     from ..data import get_spec, open_dataset
     from ..data.workers import check_workers
 
-    if not 0 <= args.tolerance <= 100:
-        raise MXNetSegError(f"--tolerance {args.tolerance:g}: 0 to 100 pixels")
+    options.check_tolerance(args.tolerance)
     if args.images and not args.predictions:
         raise MXNetSegError("--images is for --predictions; the images of a data set are where it says")
     data = source(args)

@@ -31,6 +31,8 @@ def add_arguments(parser) -> None:
     options.add_dtype(parser)
     options.add_network(parser)
     options.add(parser, "--json", "--overwrite")
+    what = "write a report there: a page to look at, and its numbers, tables and plots (docs/report.md)"
+    parser.add_argument("--report", metavar="DIR", help=what)
     what = "with --out: leave out images whose predictions are there; for going on where a run was stopped"
     parser.add_argument("--skip-existing", action="store_true", help=what)
     what = "folder for predictions; runs/<checkpoint>_<split>_<time> when left out"
@@ -56,8 +58,10 @@ def _run(args, contexts, peers) -> int:
     from ..engine import checkpoint
     from ..engine.evaluator import evaluate
     from ..engine.inference import Preprocess
+    from ..engine.ledger import maker_of
     from ..engine.predictions import write_predictions
     from ..opening import open_network
+    from ..report import check_report
     from ..scoring import check_classes, check_scored, learned_from
 
     check_workers(args.workers, "--workers")
@@ -69,12 +73,18 @@ def _run(args, contexts, peers) -> int:
     dataset = open_dataset(recipe.data, split, labelled=args.mode == "val")
     if args.json and args.mode != "val":
         raise MXNetSegError(f"--json holds scores, but --mode {args.mode} only predicts; say --mode val")
+    if args.report and args.mode != "val":
+        raise MXNetSegError(f"--report is about scores, but --mode {args.mode} only predicts; say --mode val")
     if args.skip_existing and (args.mode == "val" or args.overwrite or not args.out):
         raise MXNetSegError("--skip-existing goes on with predictions in --out DIR, of --mode test or testval; name it")
     if args.mode == "val" and (args.out or args.label_ids):
         option = "--out" if args.out else "--label-ids"
         raise MXNetSegError(f"{option} is about predictions, but --mode val only scores; say --mode testval or test")
     options.check_json(args)
+    if args.report and peers.size > 1:
+        raise MXNetSegError("--report is made by one process; leave out --dist")
+    if args.report:
+        check_report(Path(args.report), args.overwrite)
     count = found.record.model and found.record.model.num_classes
     trained, remedies = found.record.feeding.classes, ("--data NAME", "--other-classes")
     check_classes(f"checkpoint {path}", count, trained, dataset, args.other_classes, remedies=remedies)
@@ -89,7 +99,11 @@ def _run(args, contexts, peers) -> int:
     preprocess = Preprocess.of(recipe.data)
     if args.mode == "val":
         progress = not args.quiet and peers.leads
-        scores = evaluate(net, dataset, preprocess, recipe.eval, contexts, args.workers, progress, peers.stopped, peers)
+        how = (preprocess, recipe.eval, contexts)
+        if args.report:
+            scores = _report(args, found, net, dataset, *how, recipe.data.shown)
+        else:
+            scores = evaluate(net, dataset, *how, args.workers, progress, peers.stopped, peers=peers)
         if not peers.leads:
             return 0
         print(scores.table())
@@ -109,6 +123,7 @@ def _run(args, contexts, peers) -> int:
         label_ids=args.label_ids,
         overwrite=args.overwrite,
         skip_existing=args.skip_existing,
+        maker=maker_of(found, recipe.eval, args.dtype),
         workers=args.workers,
         progress=not args.quiet and peers.leads,
     )
@@ -120,6 +135,19 @@ def _run(args, contexts, peers) -> int:
             + (f"; {there} were there already" if there else "")
         )
     return options.tell_broken(written.broken, "image")
+
+
+def _report(args, found, net, dataset, preprocess, config, contexts, shown):
+    """Score as `evaluate` does, and write a report besides; gives the scores."""
+    from ..report import about_checkpoint, gather, view_size, write_report
+
+    size = view_size(dataset.image(dataset.image_paths[0]), preprocess, config)
+    about = about_checkpoint(found, size, args.dtype)
+    workers, progress = args.workers, not args.quiet
+    results = gather(net, dataset, preprocess, config, contexts, about, shown, workers, progress)
+    page = write_report(results, Path(args.report))
+    print(f"{page}\n")
+    return results.scores
 
 
 def _recipe(args, record):

@@ -49,9 +49,8 @@ def _backbones():
 
 
 def _models(args):
-    from tqdm import tqdm
-
     from ..plugins import PluginError, registered_first
+    from ..progress import progress_bar
     from ..registry import MODELS
     from ..zoo import list_models  # noqa: F401  (fills the table)
 
@@ -60,7 +59,7 @@ def _models(args):
         return zoo([MODELS.find(name).name for name in args.names], shape, args.quiet)
     names, rows = _known(MODELS), []
     with registered_first():
-        for name in tqdm(names, unit="model", leave=False, disable=args.quiet):
+        for name in progress_bar(names, unit="model", shown=not args.quiet):
             try:
                 rows += zoo([name], shape)
             except PluginError as err:
@@ -70,14 +69,13 @@ def _models(args):
 
 def zoo(names: Optional[Sequence[str]] = None, shape: Tuple[int, int] = (512, 512), quiet: bool = True) -> List[Dict]:
     """A row of facts for each of the models, each on its usual backbone; all models when `names` is left out."""
-    from tqdm import tqdm
-
     from ..flops import count, short
+    from ..progress import progress_bar
     from ..registry import MODELS
     from ..zoo import create_model, list_models
 
     rows = []
-    for name in tqdm(names or list_models(), unit="model", leave=False, disable=quiet):
+    for name in progress_bar(names or list_models(), unit="model", shown=not quiet):
         entry = MODELS[name]
         net = create_model(name, norm="syncbn")  # as published tables count: synchronised norms are free
         found = count(net, shape)

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import sys
 from pathlib import Path
-from typing import Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 from .. import finding, saving
 from ..dist import KINDS
@@ -77,8 +77,22 @@ def write_json(args, content) -> None:
 def tell_broken(problems: List[str], what: str) -> int:
     """List what could not be done while the rest was; the exit status, 1 if there is any."""
     if problems:
-        print(f"{counted(len(problems), what)} left out:", *problems, sep="\n  ", file=sys.stderr)
+        print(f"{counted(len(problems), what)} left out:", *_once(problems), sep="\n  ", file=sys.stderr)
     return 1 if problems else 0
+
+
+def _once(problems: List[str]) -> List[str]:
+    """Messages "file: what is wrong with it", those that say the same of several files as one."""
+    from ..data.hints import some
+
+    files: Dict[str, List[str]] = {}
+    for problem in problems:
+        file, _, said = problem.partition(": ")
+        files.setdefault(said or problem, []).append(file)
+    return [
+        f"{those[0]}: {said}" if len(those) == 1 else f"{said} ({counted(len(those), 'file')}: {some(those, 10)})"
+        for said, those in files.items()
+    ]
 
 
 def add_dtype(parser) -> None:
@@ -96,6 +110,13 @@ def calibration(args, data):
     from ..deploy import calibration_images
 
     return calibration_images(data, args.calibration_images)
+
+
+def data_at(recipe, root):
+    """The data set a checkpoint was trained on, at `root`, or where the recipe or its name say."""
+    data = recipe.data
+    there = data.root and Path(data.root).is_dir()  # else that was another machine's folder
+    return data.model_copy(update={"root": root or (data.root if there else "")})
 
 
 def add_network(parser) -> None:
@@ -134,6 +155,11 @@ def _size(option: str, values: Optional[List[int]]):
     if values:
         sides(option, values)  # raises where they are wrong
     return values[0] if values and len(values) == 1 else values
+
+
+def check_tolerance(pixels: float) -> None:
+    if not 0 <= pixels <= 100:
+        raise MXNetSegError(f"--tolerance {pixels:g}: 0 to 100 pixels")
 
 
 def sides(option: str, values: List[int]) -> Tuple[int, int]:

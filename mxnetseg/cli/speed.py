@@ -44,9 +44,9 @@ def run(args) -> int:
     import mxnet as mx
     import numpy as np
     from tabulate import tabulate
-    from tqdm import tqdm
 
     from ..network import channels_of
+    from ..progress import progress_bar
 
     options.check_json(args)
     net = _network(args)
@@ -54,7 +54,7 @@ def run(args) -> int:
     kinds = list(networks)
     rows = []
     total = len(sizes) * (args.runs + args.warmup) * len(kinds)
-    with tqdm(total=total, unit="call", disable=args.quiet, leave=False) as bar:
+    with progress_bar(total=total, unit="call", shown=not args.quiet) as bar:
         for height, width in sizes:
             channels = channels_of(net)
             x = mx.nd.array(np.random.RandomState(0).standard_normal((args.batch_size, channels, height, width)))

@@ -31,7 +31,7 @@ __all__ = [
 BASE = "_base_"
 MOST_FILES = 20  # one below the other
 # a relative path at one of these is that of a file beside the recipe that says it, if there is none here
-BESIDE = [("data", "root"), ("model", "init"), ("model", "from")]
+BESIDE = [("data", "root"), ("model", "init"), ("model", "from"), ("distill", "teacher")]
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import BmpImagePlugin, GifImagePlugin, ImageFile, TiffImagePlugin
 
 from ..errors import MXNetSegError
-from .reading import Damaged, Header, read_header
+from .reading import Damaged, Header, TooLarge, read_header
 from .reading.header import PNG_PIXELS, png_chunks
 from .reading.tiff import opencv_reads, read_tiff
 
@@ -71,10 +71,12 @@ def check_array(values: np.ndarray, max_pixels: int) -> None:
     """Raise Damaged unless an array can be a picture of at most that many pixels."""
     if values.size == 0:
         raise Damaged("it is empty")
-    if values.ndim not in (2, 3) or values.nbytes > max_pixels * PIXEL:
+    if values.ndim not in (2, 3):
         raise Damaged(f"it is an array of shape {str(values.shape)[:80]}")
+    if values.nbytes > max_pixels * PIXEL:
+        raise TooLarge(f"it is an array of shape {str(values.shape)[:80]}")
     if values.shape[0] * values.shape[1] > max_pixels:
-        raise Damaged(f"{values.shape[1]}x{values.shape[0]} pixels, but {_limit(max_pixels)}", TRUSTED)
+        raise TooLarge(f"{values.shape[1]}x{values.shape[0]} pixels, but {_limit(max_pixels)}", TRUSTED)
 
 
 def checked(data: bytes, max_pixels: int) -> Header:
@@ -85,7 +87,7 @@ def checked(data: bytes, max_pixels: int) -> Header:
     if count * max(1, -(-header.channels * bits // (8 * PIXEL))) > max_pixels:
         each = f" of {header.channels} x {bits} bits" if header.channels * bits > 8 * PIXEL else ""
         size = f"{header.width}x{header.height} (width x height), {count / 1e6:.4g} million pixels{each}"
-        raise Damaged(f"its header says {size}, but {_limit(max_pixels)}", TRUSTED)
+        raise TooLarge(f"its header says {size}, but {_limit(max_pixels)}", TRUSTED)
     if header.pictures > 1:
         what = "pages" if header.kind == "TIFF" else "frames"
         raise Damaged(f"it holds several {what}", "save the one that is meant in a file of its own")

@@ -12,7 +12,7 @@ from .decoding import bytes_of, check_array, checked, decoded, naming
 from .reading import Damaged, Header
 from .reading.npy import MAGIC, read_npy
 
-__all__ = ["READING", "Reading", "ranged", "read_header_of", "read_image", "read_values", "upright"]
+__all__ = ["READING", "Reading", "ranged", "read_header_of", "read_image", "read_values", "upright", "values_of"]
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +57,19 @@ def read_values(path, reading: Reading = READING) -> np.ndarray:
     MXNetSegError
         As `read_image`, but for the type of the values.
     """
-    data = bytes_of(path, reading.max_pixels)
-    with naming(path, "an image"):
+    return values_of(bytes_of(path, reading.max_pixels), path, reading)
+
+
+def values_of(data: bytes, title, reading: Reading = READING) -> np.ndarray:
+    """`read_values` of what a file holds; messages say `title`."""
+    with naming(title, "an image"):
         if data[:6] == MAGIC:
             header, values = Header("NPY", 0, 0), read_npy(data)
             check_array(values, reading.max_pixels)
         else:
             header = checked(data, reading.max_pixels)
-            values = decoded(data, str(path), header, colours=reading.channels is None)
-        values = _channels(path, values, header, reading.channels)
+            values = decoded(data, str(title), header, colours=reading.channels is None)
+        values = _channels(title, values, header, reading.channels)
         return upright(values, header.orientation) if reading.upright else values
 
 

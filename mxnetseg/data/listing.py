@@ -74,6 +74,8 @@ def listed(
             missing = no_image if not pairs else no_mask if ways[-1][2] or spec.masks else alone
             missing.append(pairs[-1][2] if pairs else line)
             continue
+        if len(fitting) > 1 and ways[0][0] and not _whole(ways[0][1], *fitting[0][0]):
+            del fitting[0]  # the line's end names an image, not the line
         (name, image), mask, _ = fitting[0]
         if len({pair[:2] for pair in fitting}) > 1 and not ways[0][0]:
             raise MXNetSegError(
@@ -115,6 +117,12 @@ def _halves(line: str) -> Iterator[Tuple[str, str]]:
     for gap in BETWEEN.finditer(line):
         if line[: gap.start()] and line[gap.end() :]:
             yield _bare(line[: gap.start()]), _bare(line[gap.end() :])
+
+
+def _whole(line: str, name: str, path: Path) -> bool:
+    """Whether a line is an image's path or name from its beginning on."""
+    line, file = (unicodedata.normalize("NFC", text.replace("\\", "/")) for text in (line, str(path)))
+    return line.startswith(name) or file.endswith(line)
 
 
 def _bare(text: str) -> str:

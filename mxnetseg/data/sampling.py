@@ -5,10 +5,10 @@ from functools import lru_cache
 from typing import List
 
 import numpy as np
-from tqdm import tqdm
 
 from ..config.schema import RareClassConfig
 from ..errors import MXNetSegError
+from ..progress import progress_bar
 from .dataset import Dataset
 
 __all__ = ["Draw", "RareClassStream", "SampleStream", "Share", "class_chances", "count_pixels", "sample_rng"]
@@ -87,7 +87,7 @@ class Share(SampleStream):
 
 def count_pixels(dataset: Dataset, progress: bool = True) -> np.ndarray:
     """Labelled pixels of every class in every image, (images, classes) int64; reads every label once."""
-    numbers = tqdm(range(len(dataset)), desc="classes", unit="img", disable=not progress, leave=False)
+    numbers = progress_bar(range(len(dataset)), desc="classes", unit="img", shown=progress)
     counts = [np.bincount(dataset.label(i).ravel(), minlength=256)[: dataset.num_classes] for i in numbers]
     table: np.ndarray = np.array(counts, np.int64).reshape(len(dataset), dataset.num_classes)
     return table

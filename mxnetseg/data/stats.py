@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Tuple, Union
 
 import numpy as np
-from tqdm import tqdm
 
 from ..errors import MXNetSegError
 from ..optional import check_installed
+from ..progress import progress_bar
 from ..saving import write_file
 from .dataset import IGNORE, Dataset
 from .workers import check_workers, in_order
@@ -67,7 +67,7 @@ def stats(dataset: Dataset, workers: int = 0, progress: bool = True) -> Dict[str
     check_workers(workers)
     results = in_order(_Looker(dataset), range(len(dataset)), workers if len(dataset) > FEW else 0)
     looks: List[_Look] = []
-    bar = tqdm(total=len(dataset), desc=dataset.split, unit="img", disable=not progress, leave=False)
+    bar = progress_bar(total=len(dataset), desc=dataset.split, unit="img", shown=progress)
     with bar, contextlib.closing(results):
         for look in results:
             looks.append(look)

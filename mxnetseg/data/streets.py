@@ -10,8 +10,9 @@ from typing import Dict, Tuple
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
+from ..progress import progress_bar
+from ..saving import write_file
 from ..visual import save_png
 from .catalog import get_spec
 from .dataset import IGNORE
@@ -23,7 +24,7 @@ FINER = 2  # scenes are drawn this many times finer, for smooth edges
 
 
 def draw_streets(root, counts: Dict[str, int], size: Tuple[int, int], seed: int = 0, progress: bool = True) -> None:
-    """Write images/<split>/NNNN.png and labels/<split>/NNNN.png below `root`.
+    """Write images/<split>/NNNN.png, labels/<split>/NNNN.png and classes.txt below `root`.
 
     Parameters
     ----------
@@ -41,10 +42,11 @@ def draw_streets(root, counts: Dict[str, int], size: Tuple[int, int], seed: int 
     spec = get_spec(DataConfig(name="streets"))
     for split, count in counts.items():
         salt = sum(ord(letter) * 131**place for place, letter in enumerate(split)) % 2**31
-        for index in tqdm(range(count), desc=f"draw {split}", unit="scene", disable=not progress, leave=False):
+        for index in progress_bar(range(count), desc=f"draw {split}", unit="scene", shown=progress):
             image, label = draw_scene(np.random.default_rng([seed, salt, index]), size)
             for folder, pixels in ((spec.images, image), (spec.masks, label)):
                 save_png(Path(root) / folder.format(split=split) / f"{index:04d}.png", pixels)
+    write_file(Path(root) / "classes.txt", "".join(f"{name}\n" for name in spec.classes).encode())
 
 
 def draw_scene(rng: np.random.Generator, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,6 @@ from typing import Iterable, NamedTuple, Optional, Sequence
 import mxnet as mx
 import numpy as np
 from mxnet import nd
-from tqdm import tqdm
 
 from ..config.schema import EvalConfig
 from ..data import Dataset
@@ -13,6 +12,7 @@ from ..engine.evaluator import predict_dataset
 from ..engine.inference import Preprocess
 from ..errors import MXNetSegError
 from ..metrics import ConfusionMatrix, Scores
+from ..progress import progress_bar
 
 __all__ = ["Comparison", "agreement", "compare"]
 
@@ -66,7 +66,7 @@ def compare(
     runs = [predict_dataset(one, dataset, preprocess, config, contexts, workers) for one in (net, optimized)]
     counts = [ConfusionMatrix(dataset.num_classes) for _ in runs]
     same = pixels = 0
-    pairs = tqdm(zip(*runs), total=len(dataset), desc=dataset.split, unit="img", disable=not progress, leave=False)
+    pairs = progress_bar(zip(*runs), total=len(dataset), desc=dataset.split, unit="img", shown=progress)
     for pair in pairs:
         for confusion, (sample, prediction) in zip(counts, pair):
             confusion.update(sample.label, prediction)

@@ -10,6 +10,7 @@ from ..config import Recipe
 from ..errors import MXNetSegError
 from ..finding import find_checkpoint
 from ..models import Segmentor
+from ..plugins import require
 from ..zoo import create_model, recipe_arguments
 from . import checkpoint
 from .checkpoint import Checkpoint
@@ -17,7 +18,7 @@ from .imagenet import load_imagenet
 from .origin import take_over
 from .record import Feeding
 
-__all__ = ["build_network", "create_network"]
+__all__ = ["build_network", "create_network", "recorded_network"]
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,27 @@ def build_network(
         found = checkpoint.read(find_checkpoint(init, option="model.init"))
         log.info("init: %d of %d parameters from %s", *checkpoint.load_matching(net, found), init)
         _check_recorded(recipe, found)
+    return net
+
+
+def recorded_network(found: Checkpoint, contexts: Sequence[mx.Context]) -> Segmentor:
+    """The network that a checkpoint with a record of it holds, on these contexts.
+
+    Raises MXNetSegError where it can't be built, or the weights don't fit.
+    """
+    assert found.record.model
+    require((fact for fact in found.record.plugins if fact.kind in ("model", "backbone")), f"checkpoint {found.path}")
+    try:
+        net = create_model(**found.record.model.arguments())
+    except MXNetSegError as err:
+        raise MXNetSegError(f"checkpoint {found.path}: {err}") from err
+    except Exception as err:  # a builder fails in as many ways as there are wrong values
+        what = (str(err).splitlines() or [""])[0]
+        raise MXNetSegError(
+            f"checkpoint {found.path}: the network of its record can't be built ({type(err).__name__}: {what}); take "
+            "another checkpoint"
+        ) from err
+    checkpoint.load_weights(net, found.weights, f"checkpoint {found.path}", contexts)
     return net
 
 

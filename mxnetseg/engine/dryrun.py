@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from ..commands import typed
 from ..config import Recipe
+from ..config.schema import DistillConfig
 from ..data import Dataset, DatasetSpec, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
 from ..data.diagnosis.gate import examine
 from ..data.files import READING, Reading
@@ -25,6 +26,7 @@ from ..network import channels_of
 from ..pretrained import find
 from ..registry import MODELS
 from .build import build_network
+from .distill import Distillation
 from .ema import WeightAverage
 from .freeze import Freeze
 from .inference import Preprocess
@@ -121,13 +123,15 @@ def dry_run(
     spec = get_spec(recipe.data)
     lengths = Lengths.of(recipe.train, images)
     iterations, context = lengths.total, contexts[0]
+    recipe = _without_teacher(recipe, missing)
+    distill = Distillation.of(recipe, spec, [context])
     start = _without_init(recipe, missing)
     net = build_network(start, spec.num_classes, [context], initializer, origin, spec.classes)
     optimizer = Optimizer(net, recipe.optimizer)
     frozen = Freeze(net, recipe.model)
     schedule = Schedule(recipe.schedule, recipe.optimizer.lr, iterations)
     memory = _memory(recipe, net, optimizer, len(contexts))  # before the step: shapes only
-    loss, seconds = _step(recipe, net, optimizer, schedule(0), context, crop, frozen)
+    loss, seconds = _step(recipe, net, optimizer, schedule(0), context, crop, frozen, distill)
     batch, accumulate = counted(recipe.train.batch_size, "image"), recipe.train.accumulate
     if accumulate > 1:
         batch += f" x {accumulate} accumulated"
@@ -142,6 +146,7 @@ def dry_run(
         f"{iterations / lengths.per_epoch:.1f} epochs; validation every "
         f"{'step' if lengths.val_every == 1 else counted(lengths.val_every, 'step')}",
         f"loss       {_loss_line(recipe)}",
+        *_teacher_lines(recipe, distill),
         *_schedule_lines(recipe, schedule, iterations),
         *memory,
         "",
@@ -213,6 +218,17 @@ def _without_init(recipe: Recipe, missing: List[str]) -> Recipe:
     return recipe.model_copy(update={"model": recipe.model.model_copy(update={"init": "random"})})
 
 
+def _without_teacher(recipe: Recipe, missing: List[str]) -> Recipe:
+    """The recipe; without a teacher where its file is not on this machine."""
+    try:
+        if recipe.distill.teacher is not None:
+            find_checkpoint(recipe.distill.teacher, option="distill.teacher")
+    except MXNetSegError as err:
+        missing.append(f"teacher: {err}")
+        return recipe.model_copy(update={"distill": DistillConfig()})
+    return recipe
+
+
 def _step(
     recipe: Recipe,
     net: Segmentor,
@@ -221,6 +237,7 @@ def _step(
     context: mx.Context,
     crop: int,
     frozen: Freeze,
+    distill: Optional[Distillation],
 ) -> Tuple[float, float]:
     """Loss and seconds of one training step on made-up data, by way of everything a run uses."""
     data, spec = recipe.data, get_spec(recipe.data)
@@ -236,11 +253,11 @@ def _step(
     criterion = build_loss(recipe.loss, spec.num_classes, net.align_corners)
     criterion.initialize(ctx=context)
     average = WeightAverage.of(net, recipe.train, 1)
-    step = TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, average=average, frozen=frozen)
+    step = TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, average=average, frozen=frozen, distill=distill)
     loader = TrainLoader(dataset, TrainTransform(data), sample_stream(recipe, dataset), mixed=data.augment.mix)
     begin = time.perf_counter()
     try:
-        with Feed(loader, criterion, Preprocess.of(data), [context]) as feed:
+        with Feed(loader, criterion, Preprocess.of(data), [context], distill=distill) as feed:
             value = step(next(feed), lr, recipe.train.seed)
     except NotFinite as err:
         raise MXNetSegError(f"the first step's loss is not a number ({err}); lower the learning rate") from None
@@ -293,12 +310,20 @@ def _loss_line(recipe: Recipe) -> str:
     loss = recipe.loss
     terms = []
     for term in (loss, *loss.also):
-        details = [f"over {term.average} pixels"] if term.name in ("ce", "focal") else []
+        details = [f"over {term.average} pixels"] if term.name in ("ce", "focal", "boundary") else []
         details += ["class weights"] if term.class_weights else []
         details += [f"smoothed by {term.label_smoothing:g}"] if term.label_smoothing else []
         factor = f"{term.weight:g} x " if term.weight != 1 else ""
         terms.append(f"{factor}{term.name}" + (f" ({', '.join(details)})" if details else ""))
     return " + ".join(terms) + f"; auxiliary heads x {loss.aux_weight:g}"
+
+
+def _teacher_lines(recipe: Recipe, distill: Optional[Distillation]) -> List[str]:
+    if distill is None:
+        return []
+    config, spec = recipe.distill, distill.teacher.spec
+    told = f"{spec['name']}, {spec['backbone']}, {config.teacher}; temperature {config.temperature:g}"
+    return [f"teacher    {told}, loss x {config.weight:g}"]
 
 
 def _schedule_lines(recipe: Recipe, schedule: Schedule, iterations: int) -> List[str]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import List, NamedTuple, Optional
 
 import mxnet as mx
-from tqdm import tqdm
 
 from ..config import Recipe
 from ..data import TrainLoader, TrainTransform, open_dataset
@@ -14,8 +13,10 @@ from ..data.diagnosis.gate import examine
 from ..errors import MXNetSegError
 from ..losses import build_loss
 from ..optional import installed
+from ..progress import progress_bar
 from ..saving import check_free, write_file
 from .build import build_network
+from .distill import Distillation
 from .freeze import Freeze
 from .inference import Preprocess
 from .optimizer import Optimizer
@@ -65,13 +66,14 @@ def find_lr(
     frozen = Freeze(net, recipe.model)
     criterion = build_loss(recipe.loss, dataset.num_classes, net.align_corners)
     criterion.initialize(ctx=[context])
+    distill = Distillation.of(recipe, dataset.spec, [context])
     net.hybridize(static_alloc=recipe.train.static, static_shape=recipe.train.static)
-    step = TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, recipe.train.accumulate, None, frozen)
+    step = TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, recipe.train.accumulate, None, frozen, distill)
     stream, augment = sample_stream(recipe, dataset, progress), recipe.data.augment
     loader = TrainLoader(dataset, TrainTransform(recipe.data), stream, recipe.train.workers, mixed=augment.mix)
     tried: List[Tried] = []
-    with Feed(loader, criterion, Preprocess.of(recipe.data), [context], recipe.train.accumulate) as feed:
-        for index in tqdm(range(steps), unit="step", disable=not progress, leave=False):
+    with Feed(loader, criterion, Preprocess.of(recipe.data), [context], recipe.train.accumulate, distill) as feed:
+        for index in progress_bar(range(steps), unit="step", shown=progress):
             lr = LOWEST * (HIGHEST / LOWEST) ** (index / (steps - 1))
             try:
                 loss = step(next(feed), lr, recipe.train.seed + index)

@@ -16,7 +16,7 @@ from ..ops.blend import resize_axis
 from .blend import Blend, DeviceBlend, HostBlend
 from .record import Feeding
 
-__all__ = ["Preprocess", "class_probabilities", "predict_image", "windows"]
+__all__ = ["Preprocess", "class_probabilities", "predict_image", "predict_images", "windows"]
 
 
 @dataclass(frozen=True)
@@ -44,32 +44,47 @@ def predict_image(
     net: Network, image: np.ndarray, preprocess: Preprocess, config: EvalConfig, context: mx.Context
 ) -> nd.NDArray:
     """(H, W, 3) uint8 RGB -> (H, W) uint8 class map, as an NDArray that may still be computing."""
+    return predict_images(net, image[None], preprocess, config, context)[0]
+
+
+def predict_images(
+    net: Network, images: np.ndarray, preprocess: Preprocess, config: EvalConfig, context: mx.Context
+) -> nd.NDArray:
+    """(N, H, W, 3) uint8 RGB -> (N, H, W) uint8 class maps, as an NDArray that may still be computing."""
+    size = (images.shape[1], images.shape[2])
     plain = not config.crop and not config.flip and list(config.scales) == [1.0]
-    if plain and not config.multiple and _size(image, preprocess, config, 1.0) == image.shape[:2]:
-        return net.class_map(preprocess(image[None], context))[0]
-    scores = class_probabilities(net, image, preprocess, config, context)
-    return nd.argmax(scores, axis=1)[0].astype("uint8")
+    if plain and not config.multiple and _size(size, preprocess, config, 1.0) == size:
+        return net.class_map(preprocess(images, context))
+    return nd.argmax(class_probabilities(net, images, preprocess, config, context), axis=1).astype("uint8")
 
 
 def class_probabilities(
-    net: Network, image: np.ndarray, preprocess: Preprocess, config: EvalConfig, context: mx.Context
+    net: Network, images: np.ndarray, preprocess: Preprocess, config: EvalConfig, context: mx.Context
 ) -> nd.NDArray:
-    """(H, W, 3) uint8 RGB -> (1, C, H, W) float32: softmax, averaged over windows, scales and mirror images.
+    """(N, H, W, 3) uint8 RGB, or one image (H, W, 3), which is a batch of one -> (N, C, H, W) float32.
 
-    `config.base` or `config.fit` (else those of `preprocess`) say what scale 1 is; the result has the image's own
-    size. With `config.average` logits, windows are averaged and resized to the image before the softmax.
+    They are softmax, averaged over windows, scales and mirror images. `config.base` or `config.fit` (else those of
+    `preprocess`) say what scale 1 is; the result has the images' own size. With `config.average` logits, windows are
+    averaged and resized to the image before the softmax. The greatest is at the class that `predict_images` gives, but
+    for ties.
 
-    Memory: one array of that size (with `average` logits one more per view), and one batch of windows.
+    All N go through the network at once, and so do `config.batch_size` windows of each.
+
+    Memory: an array of that size (with `average` logits one more per view), twice that for a batch of several, and one
+    batch of windows.
     """
-    height, width = image.shape[:2]
-    total: Optional[Blend] = None
+    images = images[None] if images.ndim == 3 else images
+    size = (images.shape[1], images.shape[2])
+    totals: List[Blend] = []
     for scale in config.scales:
-        scaled = resize(image, *_size(image, preprocess, config, scale))
+        height, width = _size(size, preprocess, config, scale)
+        scaled = [resize(image, height, width) for image in images]
         if config.multiple:
-            scaled = resize(scaled, *(-(-side // config.multiple) * config.multiple for side in scaled.shape[:2]))
-        total = _add_scale(total, net, scaled, (height, width), preprocess, config, context)
-    assert total is not None  # there is one scale at least
-    return total.result()
+            height, width = (-(-side // config.multiple) * config.multiple for side in (height, width))
+            scaled = [resize(image, height, width) for image in scaled]
+        totals = _add_scale(totals, net, scaled, size, preprocess, config, context)
+    results = [total.result() for total in totals]
+    return results[0] if len(results) == 1 else nd.concat(*results, dim=0)
 
 
 def windows(size: int, window: int, stride: int) -> List[int]:
@@ -81,15 +96,18 @@ def windows(size: int, window: int, stride: int) -> List[int]:
 
 
 def _add_scale(
-    total: Optional[Blend],
+    totals: List[Blend],
     net: Network,
-    scaled: np.ndarray,
+    scaled: Sequence[np.ndarray],
     size: Tuple[int, int],
     preprocess: Preprocess,
     config: EvalConfig,
     context: mx.Context,
-) -> Blend:
-    """Add the probabilities of a scaled image, resized to `size`, to `total`, or to a new blend; returns it."""
+) -> List[Blend]:
+    """Add the probabilities of scaled images, resized to `size`, to `totals`, or to new blends where it is empty.
+
+    Returns the blends, one for each image.
+    """
     on_cpu = context.device_type == "cpu"
     # on a CPU our own resize of coarse logits is faster than MXNet's
     forward: Callable[[nd.NDArray], nd.NDArray] = net.coarse_logits if on_cpu else net
@@ -97,37 +115,42 @@ def _add_scale(
     align_corners = net.align_corners  # logits are resized as the network resizes its own
     logits_first = config.average == "logits"
     share = 1 / (len(config.scales) * (2 if config.flip else 1))
-    rows, columns = (resize_axis(*sides, logits_first and align_corners) for sides in zip(scaled.shape, size))
+    sides = (scaled[0].shape[0], scaled[0].shape[1])
+    rows, columns = (resize_axis(*pair, logits_first and align_corners) for pair in zip(sides, size))
     if not logits_first:
         rows = rows.times(share)
 
-    high, wide, tops, lefts = _grid(scaled, config)
+    high, wide, tops, lefts = _grid(sides, config)
     places = list(itertools.product((False, True) if config.flip else (False,), tops, lefts))
-    sums: Dict[bool, Blend] = {}  # of logits, by view
+    sums: Dict[bool, List[Blend]] = {}  # of logits, by view
     for first in range(0, len(places), config.batch_size):
         part = places[first : first + config.batch_size]
-        views = [scaled[:, ::-1] if mirrored else scaled for mirrored, _, _ in part]
-        cut = np.stack([view[top : top + high, left : left + wide] for view, (_, top, left) in zip(views, part)])
-        for logits, (mirrored, top, left) in zip(forward(preprocess(cut, context)), part):
-            if total is None:
-                total = make(logits.shape[0], *size, context, align_corners)
+        cuts = [
+            (image[:, ::-1] if mirrored else image)[top : top + high, left : left + wide]
+            for mirrored, top, left in part
+            for image in scaled
+        ]
+        logits = forward(preprocess(np.stack(cuts), context))
+        totals = totals or [make(logits.shape[1], *size, context, align_corners) for _ in scaled]
+        for number, (mirrored, top, left) in enumerate(part):
             window_rows = rows.window(top, high, tops)
             window_columns = (columns.mirrored() if mirrored else columns).window(left, wide, lefts)
             if window_rows is None or window_columns is None:
                 continue
-            if logits_first:
-                sums.setdefault(mirrored, total.empty()).add(logits, window_rows, window_columns)
-            else:
-                total.add(logits, window_rows, window_columns, softmax=True)
-    assert total is not None  # there is one window at least
+            if logits_first and mirrored not in sums:
+                sums[mirrored] = [total.empty() for total in totals]
+            of_images = logits[number * len(scaled) : (number + 1) * len(scaled)]
+            for blend, one in zip(sums[mirrored] if logits_first else totals, of_images):
+                blend.add(one, window_rows, window_columns, softmax=not logits_first)
     for view in sums.values():
-        total.add_softmax(view, share)
-    return total
+        for total, blend in zip(totals, view):
+            total.add_softmax(blend, share)
+    return totals
 
 
-def _grid(image: np.ndarray, config: EvalConfig) -> Tuple[int, int, List[int], List[int]]:
+def _grid(size: Tuple[int, int], config: EvalConfig) -> Tuple[int, int, List[int], List[int]]:
     """Height and width of the windows, and the first rows and columns of them."""
-    height, width = image.shape[:2]
+    height, width = size
     if not config.crop:
         return height, width, [0], [0]
     crop = _pair(config.crop)
@@ -137,11 +160,9 @@ def _grid(image: np.ndarray, config: EvalConfig) -> Tuple[int, int, List[int], L
     return high, wide, windows(height, high, stride[0]), windows(width, wide, stride[1])
 
 
-def _size(image: np.ndarray, preprocess: Preprocess, config: EvalConfig, scale: float) -> Tuple[int, int]:
-    height, width = image.shape[:2]
-    if config.base or config.fit:
-        return scaled_size(height, width, scale, config.base, config.fit)
-    return scaled_size(height, width, scale, preprocess.base, preprocess.fit)
+def _size(size: Tuple[int, int], preprocess: Preprocess, config: EvalConfig, scale: float) -> Tuple[int, int]:
+    base, fit = (config.base, config.fit) if config.base or config.fit else (preprocess.base, preprocess.fit)
+    return scaled_size(*size, scale, base, fit)
 
 
 def _pair(size: Size) -> Tuple[int, int]:

@@ -2,20 +2,20 @@
 
 import copy
 from pathlib import Path
-from typing import List, NamedTuple, Sequence
+from typing import List, NamedTuple, Optional, Sequence
 
 import mxnet as mx
-import numpy as np
-from tqdm import tqdm
 
 from ..config.schema import EvalConfig
 from ..data import Dataset
-from ..errors import MXNetSegError
 from ..network import Network
+from ..progress import progress_bar
+from ..results import label_values
 from ..saving import check_free
 from ..visual import colorize, save_png
 from .evaluator import predict_dataset
 from .inference import Preprocess
+from .ledger import Ledger, Maker
 
 __all__ = ["Written", "write_predictions"]
 
@@ -39,6 +39,7 @@ def write_predictions(
     label_ids: bool = False,
     overwrite: bool = False,
     skip_existing: bool = False,
+    maker: Optional[Maker] = None,
     workers: int = 0,
     progress: bool = True,
 ) -> Written:
@@ -46,22 +47,26 @@ def write_predictions(
 
     With `label_ids` also label_ids/<name>.png: the values that the data set's own masks have, which
     Cityscapes' server wants; 16-bit PNGs where values exceed 255. With `skip_existing`, images are left out whose
-    files are all there.
+    files are all there. `maker` is noted in predictions.jsonl.
 
     Raises
     ------
     MXNetSegError
-        A file is there already and neither `overwrite` nor `skip_existing` is set; nothing is written then.
+        A file is there already and neither `overwrite` nor `skip_existing` is set, or with the latter it is another
+        maker's; nothing is written then.
     SaveError
         Files can't be written there, or not any more: the disk is full.
     """
     kinds = ["color", "label"] + (["label_ids"] if label_ids else [])
-    values = _raw_values(dataset) if label_ids else None
+    values = label_values(dataset.spec, "--label-ids") if label_ids else None
     files = {name: [out / kind / f"{name}.png" for kind in kinds] for name in dataset.names}
+    ledger = Ledger(out)
+    if skip_existing and maker:
+        ledger.check([path for paths in files.values() for path in paths if path.is_file()], maker)
     dataset = _unlabelled(dataset, [n for n in files if not (skip_existing and all(p.is_file() for p in files[n]))])
     targets = (path for name in dataset.names for path in files[name])
     check_free(targets, overwrite or skip_existing, "name another place, or say --overwrite or --skip-existing")
-    bar = tqdm(total=len(dataset), desc=f"predict {dataset.split}", unit="img", disable=not progress, leave=False)
+    bar = progress_bar(total=len(dataset), desc=f"predict {dataset.split}", unit="img", shown=progress)
     broken: List[str] = []
     with bar:
         for sample, prediction in predict_dataset(net, dataset, preprocess, config, contexts, workers, broken):
@@ -69,6 +74,8 @@ def write_predictions(
             pictures += [values[prediction]] if values is not None else []
             for path, picture in zip(files[sample.name], pictures):
                 save_png(path, picture)
+            if maker:
+                ledger.note(Path(sample.name), files[sample.name], maker)
             bar.update()
     return Written(len(dataset) - len(broken), len(files) - len(dataset), broken)
 
@@ -80,15 +87,3 @@ def _unlabelled(dataset: Dataset, names: List[str]) -> Dataset:
     part.names, part.mask_paths = names, None
     part.image_paths = [dataset.image_paths[places[name]] for name in names]
     return part
-
-
-def _raw_values(dataset: Dataset) -> np.ndarray:
-    """Class index -> value in the data set's own masks."""
-    if dataset.spec.colours:
-        raise MXNetSegError("--label-ids: the masks hold colours, as the pictures in color/ do; leave it out")
-    if dataset.spec.label_map is None:
-        raise MXNetSegError(f"--label-ids: {dataset.spec.name} has no ids besides its class indices; leave it out")
-    values: np.ndarray = np.zeros(256, np.uint8 if max(dataset.spec.label_map) < 256 else np.uint16)
-    for raw, index in sorted(dataset.spec.label_map.items(), reverse=True):
-        values[index] = raw
-    return values

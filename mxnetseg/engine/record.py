@@ -100,6 +100,7 @@ class RunFacts(_Part):
     weights_dir: str = ""
     # a training transform that was given in Python: what it is called
     transform: str = Field("", max_length=300, pattern=r"^[\w.<>-]*$")
+    teacher: str = Field("", pattern=r"^[0-9a-f]{0,64}$")  # digest of the file that it learns from
     data: Dict[str, str] = Field(default_factory=dict)  # split -> digest of its files' names and sizes
 
 

@@ -24,6 +24,7 @@ from .inference import Preprocess
 from .lengths import Lengths
 from .optimizer import Optimizer
 from .peers import Peers
+from .pictures import Pictures
 from .record import Record
 from .rundir import RunDir
 from .runlog import RunLog, Silent
@@ -104,10 +105,21 @@ class Run:
         self._weights()  # must be finite
         workers = min(self.recipe.train.workers, 1)
         preprocess, config = Preprocess.of(self.recipe.data), self.recipe.eval
+        share = self.val_set.share(self.peers.rank, self.peers.size)
+        pictures = Pictures(share, self.recipe.train.pictures, self.recipe.data.shown)
         try:
             with self.average.in_place() if self.average else contextlib.nullcontext():
                 scores = evaluate(
-                    self.net, self.val_set, preprocess, config, self.contexts, workers, self.progress, stop, self.peers
+                    self.net,
+                    self.val_set,
+                    preprocess,
+                    config,
+                    self.contexts,
+                    workers,
+                    self.progress,
+                    stop,
+                    pictures.look,
+                    self.peers,
                 )
         except Exception:
             self.save()
@@ -116,13 +128,13 @@ class Run:
             log.warning(done, self.state.iteration, folder)
             raise
         if scores is not None:
-            self._take(scores)
+            self._take(scores, pictures.strip())
         return scores is not None
 
-    def _take(self, scores: Scores) -> None:
+    def _take(self, scores: Scores, pictures: Optional[np.ndarray]) -> None:
         state, of = self.state, "average" if self.average else "weights"
         self.scores = scores
-        self.log.validated(state.iteration, scores)
+        self.log.validated(state.iteration, scores, pictures)
         state.unscored, state.stale = False, state.stale + 1
         state.scored = Scored.at(state.iteration, of, scores)
         if scores.miou is not None and scores.miou > state.best:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 RUNS = Path("runs")
 STATE = "state.ckpt"
-OWN = r"state\.ckpt|recipe\.yaml|metrics\.csv|curves\.png"  # what a run writes whole into its folder
+OWN = r"state\.ckpt|recipe\.yaml|metrics\.csv|(curves|pictures)\.png"  # what a run writes whole into its folder
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
 

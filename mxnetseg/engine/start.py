@@ -4,7 +4,7 @@ import contextlib
 import logging
 import shlex
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -27,13 +27,16 @@ from ..saving import explained, write_file
 from . import checkpoint
 from .build import build_network, create_network
 from .checkpoint import Checkpoint
+from .distill import Distillation
 from .ema import WeightAverage
 from .freeze import Freeze
 from .inference import Preprocess
 from .lengths import Lengths
 from .optimizer import Optimizer
 from .origin import read_origin, with_record
+from .overview import flat
 from .peers import Peers
+from .pictures import NAME as PICTURES
 from .record import Feeding, NetworkSpec, Record, plugin_facts
 from .run import Run, patience_is_over
 from .rundir import STATE, RunDir, new_run, told
@@ -41,14 +44,19 @@ from .runlog import RunLog, Silent, remembered
 from .schedule import Schedule
 from .state import RunState
 from .step import Feed, TrainStep
+from .trackers import TENSORBOARD, Trackers
 
 __all__ = ["continued", "open_run", "sample_stream"]
 
 log = logging.getLogger(__name__)
 
 # what may differ between a run and its continuation
-FREE = {f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "patience")}
-FREE |= {"data.root", "data.cache", "description"}
+FREE = {
+    f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "log_every", "pictures", "patience")
+}
+FREE |= {"data.root", "data.cache", "description", "distill.teacher"}  # of the last the digest must be the same
+# what else of a run's may be in a folder
+FILES = ("recipe.yaml", "log.txt", "metrics.csv", "curves.png", PICTURES, TENSORBOARD)
 # facts of a run that its checkpoints, which are passed on, don't tell
 PRIVATE: Dict[str, Any] = {"folder": "", "weights_dir": "", "data": {}}
 
@@ -62,6 +70,7 @@ def open_run(
     run_dir: Optional[str] = None,
     weights_dir: Optional[str] = None,
     wandb: Optional[str] = None,
+    tensorboard: bool = False,
     validate: bool = True,
     progress: bool = True,
     changed_data: bool = False,
@@ -84,6 +93,8 @@ def open_run(
     _check_contexts(recipe, contexts, peers.size)
     if wandb and peers.leads:
         check_installed("wandb", f"--wandb {wandb}")
+    if tensorboard:
+        check_installed("tensorboardX", "--tensorboard", "mxnetseg[tensorboard]")
     sets = _open_sets(recipe, validate)
     lengths = Lengths.of(recipe.train, len(sets[0]))
     until = recipe.model.unfreeze_at
@@ -106,6 +117,12 @@ def open_run(
     net, optimizer, average, frozen = _learners(recipe, sets[0].spec, contexts, before, origin, lengths.total, peers)
     criterion = build_loss(recipe.loss, sets[0].num_classes, net.align_corners)
     criterion.initialize(ctx=contexts)
+    distill = Distillation.of(recipe, sets[0].spec, contexts)
+    teacher = distill.digest if distill else ""
+    if before:
+        _check_teacher(before, teacher, recipe)
+    if distill:
+        peers.check_same("the files of distill.teacher", teacher)
     _hybridize(net, criterion, recipe, contexts)
     stream = sample_stream(recipe, sets[0], progress and peers.leads)
     schedule = Schedule(recipe.schedule, recipe.optimizer.lr, lengths.total)
@@ -124,7 +141,7 @@ def open_run(
         title = f"{net.spec['name']}_{net.spec['backbone']}_{sets[0].spec.name}"
         place = _new_place(recipe, run_dir, weights_dir or "weights", net.spec["name"], title, digests, peers)
         place = stack.enter_context(place)
-        place.note(transform=named)
+        place.note(transform=named, teacher=teacher)
     if peers.leads:
         write_file(place.folder / "recipe.yaml", dump_recipe(recipe).encode())
     accumulate, workers = recipe.train.accumulate, recipe.train.workers
@@ -133,6 +150,10 @@ def open_run(
         stream = data.Share(stream, peers.rank, peers.size)
     loader = data.TrainLoader(sets[0], augment, stream, workers, begin, mixed)
     stack.callback(loader.close)
+    run_log: Union[RunLog, Silent] = Silent()
+    if peers.leads:
+        trackers = Trackers(place, state, recipe, wandb, tensorboard)
+        run_log = RunLog(place, state, lengths, recipe, sets[0].classes, trackers, progress, said)
     return Run(
         recipe=recipe,
         contexts=contexts,
@@ -146,11 +167,11 @@ def open_run(
         optimizer=optimizer,
         average=average,
         frozen=frozen,
-        step=TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, accumulate, average, frozen, peers),
-        feed=Feed(loader, criterion, Preprocess.of(recipe.data), contexts, accumulate, peers),
+        step=TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, accumulate, average, frozen, distill, peers),
+        feed=Feed(loader, criterion, Preprocess.of(recipe.data), contexts, accumulate, distill, peers),
         train_set=sets[0],
         val_set=sets[1] if validate else None,
-        log=RunLog(place, state, lengths, recipe, wandb, progress, said) if peers.leads else Silent(),
+        log=run_log,
         progress=progress and peers.leads,
         peers=peers,
     )
@@ -170,7 +191,7 @@ def continued(recipe: Optional[Recipe], changes: Sequence[str], state: Checkpoin
     if not state.record.run.id and recorded.optimizer.name.lower() in ("adam", "adamw"):
         log.warning("version 0.1.0 began this run, with another epsilon in Adam; it goes on by PyTorch's rule")
     recipe = override_recipe(recipe or recorded, changes) if changes else recipe or recorded
-    now, then = _flat(recipe.model_dump(mode="json")), _flat(recorded.model_dump(mode="json"))
+    now, then = flat(recipe.model_dump(mode="json")), flat(recorded.model_dump(mode="json"))
     changed = sorted(k for k in {**now, **then} if now.get(k) != then.get(k) and k not in FREE)
     if changed:
         listed = ", ".join(f"{k} ({then.get(k)} then, {now.get(k)} now)" for k in changed[:5])
@@ -200,6 +221,17 @@ def _check_transform(before: Checkpoint, named: str) -> None:
         )
 
 
+def _check_teacher(before: Checkpoint, digest: str, recipe: Recipe) -> None:
+    """A run goes on with the teacher that it began with."""
+    assert before.record.run
+    if before.record.run.teacher != digest:
+        raise MXNetSegError(
+            f"distill.teacher {recipe.distill.teacher}: is not the file that the run in {before.path.parent} began "
+            f"with, whose digest is {before.record.run.teacher or 'not known: it had none'}; --set "
+            "distill.teacher=FILE names where that is now"
+        )
+
+
 def _new_place(
     recipe: Recipe,
     run_dir: Optional[str],
@@ -225,7 +257,7 @@ def _new_place(
 def _check_free(run_dir: Optional[str], recipe: Recipe) -> None:
     """Refuse a folder with files of a run's names, unless an earlier try of this very recipe left them."""
     folder = Path(run_dir or "")
-    there = [name for name in ("recipe.yaml", "log.txt", "metrics.csv", "curves.png") if (folder / name).exists()]
+    there = [name for name in FILES if (folder / name).exists()]
     if (
         run_dir is None or not there or (folder / STATE).exists()
     ):  # `new_run` has a better message where there is a state
@@ -370,9 +402,3 @@ def _hybridize(net: Segmentor, criterion: HybridBlock, recipe: Recipe, contexts:
         flags.update(forward_bulk_size=1_000_000, backward_bulk_size=1_000_000)
     net.hybridize(**flags)
     criterion.hybridize(**flags)
-
-
-def _flat(value: Any, prefix: str = "") -> Dict[str, Any]:
-    if isinstance(value, dict) and value:
-        return {k: v for key, part in value.items() for k, v in _flat(part, f"{prefix}{key}.").items()}
-    return {prefix[:-1]: value}

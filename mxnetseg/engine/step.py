@@ -1,7 +1,7 @@
 """One optimisation step, the same in training and in a dry run; and how batches come to it."""
 
 from dataclasses import dataclass, field
-from typing import Callable, List, NamedTuple, Optional, Sequence, Union
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Union
 
 import mxnet as mx
 import numpy as np
@@ -12,6 +12,7 @@ from ..data import Batch, TrainLoader
 from ..errors import MXNetSegError
 from ..losses import total_loss
 from ..models import Segmentor
+from .distill import Distillation
 from .ema import WeightAverage
 from .freeze import Freeze
 from .inference import Preprocess
@@ -27,7 +28,8 @@ class NotFinite(MXNetSegError):
 
 
 class Part(NamedTuple):
-    """What one context gets of a batch; `scale` is one over the weight of all labels of the step."""
+    """What one context gets of a batch; `scale` is one over the weight of all labels of the step, for each criterion
+    and last for the distillation, if there is one."""
 
     images: nd.NDArray
     labels: nd.NDArray
@@ -46,6 +48,7 @@ class Feed:
     preprocess: Preprocess
     contexts: List[mx.Context]
     accumulate: int = 1
+    distill: Optional[Distillation] = None
     peers: Peers = field(default_factory=Peers)
     _staged: Optional[List[List[Part]]] = field(default=None, init=False)
 
@@ -58,7 +61,9 @@ class Feed:
         """Prepare the next step; to be called while the engine computes another."""
         if self._staged is None:
             batches = [next(self.loader) for _ in range(self.accumulate)]
-            scale = np.atleast_1d(1.0 / self._normalizer([batch.labels for batch in batches]))
+            labels = [batch.labels for batch in batches]
+            weighed = [self._normalizer(one, labels) for one in (self.criterion, self.distill) if one is not None]
+            scale = 1.0 / np.hstack(weighed)
             self._staged = [self._split(batch, scale) for batch in batches]
 
     def __next__(self) -> List[List[Part]]:
@@ -67,8 +72,7 @@ class Feed:
         assert staged is not None
         return staged
 
-    def _normalizer(self, labels: List[np.ndarray]) -> Union[float, np.ndarray]:
-        criterion = self.criterion
+    def _normalizer(self, criterion: Any, labels: List[np.ndarray]) -> Union[float, np.ndarray]:
         if self.peers.size == 1:
             return criterion.normalizer(labels)  # type: ignore[no-any-return]
         try:
@@ -108,6 +112,7 @@ class TrainStep:
     accumulate: int = 1  # batches of a step
     average: Optional[WeightAverage] = None
     frozen: Optional[Freeze] = None
+    distill: Optional[Distillation] = None
     peers: Peers = field(default_factory=Peers)
 
     def __post_init__(self) -> None:
@@ -160,12 +165,12 @@ class TrainStep:
             self.net.collect_params().zero_grad()
         losses: List[nd.NDArray] = []
         for parts in batches:
+            taught = [self.distill.taught(part.images) if self.distill else None for part in parts]
             with autograd.record():
                 # all networks first: with SyncBN nothing may come between contexts that wait for one another
                 outputs = [self._forward(part.images) for part in parts]
                 part_losses = [
-                    total_loss(self.criterion, output, part.labels, part.scale, self.aux_weight)
-                    for output, part in zip(outputs, parts)
+                    self._loss(output, part, answers) for output, part, answers in zip(outputs, parts, taught)
                 ]
             try:
                 autograd.backward(part_losses)
@@ -177,3 +182,9 @@ class TrainStep:
                 ) from err
             losses += part_losses
         return losses
+
+    def _loss(self, outputs: Any, part: Part, taught: Optional[nd.NDArray]) -> nd.NDArray:
+        if self.distill is None or taught is None:
+            return total_loss(self.criterion, outputs, part.labels, part.scale, self.aux_weight)
+        loss = total_loss(self.criterion, outputs, part.labels, part.scale[:-1], self.aux_weight)
+        return loss + self.distill.loss(outputs, taught, part.labels, part.scale[-1:])

@@ -40,7 +40,7 @@ class Result:
     best : float
         The best mIoU, 0 to 1; -1 without a validation that had a labelled pixel.
     run_dir : Path
-        Of log.txt, metrics.csv, curves.png and the state that `resume` takes.
+        Of log.txt, metrics.csv, curves.png, pictures.png and the state that `resume` takes.
     last_path, best_path, average_path : Path
         Checkpoints: the last weights, those with the best mIoU, and the averaged ones; None where there are none.
     iterations : int
@@ -69,6 +69,7 @@ def train(
     resume: Optional[str] = None,
     changes: Sequence[str] = (),
     wandb_project: Optional[str] = None,
+    tensorboard: bool = False,
     weights_dir: Optional[str] = None,
     validate: bool = True,
     progress: bool = True,
@@ -95,6 +96,8 @@ def train(
     changes : sequence of str
         With `resume`: keys to change in the recipe, "train.workers=4". Few may change.
     wandb_project : str, optional
+    tensorboard : bool
+        Event files go to tensorboard/ in the run's folder.
     weights_dir : str, optional
         Checkpoints go to <weights_dir>/<model>/; weights/, or where the resumed run's are, when left out.
     validate, progress : bool
@@ -137,6 +140,7 @@ def train(
                 run_dir=run_dir,
                 weights_dir=weights_dir,
                 wandb=wandb_project,
+                tensorboard=tensorboard,
                 validate=validate,
                 progress=progress,
                 changed_data=changed_data,

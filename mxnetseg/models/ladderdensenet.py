@@ -3,7 +3,7 @@
 https://openaccess.thecvf.com/content_ICCV_2017_workshops/papers/w3/Kreso_Ladder-Style_DenseNets_for_ICCV_2017_paper.pdf
 """
 
-from typing import Sequence
+from typing import Optional, Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
@@ -22,19 +22,22 @@ PAPER = (
 
 
 class LadderHead(HybridBlock):
-    """A map of `channels`, then finer ones, coarsest first -> logits (N, num_classes, h, w) of the finest's size."""
+    """A map of `channels`, then finer ones, coarsest first -> logits (N, num_classes, h, w) of the finest's size.
 
-    def __init__(self, channels: int, fine: Sequence[int], num_classes: int):
+    Without `num_classes` the sum of them all, (N, channels, h, w).
+    """
+
+    def __init__(self, channels: int, fine: Sequence[int], num_classes: Optional[int] = None):
         super().__init__()
         with self.name_scope():
             self.fusions = nn.HybridSequential()
             self.fusions.add(*(LateralFusion(count, channels) for count in fine))
-            self.classify = FCNHead(channels, num_classes)
+            self.classify = FCNHead(channels, num_classes) if num_classes else None
 
     def hybrid_forward(self, F, x, *fine):
         for fusion, level in zip(self.fusions, fine):
             x = fusion(x, level)
-        return self.classify(x)
+        return self.classify(x) if self.classify else x
 
 
 @register_model("ladderdensenet", backbone="densenet121", output_stride=32, paper=PAPER)

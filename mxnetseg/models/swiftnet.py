@@ -9,8 +9,8 @@ from typing import Sequence
 from mxnet.gluon import HybridBlock
 
 from ..backbones import Backbone
-from ..heads import FCNHead, PyramidPooling
-from ..nn import ConvNormAct, concat, resize_like
+from ..heads import FCNHead, LateralFusion, PyramidPooling
+from ..nn import ConvNormAct, concat, image_channels, resize_like
 from ..registry import register_model
 from .fcn import fcn_aux
 from .ladderdensenet import LadderHead
@@ -36,6 +36,31 @@ class SwiftNetHead(HybridBlock):
     def hybrid_forward(self, F, *features):
         *fine, coarse = features
         return self.ladder(self.project(self.pool(coarse)), *reversed(fine))
+
+
+class DetailHead(HybridBlock):
+    """c1..c4 and the image -> logits (N, num_classes, H/2, W/2): SwiftNet, and one step more. It is not in the paper.
+
+    A pole is a pixel or two wide in a small image, and gone at a quarter of its size.
+    """
+
+    def __init__(self, in_channels: Sequence[int], num_classes: int, *, width: int, detail: int):
+        super().__init__()
+        *fine, coarse = in_channels
+        pooled = coarse // 4
+        with self.name_scope():
+            self.pool = PyramidPooling(coarse, pooled)
+            self.project = ConvNormAct(coarse + 4 * pooled, width)
+            self.ladder = LadderHead(width, fine[::-1])
+            self.narrow = ConvNormAct(width, detail)
+            self.stem = ConvNormAct(image_channels(), detail, 3, stride=2)
+            self.fusion = LateralFusion(detail, detail)
+            self.classify = FCNHead(detail, num_classes)
+
+    def hybrid_forward(self, F, *features):
+        *fine, coarse, image = features
+        x = self.ladder(self.project(self.pool(coarse)), *reversed(fine))
+        return self.classify(self.fusion(self.narrow(x), self.stem(image)))
 
 
 class PyramidFusionHead(HybridBlock):
@@ -64,9 +89,14 @@ class PyramidFusionHead(HybridBlock):
 
 
 @register_model("swiftnet", backbone="resnet18", output_stride=32, paper=PAPER)
-def swiftnet(backbone: Backbone, num_classes: int, aux: bool, width: int = 256) -> Segmentor:
-    head = SwiftNetHead(backbone.channels, num_classes, width=width)
-    return Segmentor(backbone, Branch(head, LEVELS), fcn_aux(backbone, num_classes) if aux else ())
+def swiftnet(backbone: Backbone, num_classes: int, aux: bool, width: int = 256, detail: int = 0) -> Segmentor:
+    """`detail` channels, if it is not 0, read the image at half its size before the classes (DetailHead)."""
+    if detail:
+        head = DetailHead(backbone.channels, num_classes, width=width, detail=detail)
+        main = Branch(head, (*LEVELS, "image"))
+    else:
+        main = Branch(SwiftNetHead(backbone.channels, num_classes, width=width), LEVELS)
+    return Segmentor(backbone, main, fcn_aux(backbone, num_classes) if aux else ())
 
 
 @register_model("swiftnet_pr", backbone="resnet18", output_stride=32, paper=PAPER)

@@ -204,6 +204,7 @@ def test_what_an_older_version_recorded_can_be_read_and_changed():
     "text, override, message",
     [
         ("data: {label_map: {0: 0, '0': 1}}", "train.seed=1", "key '0' is given twice"),
+        ("data: {label_map: {5: 0, '05': 1}}", "train.seed=1", "holds 5 and '05', which are one value"),
         ("data: {classes: !!set {a, b}}", "train.seed=1", "line 2: a recipe holds no tag:yaml.org,2002:set"),
         ("optimizer: {rules: [{match: bias}]}", "optimizer.rules.00.lr_mult=2", "should be a list"),
         ("optimizer: {rules: [{match: bias}]}", "optimizer.rules.\u00b2.lr_mult=2", "should be a list"),

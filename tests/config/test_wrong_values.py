@@ -29,7 +29,7 @@ BEYOND = {"ge": -1, "gt": 0, "le": 1, "lt": 0}
 # what some keys may hold after all: one of what they list, a name
 GOOD = {"freeze": ["few"], "channels": [5], "ignore": [["few"], [""]]}
 # what makes keys have an effect, and what has to be given
-SET = {"momentum": 0.5, "crop": 64, "flip": True, "warmup": 9, "blur": 0.5}
+SET = {"momentum": 0.5, "crop": 64, "flip": True, "warmup": 9, "blur": 0.5, "teacher": "large.params"}
 REQUIRED = {"match": "^head", "rate": 0.9, "name": "ce"}
 
 

@@ -75,6 +75,13 @@ def colours(*values):
         Image.fromarray(np.resize(np.array(values, np.uint8), (10, 12, 3))).save(mask)
 
 
+def shared_mask():
+    build([0, 1, 2])
+    lines = [f"images/train/{name}.png masks/train/train0.png\n" for name in ("train0", "train1")]
+    Path("own/train.txt").write_text("".join(lines))
+    Path("own/val.txt").write_text("images/val/val0.png")
+
+
 def one_mask(change):
     build([0, 1, 2])
     change(Path("own/images/train/train1.png"), Path("own/masks/train/train1.png"))
@@ -144,6 +151,8 @@ TRAPS = {
                        r"1 images of val look just like one of train: .*val0.jpg"),
     "no {split}": (lambda: build([0, 1, 2]), {"images": "images/train", "masks": "masks/train"}, ("no_split", True),
                    r"data.images is images/train, without {split}.*images/{split}, or make lists with `.*data split`"),
+    "a mask for two images": (shared_mask, {"lists": "{split}.txt"}, ("shared_mask", False),
+                              r"train: 1 mask that several images share: .*train0.png \(2 images\)"),
     "no {split} in lists": (lambda: build([0, 1, 2]) or Path("own/all.txt").write_text("train0.png\ntrain1.png\n"),
                             {"images": "images/train", "masks": "masks/train", "lists": "all.txt"}, ("no_split", True),
                             r"data.lists is all.txt, without {split}"),

@@ -19,7 +19,7 @@ def test_the_same_seed_draws_the_same_scene(tmp_path):
     for folder in "ab":
         draw_streets(tmp_path / folder, {"train": 2, "val": 1}, (64, 64), seed=4, progress=False)
     files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*.png"))
-    assert len(files) == 6
+    assert len(files) == 6 and len((tmp_path / "a" / "classes.txt").read_text().splitlines()) == 10
     assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
     train, val = ((tmp_path / "a" / "images" / s / "0000.png").read_bytes() for s in ("train", "val"))
     assert train != val

@@ -13,18 +13,18 @@ def main():
 
         from mxnetseg.engine.peers import join
 
-        with join(role) as workers:
-            rank, size = workers.rank, workers.size
-            whole = workers.sum(np.array([rank, 2**40 + rank], np.int64))
+        with join(role) as peers:
+            rank, size = peers.rank, peers.size
+            whole = peers.sum(np.array([rank, 2**40 + rank], np.int64))
             assert whole.tolist() == [sum(range(size)), size * 2**40 + sum(range(size))]
-            assert workers.broadcast(b"of rank %d" % rank) == b"of rank 0"
+            assert peers.broadcast(b"of rank %d" % rank) == b"of rank 0"
             arrays = {"a": [mx.nd.full(3, rank + 1.0)], "b": [mx.nd.full((2, 2), rank), mx.nd.full((2, 2), 1.0)]}
-            workers.sum_arrays(arrays)
+            peers.sum_arrays(arrays)
             ones = sum(range(1, size + 1))
             assert (arrays["a"][0].asnumpy() == ones).all()
             assert all((one.asnumpy() == ones).all() for one in arrays["b"])
             for step in range(int(sys.argv[1])):
-                workers.barrier()
+                peers.barrier()
                 print(f"rank {rank} step {step}", flush=True)
 
 

@@ -11,7 +11,7 @@ from mxnetseg import create_model
 from mxnetseg.config import EvalConfig
 from mxnetseg.data.transforms import resize
 from mxnetseg.engine import inference
-from mxnetseg.engine.inference import Preprocess, class_probabilities, predict_image, windows
+from mxnetseg.engine.inference import Preprocess, class_probabilities, predict_image, predict_images, windows
 from mxnetseg.network import ForeignNetwork
 from mxnetseg.ops import blend as blend_operator
 
@@ -243,3 +243,29 @@ def test_memory_is_that_of_the_results_and_one_window(no_library, average, views
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < scaled + (2 + views) * result + 4 * window < 36 * result
+
+
+def one_by_one(net, **settings):
+    images = np.stack([image(24, 32, seed) for seed in range(2)])
+    batch = class_probabilities(net, images, PREPROCESS, EvalConfig(**settings), CPU).asnumpy()
+    maps = predict_images(net, images, PREPROCESS, EvalConfig(**settings), CPU).asnumpy()
+    assert batch.shape == (2, 4, 24, 32) and batch.dtype == np.float32 and maps.dtype == np.uint8
+    for one, alone, chosen in zip(images, batch, maps):
+        np.testing.assert_allclose(alone, got(net, one, **settings), atol=1e-5)
+        agree(alone, chosen)
+
+
+def test_a_batch_is_its_images_one_by_one(net):
+    one_by_one(net)
+    one_by_one(net, base=40, crop=[30, 24], stride=16)
+
+
+def test_a_batch_of_windows_and_mirror_images(net, blend):
+    one_by_one(net, crop=[24, 20], flip=True, batch_size=3, average="logits")
+
+
+def agree(probabilities, class_map):
+    """The class map shows the greatest probability, or one that is as great but for rounding."""
+    assert (class_map == probabilities.argmax(0)).mean() > 0.99
+    shown = np.take_along_axis(probabilities, class_map[None].astype(int), 0)[0]
+    np.testing.assert_allclose(shown, probabilities.max(0), atol=1e-5)

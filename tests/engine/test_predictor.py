@@ -11,12 +11,15 @@ import pytest
 import mxnetseg
 from mxnetseg.config.schema import EvalConfig
 from mxnetseg.engine import checkpoint
+from mxnetseg.engine.inference import Preprocess
 from mxnetseg.engine.record import Feeding, NetworkSpec, Record
 from mxnetseg.visual import save_png
 
 from ..threads import together
+from .test_inference import agree
 
 ROOT = Path(__file__).resolve().parents[2]
+PREPROCESS = Preprocess()
 
 
 def image(height, width, seed=0):
@@ -47,6 +50,39 @@ def test_arrays_paths_and_lists_of_any_sizes(net, tmp_path):
         logits = net(mx.nd.array(x.transpose(2, 0, 1)[None])).asnumpy()[0]
         assert (got == logits.argmax(0)).mean() > 0.999
     assert predict([]) == []
+
+
+@pytest.mark.parametrize(
+    "dtype, settings",
+    [
+        (None, {}),
+        pytest.param("float32", {"average": "logits", "base": 48}, marks=pytest.mark.slow),
+        pytest.param(
+            "bfloat16", {"crop": 36, "scales": [1.3], "flip": True, "average": "logits"}, marks=pytest.mark.slow
+        ),
+        pytest.param("int8", {"fit": (70, 50), "flip": True}, marks=pytest.mark.slow),
+    ],
+)
+def test_probabilities_agree_with_class_maps(dtype, settings):
+    net = mxnetseg.create_model("bisenet", "mobilenet_v2_0_25", num_classes=4, width=16, spatial_width=8)
+    net.initialize(mx.init.Xavier(magnitude=4))
+    images = [image(40, 60), image(33, 47, 1)]
+    calibration = [PREPROCESS(image(48, 64, 2)[None], mx.cpu())] if dtype == "int8" else None
+    predict = mxnetseg.Predictor(net, config=EvalConfig(**settings), dtype=dtype, calibration=calibration)
+    found = predict.probabilities(images)
+    for one, got, chosen in zip(images, found, predict(images)):
+        assert got.shape == (4, *one.shape[:2]) and got.dtype == np.float32 and got.std() > 0.001
+        agree(got, chosen)
+        np.testing.assert_allclose(got.sum(0), 1, atol=1e-5)
+    got = found[0]
+    np.testing.assert_array_equal(predict.confidence(images[0]), got.max(0))
+    np.testing.assert_allclose(predict.entropy(images[0]), -(got * np.log(got)).sum(0) / np.log(4), atol=1e-5)
+    if not settings:
+        logits = predict.net(predict.preprocess(images[0][None], mx.cpu())).asnumpy()[0].astype(np.float64)
+        np.testing.assert_allclose(got, np.exp(logits) / np.exp(logits).sum(0), atol=1e-5)
+        batch = predict.probabilities(np.stack([images[0], images[0][::-1]]))
+        assert batch.shape == (2, 4, 40, 60) and predict.entropy(np.stack(images[:1] * 2)).shape == (2, 40, 60)
+        np.testing.assert_allclose(batch[0], got, atol=1e-5)
 
 
 def test_a_checkpoint_brings_everything_along(net, tmp_path):

@@ -214,7 +214,14 @@ def test_what_a_run_leaves(recipe_file):
     stem = result.last_path.stem
     assert names == sorted([f"{stem}{end}.params" for end in ("", "_best", "_iter2", "_iter4", "_iter6")])
     assert stem.startswith("bisenet_mobilenet_v2_0_25_streets_2") and result.last_path.parent.name == "bisenet"
-    assert sorted(os.listdir("run")) == ["curves.png", "log.txt", "metrics.csv", "recipe.yaml", "state.ckpt"]
+    assert sorted(os.listdir("run")) == [
+        "curves.png",
+        "log.txt",
+        "metrics.csv",
+        "pictures.png",
+        "recipe.yaml",
+        "state.ckpt",
+    ]
     assert load_recipe("run/recipe.yaml") == load_recipe(recipe_file, ["train.keep_every=2"])
     assert [row["iteration"] for row in rows() if row["val_miou"]] == ["3", "6"]
     assert max(float(row["val_miou"]) for row in rows() if row["val_miou"]) == result.best

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from .augment import AugmentConfig, MixConfig, TransformConfig
 from .data import DataConfig, RareClassConfig
+from .distill import DistillConfig
 from .eval import EvalConfig
 from .loss import LossConfig, LossTerm, first_and_also
 from .model import ModelConfig
@@ -34,6 +35,7 @@ __all__ = [
     "Channel",
     "DataConfig",
     "Deviation",
+    "DistillConfig",
     "EvalConfig",
     "FED",
     "IMAGENET_MEAN",
@@ -68,6 +70,7 @@ class Recipe(Part):
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     loss: LossConfig = LossConfig()
+    distill: DistillConfig = DistillConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     train: TrainConfig = TrainConfig(epochs=1)

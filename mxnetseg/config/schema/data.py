@@ -7,7 +7,7 @@ from typing_extensions import Annotated
 
 from .augment import AugmentConfig
 from .effect import only
-from .labels import Colour, Label
+from .labels import Colour, Label, LabelMap
 from .names import DataSetName
 from .part import Part
 from .values import (
@@ -126,7 +126,7 @@ class DataConfig(Part):
         description="what means unlabelled: values in the mask, or names of the data set's own classes, besides those "
         "that it ignores anyway; folder: 255 when left out",
     )
-    label_map: Optional[Dict[Label, Label]] = Field(
+    label_map: Optional[LabelMap] = Field(
         None,
         description="value in the mask, or name of one of the data set's own classes -> class, by name or index: "
         "{car: vehicle, bus: vehicle}",

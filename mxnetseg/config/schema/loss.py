@@ -16,17 +16,17 @@ class LossTerm(Part):
 
     name: LossName = Field(
         "ce",
-        description="ce (cross-entropy), ohem (cross-entropy of hard pixels), focal, dice, lovasz (Lovasz-Softmax), or "
-        "a plugin's",
+        description="ce (cross-entropy), ohem (cross-entropy of hard pixels), focal, boundary (cross-entropy, more "
+        "near borders), dice, lovasz (Lovasz-Softmax), or a plugin's",
     )
     weight: Factor = Field(1.0, description="factor of this criterion in the sum")
     class_weights: Optional[List[Factor]] = Field(
         None, min_length=1, max_length=255, description="one weight per class; null: all 1"
     )
-    label_smoothing: Annotated[float, only("ce", "ohem")] = Field(
+    label_smoothing: Annotated[float, only("ce", "ohem", "boundary")] = Field(
         0.0, ge=0, lt=1, description="share of the target spread over all classes"
     )
-    average: Annotated[Literal["valid", "all"], only("ce", "focal")] = Field(
+    average: Annotated[Literal["valid", "all"], only("ce", "focal", "boundary")] = Field(
         "valid",
         description="mean over the valid pixels, weighted by class; or over all pixels, those to ignore "
         "included, as mmsegmentation's is",
@@ -39,6 +39,15 @@ class LossTerm(Part):
     )
     gamma: Annotated[float, only("focal")] = Field(
         2.0, ge=0, le=100, description="how much less sure pixels weigh more; 0 is cross-entropy"
+    )
+    border_weight: Annotated[float, only("boundary")] = Field(
+        4.0, ge=0, le=1e6, description="how much more pixels at the borders between classes weigh than those far away"
+    )
+    border_sigma: Annotated[float, only("boundary")] = Field(
+        2.0,
+        gt=0,
+        le=1000,
+        description="a pixel d pixels from a border weighs 1 + border_weight exp(-d^2 / (2 sigma^2))",
     )
     smooth: Annotated[float, only("dice")] = Field(
         1.0, ge=1e-6, le=1e12, description="added to numerator and denominator"

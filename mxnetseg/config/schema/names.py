@@ -39,7 +39,7 @@ def _named(kind: str, group: str, names: str, **others: str) -> Named:
     return Named(kind, f"mxnetseg.{group}", (*((name, name) for name in names.split()), *others.items()))
 
 
-LOSS = _named("loss", "losses", "ce ohem focal dice lovasz", cross_entropy="ce")
+LOSS = _named("loss", "losses", "ce ohem focal boundary dice lovasz", cross_entropy="ce")
 MODEL = _named(
     "model",
     "models",

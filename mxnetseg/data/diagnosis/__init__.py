@@ -8,11 +8,11 @@ import contextlib
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from ...commands import typed
 from ...config.schema import DataConfig
 from ...errors import MXNetSegError
+from ...progress import progress_bar
 from ..dataset import Dataset
 from ..workers import in_order
 from .finding import Finding
@@ -157,7 +157,7 @@ def read_split(dataset: Dataset, workers: int = 0, progress: bool = False) -> Ta
     """Look at every pair of a split."""
     tally = Tally(dataset)
     looks = in_order(Looker(dataset), range(len(dataset)), workers if len(dataset) > FEW else 0)
-    bar = tqdm(total=len(dataset), desc=dataset.split, unit="img", disable=not progress, leave=False)
+    bar = progress_bar(total=len(dataset), desc=dataset.split, unit="img", shown=progress)
     with bar, contextlib.closing(looks):
         for look in looks:
             bar.update()

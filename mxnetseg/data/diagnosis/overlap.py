@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from itertools import combinations
 from pathlib import Path
 from typing import Callable, Dict, Hashable, Iterator, List, Sequence, Tuple
@@ -53,7 +54,7 @@ def picture_findings(tallies: Sequence[Tally]) -> Iterator[Finding]:
 
 
 def twice_findings(tallies: Sequence[Tally]) -> Iterator[Finding]:
-    """Pictures that a split holds twice."""
+    """Pictures that a split holds twice, and masks that it gives to several."""
     for tally in tallies:
         twice = [indices for indices in tally.digests.values() if len(indices) > 1]
         if twice:
@@ -62,6 +63,11 @@ def twice_findings(tallies: Sequence[Tally]) -> Iterator[Finding]:
             yield Finding(
                 "twice", False, f"{tally.dataset.split}: {counted(len(twice), 'image')} there twice: {some(named)}"
             )
+        masks = Counter(tally.dataset.mask_paths or ())
+        shared = [f"{path} ({count} images)" for path, count in masks.items() if count > 1]
+        if shared:
+            what = f"{tally.dataset.split}: {counted(len(shared), 'mask')} that several images share: {some(shared)}"
+            yield Finding("shared_mask", False, what, "right for a camera that stands still; else mend the list")
 
 
 def alike_findings(tallies: Sequence[Tally]) -> Iterator[Finding]:

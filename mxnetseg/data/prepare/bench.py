@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Callable, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
-from tqdm import tqdm
 
 from ...errors import MXNetSegError
+from ...progress import progress_bar
 from ...saving import bring, write_file
 from ...visual import save_png
 from ..masks import write_mask
@@ -71,7 +71,7 @@ class Bench:
             else:
                 todo.append((self.target / path, arguments))
         job = _Convert(read, self._palette())
-        bar = tqdm(total=len(todo), desc=what, unit="file", disable=not self.progress, leave=False)
+        bar = progress_bar(total=len(todo), desc=what, unit="file", shown=self.progress)
         with bar, contextlib.closing(in_order(job, todo, self.workers if len(todo) > 32 else 0)) as results:
             for result in results:
                 self.written += result
@@ -80,7 +80,7 @@ class Bench:
     def bring(self, files: Iterable[Tuple[Path, str]], what: str) -> None:
         """Bring files to paths below the target: as hard links where the file system can, else as copies."""
         files = list(files)
-        for path, place in tqdm(files, desc=what, unit="file", disable=not self.progress, leave=False):
+        for path, place in progress_bar(files, desc=what, unit="file", shown=self.progress):
             target = self.target / place
             if target.exists():
                 self.kept += 1

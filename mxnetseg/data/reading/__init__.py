@@ -3,6 +3,6 @@
 Nothing here trusts a file. `Damaged` is raised for whatever is wrong; `data.decoding` names the file.
 """
 
-from .header import Damaged, Header, read_header
+from .header import Damaged, Header, TooLarge, Unknown, read_header
 
-__all__ = ["Damaged", "Header", "read_header"]
+__all__ = ["Damaged", "Header", "TooLarge", "Unknown", "read_header"]

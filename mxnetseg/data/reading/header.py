@@ -4,7 +4,7 @@ import re
 import struct
 from typing import Any, Callable, Iterator, NamedTuple, Tuple
 
-__all__ = ["PNG_PIXELS", "Damaged", "Header", "png_chunks", "read_header", "unpack"]
+__all__ = ["PNG_PIXELS", "Damaged", "Header", "TooLarge", "Unknown", "png_chunks", "read_header", "unpack"]
 
 KINDS = "PNG, JPEG, TIFF, BMP, GIF, WebP, PNM, PFM, JPEG 2000, Radiance HDR or Sun raster"
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # the parts that pixels depend on
@@ -16,6 +16,14 @@ class Damaged(Exception):
     def __init__(self, what: str, remedy: str = ""):
         super().__init__(what)
         self.remedy = remedy
+
+
+class TooLarge(Damaged):
+    """It says that it has more pixels than there may be."""
+
+
+class Unknown(Damaged):
+    """It is a file of none of the kinds."""
 
 
 class Header(NamedTuple):
@@ -55,7 +63,7 @@ def read_header(data: bytes) -> Header:
             if header.width < 1 or header.height < 1:
                 raise Damaged(f"its header says {header.width}x{header.height} pixels")
             return header
-    raise Damaged(f"not a {KINDS} file, whatever its name says")
+    raise Unknown(f"not a {KINDS} file, whatever its name says")
 
 
 def unpack(form: str, data: Any, place: int) -> Tuple[Any, ...]:

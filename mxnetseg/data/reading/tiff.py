@@ -2,7 +2,7 @@
 
 import io
 import zlib
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
@@ -10,13 +10,14 @@ from ...errors import MXNetSegError
 from ...optional import check_installed
 from .header import Damaged, Header, unpack
 
-__all__ = ["ORIENTATION", "directory", "read_tiff", "tiff_header"]
+__all__ = ["ORIENTATION", "Entry", "directory", "entries", "read_tiff", "tiff_header"]
 
 # tags
 SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 STRIPS, ORIENTATION, SAMPLES, STRIP_BYTES, PLANAR = 273, 274, 277, 279, 284
 TILES, TILE_BYTES, EXTRA, FORMAT = 324, 325, 338, 339
 
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes
 FORMS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 MOST_ENTRIES, MOST_VALUES, MOST_PAGES = 512, 10_000_000, 10_000
 JPEGS, DEFLATES = (6, 7, 34892, 33003, 34712, 50001), (8, 32946)
@@ -25,13 +26,24 @@ RGB, PALETTE = 2, 3
 Tags = Dict[int, Tuple[int, ...]]
 
 
-def directory(data: bytes, place: int = 0) -> Tuple[Tags, int]:
-    """The whole numbers in a directory (the first one for `place` 0), by tag, and the place of the next one, or 0.
+class Entry(NamedTuple):
+    """A line of a directory: what it is about, the type and the number of its values, and where they are."""
+
+    tag: int
+    kind: int
+    number: int
+    place: int
+
+
+def entries(data: Any, place: int = 0) -> Tuple[str, List[Entry], int]:
+    """A directory (the first one for `place` 0) of a file's bytes, or of its `mmap`, as it is.
+
+    `struct`'s letter for the order of bytes, the entries (those of unknown types left out), the place of the next one.
 
     Raises
     ------
     Damaged
-        A place in it lies outside it.
+        It lies outside `data`, or is too long. Where the values are is not looked at.
     """
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None:
@@ -44,20 +56,32 @@ def directory(data: bytes, place: int = 0) -> Tuple[Tags, int]:
     if count > MOST_ENTRIES:
         raise Damaged("it is damaged")
     place += 8 if big else 2
-    tags: Tags = {}
+    found = []
     for at in range(place, place + count * entry, entry):
         tag, kind, number = unpack(order + "HH" + word, data, at)
-        form = FORMS.get(kind)
-        if form is None or number > MOST_VALUES:
+        if kind not in SIZES:
             continue
         where = at + entry - inline
-        if np.dtype(form).itemsize * number > inline:
+        if SIZES[kind] * number > inline:
             (where,) = unpack(order + word, data, where)
-        tags[tag] = unpack(f"{order}{number}{form}", data, where)
-    return tags, unpack(order + word, data, place + count * entry)[0]
+        found.append(Entry(tag, kind, number, where))
+    return order, found, unpack(order + word, data, place + count * entry)[0]
 
 
-def tiff_header(data: bytes) -> Header:
+def directory(data: Any, place: int = 0) -> Tuple[Tags, int]:
+    """The whole numbers in a directory (the first one for `place` 0), by tag, and the place of the next one, or 0.
+
+    Raises
+    ------
+    Damaged
+        A place in it lies outside it.
+    """
+    order, found, following = entries(data, place)
+    numbers = [one for one in found if one.kind in FORMS and one.number <= MOST_VALUES]
+    return {tag: unpack(f"{order}{number}{FORMS[kind]}", data, at) for tag, kind, number, at in numbers}, following
+
+
+def tiff_header(data: Any) -> Header:
     """The header of the first page; `pictures` counts the pages that are no smaller copies or masks of others."""
     tags, place = directory(data)
     seen, pictures = set(), 1

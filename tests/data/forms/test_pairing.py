@@ -136,6 +136,18 @@ def test_lists_of_all_editors(tmp_path, encoding):
         opened(tmp_path, lists="{split}.txt")
 
 
+@pytest.mark.parametrize("name", ["a", "ä ö"])
+def test_the_mask_that_a_line_names_counts(tmp_path, name):
+    """Not the one that has the image's name, nor the image that has the mask's."""
+    pairs(tmp_path, names=[name, "b"])
+    save(tmp_path / f"better/{name}.png", label("b"))
+    for line in (f"images/train/{name}.png better/{name}.png", f"images/train/{name}.png masks/train/b.png"):
+        (tmp_path / "train.txt").write_text(line)
+        dataset = opened(tmp_path, lists="{split}.txt")
+        assert dataset.names == [name]
+        np.testing.assert_array_equal(dataset.load(0).label, label("b"))
+
+
 def test_absolute_paths_and_those_outside_the_root(tmp_path):
     pairs(tmp_path / "far")
     (tmp_path / "near").mkdir()

@@ -1,0 +1,73 @@
+"""What a server holds at a time is counted, and bounded."""
+
+import contextlib
+from collections import Counter
+from typing import Counter as Counts
+from typing import Iterator
+
+from .limits import TOGETHER, Limits
+from .refusal import Refusal
+
+__all__ = ["Place", "Room"]
+
+AGAIN = {"Retry-After": "1"}
+
+
+class Room:
+    """Requests that are being answered, their bytes and their pixels; used by the event loop's thread alone."""
+
+    def __init__(self, limits: Limits):
+        self.limits = limits
+        self.requests = self.bytes = self.pixels = 0
+        self.clients: Counts[str] = Counter()
+
+    @contextlib.contextmanager
+    def enter(self, client: str) -> Iterator["Place"]:
+        """A context in which one request of a client is answered.
+
+        Raises
+        ------
+        Refusal
+            429, it has as many requests here as one client may have; 503, there are as many as there may be.
+        """
+        limits = self.limits
+        if limits.per_client is not None and self.clients[client] >= limits.per_client:
+            raise Refusal(
+                429, "too_many_of_client", f"{limits.per_client} requests of {client} are being answered; wait", AGAIN
+            )
+        if self.requests >= limits.requests:
+            raise Refusal(503, "queue_full", f"{limits.requests} requests are being answered; try again", AGAIN)
+        place = Place(self)
+        self.requests += 1
+        self.clients[client] += 1
+        try:
+            yield place
+        finally:
+            self.requests -= 1
+            self.bytes -= place.bytes
+            self.pixels -= place.pixels
+            self.clients[client] -= 1
+            if not self.clients[client]:
+                del self.clients[client]
+
+
+class Place:
+    """What one request holds of a room; given back at the end of `Room.enter`."""
+
+    def __init__(self, room: Room):
+        self.room = room
+        self.bytes = self.pixels = 0
+
+    def hold_bytes(self, count: int) -> None:
+        """Raises Refusal (503) where all bodies together would be too large."""
+        if self.room.bytes + count > TOGETHER * self.room.limits.body:
+            raise Refusal(503, "no_memory", "the bodies of other requests are being read; try again", AGAIN)
+        self.room.bytes += count
+        self.bytes += count
+
+    def hold_pixels(self, count: int) -> None:
+        """Raises Refusal (503) where all pictures together would be too large."""
+        if self.room.pixels + count > TOGETHER * self.room.limits.pixels:
+            raise Refusal(503, "no_memory", "large pictures of other requests are being answered; try again", AGAIN)
+        self.room.pixels += count
+        self.pixels += count

@@ -1,0 +1,30 @@
+"""SwiftNet's step beyond the paper."""
+
+import numpy as np
+import pytest
+from mxnet import autograd
+
+from mxnetseg import create_model, deploy
+from mxnetseg.flops import count
+from tests.small import batch, build, check_gradients
+
+
+@pytest.mark.parametrize("size", [(64, 96), (65, 129)])
+def test_detail_reads_the_image_at_half_its_size(size):
+    net = build("swiftnet", detail=8)
+    x = batch(*size, n=3)  # of fewer the pyramid's norms leave nothing to learn from
+    assert net.coarse_logits(x).shape == (3, 5, *(-(-side // 2) for side in size))
+    with autograd.record():
+        loss = (net(x) ** 2).mean()
+    loss.backward()
+    check_gradients(net)
+    fast = deploy.optimize(net)
+    np.testing.assert_allclose(fast(x).asnumpy(), net(x).asnumpy(), rtol=1e-3, atol=1e-4)
+
+
+def test_without_detail_it_is_the_paper():
+    plain, same = (create_model("swiftnet", num_classes=5, **options) for options in ({}, dict(detail=0)))
+    assert list(plain._collect_params_with_prefix()) == list(same._collect_params_with_prefix())
+    assert not any("stem" in name for name in plain._collect_params_with_prefix() if name.startswith("head"))
+    finer = create_model("swiftnet", num_classes=5, detail=16)
+    assert count(finer, (64, 64)).flops < count(plain, (64, 64)).flops  # narrow where there are most pixels
