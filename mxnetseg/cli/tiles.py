@@ -42,7 +42,7 @@ def run(args) -> int:
     if args.dtype == "int8":
         made_with["calibration images"] = args.calibration_images
     look, failed = predict._look(args, found, predictor), []
-    palette = look.shown[1]
+    palette = look.shown()[1]
     for name, files in targets.items():
         try:
             predict_tiles(
@@ -67,6 +67,6 @@ def _check(args, kinds) -> None:
     wrong = [kind for kind in kinds if kind not in KINDS]
     if wrong:
         raise MXNetSegError(f"--tiles writes {', '.join(KINDS)}, not {wrong[0]}; leave it out of --save")
-    for option, value in (("--max-pixels", args.max_pixels), ("--base", args.base), ("--no-legend", args.no_legend)):
-        if value:
+    for option in ("--max-pixels", "--base", "--no-legend", "--labels-as"):
+        if getattr(args, option[2:].replace("-", "_")) is not None:
             raise MXNetSegError(f"{option} has no effect with --tiles; leave it out")

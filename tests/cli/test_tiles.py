@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import cv2
@@ -160,33 +161,28 @@ def test_classes_of_an_overlay(predict, trained):
 @pytest.mark.slow
 def test_a_process_that_is_killed_is_gone_on_with(trained):
     """SIGKILL, again and again, until it is through."""
-    write_map("map.tif", 1500, 1700)
+    write_map("map.tif", 1100, 1300)
     argv = [sys.executable, "-m", "mxnetseg", "predict", "map.tif", "--tiles", "--checkpoint", str(trained), *CPU]
-    argv += ["--crop", "128", "--scales", "1", "1.5", "--save", "label", "confidence", "--quiet"]
+    argv += ["--crop", "128", "--save", "label", "confidence", "--quiet"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     subprocess.run([*argv, "--out", "whole"], check=True, env=environment)
-    killed, sizes = 0, []
-    part = Path("out/.map.tif.tiles")
-    while True:
+    part, size = Path("out/.map.tif.tiles"), 0
+    for _ in range(2):
         process = subprocess.Popen([*argv, "--out", "out"], env=environment)
-        before = part.stat().st_size if part.exists() else 0
-        while process.poll() is None and (not part.exists() or part.stat().st_size < before + 60_000):
+        while process.poll() is None and (not part.exists() or part.stat().st_size < size + 50_000):
             time.sleep(0.01)
-        if process.poll() is not None:
-            break
         process.send_signal(signal.SIGKILL)
-        process.wait()
-        killed += 1
-        sizes.append(part.stat().st_size)
-        assert not Path("out/map_label.tif").exists()
-    assert process.returncode == 0 and killed >= 2 and sizes == sorted(sizes)
-    for kind in ("label", "confidence"):
-        assert Path(f"out/map_{kind}.tif").read_bytes() == Path(f"whole/map_{kind}.tif").read_bytes()
+        assert process.wait() == -signal.SIGKILL
+        size = part.stat().st_size
+        assert os.listdir("out") == [".map.tif.tiles"]
+    subprocess.run([*argv, "--out", "out"], check=True, env=environment)
+    assert sorted(os.listdir("out")) == ["map_confidence.tif", "map_label.tif"]
+    for name in os.listdir("out"):
+        assert Path("out", name).read_bytes() == Path("whole", name).read_bytes()
 
 
 MEASURED = """
 import sys
-import numpy as np, tifffile
 import mxnetseg, mxnet as mx
 from mxnet.gluon import nn
 from mxnetseg.config.schema import EvalConfig
@@ -194,11 +190,11 @@ from mxnetseg.tiles import predict_tiles
 from pathlib import Path
 from tests.memory import memory
 
-net = nn.HybridSequential()  # looks at 8 x 8 pixels at once: a network that keeps up with reading and writing
-net.add(nn.Conv2D(19, 8, strides=8, in_channels=3))
+net = nn.HybridSequential()  # looks at 8 x 8 pixels at once, and keeps up with reading and writing
+net.add(nn.Conv2D(2, 8, strides=8, in_channels=3))
 net.initialize(mx.init.Normal(0.01))
 predictor = mxnetseg.Predictor(net, config=EvalConfig(batch_size=4))
-predict_tiles(sys.argv[1], {kind: Path(f"{kind}.tif") for kind in sys.argv[2:]}, predictor, {}, progress=False)
+predict_tiles(sys.argv[1], {"label": Path("label.tif")}, predictor, {}, progress=False)
 print(memory("VmHWM") >> 20)
 """
 
@@ -207,20 +203,19 @@ print(memory("VmHWM") >> 20)
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from Linux")
 def test_a_picture_of_900_million_pixels_takes_less_than_a_gigabyte():
     """The process's own peak, from its start to the finished file."""
-    side = 30000
-    block = cv2.resize(np.random.RandomState(0).randint(0, 256, (8, 8, 3), np.uint8), (1024, 1024))
-    tiles = (block for _ in range((-(-side // 1024)) ** 2))
-    tifffile.imwrite(
-        "huge.tif", tiles, shape=(side, side, 3), dtype=np.uint8, tile=(1024, 1024), compression="zlib", bigtiff=True
-    )
+    side, tile = 30000, 1024
+    block = cv2.resize(np.random.RandomState(0).randint(0, 256, (8, 8, 3), np.uint8), (tile, tile))
+    content = zlib.compress(block.tobytes(), 1)
+    across = -(-side // tile)
+    options = dict(shape=(side, side, 3), dtype=np.uint8, tile=(tile, tile), compression="zlib", bigtiff=True)
+    tifffile.imwrite("huge.tif", (content for _ in range(across**2)), **options)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, "huge.tif", "label"], env=environment, stdout=subprocess.PIPE, check=True
-    )
-    peak = int(done.stdout.split()[-1])
-    print(f"peak {peak} MB")
-    assert peak < 1000
+    argv = [sys.executable, "-c", MEASURED, "huge.tif"]
+    peak = int(subprocess.run(argv, env=environment, stdout=subprocess.PIPE, check=True).stdout.split()[-1])
+    assert peak < 1000, f"{peak} MB"
     with tifffile.TiffFile("label.tif") as file:
-        assert file.pages[0].shape == (side, side) and file.is_bigtiff
-        number = len(file.pages[0].dataoffsets)
-        assert number == (-(-side // 256)) ** 2
+        page = file.pages[0]
+        assert page.shape == (side, side) and file.is_bigtiff and len(page.dataoffsets) == (-(-side // 256)) ** 2
+        # the picture repeats itself every 4 cells, and so does the result, but for windows that end elsewhere
+        first = page.segments().__next__()[0]
+        assert len(np.unique(first)) == 2

@@ -129,7 +129,7 @@ def _error(parser, message):
 def _command(argv: List[str], program: Optional[str]) -> argparse.Namespace:
     with mock.patch.object(argparse.ArgumentParser, "error", _error):
         _, args = cli._parse(list(argv), program)
-    started = [word for word in getattr(args, "rest", []) if word != "--"]
+    started = args.rest[1:] if getattr(args, "command", None) == "launch" else []
     return _command(started, None) if started else args
 
 
