@@ -34,7 +34,7 @@ def test_examples(address, predictor, image, tmp_path, capsys):
     assert json.loads((tmp_path / "regions.json").read_text())["type"] == "FeatureCollection"
     assert Image.open("overlay.png").size == (64, 48)
 
-    (block,) = (block for block in blocks("docs/serve.md") if block.language == "python")
+    (block,) = (block for block in blocks("docs/serve.md") if block.language == "python" and block.mark == "run")
     exec(compile(block.text.replace(HOME, here), block.where, "exec"), {})
     counts = np.bincount(expected.ravel(), minlength=len(predictor.classes))
     assert capsys.readouterr().out == f"{dict(zip(predictor.classes, counts.tolist()))}\n"
