@@ -1,7 +1,9 @@
 """Progress bars."""
 
 import sys
+from pathlib import Path
 
+import mxnetseg
 from mxnetseg.progress import progress_bar
 
 
@@ -15,3 +17,9 @@ def test_bars_are_for_those_who_see_them_move(capsys, monkeypatch):
     assert capsys.readouterr().err == ""
     list(progress_bar(range(3), unit="img", leave=True))
     assert "3/3" in capsys.readouterr().err
+
+
+def test_all_bars_are_of_this_kind():
+    package = Path(mxnetseg.__file__).parent
+    own = [path.relative_to(package).as_posix() for path in package.rglob("*.py") if "tqdm(" in path.read_text("utf-8")]
+    assert own == ["progress.py"]

@@ -11,6 +11,7 @@ __all__ = ["add_import", "main", "run_script"]
 COMMANDS = [
     "train",
     "launch",
+    "runs",
     "eval",
     "report",
     "predict",

@@ -81,6 +81,8 @@ def _run(args, contexts, peers) -> int:
         option = "--out" if args.out else "--label-ids"
         raise MXNetSegError(f"{option} is about predictions, but --mode val only scores; say --mode testval or test")
     options.check_json(args)
+    if args.report and peers.size > 1:
+        raise MXNetSegError("--report is made by one process; leave out --dist")
     if args.report:
         check_report(Path(args.report), args.overwrite)
     count = found.record.model and found.record.model.num_classes
@@ -99,8 +101,6 @@ def _run(args, contexts, peers) -> int:
         progress = not args.quiet and peers.leads
         how = (preprocess, recipe.eval, contexts)
         if args.report:
-            if peers.size > 1:
-                raise MXNetSegError("--report is made by one process; leave out --dist")
             scores = _report(args, found, net, dataset, *how, recipe.data.shown)
         else:
             scores = evaluate(net, dataset, *how, args.workers, progress, peers.stopped, peers=peers)

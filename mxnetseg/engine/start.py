@@ -34,6 +34,7 @@ from .inference import Preprocess
 from .lengths import Lengths
 from .optimizer import Optimizer
 from .origin import read_origin, with_record
+from .overview import flat
 from .peers import Peers
 from .pictures import NAME as PICTURES
 from .record import Feeding, NetworkSpec, Record, plugin_facts
@@ -120,6 +121,8 @@ def open_run(
     teacher = distill.digest if distill else ""
     if before:
         _check_teacher(before, teacher, recipe)
+    if distill:
+        peers.check_same("the files of distill.teacher", teacher)
     _hybridize(net, criterion, recipe, contexts)
     stream = sample_stream(recipe, sets[0], progress and peers.leads)
     schedule = Schedule(recipe.schedule, recipe.optimizer.lr, lengths.total)
@@ -188,7 +191,7 @@ def continued(recipe: Optional[Recipe], changes: Sequence[str], state: Checkpoin
     if not state.record.run.id and recorded.optimizer.name.lower() in ("adam", "adamw"):
         log.warning("version 0.1.0 began this run, with another epsilon in Adam; it goes on by PyTorch's rule")
     recipe = override_recipe(recipe or recorded, changes) if changes else recipe or recorded
-    now, then = _flat(recipe.model_dump(mode="json")), _flat(recorded.model_dump(mode="json"))
+    now, then = flat(recipe.model_dump(mode="json")), flat(recorded.model_dump(mode="json"))
     changed = sorted(k for k in {**now, **then} if now.get(k) != then.get(k) and k not in FREE)
     if changed:
         listed = ", ".join(f"{k} ({then.get(k)} then, {now.get(k)} now)" for k in changed[:5])
@@ -399,9 +402,3 @@ def _hybridize(net: Segmentor, criterion: HybridBlock, recipe: Recipe, contexts:
         flags.update(forward_bulk_size=1_000_000, backward_bulk_size=1_000_000)
     net.hybridize(**flags)
     criterion.hybridize(**flags)
-
-
-def _flat(value: Any, prefix: str = "") -> Dict[str, Any]:
-    if isinstance(value, dict) and value:
-        return {k: v for key, part in value.items() for k, v in _flat(part, f"{prefix}{key}.").items()}
-    return {prefix[:-1]: value}

@@ -32,9 +32,9 @@ def check_comparable(reports: Sequence[Tuple[Path, Results]]) -> None:
             )
         for key in SAME:
             if one.about.get(key) != other.about.get(key):
-                word = "the files of the data" if key == "digest" else f"the {key}"
+                word = "the files of their data" if key == "digest" else f"their {key}"
                 raise MXNetSegError(
-                    f"{first} and {folder} can't be compared: {word} differ ({one.about.get(key)} and "
+                    f"{first} and {folder} can't be compared: they differ in {word} ({one.about.get(key)} and "
                     f"{other.about.get(key)}); score both networks on the same images"
                 )
         if one.names != other.names:

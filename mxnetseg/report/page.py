@@ -9,7 +9,7 @@ import yaml
 from .. import __version__
 from ..flops import short
 from .pictures import EDGES, ERRORS, MOST
-from .plots import Plot, inline
+from .plots import inline
 from .results import Results
 
 __all__ = ["Ranking", "budgeted", "render", "report_page"]
@@ -20,8 +20,8 @@ PARTS = ["image", "truth", "prediction", "errors"]
 Ranking = Dict[str, Any]  # label, items: (number of an image, what is said of it), the worst first
 
 
-def report_page(results: Results, numbers: Dict[str, Any], plots: Sequence[Plot]) -> bytes:
-    """The page of one network."""
+def report_page(results: Results, numbers: Dict[str, Any], plots: Mapping[str, bytes]) -> bytes:
+    """The page of one network; `plots` are SVG files by name."""
     from markupsafe import Markup
 
     rankings = _rankings(results, numbers)
@@ -35,7 +35,7 @@ def report_page(results: Results, numbers: Dict[str, Any], plots: Sequence[Plot]
         ("Boundary IoU", scores["boundary_iou"], "2 % of the diagonal"),
         ("Calibration error (ECE)", scores["ece"], ""),
     ]
-    drawn = {plot.name: Markup(inline(plot.save("svg"), plot.name)) for plot in plots[2:]}  # the page draws the others
+    drawn = {name: Markup(inline(plots[name], name)) for name in ("borders", "sizes", "reliability", "coverage")}
     return render(
         "report.html",
         chosen,

@@ -27,6 +27,7 @@ def make_app(
     limits: Limits = LIMITS,
     token: Optional[str] = None,
     batch: int = 1,
+    together: Optional[int] = None,
     wait: float = 0.0,
     warm_up: Callable[[], None] = lambda: None,
     facts: Optional[Mapping[str, Any]] = None,
@@ -39,14 +40,15 @@ def make_app(
         Used by a thread of the app's own, from start-up to shutdown.
     token : str, optional
         What clients must say for all but the page, /healthz and /ping.
-    batch, wait
-        As `Worker` has them.
+    batch, together, wait
+        Pictures that go through the network at once, the pixels of them (those of one picture of the limits' when left
+        out), and seconds that one waits for others: see `Worker`.
     warm_up : callable
         Called in the worker's thread first; the app is not ready before its end.
     facts : mapping, optional
         What GET /model says besides.
     """
-    service = Service(predictor, limits, batch, wait, warm_up)
+    service = Service(predictor, limits, batch, together or limits.pixels, wait, warm_up)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

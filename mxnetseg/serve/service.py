@@ -26,11 +26,19 @@ HELPERS = 2  # threads that decode and encode: more would take processors from t
 class Service:
     """A predictor, the thread that uses it, and those that decode and encode for it; `answer` is for an event loop."""
 
-    def __init__(self, predictor: Predictor, limits: Limits, batch: int, wait: float, warm_up: Callable[[], None]):
+    def __init__(
+        self,
+        predictor: Predictor,
+        limits: Limits,
+        batch: int,
+        together: int,
+        wait: float,
+        warm_up: Callable[[], None],
+    ):
         self.predictor = predictor
         self.limits = limits
         self.room = Room(limits)
-        self.worker = Worker(lambda *args: predict_together(predictor, *args), warm_up, batch, limits.pixels, wait)
+        self.worker = Worker(lambda *args: predict_together(predictor, *args), warm_up, batch, together, wait)
         self.metrics = Metrics(self.worker.waiting, lambda: self.room.requests, lambda: self.worker.state == "ready")
         self.worker.seen = self.metrics.batches.observe
         self._pool = ThreadPoolExecutor(HELPERS, thread_name_prefix="mxnetseg-pictures")

@@ -17,7 +17,7 @@ from mxnetseg.config import load_recipe, override_recipe, recipe_for
 from .markdown import ROOT
 
 # programs that are not ours; the files that they are given must be there all the same
-OTHERS = ("apt-get", "cd", "git", "jupyter", "pip", "pre-commit", "source", "wandb")
+OTHERS = ("apt-get", "cd", "curl", "docker", "git", "jupyter", "pip", "pre-commit", "source", "wandb")
 STARTERS = ("horovodrun", "mpirun", "srun")  # of our program, whose name stands behind their options
 MODULES = ("build", "pip", "pytest", "venv")  # python -m ...
 FOLDERS = ("configs", "demo", "docs", "mxnetseg", "tests", "tools", "weights")
@@ -129,7 +129,7 @@ def _error(parser, message):
 def _command(argv: List[str], program: Optional[str]) -> argparse.Namespace:
     with mock.patch.object(argparse.ArgumentParser, "error", _error):
         _, args = cli._parse(list(argv), program)
-    started = [word for word in getattr(args, "rest", []) if word != "--"]
+    started = args.rest[1:] if getattr(args, "command", None) == "launch" else []
     return _command(started, None) if started else args
 
 

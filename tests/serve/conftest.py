@@ -1,6 +1,9 @@
 """A predictor of a tiny network, and an app around it."""
 
 import io
+import socket
+import threading
+import time
 
 import mxnet as mx
 import numpy as np
@@ -71,10 +74,30 @@ def client(predictor):
         one.__exit__(None, None, None)
 
 
+@pytest.fixture
+def address(predictor):
+    """Serve an app in a thread of this process; gives its address."""
+    uvicorn = pytest.importorskip("uvicorn")
+    servers = []
+
+    def start(**options):
+        bound = socket.socket()
+        bound.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(make_app(predictor, **options), log_config=None, log_level="error")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+        thread.start()
+        servers.append((server, thread))
+        return f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+    yield start
+    for server, thread in servers:
+        server.should_exit = True
+        thread.join()
+
+
 def ready(client, status="ready"):
     """Wait until the worker is so."""
-    import time
-
     for _ in range(600):
         answer = client.get("/healthz")
         if status in answer.text:

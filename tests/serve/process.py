@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -15,25 +14,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Server:
-    """The process, and ways to talk to it: as a client does, and byte by byte."""
+class Talk:
+    """Ways to talk to a server: as a client does, and byte by byte."""
 
-    def __init__(self, folder, *options, **environment):
-        self.folder = folder
-        folder.mkdir(exist_ok=True)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mxnetseg", "serve", "--port", "0", "--ctx", "cpu", *map(str, options)],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        line = self.process.stdout.readline()
-        found = re.search(r"http://(\S+):(\d+)$", line.strip())
-        assert found, (line, self.process.communicate(timeout=60))
-        self.host, self.port = found[1], int(found[2])
-        self.until(lambda: self.ask("/healthz")[0] == 200)
+    def __init__(self, host, port):
+        self.host, self.port = host, port
 
     def until(self, what, seconds=60):
         """Wait until it is so; what it says is returned."""
@@ -44,7 +29,7 @@ class Server:
                 if said:
                     return said
             time.sleep(0.02)
-        raise AssertionError(f"not within {seconds} s; the server: {self.process.poll()}")
+        raise AssertionError(f"not within {seconds} s")
 
     def ask(self, path, body=None, headers=None):
         """Status and body of an answer."""
@@ -68,12 +53,29 @@ class Server:
         """Whether /metrics has that line now."""
         return line in self.ask("/metrics")[1].decode()
 
-    def end(self, how=signal.SIGTERM):
-        """Exit status, standard output, standard error."""
-        self.process.send_signal(how)
-        return self.wait()
+
+class Server(Talk):
+    """The process."""
+
+    def __init__(self, folder, *options, **environment):
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mxnetseg", "serve", "--port", "0", "--ctx", "cpu", *map(str, options)],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        line = self.process.stdout.readline()
+        found = re.search(r"http://(\S+):(\d+)$", line.strip())
+        assert found, (line, self.process.communicate(timeout=60))
+        super().__init__(found[1], int(found[2]))
+        self.until(lambda: self.ask("/healthz")[0] == 200)
 
     def wait(self):
+        """Exit status, standard output, standard error."""
         try:
             out, err = self.process.communicate(timeout=60)
         finally:

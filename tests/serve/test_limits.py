@@ -14,6 +14,7 @@ from mxnetseg.serve.room import Room
 from tests.data import hostile
 
 from .conftest import png, ready, refused
+from .process import Talk, head
 
 FORM = b'--b\r\nContent-Disposition: form-data; name="p"; filename="a.png"\r\n\r\n%s\r\n'
 TOKEN = "a-token-that-nobody-guesses"
@@ -189,6 +190,22 @@ def test_no_answer_in_time(client, held, body):
     held.go.set()
     assert ask.post("/predict", content=body).status_code == 200
     assert len(held.images) == 2  # those that gave up were never computed
+
+
+def test_a_client_that_goes_while_it_waits_is_not_computed_for(address, held, body):
+    host, port = address().rsplit("/", 1)[1].split(":")
+    server = Talk(host, int(port))
+    server.until(lambda: server.metric("mxnetseg_ready 1.0"))
+    first = server.connect(head(len(body)), body)
+    assert held.begun.wait(20)
+    second = server.connect(head(len(body)), body)
+    server.until(lambda: server.metric("mxnetseg_waiting 1.0"))
+    second.close()
+    server.until(lambda: server.metric('path="/predict",status="499"} 1.0') and server.metric("in_progress 1.0"))
+    held.go.set()
+    assert first.recv(15) == b"HTTP/1.1 200 OK"
+    first.close()
+    assert server.ask("/predict", body)[0] == 200 and len(held.images) == 2
 
 
 def test_outlines_that_take_too_long(client, monkeypatch, body):

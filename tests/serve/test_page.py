@@ -1,14 +1,11 @@
 """The page at /, in a browser: nothing from elsewhere, what it draws is what the network says."""
 
 import base64
-import socket
-import threading
 import time
 
 import numpy as np
 import pytest
 
-from mxnetseg.serve.app import make_app
 from mxnetseg.serve.page import page
 
 from .conftest import png
@@ -28,28 +25,6 @@ COLOURS = """
 const canvas = document.getElementById("colours");
 return [canvas.width, canvas.height, [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]];
 """
-
-
-@pytest.fixture
-def address(predictor):
-    """Serve an app in a thread of this process; gives its address."""
-    uvicorn = pytest.importorskip("uvicorn")
-    servers = []
-
-    def start(**options):
-        bound = socket.socket()
-        bound.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(make_app(predictor, **options), log_config=None, log_level="error")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-        thread.start()
-        servers.append((server, thread))
-        return f"http://127.0.0.1:{bound.getsockname()[1]}"
-
-    yield start
-    for server, thread in servers:
-        server.should_exit = True
-        thread.join()
 
 
 def test_it_is_allowed_itself_alone():
@@ -124,6 +99,7 @@ def test_a_picture_is_dropped_pasted_and_looked_at(browser, address, predictor, 
     assert [one for one in browser.complaints() if "415" not in one] == []
 
 
+@pytest.mark.slow
 def test_a_file_is_chosen_and_a_token_asked_for(browser, address, body, tmp_path):
     browser.open(address(token=TOKEN))
     wait_for(lambda: "token" in message(browser))

@@ -10,6 +10,8 @@ from PIL import Image
 
 from .process import Server, everything, head
 
+pytestmark = pytest.mark.slow  # a process that imports MXNet
+
 BODY = 1 << 20
 SECONDS = 1.5
 
@@ -59,6 +61,14 @@ def test_who_stalls_is_sent_away(server):
     assert answer.startswith(b"HTTP/1.1 408") and b'"upload_too_slow"' in answer
     assert everything(silent) == everything(half_a_head) == b""
     assert everything(second_head).count(b"HTTP/1.1") == 1
+
+
+def test_who_does_not_read_is_sent_away(server):
+    connection = server.connect()
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        for _ in range(1000):  # answers fill all buffers, so the server reads no more, so this waits
+            connection.sendall(200 * b"GET /openapi.json HTTP/1.1\r\nHost: here\r\n\r\n")
+    connection.close()
 
 
 def test_nonsense_is_a_bad_request(server):
