@@ -50,6 +50,10 @@ def small_cells(monkeypatch):
     monkeypatch.setattr("mxnetseg.tiles.result.CELL", 64)
 
 
+def results():
+    return sorted(name for name in os.listdir("out") if name != "predictions.jsonl")
+
+
 def read(kind):
     with tifffile.TiffFile(f"out/map_{kind}.tif") as file:
         return file.pages[0].asarray(), file.pages[0], {tag.code: tag.value for tag in file.pages[0].tags}
@@ -59,7 +63,7 @@ def test_results_are_maps_as_the_picture_is(predict, trained):
     image = write_map("map.tif")
     status, out, err = predict("map.tif", "--save", "label", "overlay", "confidence", "--opacity", "0.5")
     assert status == 0 and "1 prediction in out: *_label.tif, *_overlay.tif, *_confidence.tif" in out, err
-    assert sorted(os.listdir("out")) == ["map_confidence.tif", "map_label.tif", "map_overlay.tif"]
+    assert results() == ["map_confidence.tif", "map_label.tif", "map_overlay.tif"]
     label, page, tags = read("label")
     predictor = Predictor(str(trained), "cpu")
     nothing = np.zeros(label.shape, bool)
@@ -100,7 +104,7 @@ def test_it_goes_on_where_it_was_stopped(predict, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(store.Store, "add", add)
         assert predict("map.tif", *options)[0] == 130
-    assert os.listdir("out") == [".map.tif.tiles"]  # nothing that could pass for the whole
+    assert results() == [".map.tif.tiles"]  # nothing that could pass for the whole
 
     status, _, err = predict("map.tif", *options, "--flip")
     assert status == 1 and "was begun with another flip (false, now true)" in err and "--overwrite to begin" in err
@@ -109,12 +113,14 @@ def test_it_goes_on_where_it_was_stopped(predict, monkeypatch):
         patch.setattr(store.Store, "add", lambda self, cell: done.append(cell.place) or kept(self, cell))
         assert predict("map.tif", *options)[0] == 0
     assert len(done) == 5 * 6 - 17
-    assert Path("out/map_label.tif").read_bytes() == expected and os.listdir("out") == ["map_label.tif"]
+    assert Path("out/map_label.tif").read_bytes() == expected and results() == ["map_label.tif"]
 
     status, _, err = predict("map.tif", *options)
     assert status == 2 and "map_label.tif is there already" in err
     status, out, _ = predict("map.tif", *options, "--skip-existing")
     assert status == 0 and "nothing to do" in out
+    status, _, err = predict("map.tif", *options, "--skip-existing", "--flip")
+    assert status == 2 and "did not make, or not with these settings" in err
     # another picture of the name
     with monkeypatch.context() as patch:
         patch.setattr(store.Store, "add", add)
@@ -130,7 +136,7 @@ def test_a_broken_map_stops_nothing(predict):
     Path("maps/broken.tif").write_bytes(Path("maps/map.tif").read_bytes()[:3000])
     status, out, err = predict("maps", "--save", "label")
     assert status == 1 and "1 prediction in out" in out and "maps/broken.tif: " in err and "1 picture left out" in err
-    assert os.listdir("out") == ["map_label.tif"]
+    assert results() == ["map_label.tif"]
 
 
 @pytest.mark.parametrize(
@@ -174,10 +180,10 @@ def test_a_process_that_is_killed_is_gone_on_with(trained):
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         size = part.stat().st_size
-        assert os.listdir("out") == [".map.tif.tiles"]
+        assert results() == [".map.tif.tiles"]
     subprocess.run([*argv, "--out", "out"], check=True, env=environment)
-    assert sorted(os.listdir("out")) == ["map_confidence.tif", "map_label.tif"]
-    for name in os.listdir("out"):
+    assert results() == ["map_confidence.tif", "map_label.tif"]
+    for name in results():
         assert Path("out", name).read_bytes() == Path("whole", name).read_bytes()
 
 
