@@ -137,5 +137,7 @@ def test_the_weight_of_labels_is_that_of_all_processes(loss):
     labels = np.random.default_rng(2).choice(np.array([0, 1, 2, 255], np.uint8), (3, 2, 4, 5))
     labels[1] = 255  # one has none
     whole = criterion.normalizer(list(labels))
-    for weight in together(lambda one: Feed(None, criterion, None, [], peers=one)._normalizer([labels[one.rank]])):
+    for weight in together(
+        lambda one: Feed(None, criterion, None, [], peers=one)._normalizer(criterion, [labels[one.rank]])
+    ):
         np.testing.assert_array_equal(weight, whole)
