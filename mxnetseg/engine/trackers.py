@@ -98,7 +98,8 @@ class _TensorBoard:
 
         for file in sorted(folder.glob("events.out.tfevents.*")):
             keep_until(file, state)
-        self._writer = SummaryWriter(str(folder))
+        # names hold seconds: a run that goes on within one would write over its file; readers take them in their order
+        self._writer = SummaryWriter(str(folder), filename_suffix=f".{state.iteration:012d}")
 
     def numbers(self, iteration: int, values: Dict[str, float]) -> None:
         for name, value in values.items():
