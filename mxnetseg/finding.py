@@ -10,6 +10,7 @@ from .shipped import here_or_shipped, shipped
 
 __all__ = ["find_checkpoint"]
 
+MOST = 8  # files that a message names
 STARTS = ("imagenet", "random")  # what model.init takes besides files
 
 
@@ -22,10 +23,9 @@ def find_checkpoint(name: Union[str, Path], model: Optional[str] = None, option:
         There is none, or several of that name.
     """
     path = here_or_shipped(name)
-    if os.path.isfile(path) or (
-        os.path.exists(path) and path.parent != Path(".")
-    ):  # reading it says what it is instead
-        return path
+    folder = os.path.isdir(path)
+    if os.path.isfile(path) or (os.path.exists(path) and not folder and path.parent != Path(".")):
+        return path  # reading it says what it is instead
     folders = [Path("weights")] + [shipped("weights")] * (shipped("weights") != Path("weights").resolve())
     known = [file for folder in folders for each in ("*/*.params", "*.params") for file in sorted(folder.glob(each))]
     matches = [file for file in known if file.name == path.name] if path.parent == Path(".") else []
@@ -36,10 +36,19 @@ def find_checkpoint(name: Union[str, Path], model: Optional[str] = None, option:
         return matches[0]
     if matches:
         raise MXNetSegError(f"{option} {name}: there are {', '.join(map(str, matches))}; give the whole path")
-    if os.path.isdir(path):
-        raise MXNetSegError(f"{option} {name}: is a folder; name a checkpoint in it")
+    if folder:
+        raise MXNetSegError(f"{option} {name}: is a folder; {_inside(path)}")
     names = {file.name: file for file in known}
     words = STARTS if option == "model.init" else ()
     close = [str(names.get(n, n)) for n in near(path.name, [*words, *names])]
     hint = f"did you mean {', '.join(close)}?" if close else "weights/ holds none of a similar name"
     raise MXNetSegError(f"{option} {name}: no such file, nor below weights/; {hint}")
+
+
+def _inside(folder: Path) -> str:
+    """What a folder holds that could have been meant."""
+    files = sorted(file for ending in ("params", "optimized") for file in folder.rglob(f"*.{ending}") if file.is_file())
+    if not files:
+        return "no checkpoint (.params, .optimized) is in it, name a file"
+    more = f" and {len(files) - MOST} more" if files[MOST:] else ""
+    return f"name one of {', '.join(map(str, files[:MOST]))}{more}"

@@ -27,6 +27,7 @@ def train(
     on_step: "Optional[OnStep]" = None,
     on_validation: "Optional[OnValidation]" = None,
     wandb: Optional[str] = None,
+    tensorboard: bool = False,
     progress: bool = False,
     changed_data: bool = False,
     force: bool = False,
@@ -60,6 +61,8 @@ def train(
         at the end of their iteration. `.stop("reason")` of either ends the run.
     wandb : str, optional
         Log to this Weights & Biases project.
+    tensorboard : bool
+        Write event files for TensorBoard to tensorboard/ in the run's folder.
     progress : bool
         Show a progress bar.
     changed_data : bool
@@ -96,6 +99,7 @@ def train(
         resume=None if resume is None else str(resume),
         changes=overrides if resume else (),
         wandb_project=wandb,
+        tensorboard=tensorboard,
         weights_dir=None if weights_dir is None else str(weights_dir),
         validate=validate,
         progress=progress,

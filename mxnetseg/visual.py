@@ -3,7 +3,8 @@
 import contextlib
 import csv
 import io
-from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from pathlib import Path
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -18,14 +19,18 @@ __all__ = [
     "pair",
     "panel",
     "plot_curves",
+    "plot_runs",
     "png",
     "rgb",
     "save_png",
+    "strip",
+    "strip_row",
     "with_legend",
 ]
 
 INK = (40, 40, 40)
 PAPER = (255, 255, 255)
+STRIP, GAP = (240, 320), 4  # the sides of one picture of a strip, and what is between two
 OPACITY = 0.55  # of the class colours on an image
 
 
@@ -156,6 +161,29 @@ def png(picture: np.ndarray) -> bytes:
     return content
 
 
+def strip_row(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Image, truth and prediction side by side, each made to fit into 320x240 pixels: (up to 240, 968, 3) uint8."""
+    height, width = STRIP
+    zoom = min(height / image.shape[0], width / image.shape[1])
+    size = tuple(max(1, round(side * zoom)) for side in image.shape[1::-1])
+    row = np.full((size[1], 3 * width + 2 * GAP, 3), PAPER, np.uint8)
+    tiles = (image, cv2.INTER_AREA), (truth, cv2.INTER_NEAREST), (prediction, cv2.INTER_NEAREST)
+    for place, (tile, method) in enumerate(tiles):
+        small = cv2.resize(tile, size, interpolation=method)
+        left = place * (width + GAP)
+        row[:, left : left + size[0]] = small if small.ndim == 3 else colorize(small, palette)
+    return row
+
+
+def strip(rows: Sequence[np.ndarray], classes: Sequence[str], palette: np.ndarray) -> np.ndarray:
+    """Rows of `strip_row` one below the other, captions above, the legend below."""
+    width = rows[0].shape[1]
+    head, gap = np.full((22, width, 3), PAPER, np.uint8), np.full((GAP, width, 3), PAPER, np.uint8)
+    for place, title in enumerate(("image", "truth", "prediction")):
+        _text(head, title, (place * (STRIP[1] + GAP) + GAP, 16), 0.5)
+    return np.concatenate([head, *(part for row in rows for part in (row, gap)), legend(classes, palette, width)])
+
+
 def save_png(path, picture: np.ndarray) -> None:
     """Write what `png` takes, whole or not at all."""
     write_file(path, png(picture), sync=False)
@@ -166,8 +194,7 @@ def plot_curves(csv_path, png_path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with explained(csv_path, "read"), open(csv_path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(line for line in file if line.endswith("\n")))  # a last one may be cut off
+    rows = _rows(csv_path)
     figure = Figure(figsize=(11, 3.4), dpi=110)
     FigureCanvasAgg(figure)
     margins = dict(left=0.05, right=0.99, bottom=0.15, top=0.9, wspace=0.2)  # finding them takes as long as drawing
@@ -189,6 +216,36 @@ def plot_curves(csv_path, png_path) -> None:
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     write_file(png_path, picture.getvalue())
+
+
+def plot_runs(curves: Mapping[str, Path], path: Path) -> None:
+    """Draw the training loss and the validation mIoU of several runs, name -> metrics.csv, into a picture."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.2), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    plots = (("loss", "training loss"), ("val_miou", "validation mIoU"))
+    for axes, (column, title) in zip(figure.subplots(1, 2), plots):
+        for number, (name, file) in enumerate(curves.items()):
+            points = list(_points(_rows(file), column))
+            style = dict(color=f"C{number % 10}", linestyle=("-", "--", ":", "-.")[number // 10 % 4], linewidth=1.2)
+            marker = "o" if len(points) < (60 if column == "val_miou" else 2) else None
+            axes.plot(*(zip(*points) if points else ([], [])), label=name, marker=marker, markersize=3, **style)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("iteration", fontsize=9)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+    if curves:
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=7)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=path.suffix[1:].lower())
+    write_file(path, picture.getvalue())
+
+
+def _rows(csv_path) -> List[Dict[str, str]]:
+    with explained(csv_path, "read"), open(csv_path, newline="", encoding="utf-8-sig", errors="replace") as file:
+        return list(csv.DictReader(line for line in file if line.endswith("\n")))  # a last one may be cut off
 
 
 def _points(rows: Iterable[Dict[str, str]], column: str) -> Iterator[Tuple[int, float]]:

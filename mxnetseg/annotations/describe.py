@@ -10,7 +10,7 @@ import numpy as np
 from ..data.files import READING, Reading, read_header_of, upright
 from .outlines import Region, regions
 
-__all__ = ["FORMATS", "How", "Labelled", "as_json", "coco_file"]
+__all__ = ["FORMATS", "How", "Labelled", "as_json", "coco_file", "feature"]
 
 
 class Labelled(NamedTuple):
@@ -116,24 +116,20 @@ def labelme(entry: Labelled, label: np.ndarray, how: How) -> Dict[str, Any]:
 
 def geojson(entry: Labelled, label: np.ndarray, how: How) -> Dict[str, Any]:
     """A polygon with holes for every region, in pixels, y down; class and colour as QuPath reads them."""
-    features = [
-        dict(
-            type="Feature",
-            geometry=dict(
-                type="Polygon",
-                coordinates=[
-                    _points(_closed(region.outer, 1)),
-                    *(_points(_closed(hole, -1)) for hole in region.holes),
-                ],
-            ),
-            properties=dict(
-                objectType="annotation",
-                classification=dict(name=how.classes[index], color=list(map(int, how.palette[index]))),
-            ),
-        )
-        for index, region in _regions(label, how)
-    ]
+    features = [feature(region, how.classes[index], how.palette[index]) for index, region in _regions(label, how)]
     return dict(type="FeatureCollection", features=features)
+
+
+def feature(region: Region, name: str, colour: Sequence[int]) -> Dict[str, Any]:
+    """A region as GeoJSON says it."""
+    rings = [_closed(region.outer, 1), *(_closed(hole, -1) for hole in region.holes)]
+    return dict(
+        type="Feature",
+        geometry=dict(type="Polygon", coordinates=[_points(ring) for ring in rings]),
+        properties=dict(
+            objectType="annotation", classification=dict(name=name, color=[int(value) for value in colour])
+        ),
+    )
 
 
 # how each is described, and where its objects are in that

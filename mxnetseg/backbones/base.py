@@ -55,6 +55,10 @@ class Backbone(HybridBlock):
         """What GluonCV's stored ImageNet weights call the parameter with this structural name below the backbone."""
         return name
 
+    def leaves_out(self, name: str) -> bool:
+        """Whether stored ImageNet weights of this name are of a layer that this backbone was told to do without."""
+        return False
+
     def layer_of(self, name: str, config: LayerDecayConfig) -> Optional[int]:
         """The layer, 0 to `config.layers`, that a parameter counts to for learning rates that fall towards the input.
 

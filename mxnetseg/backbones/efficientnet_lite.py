@@ -10,6 +10,7 @@ from typing import Optional
 from mxnet.gluon import HybridBlock, nn
 
 from ..config.schema import LayerDecayConfig
+from ..errors import MXNetSegError
 from ..nn import activation, drop_path, drop_path_rates, image_channels, make_norm
 from ..registry import register_backbone
 from .base import LEVELS, Backbone
@@ -110,14 +111,29 @@ class EfficientNetLite(Backbone):
         with a stride are padded.
     drop_path_rate : float
         Of the last block; it grows evenly from 0 at the first. The published weights were trained with 0.2.
+    c4_blocks : int, optional
+        So many of c4's blocks are kept, from the first on; all when left out. They hold more than half of all weights.
     """
 
-    def __init__(self, width: float, depth: float, side: int, output_stride: int, *, drop_path_rate: float = 0.0):
+    def __init__(
+        self,
+        width: float,
+        depth: float,
+        side: int,
+        output_stride: int,
+        *,
+        drop_path_rate: float = 0.0,
+        c4_blocks: Optional[int] = None,
+    ):
         channels = [_rounded(width * stage[1]) for stage in STAGES]
-        super().__init__([channels[i] for i in (1, 2, 4, 6)])
-        self.least_side = output_stride  # maps are halved and rounded down
         last = len(STAGES) - 1
         blocks = [stage[3] if i in (0, last) else math.ceil(depth * stage[3]) for i, stage in enumerate(STAGES)]
+        if c4_blocks is not None:
+            if not 1 <= c4_blocks <= sum(blocks[-2:]):
+                raise MXNetSegError(f"c4_blocks {c4_blocks}: c4 has {sum(blocks[-2:])} blocks; keep 1 of them or more")
+            blocks[-2:] = min(c4_blocks, blocks[-2]), max(0, c4_blocks - blocks[-2])
+        super().__init__([channels[i] for i in (1, 2, 4, 6 if blocks[-1] else 5)])
+        self.least_side = output_stride  # maps are halved and rounded down
         rates = iter(drop_path_rates(drop_path_rate, sum(blocks)))
         with self.name_scope():
             self.stem = ConvNorm(image_channels(), STEM, 3, stride=2, even=side % 2 == 0)
@@ -141,6 +157,11 @@ class EfficientNetLite(Backbone):
         c4 = self.layer4(c3)
         return c1, c2, c3, c4
 
+    def leaves_out(self, name: str) -> bool:
+        """Whether it is one of c4's blocks that are not kept."""
+        place, index = name.split(".")[:2]
+        return place == "layer4" and int(index) >= self._blocks[3]
+
     def layer_of(self, name: str, config: LayerDecayConfig) -> Optional[int]:
         """Blocks are spread evenly over the layers; with `stage`, the blocks of a level are one."""
         place, index = name.split(".")[:2]
@@ -160,8 +181,8 @@ def _rounded(channels: float) -> int:
 
 def _register(name: str, width: float, depth: float, side: int) -> None:
     @register_backbone(name)
-    def build(output_stride: int, drop_path_rate: float = 0.0) -> EfficientNetLite:
-        return EfficientNetLite(width, depth, side, output_stride, drop_path_rate=drop_path_rate)
+    def build(output_stride: int, drop_path_rate: float = 0.0, c4_blocks: Optional[int] = None) -> EfficientNetLite:
+        return EfficientNetLite(width, depth, side, output_stride, drop_path_rate=drop_path_rate, c4_blocks=c4_blocks)
 
 
 for _name, _width, _depth, _side in (

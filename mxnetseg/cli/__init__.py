@@ -11,8 +11,11 @@ __all__ = ["add_import", "main", "run_script"]
 COMMANDS = [
     "train",
     "launch",
+    "runs",
     "eval",
+    "report",
     "predict",
+    "video",
     "serve",
     "demo",
     "speed",
@@ -28,7 +31,20 @@ COMMANDS = [
     "doctor",
 ]
 # these look models, data sets and the like up by name; so do some actions of `data`
-PLUGGED = ("train", "eval", "predict", "serve", "speed", "convert", "weights", "export", "flops", "models", "config")
+PLUGGED = (
+    "train",
+    "eval",
+    "predict",
+    "video",
+    "serve",
+    "speed",
+    "convert",
+    "weights",
+    "export",
+    "flops",
+    "models",
+    "config",
+)
 
 
 def main(argv=None, program=None) -> int:

@@ -50,15 +50,15 @@ def check_opacity(opacity: float) -> None:
         raise MXNetSegError(f"--opacity {opacity:g}: name a number from 0 (the image alone) to 1 (the colours alone)")
 
 
-def output_file(given: Optional[str], default: Path, ending: str, overwrite: bool) -> Path:
-    """Where the result goes: --out-file, checked, else `default`."""
+def output_file(given: Optional[str], default: Path, ending: str, overwrite: bool, option: str = "--out-file") -> Path:
+    """Where the result goes: what the option names, checked, else `default`."""
     path = Path(given) if given else default
     if path.suffix.lower() != ending:
-        raise MXNetSegError(f"--out-file {path}: the name must end in {ending}")
+        raise MXNetSegError(f"{option} {path}: the name must end in {ending}")
     try:
         check_free([path], overwrite)
     except MXNetSegError as err:
-        raise MXNetSegError(f"--out-file {err}") from err
+        raise MXNetSegError(f"{option} {err}") from err
     return path
 
 

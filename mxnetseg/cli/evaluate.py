@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import MXNetSegError
 from ..names import counted
 from . import options
@@ -22,7 +24,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--data", metavar="NAME", help="data set; the one it was trained on when left out")
     parser.add_argument("--root", metavar="DIR", help="folder of the data set; datasets/<name> when left out")
     parser.add_argument("--split", metavar="NAME", help="another split than --mode says")
-    options.add(parser, "--ctx")
+    options.add(parser, "--ctx", "--dist")
     options.add_inference(parser)
     what = "classes that mIoU averages: seen, those that are only predicted as well, as 0; truth, those of the truth"
     parser.add_argument("--miou-classes", choices=("seen", "truth"), help=what)
@@ -46,14 +48,17 @@ def add_arguments(parser) -> None:
 
 
 def run(args) -> int:
-    from ..context import parse_contexts
+    with options.processes(args) as (contexts, peers):
+        return _run(args, contexts, peers)
 
-    contexts = parse_contexts(args.ctx)  # first: it prepares what MXNet reads when it is imported
+
+def _run(args, contexts, peers) -> int:
     from ..data import num_classes_of, open_dataset
     from ..data.workers import check_workers
     from ..engine import checkpoint
     from ..engine.evaluator import evaluate
     from ..engine.inference import Preprocess
+    from ..engine.ledger import maker_of
     from ..engine.predictions import write_predictions
     from ..opening import open_network
     from ..report import check_report
@@ -76,12 +81,16 @@ def run(args) -> int:
         option = "--out" if args.out else "--label-ids"
         raise MXNetSegError(f"{option} is about predictions, but --mode val only scores; say --mode testval or test")
     options.check_json(args)
+    if args.report and peers.size > 1:
+        raise MXNetSegError("--report is made by one process; leave out --dist")
     if args.report:
         check_report(Path(args.report), args.overwrite)
     count = found.record.model and found.record.model.num_classes
     trained, remedies = found.record.feeding.classes, ("--data NAME", "--other-classes")
     check_classes(f"checkpoint {path}", count, trained, dataset, args.other_classes, remedies=remedies)
-    if args.mode == "val":
+    if peers.size > 1:
+        peers.check_same("the images", dataset.digest())
+    if args.mode == "val" and peers.leads:
         learned = args.config or learned_from(found.record, recipe.data)
         check_scored(recipe.data, dataset, named=bool(args.split), learned=learned, force=args.force)
     arguments = options.network_arguments(args, num_classes_of(recipe.data))
@@ -89,20 +98,24 @@ def run(args) -> int:
     net = open_network(found, contexts, args.dtype, arguments=arguments, calibration=calibration)
     preprocess = Preprocess.of(recipe.data)
     if args.mode == "val":
+        progress = not args.quiet and peers.leads
         how = (preprocess, recipe.eval, contexts)
         if args.report:
             scores = _report(args, found, net, dataset, *how, recipe.data.shown)
         else:
-            scores = evaluate(net, dataset, *how, args.workers, not args.quiet)
+            scores = evaluate(net, dataset, *how, args.workers, progress, peers.stopped, peers=peers)
+        if not peers.leads:
+            return 0
         print(scores.table())
         about = {"checkpoint": str(path), "data": dataset.spec.name, "split": split, "images": len(dataset)}
         about.update(dtype=args.dtype or "plain", eval=recipe.eval.model_dump(mode="json"))
         options.write_json(args, {**about, **scores.to_dict()})
         return 0
-    out = Path(args.out or Path("runs") / f"{path.stem}_{split}_{time.strftime('%Y%m%d_%H%M%S')}")
+    out = args.out or Path("runs") / f"{path.stem}_{split}_{time.strftime('%Y%m%d_%H%M%S')}"
+    out = Path(peers.broadcast(str(out).encode()).decode())
     written = write_predictions(
         net,
-        dataset,
+        dataset.share(peers.rank, peers.size),
         preprocess,
         recipe.eval,
         contexts,
@@ -110,14 +123,17 @@ def run(args) -> int:
         label_ids=args.label_ids,
         overwrite=args.overwrite,
         skip_existing=args.skip_existing,
+        maker=maker_of(found, recipe.eval, args.dtype),
         workers=args.workers,
-        progress=not args.quiet,
+        progress=not args.quiet and peers.leads,
     )
-    print(
-        f"{counted(written.done, 'prediction')} in {out}: color/ and label/"
-        + (" and label_ids/" if args.label_ids else "")
-        + (f"; {written.there} were there already" if written.there else "")
-    )
+    done, there = map(int, peers.sum(np.array([written.done, written.there])))
+    if peers.leads:
+        print(
+            f"{counted(done, 'prediction')} in {out}: color/ and label/"
+            + (" and label_ids/" if args.label_ids else "")
+            + (f"; {there} were there already" if there else "")
+        )
     return options.tell_broken(written.broken, "image")
 
 

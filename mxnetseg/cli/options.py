@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
 
 from .. import finding, saving
+from ..dist import KINDS
 from ..errors import MXNetSegError
 from ..names import counted, same
 
@@ -21,6 +22,12 @@ SHARED = {
         nargs="+",
         action="extend",
         help="GPU numbers (0 1 2 3), cpu, or cpu:0 cpu:1; the GPUs there are, else the CPU, when left out",
+    ),
+    "--dist": dict(
+        type=str.lower,
+        choices=KINDS,
+        help="be one of many processes, as the environment says that their launcher has set (docs/distributed.md); "
+        "`mxnetseg launch` needs no word of it",
     ),
     "--force": dict(action="store_true", help="go on although the data have grave faults (docs/data.md)"),
     "--json": dict(metavar="FILE", help="write what is shown to this file, too, with all details"),
@@ -39,6 +46,22 @@ def add(parser, *names: str, **more) -> None:
     """Shared options by name; `more` changes what they say."""
     for name in names:
         parser.add_argument(name, **{**SHARED[name], **more})
+
+
+@contextlib.contextmanager
+def processes(args):
+    """A context in which this process is one of those of --dist; gives its contexts, and all of them (`Peers`)."""
+    from .. import dist
+    from ..context import parse_contexts
+
+    with dist.join(args.dist) as role:
+        contexts = parse_contexts(args.ctx)  # first: it prepares what MXNet reads when it is imported
+        from ..engine import peers
+
+        with peers.join(role, contexts) as joined:
+            if not joined.leads:
+                show_log(quiet=True)
+            yield contexts, joined
 
 
 def check_json(args) -> None:

@@ -1,22 +1,26 @@
 """Which pictures a command line names, and what their results are called."""
 
+import logging
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, List, Set, Tuple
 
 from ..errors import MXNetSegError
+from ..names import counted
 from ..saving import explained
 
 __all__ = ["find_pictures"]
+
+log = logging.getLogger(__name__)
 
 
 def find_pictures(sources: List[str], out: Path, recursive: bool = False) -> Dict[str, Path]:
     """Name of the results, "sub/a" -> picture; in order.
 
     A folder's pictures are called what they are called in it; those whose names start with a dot, and all in `out`,
-    are left out; a link among them may lead to no file. Where names differ in their endings alone, these stay:
-    "a.jpg" and "a.png".
+    are left out, and so are masks beside their images, which the log tells. A link among them may lead to no file.
+    Where names differ in their endings alone, these stay: "a.jpg" and "a.png".
 
     Raises
     ------
@@ -56,7 +60,25 @@ def _of_folder(folder: Path, out: Path, recursive: bool) -> List[Tuple[Path, Pat
         below = not recursive and any(path.is_dir() and path.name[0] != "." for path in folder.iterdir())
         hint = "; --recursive takes those in its sub-folders, too" if below else ""
         raise MXNetSegError(f"{folder} holds no images ({kinds}){hint}")
-    return [(file.relative_to(folder), file) for file in found]
+    masks = _masks(found)
+    if masks:
+        log.warning(
+            "%s: %s that lie beside their images, %s for one, are left out; name what is to be predicted all the same",
+            folder,
+            counted(len(masks), "mask"),
+            min(masks).name,
+        )
+    return [(file.relative_to(folder), file) for file in found if file not in masks]
+
+
+def _masks(files: List[Path]) -> Set[Path]:
+    from ..data.places import masks_beside
+
+    folders: Dict[Path, List[Path]] = defaultdict(list)
+    for file in files:
+        if file.is_file():
+            folders[file.parent].append(file)
+    return {mask for folder, those in folders.items() for mask in masks_beside(folder, those)}
 
 
 def _walk(folder: Path, out: Path, recursive: bool) -> Iterator[Path]:

@@ -24,6 +24,7 @@ FORMS = {
 }
 OUTLINES = ("geojson", "coco", "labelme")
 DEFAULT = ("label", "overlay")
+Targets = Dict[str, Dict[str, Path]]  # name -> form -> file to write
 REMEDIES = "name another place, or say --overwrite or --skip-existing"
 
 
@@ -95,17 +96,14 @@ def run(args) -> int:
     out = Path(args.out)
     images = find_pictures(args.images, out, args.recursive)
     targets = _targets(args, forms, images)
-    check_free((path for files in targets.values() for path in files.values()), _goes_on(args), REMEDIES)
+    paths = (path for files in targets.values() for path in files.values())
+    check_free(paths, args.overwrite or args.skip_existing, REMEDIES)
     found = checkpoint.read(options.find_checkpoint(args.checkpoint))
     recipe = override_recipe(found.record.recipe or Recipe(), options.inference_overrides(args))
     maker, ledger = maker_of(found, recipe.eval, args.dtype), Ledger(out)
-    unknown: List[Path] = []
-    if args.skip_existing:
-        # a file that is there is whole, see saving.py
-        there = [path for files in targets.values() for path in files.values() if path.is_file()]
-        unknown = ledger.check(there, maker)
-        targets = {name: {f: p for f, p in files.items() if not p.is_file()} for name, files in targets.items()}
-        targets = {name: files for name, files in targets.items() if files}
+    there = _there(targets) if args.skip_existing else []
+    unknown = ledger.check(there, maker)
+    targets = _without(targets, there)
     if not targets:
         print(f"nothing to do: what {counted(len(images), 'image')} would give is in {out} already{_of(unknown)}")
         return 0
@@ -116,12 +114,13 @@ def run(args) -> int:
         try:
             if not images[name].is_file():  # a link to nowhere; a pipe, which reading would wait for
                 raise MXNetSegError(f"{images[name]}: is no file, nor a link to one")
-            result = predictor.result(images[name], any(FORMS[form].certain for form in files))
+            certain = any(FORMS[form].certain for form in files)
+            result = predictor.result(images[name], certain)._replace(name=name)
         except MXNetSegError as err:  # the others can be predicted all the same
             failed.append(str(err))
             continue
         for form, path in files.items():
-            write_file(path, encode(form, result._replace(name=name), look), sync=False)
+            write_file(path, encode(form, result, look), sync=False)
         ledger.note(images[name], files.values(), maker)
     skipped = len(images) - len(targets)
     print(
@@ -132,20 +131,26 @@ def run(args) -> int:
     return options.tell_broken(failed, "image")
 
 
-def _goes_on(args) -> bool:
-    return args.overwrite or args.skip_existing
-
-
 def _of(unknown: List[Path]) -> str:
     return f" ({counted(len(unknown), 'file')} of a checkpoint that is not known)" if unknown else ""
 
 
-def _targets(args, forms: List[str], images: Dict[str, Path]) -> Dict[str, Dict[str, Path]]:
-    """Name -> form -> file to write."""
+def _targets(args, forms: List[str], images: Dict[str, Path]) -> Targets:
     from ..results import ending
 
     endings = {form: ending(form, args.polygons or OUTLINES[0]) for form in forms}
     return {name: {form: Path(args.out) / f"{name}_{form}{endings[form]}" for form in forms} for name in images}
+
+
+def _there(targets: Targets) -> List[Path]:
+    """The files that are there; they are whole, see saving.py."""
+    return [path for files in targets.values() for path in files.values() if path.is_file()]
+
+
+def _without(targets: Targets, paths: List[Path]) -> Targets:
+    done = set(paths)
+    left = {name: {form: p for form, p in files.items() if p not in done} for name, files in targets.items()}
+    return {name: files for name, files in left.items() if files}
 
 
 def _check_look(args, forms: List[str]) -> None:

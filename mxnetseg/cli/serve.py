@@ -11,6 +11,8 @@ HELP = "Answer pictures over HTTP: class maps, overlays, polygons; a page to try
 CHECKPOINT, HOST = "MXNETSEG_CHECKPOINT", "MXNETSEG_HOST"
 PACKAGES = "fastapi uvicorn python-multipart prometheus-client"
 MEGABYTE = 1 << 20
+BATCH = 8
+GAIN = BATCH * 256 * 256  # pixels of a batch on a CPU: larger ones keep it busy by themselves (docs/serve.md)
 
 
 def add_arguments(parser) -> None:
@@ -35,7 +37,7 @@ def add_arguments(parser) -> None:
     what = "seconds from a request's head to its answer (60)"
     group.add_argument("--timeout", type=float, default=60, metavar="S", help=what)
     group = parser.add_argument_group("batches", "pictures of one size that arrive together")
-    what = "that go through the network at once at most; 1: each by itself (8 on a GPU, 1 on a CPU)"
+    what = "that go through the network at once at most (8; on a CPU fewer, where they have more than 256x256 pixels)"
     group.add_argument("--batch", type=int, metavar="N", help=what)
     what = "milliseconds that a picture waits for others, where a batch isn't full (0: those that are there)"
     group.add_argument("--wait-ms", type=float, default=0, metavar="N", help=what)
@@ -123,7 +125,9 @@ def _app(args, path: Path, limits, token):
     images = _calibration(args, found.record, recipe) if args.dtype == "int8" else None
     context = parse_contexts(args.ctx)[0]
     predictor = Predictor(found, context, recipe.eval, args.dtype, images, limits.pixels)
-    batch = args.batch or (1 if predictor.context.device_type == "cpu" else 8)
+    batch = args.batch or BATCH
+    large = args.batch is not None or predictor.context.device_type != "cpu"
+    together = limits.pixels if large else min(GAIN, limits.pixels)
     height, width = _warm_up_size(args, found.record)
     if height * width > limits.pixels:
         raise MXNetSegError(f"--warm-up {height} {width}: more pixels than --max-pixels {limits.pixels}")
@@ -131,12 +135,19 @@ def _app(args, path: Path, limits, token):
     def warm_up() -> None:
         kind = np.uint8 if predictor.reading.range is None else np.float32
         image = np.zeros((height, width, len(predictor.preprocess.mean)), kind)
-        for count in {1, batch}:
-            predict_together(predictor, [image] * count, confident=True)
+        for count in {1, max(1, min(batch, together // (height * width)))}:
+            predict_together(predictor, [image] * count, confident=count == 1)
 
     facts = {"checkpoint": path.name, "digest": found.digest, "dtype": _dtype(args, found.record)}
     return make_app(
-        predictor, limits=limits, token=token, batch=batch, wait=args.wait_ms / 1000, warm_up=warm_up, facts=facts
+        predictor,
+        limits=limits,
+        token=token,
+        batch=batch,
+        together=together,
+        wait=args.wait_ms / 1000,
+        warm_up=warm_up,
+        facts=facts,
     )
 
 

@@ -1,11 +1,10 @@
 """mxnetseg predict --tiles"""
 
 from pathlib import Path
-from typing import Dict
 
 from ..errors import MXNetSegError
 from ..names import counted
-from ..saving import check_free
+from ..saving import SaveError, check_free
 from . import options, predict
 from .pictures import find_pictures
 
@@ -17,6 +16,7 @@ def run(args) -> int:
     from ..config import Recipe, override_recipe
     from ..context import parse_contexts
     from ..engine import checkpoint
+    from ..engine.ledger import Ledger, maker_of
     from ..predictor import Predictor
     from ..tiles import predict_tiles
 
@@ -24,27 +24,29 @@ def run(args) -> int:
     _check(args, kinds)
     out = Path(args.out)
     pictures = find_pictures(args.images, out, args.recursive)
-    targets: Dict[str, Dict[str, Path]] = {}
-    for name in pictures:
-        files = {kind: out / f"{name}_{kind}.tif" for kind in kinds}
-        if not (args.skip_existing and all(path.is_file() for path in files.values())):
-            targets[name] = files
+    targets = {name: {kind: out / f"{name}_{kind}.tif" for kind in kinds} for name in pictures}
+    paths = (path for files in targets.values() for path in files.values())
+    check_free(paths, args.overwrite or args.skip_existing, predict.REMEDIES)
+    found = checkpoint.read(options.find_checkpoint(args.checkpoint))
+    recipe = override_recipe(found.record.recipe or Recipe(), options.inference_overrides(args))
+    maker, ledger = maker_of(found, recipe.eval, args.dtype), Ledger(out)
+    there = predict._there(targets) if args.skip_existing else []
+    ledger.check(there, maker)
+    targets = predict._without(targets, there)
     if not targets:
         print(f"nothing to do: what {counted(len(pictures), 'picture')} would give is in {out} already")
         return 0
-    free = (path for files in targets.values() for path in files.values())
-    check_free(free, args.overwrite or args.skip_existing, predict.REMEDIES)
-    found = checkpoint.read(options.find_checkpoint(args.checkpoint))
-    recipe = override_recipe(found.record.recipe or Recipe(), options.inference_overrides(args))
     calibration = options.calibration(args, options.data_at(recipe, args.root))
     predictor = Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, calibration)
     made_with = {"checkpoint": found.digest, "dtype": args.dtype}
     if args.dtype == "int8":
         made_with["calibration images"] = args.calibration_images
     look, failed = predict._look(args, found, predictor), []
-    palette = look.shown[1]
+    palette = look.shown()[1]
     for name, files in targets.items():
         try:
+            if not pictures[name].is_file():
+                raise MXNetSegError(f"{pictures[name]}: is no file, nor a link to one")
             predict_tiles(
                 pictures[name],
                 files,
@@ -54,10 +56,12 @@ def run(args) -> int:
                 anew=args.overwrite,
                 progress=not args.quiet,
             )
+        except SaveError:  # the disk is full, say: so it is for the others
+            raise
         except MXNetSegError as err:
-            if isinstance(err, OSError):  # the disk is full: so it is for the others
-                raise
             failed.append(str(err))
+            continue
+        ledger.note(pictures[name], files.values(), maker)
     done = counted(len(targets) - len(failed), "prediction")
     print(f"{done} in {out}: " + ", ".join(f"*_{kind}.tif" for kind in kinds))
     return options.tell_broken(failed, "picture")
@@ -67,6 +71,6 @@ def _check(args, kinds) -> None:
     wrong = [kind for kind in kinds if kind not in KINDS]
     if wrong:
         raise MXNetSegError(f"--tiles writes {', '.join(KINDS)}, not {wrong[0]}; leave it out of --save")
-    for option, value in (("--max-pixels", args.max_pixels), ("--base", args.base), ("--no-legend", args.no_legend)):
-        if value:
+    for option in ("--max-pixels", "--base", "--no-legend", "--labels-as"):
+        if getattr(args, option[2:].replace("-", "_")) is not None:
             raise MXNetSegError(f"{option} has no effect with --tiles; leave it out")

@@ -25,9 +25,11 @@ def add_arguments(parser) -> None:
     parser.add_argument("--from", dest="origin", metavar="CHECKPOINT", help=what)
     options.add(parser, "--set", help="change keys of the recipe, e.g. optimizer.lr=0.02 train.epochs=50")
     parser.add_argument("--root", metavar="DIR", help="folder of the data set (data.root)")
-    options.add(parser, "--ctx")
+    options.add(parser, "--ctx", "--dist")
     what = "log to this Weights & Biases project; offline without network"
     parser.add_argument("--wandb", metavar="PROJECT", help=what)
+    what = "write event files for TensorBoard to tensorboard/ in the run's folder"
+    parser.add_argument("--tensorboard", action="store_true", help=what)
     parser.add_argument("--run-dir", metavar="DIR", help="folder for log and curves; runs/<name> when left out")
     what = "checkpoints go to DIR/<model>/; weights, or where those of the resumed run are, when left out"
     parser.add_argument("--weights-dir", metavar="DIR", help=what)
@@ -52,10 +54,12 @@ def add_arguments(parser) -> None:
 
 
 def run(args) -> int:
-    from ..config import load_recipe, recipe_for
-    from ..context import parse_contexts
+    with options.processes(args) as (contexts, peers):
+        return _run(args, contexts, peers)
 
-    contexts = parse_contexts(args.ctx)  # first: it prepares what MXNet reads when it is imported
+
+def _run(args, contexts, peers) -> int:
+    from ..config import load_recipe, recipe_for
     from ..engine.stop import Interrupted
     from ..engine.trainer import train
 
@@ -79,6 +83,8 @@ def run(args) -> int:
         raise MXNetSegError("--run-dir: a run that is resumed stays in its folder; leave it out")
     if args.dry_run is not None and args.find_lr:
         raise MXNetSegError("--dry-run takes one step, --find-lr a hundred; give one of the two")
+    if peers.size > 1 and (args.dry_run is not None or args.find_lr):
+        raise MXNetSegError("--dry-run and --find-lr are for one process")
     if args.dry_run is not None:
         return _dry_run(args, recipe, contexts)
     if args.find_lr:
@@ -92,21 +98,26 @@ def run(args) -> int:
                 resume=args.resume,
                 changes=changes if args.resume else (),
                 wandb_project=args.wandb,
+                tensorboard=args.tensorboard,
                 weights_dir=args.weights_dir,
                 validate=not args.no_val,
                 progress=not args.quiet,
                 changed_data=args.changed_data,
                 force=args.force,
+                peers=peers,
             )
         except Interrupted as stop:
             again = [f"--resume {shlex.quote(str(stop.run_dir))}"]
             again += [f"--ctx {' '.join(args.ctx)}"] if args.ctx else []
             again += [f"--wandb {shlex.quote(args.wandb)}"] if args.wandb else []
+            again += ["--tensorboard"] if args.tensorboard else []
             again += ["--no-val"] if args.no_val else []
             again += _imports(args)
-            print(f"{stop}; go on with: {command(' '.join(['train', *again]))}", file=sys.stderr)
+            if peers.leads:
+                print(f"{stop}; go on with: {command(' '.join(['train', *again]))}", file=sys.stderr)
             return 128 + stop.signum
-        _tell(result, args)
+        if peers.leads:
+            _tell(result, args)
     return 0
 
 
@@ -121,7 +132,8 @@ def _tell(result, args) -> None:
         print(f"\nbest   {result.best_path}  (mIoU {100 * result.best:.2f})")
     if result.average_path:
         print(f"{result.average_path.stem[-3:]}    {result.average_path}")
-    files = ", ".join(name for name in ("log.txt", "metrics.csv", "curves.png") if Path(result.run_dir, name).exists())
+    names = ("log.txt", "metrics.csv", "curves.png", "pictures.png")
+    files = ", ".join(name for name in names if Path(result.run_dir, name).exists())
     print(f"last   {result.last_path}\nrun    {result.run_dir}  ({files})")
     root = f" --root {shlex.quote(result.recipe.data.root)}" if result.recipe.data.root else ""
     path = shlex.quote(str(result.best_path or result.last_path))
@@ -142,8 +154,8 @@ def _dry_run(args, recipe, contexts) -> int:
 def _find_lr(args, recipe, contexts) -> int:
     from ..engine.find_lr import find_lr, suggested
 
-    if args.resume or args.run_dir or args.weights_dir or args.wandb or len(args.ctx or ()) > 1:
-        where = "--resume, --run-dir, --weights-dir, --wandb"
+    if args.resume or args.run_dir or args.weights_dir or args.wandb or args.tensorboard or len(args.ctx or ()) > 1:
+        where = "--resume, --run-dir, --weights-dir, --wandb, --tensorboard"
         raise MXNetSegError(f"--find-lr begins no run, and takes one context; leave out {where} and further ones")
     tried = find_lr(recipe, contexts[0], Path(args.find_lr), progress=not args.quiet, force=args.force)
     best = suggested(tried)

@@ -6,7 +6,7 @@ from .dataset import IGNORE, Dataset, Sample
 from .foreign import register_transform
 from .loader import Batch, EvalLoader, TrainLoader
 from .opening import open_dataset
-from .sampling import RareClassStream, SampleStream, count_pixels
+from .sampling import RareClassStream, SampleStream, Share, count_pixels
 from .spec import DatasetSpec
 from .spec import register as register_dataset
 from .transforms import TrainTransform, normalize
@@ -21,6 +21,7 @@ __all__ = [
     "RareClassStream",
     "Sample",
     "SampleStream",
+    "Share",
     "TrainLoader",
     "TrainTransform",
     "announce",

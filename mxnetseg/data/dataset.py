@@ -1,5 +1,6 @@
 """The images of a split and their labels, checked as they are read."""
 
+import copy
 import hashlib
 from functools import lru_cache
 from pathlib import Path
@@ -67,6 +68,15 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def share(self, number: int, count: int) -> "Dataset":
+        """Every `count`-th sample, from sample `number` on."""
+        if count == 1:
+            return self
+        part = copy.copy(self)
+        part.names, part.image_paths = self.names[number::count], self.image_paths[number::count]
+        part.mask_paths = self.mask_paths and self.mask_paths[number::count]
+        return part
 
     @property
     def classes(self) -> List[str]:

@@ -5,7 +5,7 @@ import re
 from collections import defaultdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from .masks import read_mask
 from .pairing import LOSSY
 from .spec import IMAGES, MASKS, SPLIT
 
-__all__ = ["Way", "ways"]
+__all__ = ["Way", "masks_beside", "ways"]
 
 LISTS = (".txt", ".lst", ".csv")
 TRAINING, VALIDATION, TEST = ("train", "training"), ("val", "valid", "validation"), ("test", "testing")
@@ -135,8 +135,7 @@ def _suffixes(images: _Side, masks: _Side, may_be_mask: Callable[[Path], bool]) 
     """Suffixes that make pairs of masks that look like masks."""
     pictures, labels = images.images, masks.masks
     if images == masks:
-        lossy = [stem for stem, path in pictures.items() if path.suffix.lower() in LOSSY]
-        found = [guess_suffixes(lossy, labels), *_within(pictures, labels)]
+        found = _side_by_side(pictures, labels)
     else:
         if images.folder in masks.folder.parents:
             pictures = {stem: path for stem, path in pictures.items() if masks.folder not in path.parents}
@@ -150,11 +149,43 @@ def _suffixes(images: _Side, masks: _Side, may_be_mask: Callable[[Path], bool]) 
                 yield suffixes
 
 
+def _side_by_side(images: Dict[str, Path], masks: Dict[str, Path], least: int = 2) -> List[Optional[Suffixes]]:
+    lossy = [stem for stem, path in images.items() if path.suffix.lower() in LOSSY]
+    return [guess_suffixes(lossy, masks), *_within(images, masks, least)]
+
+
+def masks_beside(folder: Path, pictures: List[Path], max_pixels: int = MAX_PIXELS) -> Set[Path]:
+    """Which of a folder's pictures are masks of others among them: x.png of x.jpg, x_mask.png of x.png.
+
+    A mask is told by its name, and by holding few values where its image does not.
+    """
+    side = _Side.of(folder, ".", {"": pictures})
+    found: Set[Path] = set()
+    for suffixes in _side_by_side(side.images, side.masks, least=1):
+        if suffixes is None or (suffixes.mask and not (suffixes.mask[0] in SEPARATORS and suffixes.mask[1:].isalpha())):
+            continue  # frame_1.png and frame_2.png
+        pairs = {
+            stem: path
+            for stem, path in side.masks.items()
+            if stem.endswith(suffixes.mask) and side.images.get(_stem(stem, suffixes), path) != path
+        }
+        images = [side.images[_stem(stem, suffixes)] for stem in pairs]
+        few = partial(_few_levels, max_pixels=max_pixels)
+        if pairs and all(map(few, _some_of(list(pairs.values())))) and not any(map(few, _some_of(images))):
+            found.update(pairs.values())
+    return found
+
+
+def _stem(mask: str, suffixes: Suffixes) -> str:
+    """Of the image of the mask with that stem."""
+    return mask[: len(mask) - len(suffixes.mask)] + suffixes.image
+
+
 def _some_of(paths: List[Path]) -> List[Path]:
     return paths[:: max(1, len(paths) // SHOWN)][:SHOWN]
 
 
-def _within(images: Dict[str, Path], masks: Dict[str, Path]) -> List[Suffixes]:
+def _within(images: Dict[str, Path], masks: Dict[str, Path], least: int = 2) -> List[Suffixes]:
     """x.png and x_mask.png, x_img.png and x_mask.png, x/image.png and x/mask.png below one folder."""
     counts: Dict[Tuple[str, str], int] = defaultdict(int)
     names = sorted({*images, *masks})
@@ -167,7 +198,7 @@ def _within(images: Dict[str, Path], masks: Dict[str, Path]) -> List[Suffixes]:
                 if begin and image in images and mask in masks:
                     counts[image[begin:], mask[begin:]] += 1
     likely = sorted(counts, key=lambda pair: (-counts[pair], len(pair[0] + pair[1]), pair))[:4]
-    return [Suffixes(*pair, counts[pair]) for pair in likely if counts[pair] > 1]
+    return [Suffixes(*pair, counts[pair]) for pair in likely if counts[pair] >= least]
 
 
 def _few_levels(path: Path, max_pixels: int) -> bool:

@@ -11,7 +11,7 @@ from ..errors import MXNetSegError
 from ..progress import progress_bar
 from .dataset import Dataset
 
-__all__ = ["Draw", "RareClassStream", "SampleStream", "class_chances", "count_pixels", "sample_rng"]
+__all__ = ["Draw", "RareClassStream", "SampleStream", "Share", "class_chances", "count_pixels", "sample_rng"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,20 @@ class RareClassStream(SampleStream):
         rng = np.random.default_rng([self.seed, position, 2])
         images = self._images[rng.choice(len(self._chances), p=self._chances)]
         return Draw(position, int(images[rng.integers(len(images))]))
+
+
+class Share(SampleStream):
+    """The part of each batch of `stream` that is of one of `count` equal shares."""
+
+    def __init__(self, stream: SampleStream, number: int, count: int):
+        super().__init__(stream.length, stream.batch_size // count, stream.seed)
+        self._stream = stream
+        self._number = number
+
+    def batch(self, number: int) -> List[Draw]:
+        """The epoch and index of each image of this share of batch `number`."""
+        first = self._number * self.batch_size
+        return self._stream.batch(number)[first : first + self.batch_size]
 
 
 def count_pixels(dataset: Dataset, progress: bool = True) -> np.ndarray:

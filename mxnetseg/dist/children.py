@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
-__all__ = ["python", "start"]
+__all__ = ["python", "start", "tied"]
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
 
 
 def python(arguments: Sequence[str], env: Mapping[str, str], **options: Any) -> "subprocess.Popen[bytes]":
@@ -29,6 +29,13 @@ def start(
     the thread for that of the process.
     """
     return subprocess.Popen(list(command), env=dict(env), preexec_fn=_settle(dies_with, deaf), **options)
+
+
+def tied() -> bool:
+    """Whether this process was started so that it gets a signal when its parent ends."""
+    signum = ctypes.c_int()
+    ctypes.CDLL(None).prctl(PR_GET_PDEATHSIG, ctypes.byref(signum))
+    return signum.value != 0
 
 
 def _settle(dies_with: int, deaf: bool) -> Callable[[], None]:

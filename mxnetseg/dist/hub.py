@@ -1,5 +1,6 @@
 """The one process that hears of all others: who is silent or gone, and who says that it failed."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -45,6 +46,8 @@ class Hub:
                 late = " and ".join(sorted(self._members))
                 self._complain(2, f"{late} did not end within {LAST:.0f} s of {self._name}")
                 self._changed.wait_for(lambda: self._verdict, 2 * SETTLE)
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)  # `accept` would hold the port
         self._server.close()
 
     def _accept(self) -> None:
@@ -73,7 +76,7 @@ class Hub:
                 elif line.startswith("failed "):
                     self._complain(1, line[7:])
         except socket.timeout:
-            gone = f"has been silent for {self._deadline:.0f} s"
+            gone = f"has been silent for {self._deadline:g} s"
         if name and self._leave(name):
             self._complain(0 if name.startswith("rank") else 2, f"{name} {gone}")
         peer.close()
@@ -120,4 +123,4 @@ class Hub:
             missing = " and ".join(sorted(self._missing, key=lambda name: (len(name), name))[:5])
             host, port = self._server.getsockname()[:2]
             reach = f"is it running, and does a firewall let it reach {host}:{port}?"
-            self._complain(0, f"{missing} did not come within {self._start:.0f} s; {reach}")
+            self._complain(0, f"{missing} did not come within {self._start:g} s; {reach}")

@@ -19,7 +19,7 @@ from .roles import RANK, ROOT, SERVERS, SIZE
 __all__ = ["Child", "start_here", "tend"]
 
 GRACE = 15.0  # seconds in which the others end after one has failed
-STOPPED = 120.0  # or after one has ended because it was told to: rank 0 may still be saving
+STOPPED = 300.0  # seconds in which all end after they, or one of them, were told to: a step to take, files to save
 
 
 @dataclass
@@ -67,8 +67,8 @@ def relay(stream: IO[bytes], prefix: str) -> None:
 def tend(started: Sequence[Child]) -> int:
     """Wait until all have ended; the exit status: that of the first that did not end well, else 0.
 
-    SIGTERM, SIGHUP and SIGINT are passed on, so that the run is saved and ends. When a process fails, all others are
-    killed after 15 s; they end by themselves before, if they can (`watch`).
+    SIGTERM, SIGHUP and SIGINT are passed on, so that the run is saved and ends; what is left after 300 s is killed.
+    When a process fails, all others are killed after 15 s; they end by themselves before, if they can (`watch`).
     """
     status, deadline = 0, None
     alive = list(started)
@@ -78,15 +78,18 @@ def tend(started: Sequence[Child]) -> int:
                 time.sleep(0.1)
                 while received:
                     _tell(alive, received.pop(0))
+                    deadline = deadline or time.monotonic() + STOPPED
                 for child in [child for child in alive if child.process.poll() is not None]:
                     alive.remove(child)
                     child.kill()  # what it left
                     status = status or _status(child)
-                    if status and deadline is None:
-                        deadline = time.monotonic() + (STOPPED if _asked(status) else GRACE)
+                    if status:
+                        end = time.monotonic() + (STOPPED if _asked(status) else GRACE)
+                        deadline = min(deadline or end, end)
                 if deadline is not None and time.monotonic() > deadline:
                     names = ", ".join(child.name for child in alive)
                     _write(f"{names} did not end, and {'is' if len(alive) == 1 else 'are'} killed")
+                    status = status or 128 + signal.SIGKILL
                     break
         finally:
             for child in alive:
@@ -126,7 +129,9 @@ def _signals() -> Iterator[List[int]]:
     def note(signum: int, frame: Optional[FrameType]) -> None:
         received.append(signum)
 
-    before = {signum: signal.signal(signum, note) for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    # one that is ignored, as nohup leaves SIGHUP, the workers ignore, too
+    heard = [one for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT) if signal.getsignal(one) != signal.SIG_IGN]
+    before = {signum: signal.signal(signum, note) for signum in heard}
     try:
         yield received
     finally:

@@ -4,17 +4,20 @@ Every process keeps a connection to the hub, beats on it, and waits for the hub'
 their own, so neither a long validation nor a compilation is taken for silence; a stopped process or a silent host is.
 """
 
+import atexit
 import contextlib
 import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from typing import Dict, NoReturn, Optional
 
 from ..errors import MXNetSegError
 from .addresses import listen
+from .children import tied
 from .deadlines import deadlines
 from .hub import HELLO, SETTLE, Hub
 from .roles import Role
@@ -23,7 +26,8 @@ from .wire import Peer
 __all__ = ["Watch"]
 
 GRACE = 3.0  # seconds that a worker has to end by itself before its server ends it
-LEAVE = 10.0  # seconds to end after a failure: MXNet's destructors may wait for others
+LEAVE = 10.0  # seconds to end after a failure
+ALONE = 300.0  # seconds to save and end after the launcher is gone, which has sent SIGTERM
 
 
 class Watch:
@@ -45,7 +49,7 @@ class Watch:
     def __init__(self, role: Role, of: str = "worker", children: "Optional[Dict[str, subprocess.Popen[bytes]]]" = None):
         assert role.root is not None
         self.name = role.name if of == "worker" else f"the {of} of {role.name}"
-        self._of = of
+        self._child = of != "worker" and not role.tracked  # of its worker
         self._parent = os.getppid()
         self._address = (role.root[0], role.root[1] + 1)
         self._deadline, self._start = deadlines()
@@ -98,6 +102,8 @@ class Watch:
         if not isinstance(error, MXNetSegError):
             said = f"{type(error).__name__}: {said}"
         self._say("failed " + (said if said.startswith("rank ") else f"{self.name} failed: {said}"))
+        # MXNet's destructors wait for others, who don't come any more: when this error is handled, or at exit
+        atexit.register(self._quit)
         late = threading.Timer(LEAVE, self._quit)
         late.daemon = True
         late.start()
@@ -111,12 +117,16 @@ class Watch:
             self._peer.say(line)
 
     def _beat(self) -> None:
+        alone: Optional[threading.Timer] = None
         while True:
             time.sleep(self._deadline / 6)
             self._say(".")
             for name, process in self._children.items():
                 if process.poll() is not None and not self._over.is_set():
                     self._say(f"failed {name} ended with status {process.returncode}")
+            if not alone and tied() and os.getppid() != self._parent:
+                alone = threading.Timer(ALONE, self._end, ["the launcher is gone"])
+                alone.start()
 
     def _hear(self) -> None:
         hub, peer = "rank 0", self._connect()
@@ -133,7 +143,7 @@ class Watch:
                 elif line.startswith("end "):
                     self._end(line[4:])
         except socket.timeout:
-            gone = f"has been silent for {self._deadline:.0f} s"
+            gone = f"has been silent for {self._deadline:g} s"
         self._end(f"{hub} {gone}")
 
     def _connect(self) -> Optional[Peer]:
@@ -151,7 +161,7 @@ class Watch:
         """End this process, unless it is ending already."""
         if self._over.is_set():
             return
-        if self._of == "worker":
+        if not self._child:
             what = f"\nerror: {message}; the run ends here, and --resume goes on from what was saved last\n"
             with contextlib.suppress(OSError):
                 os.write(2, what.encode())
@@ -164,5 +174,8 @@ class Watch:
     def _quit(self) -> NoReturn:
         for process in self._children.values():
             process.kill()
-        time.sleep(SETTLE)
+        time.sleep(SETTLE)  # for what was said to arrive
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
         os._exit(2)

@@ -28,7 +28,18 @@ from .arrays import pack, unpack
 from .first_layers import adapted
 from .record import Record, of_json
 
-__all__ = ["Checkpoint", "assign", "check", "load_matching", "load_weights", "not_finite", "read", "weights", "write"]
+__all__ = [
+    "Checkpoint",
+    "assign",
+    "check",
+    "load_matching",
+    "load_weights",
+    "not_finite",
+    "parse",
+    "read",
+    "weights",
+    "write",
+]
 
 log = logging.getLogger(__name__)
 
@@ -101,8 +112,13 @@ def read(path: Union[str, Path]) -> Checkpoint:
     """
     if not isinstance(path, (str, os.PathLike)):  # an int would be an open file's number
         raise MXNetSegError(f"a checkpoint is the path of a file, not {path!r}")
+    return parse(_content(path), path)
+
+
+def parse(file: bytes, path: Union[str, Path]) -> Checkpoint:
+    """What `read` gives of a file's content; `path` is for messages. Raises MXNetSegError, as `read`."""
     source = f"checkpoint {path}"
-    content = memoryview(_content(path))
+    content = memoryview(file)
     payload, record, digest = _split(content, source)
     arrays = unpack(payload, source)
     # symbol-style files say "arg:name", "aux:name"

@@ -94,7 +94,15 @@ class Distillation:
 
     def normalizer(self, labels: Sequence[np.ndarray]) -> float:
         """The number of valid pixels in uint8 labels (N, H, W); 1 at least."""
-        return float(max(sum(int((label != IGNORE).sum()) for label in labels), 1))
+        return self.weigh(self.tally(labels))
+
+    def tally(self, labels: Sequence[np.ndarray]) -> np.ndarray:
+        """The number of valid pixels, (1,); those of the parts of a step add up."""
+        return np.array([sum(int((label != IGNORE).sum()) for label in labels)])
+
+    def weigh(self, tally: np.ndarray) -> float:
+        """The normalizer of labels with this tally."""
+        return float(max(tally[0], 1))
 
     def loss(self, logits: nd.NDArray, taught: nd.NDArray, labels: nd.NDArray, scale: nd.NDArray) -> nd.NDArray:
         """The loss, (1,), of logits (N, C, h, w), the first where there are auxiliary ones.

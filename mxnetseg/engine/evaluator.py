@@ -17,6 +17,7 @@ from ..metrics import ConfusionMatrix, Scores
 from ..network import Network, as_network
 from ..progress import progress_bar
 from .inference import Preprocess, predict_image
+from .peers import Peers
 
 __all__ = ["predict_dataset", "evaluate"]
 
@@ -32,11 +33,15 @@ def evaluate(
     workers: int = 0,
     progress: bool = True,
     stop: Callable[[], bool] = lambda: False,
+    look: Callable[[Sample, np.ndarray], object] = lambda *_: None,
+    peers: Optional[Peers] = None,
 ) -> Optional[Scores]:
     """PA, mAcc and mIoU of `net` on every image of `dataset`, at the labels' own size.
 
-    `stop` is asked after every image; when it says yes there are no scores, but None. A split whose labels are all
-    ignored has scores without numbers, and a warning in the log.
+    `look` is called with every sample and its class map. `stop` is asked after every image; when it says yes there are
+    no scores, but None. With `peers` each process takes its share of the images, all have the scores of the whole, and
+    `stop` is to be `Peers.stopped`. A split whose labels are all ignored has scores without numbers, and a warning in
+    the log.
 
     Raises
     ------
@@ -46,18 +51,26 @@ def evaluate(
     if dataset.mask_paths is None:
         raise MXNetSegError(f"split {dataset.split!r} has no labels to score against; predict it with --mode test")
     confusion = ConfusionMatrix(dataset.num_classes)
-    bar = progress_bar(total=len(dataset), desc=f"{dataset.split}", unit="img", shown=progress)
-    maps = predict_dataset(net, dataset, preprocess, config, contexts, workers)
+    peers = peers or Peers()
+    if peers.size > 1 and stop():
+        return None
+    share, least = dataset.share(peers.rank, peers.size), len(dataset) // peers.size
+    bar = progress_bar(total=len(share), desc=f"{dataset.split}", unit="img", shown=progress)
+    maps = predict_dataset(net, share, preprocess, config, contexts, workers)
     with bar, contextlib.closing(maps):  # whatever ends the loop ends the workers
         for number, (sample, prediction) in enumerate(maps, 1):
             assert sample.label is not None  # the data set has masks
             confusion.update(sample.label, prediction)
+            look(sample, prediction)
             bar.update()
+            if number % 10 == 0 and number <= least:  # all come here, and hear of who is to stop
+                peers.barrier()
             if stop():
                 return None
             if progress and number % 10 == 0:
                 miou = confusion.scores(dataset.classes, config.miou_classes).miou
                 bar.set_postfix(mIoU="-" if miou is None else f"{miou:.4f}")
+    confusion.matrix = peers.sum(confusion.matrix)
     scores = confusion.scores(dataset.classes, config.miou_classes)
     if scores.miou is None:
         log.warning(

@@ -89,8 +89,12 @@ def _assign(net: Segmentor, arrays: Dict[str, np.ndarray], source: str) -> None:
         arrays = {**arrays, POSITIONS: _resized(arrays[POSITIONS], ours[POSITIONS].shape[1])}
     if net.spec["norm"] == "gn" and any(key.endswith("running_mean") for key in arrays):
         raise MXNetSegError(f"there are no ImageNet weights for {net.spec['backbone']} with norm gn; {_OTHERS}")
-    # norms of levels that this network has no use for
-    arrays = {key: array for key, array in arrays.items() if key in ours or not key.startswith("norms.")}
+    # norms of levels that this network has no use for, and what the backbone was told to do without
+    arrays = {
+        key: array
+        for key, array in arrays.items()
+        if key in ours or not (key.startswith("norms.") or net.backbone.leaves_out(key))
+    }
     arrays = {**arrays, **adapted(net, arrays, source, PREFIX)}
     checkpoint.check(net, ours, arrays, source)
     for key, parameter in ours.items():

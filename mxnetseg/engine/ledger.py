@@ -26,7 +26,7 @@ class Maker(NamedTuple):
 def maker_of(found: Checkpoint, config: EvalConfig, dtype: Optional[str] = None) -> Maker:
     """What predictions with this checkpoint will be of."""
     settings = config.model_dump_json(exclude={"batch_size", "miou_classes"})
-    facts = f"{found.digest} {dtype or found.record.optimized} {settings}"
+    facts = f"{found.digest} {dtype} {settings}"
     return Maker(str(found.path), hashlib.sha256(facts.encode()).hexdigest()[:16])
 
 

@@ -1,4 +1,4 @@
-"""metrics.csv: a row per ten iterations and one per validation, the same whether the run was resumed or not."""
+"""metrics.csv: rows of training and one per validation, the same whether the run was resumed or not."""
 
 import contextlib
 import csv
@@ -7,12 +7,12 @@ import itertools
 import logging
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Mapping, Sequence
 
 from ..saving import append_line, explained, sync_file, write_file
 from .state import CsvMark, RunState
 
-__all__ = ["MetricsCsv"]
+__all__ = ["MetricsCsv", "class_columns"]
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +22,13 @@ COLUMNS = ("iteration", "epoch", "lr", "loss", "seconds", "wait", "val_pa", "val
 class MetricsCsv:
     """The file of a run that is at `state`; rows written after that are dropped.
 
-    `seconds` counts on from the last row that is kept.
+    `seconds` counts on from the last row that is kept. There is a column for the IoU of each of `classes`, which is
+    empty in rows that an older version wrote.
     """
 
-    def __init__(self, path: Path, state: RunState):
+    def __init__(self, path: Path, state: RunState, classes: Sequence[str] = ()):
         self.path = path
+        self._columns = (*COLUMNS, *class_columns(classes))
         kept = [row for row in _read(path) if int(row["iteration"]) <= state.iteration]
         if state.unscored:  # the scores of this iteration can only have come later
             kept = [row for row in kept if not (row["val_miou"] and int(row["iteration"]) == state.iteration)]
@@ -34,16 +36,25 @@ class MetricsCsv:
         self._offset = float(kept[-1]["seconds"] or 0) if kept else 0.0
         self._begin = time.perf_counter()
         if path.exists() or kept:
-            write_file(path, "".join(f"{_line(row)}\r\n" for row in [dict(zip(COLUMNS, COLUMNS)), *kept]).encode())
+            write_file(path, "".join(f"{self._line(row)}\r\n" for row in [self._head, *kept]).encode())
+
+    @property
+    def _head(self) -> Dict[str, str]:
+        return dict(zip(self._columns, self._columns))
+
+    def _line(self, row: Mapping[str, Any]) -> str:
+        text = io.StringIO()
+        csv.DictWriter(text, self._columns, extrasaction="ignore", lineterminator="").writerow(row)
+        return text.getvalue()
 
     def write(self, row: Dict[str, Any]) -> None:
         """Append a row; its seconds are filled in. Raises SaveError."""
         row["seconds"] = round(self._offset + time.perf_counter() - self._begin, 2)
         if self.path.exists():
-            append_line(self.path, f"{_line(row)}\r")
+            append_line(self.path, f"{self._line(row)}\r")
             self._rows += 1
         else:  # at the start, or because somebody has removed it
-            append_line(self.path, f"{_line(dict(zip(COLUMNS, COLUMNS)))}\r\n{_line(row)}\r")
+            append_line(self.path, f"{self._line(self._head)}\r\n{self._line(row)}\r")
             self._rows = 1
 
     def mark(self, losses: List[float]) -> CsvMark:
@@ -86,7 +97,7 @@ def _read(path: Path) -> List[Dict[str, str]]:
     return rows
 
 
-def _line(row: Dict[str, Any]) -> str:
-    text = io.StringIO()
-    csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="").writerow(row)
-    return text.getvalue()
+def class_columns(classes: Sequence[str]) -> List[str]:
+    """What the columns of the classes' IoUs are called; a class that has another's name is numbered."""
+    names = [" ".join(name.split()) for name in classes]  # a line is a row
+    return [f"val_iou_{name}{'' if name not in names[:i] else f'_{i}'}" for i, name in enumerate(names)]

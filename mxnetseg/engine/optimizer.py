@@ -125,9 +125,9 @@ class Group(NamedTuple):
 
 
 class Optimizer:
-    """One optimizer step over all contexts of a network.
+    """Optimizer steps of a network, on all its contexts.
 
-    The gradients of the contexts are summed, not averaged: the loss carries the normalisation
+    Gradients of contexts and processes are to be summed before, not averaged: the loss carries the normalisation
     (see `losses.CrossEntropy`). `net` is initialized on its contexts.
 
     Raises
@@ -153,28 +153,27 @@ class Optimizer:
         self._config = config
         contexts = next(iter(self._parameters.values())).list_ctx()
         self._optimizer = OPTIMIZERS[config.name](config)
-        store = ("device" if contexts[0].device_type == "gpu" else "local") if contexts[1:] else None
         parameters = {parameter.name: parameter for parameter in self._parameters.values()}
-        self._trainer = gluon.Trainer(parameters, self._optimizer, kvstore=store, update_on_kvstore=False)
+        self._trainer = gluon.Trainer(parameters, self._optimizer, kvstore=None)
         # the trainer sorts its parameters itself; states are saved under structural names
         by_identity = {id(p): name for name, p in self._parameters.items()}
         self._names: List[str] = [by_identity[id(p)] for p in self._trainer._params]
         self._clip = config.clip_norm
         self._contexts = contexts
 
-    def step(self, lr: float) -> None:
-        """Sum the gradients over the contexts, clip their global norm, update."""
+    def gradients(self) -> Dict[str, List[nd.NDArray]]:
+        """By parameter, one for every context; what the next forward pass wants first comes first."""
+        return {name: p.list_grad() for name, p in self._parameters.items() if p.grad_req != "null"}
+
+    def update(self, lr: float) -> None:
+        """Clip the global norm of the gradients, update."""
         self._trainer.set_learning_rate(lr)
-        if not self._clip:
-            self._trainer.step(1)
-            return
-        self._trainer.allreduce_grads()
-        for context in self._contexts:
-            gradients = [p.grad(context) for p in self._parameters.values() if p.grad_req != "null"]
-            norm = nd.sqrt(nd.add_n(*[g.square().sum() for g in gradients])).asscalar()
-            if norm > self._clip:
-                for gradient in gradients:
-                    gradient *= self._clip / norm
+        if self._clip:
+            for gradients in zip(*self.gradients().values()):
+                norm = nd.sqrt(nd.add_n(*[g.square().sum() for g in gradients])).asscalar()
+                if norm > self._clip:
+                    for gradient in gradients:
+                        gradient *= self._clip / norm
         self._trainer.update(1)
 
     def groups(self) -> List[Group]:

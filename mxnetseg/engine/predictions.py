@@ -2,7 +2,7 @@
 
 import copy
 from pathlib import Path
-from typing import List, NamedTuple, Sequence
+from typing import List, NamedTuple, Optional, Sequence
 
 import mxnet as mx
 
@@ -15,6 +15,7 @@ from ..saving import check_free
 from ..visual import colorize, save_png
 from .evaluator import predict_dataset
 from .inference import Preprocess
+from .ledger import Ledger, Maker
 
 __all__ = ["Written", "write_predictions"]
 
@@ -38,6 +39,7 @@ def write_predictions(
     label_ids: bool = False,
     overwrite: bool = False,
     skip_existing: bool = False,
+    maker: Optional[Maker] = None,
     workers: int = 0,
     progress: bool = True,
 ) -> Written:
@@ -45,18 +47,22 @@ def write_predictions(
 
     With `label_ids` also label_ids/<name>.png: the values that the data set's own masks have, which
     Cityscapes' server wants; 16-bit PNGs where values exceed 255. With `skip_existing`, images are left out whose
-    files are all there.
+    files are all there. `maker` is noted in predictions.jsonl.
 
     Raises
     ------
     MXNetSegError
-        A file is there already and neither `overwrite` nor `skip_existing` is set; nothing is written then.
+        A file is there already and neither `overwrite` nor `skip_existing` is set, or with the latter it is another
+        maker's; nothing is written then.
     SaveError
         Files can't be written there, or not any more: the disk is full.
     """
     kinds = ["color", "label"] + (["label_ids"] if label_ids else [])
     values = label_values(dataset.spec, "--label-ids") if label_ids else None
     files = {name: [out / kind / f"{name}.png" for kind in kinds] for name in dataset.names}
+    ledger = Ledger(out)
+    if skip_existing and maker:
+        ledger.check([path for paths in files.values() for path in paths if path.is_file()], maker)
     dataset = _unlabelled(dataset, [n for n in files if not (skip_existing and all(p.is_file() for p in files[n]))])
     targets = (path for name in dataset.names for path in files[name])
     check_free(targets, overwrite or skip_existing, "name another place, or say --overwrite or --skip-existing")
@@ -68,6 +74,8 @@ def write_predictions(
             pictures += [values[prediction]] if values is not None else []
             for path, picture in zip(files[sample.name], pictures):
                 save_png(path, picture)
+            if maker:
+                ledger.note(Path(sample.name), files[sample.name], maker)
             bar.update()
     return Written(len(dataset) - len(broken), len(files) - len(dataset), broken)
 

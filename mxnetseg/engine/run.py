@@ -4,7 +4,7 @@ import contextlib
 import logging
 import shlex
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -23,13 +23,14 @@ from .freeze import Freeze
 from .inference import Preprocess
 from .lengths import Lengths
 from .optimizer import Optimizer
+from .peers import Peers
+from .pictures import Pictures
 from .record import Record
 from .rundir import RunDir
-from .runlog import RunLog
+from .runlog import RunLog, Silent
 from .schedule import Schedule
 from .state import RunState, Scored
 from .step import Feed, NotFinite, TrainStep
-from .stop import StopSignal
 
 __all__ = ["Run"]
 
@@ -56,8 +57,9 @@ class Run:
     feed: Feed
     train_set: Dataset
     val_set: Optional[Dataset]
-    log: RunLog
+    log: Union[RunLog, Silent]
     progress: bool
+    peers: Peers
     scores: Optional[Scores] = None
 
     @property
@@ -79,8 +81,8 @@ class Run:
         iteration, total = self.state.iteration, self.lengths.total
         if iteration == self.recipe.model.unfreeze_at and self.frozen.names:
             self.frozen.lift()
-        # dropout too is a function of (seed, iteration), so that a resumed run repeats it
-        seed = (self.recipe.train.seed * 1_000_003 + iteration) % 2**31
+        # dropout too is a function of (seed, iteration, rank), so that a resumed run repeats it
+        seed = (self.recipe.train.seed * 1_000_003 + iteration + self.peers.rank * 104_729_001) % 2**31
         lr = self.schedule(iteration)
         meanwhile = self.feed.stage if iteration + 1 < total else lambda: None
         try:
@@ -91,7 +93,7 @@ class Run:
         self.log.step(self.state.iteration, lr, loss, self.feed.waited)
         return loss, lr
 
-    def validate(self, stop: StopSignal) -> bool:
+    def validate(self, stop: Callable[[], bool]) -> bool:
         """Score the averaged weights, or the trained ones where no average is kept, and keep the best.
 
         Returns whether that was done: if a signal comes meanwhile, it is left to the resumed run. If it fails, at a bad
@@ -103,10 +105,21 @@ class Run:
         self._weights()  # must be finite
         workers = min(self.recipe.train.workers, 1)
         preprocess, config = Preprocess.of(self.recipe.data), self.recipe.eval
+        share = self.val_set.share(self.peers.rank, self.peers.size)
+        pictures = Pictures(share, self.recipe.train.pictures, self.recipe.data.shown)
         try:
             with self.average.in_place() if self.average else contextlib.nullcontext():
                 scores = evaluate(
-                    self.net, self.val_set, preprocess, config, self.contexts, workers, self.progress, stop
+                    self.net,
+                    self.val_set,
+                    preprocess,
+                    config,
+                    self.contexts,
+                    workers,
+                    self.progress,
+                    stop,
+                    pictures.look,
+                    self.peers,
                 )
         except Exception:
             self.save()
@@ -115,13 +128,13 @@ class Run:
             log.warning(done, self.state.iteration, folder)
             raise
         if scores is not None:
-            self._take(scores)
+            self._take(scores, pictures.strip())
         return scores is not None
 
-    def _take(self, scores: Scores) -> None:
+    def _take(self, scores: Scores, pictures: Optional[np.ndarray]) -> None:
         state, of = self.state, "average" if self.average else "weights"
         self.scores = scores
-        self.log.validated(state.iteration, scores)
+        self.log.validated(state.iteration, scores, pictures)
         state.unscored, state.stale = False, state.stale + 1
         state.scored = Scored.at(state.iteration, of, scores)
         if scores.miou is not None and scores.miou > state.best:
@@ -136,6 +149,8 @@ class Run:
 
     def save(self) -> None:
         """Write the last weights and then the state, which relies on them; nothing if nothing has changed."""
+        if isinstance(self.log, Silent):
+            return
         now = self.state.model_copy(update={"csv": self.log.mark()}, deep=True)
         if now == self.saved:
             return
@@ -152,6 +167,8 @@ class Run:
         self.saved = now
 
     def _write(self, suffix: str, of: str) -> None:
+        if not self.peers.leads:
+            return
         self.place.check()
         checkpoint.write(self.place.checkpoint(suffix), self._weights(of), self._record(of))
 

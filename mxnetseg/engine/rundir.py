@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import logging
 import re
 import shlex
@@ -19,13 +20,13 @@ from .checkpoint import Checkpoint
 from .lock import Lock, Locked
 from .record import Record, RunFacts
 
-__all__ = ["STATE", "RunDir", "new_run", "read_state", "resumed_run"]
+__all__ = ["STATE", "RunDir", "new_run", "read_state", "resumed_run", "told"]
 
 log = logging.getLogger(__name__)
 
 RUNS = Path("runs")
 STATE = "state.ckpt"
-OWN = r"state\.ckpt|recipe\.yaml|metrics\.csv|curves\.png"  # what a run writes whole into its folder
+OWN = r"state\.ckpt|recipe\.yaml|metrics\.csv|(curves|pictures)\.png"  # what a run writes whole into its folder
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
 
@@ -57,6 +58,10 @@ class RunDir:
         """Add to the run's facts, which its state file will hold."""
         self.facts = self.facts.model_copy(update=facts)
 
+    def tell(self) -> bytes:
+        """For the other processes of the run, see `told`."""
+        return json.dumps([str(self.folder), str(self._weights), self.facts.model_dump(mode="json")]).encode()
+
     def __enter__(self) -> "RunDir":
         return self
 
@@ -72,6 +77,12 @@ class RunDir:
             if not lock.held():
                 what = "was removed or replaced while the run used it, and is not written to any more"
                 raise SaveError(f"{folder} {what}")
+
+
+def told(text: bytes) -> RunDir:
+    """The folder that another process `tell`s of, and holds the locks of: not to be written to."""
+    folder, weights, facts = json.loads(text)
+    return RunDir(Path(folder), Path(weights), RunFacts.model_validate(facts), (), contextlib.ExitStack())
 
 
 def new_run(folder: Optional[str], weights_dir: str, model: str, title: str, data: Dict[str, str]) -> RunDir:

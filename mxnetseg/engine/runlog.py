@@ -1,30 +1,31 @@
-"""What a run tells: progress bar, log file, CSV, curves, Weights & Biases."""
+"""What a run tells: progress bar, log file, CSV, curves, pictures, trackers."""
 
 import contextlib
 import logging
 import logging.handlers
-import os
-import socket
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Sequence
+
+import numpy as np
 
 from ..config import Recipe
 from ..metrics import Scores
 from ..optional import installed
 from ..progress import progress_bar
-from ..saving import SaveError, explained
+from ..saving import SaveError, explained, write_file
+from ..visual import png
 from .lengths import Lengths
-from .metrics_csv import MetricsCsv
+from .metrics_csv import MetricsCsv, class_columns
+from .pictures import NAME as PICTURES
 from .rundir import RunDir
 from .state import CsvMark, RunState
+from .trackers import Trackers
 
-__all__ = ["RunLog", "remembered"]
+__all__ = ["RunLog", "Silent", "remembered"]
 
 log = logging.getLogger(__name__)
-
-EVERY = 10  # iterations to a row
 
 
 @contextlib.contextmanager
@@ -45,9 +46,9 @@ def remembered() -> Iterator[logging.handlers.MemoryHandler]:
 class RunLog:
     """A context manager around the loop; `before` is what was said until then.
 
-    It leaves log.txt, metrics.csv and, where matplotlib is installed, curves.png in the run's folder. metrics.csv has
-    a row for every ten iterations, with the mean loss and the share of the time spent waiting for data, and one for
-    every validation.
+    It leaves log.txt, metrics.csv, pictures.png and, where matplotlib is installed, curves.png in the run's folder.
+    metrics.csv has a row for every `train.log_every` iterations, with the mean loss and the share of the time spent
+    waiting for data, and one for every validation, with the IoU of each of `classes`.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class RunLog:
         state: RunState,
         lengths: Lengths,
         recipe: Recipe,
-        wandb: Optional[str],
+        classes: Sequence[str],
+        trackers: Trackers,
         progress: bool,
         before: logging.handlers.MemoryHandler,
     ):
         self._place, self._lengths, self._before = place, lengths, before
-        self._csv = MetricsCsv(place.folder / "metrics.csv", state)
+        self._csv = MetricsCsv(place.folder / "metrics.csv", state, classes)
+        self._every = recipe.train.log_every
         self._undrawn = True
         self._losses: List[float] = list(state.csv.losses)
         self._trained = self._waited = 0.0  # seconds
@@ -71,7 +74,7 @@ class RunLog:
         look: Dict[str, Any] = dict(unit="it", desc=place.facts.name, shown=progress, leave=True, dynamic_ncols=True)
         self._bar = progress_bar(total=lengths.total, initial=state.iteration, **look)
         self._curves = installed("matplotlib")
-        self._wandb = _start_wandb(wandb, place, recipe) if wandb else None
+        self._trackers = trackers
 
     def __enter__(self) -> "RunLog":
         logger = logging.getLogger("mxnetseg")
@@ -99,7 +102,7 @@ class RunLog:
             logger.removeHandler(self._file)
             logger.setLevel(self._level)
             self._file.close()
-            self._tell_wandb(lambda run: run.finish(exit_code=0 if error is None else 1))
+            self._trackers.tell(lambda tracker: tracker.close(error is not None))
 
     def sum_up(self) -> None:
         """To be called at the end of the loop."""
@@ -109,6 +112,7 @@ class RunLog:
 
     def mark(self) -> CsvMark:
         """Where the CSV stands."""
+        self._trackers.tell(lambda tracker: tracker.flush())
         return self._csv.mark(self._losses)
 
     def step(self, done: int, lr: float, loss: float, waited: float) -> None:
@@ -116,7 +120,7 @@ class RunLog:
         self._losses.append(loss)
         self._images += self._lengths.images
         self._bar.update()
-        if done % EVERY and done != self._lengths.total:
+        if done % self._every and done != self._lengths.total:
             return
         before, waited_before, images_before = self._recent
         self._recent = time.perf_counter(), waited, self._images
@@ -131,14 +135,19 @@ class RunLog:
         epoch = round(done / self._lengths.per_epoch, 3)
         self._write({"iteration": done, "epoch": epoch, "lr": lr, "loss": mean, "wait": round(share, 4)})
 
-    def validated(self, done: int, scores: Scores) -> None:
+    def validated(self, done: int, scores: Scores, pictures: Optional[np.ndarray]) -> None:
         """A validation is done; one without a labelled pixel leaves no row."""
+        if pictures is not None:
+            self._place.check()
+            write_file(self._place.folder / PICTURES, png(pictures))
+            self._trackers.tell(lambda tracker: tracker.picture(done, pictures))
         if scores.miou is not None:
             told = f"mIoU {scores.miou:.4f}  mAcc {scores.macc:.4f}  PA {scores.pa:.4f} on val"
             if scores.only_predicted:
                 told += f"; predicted, but not in the truth: {', '.join(scores.only_predicted)}"
             log.info("iteration %d: %s", done, told)
-            self._write({"iteration": done, "val_pa": scores.pa, "val_macc": scores.macc, "val_miou": scores.miou})
+            row = {"iteration": done, "val_pa": scores.pa, "val_macc": scores.macc, "val_miou": scores.miou}
+            self._write({**row, **dict(zip(class_columns(scores.classes), scores.iou))})
             self._draw()
         self._recent = time.perf_counter(), self._recent[1], self._images  # validating is not training
 
@@ -146,15 +155,8 @@ class RunLog:
         self._place.check()
         self._csv.write(row)
         self._undrawn = True
-        self._tell_wandb(lambda run: run.log({k: v for k, v in row.items() if k != "iteration"}, step=row["iteration"]))
-
-    def _tell_wandb(self, say: Callable[[Any], object]) -> None:
-        try:
-            if self._wandb is not None:
-                say(self._wandb)
-        except Exception as err:  # a logger must not end a run
-            self._wandb = None
-            print(f"warning: wandb is left out from here on: {err}", file=sys.stderr)
+        numbers = {name: value for name, value in row.items() if name != "iteration" and value is not None}
+        self._trackers.tell(lambda tracker: tracker.numbers(row["iteration"], numbers))
 
     def _draw(self) -> None:
         from ..visual import plot_curves
@@ -162,6 +164,25 @@ class RunLog:
         if self._curves and self._undrawn and self._csv.path.exists():
             plot_curves(self._csv.path, self._place.folder / "curves.png")
             self._undrawn = False
+
+
+class Silent:
+    """In place of a `RunLog` where another process of the run has it."""
+
+    def __enter__(self) -> "Silent":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def sum_up(self) -> None:
+        """Nothing, as the others."""
+
+    def step(self, done: int, lr: float, loss: float, waited: float) -> None:
+        """A step was taken."""
+
+    def validated(self, done: int, scores: Scores, pictures: Optional[np.ndarray]) -> None:
+        """A validation is done."""
 
 
 class _LogFile(logging.FileHandler):
@@ -183,25 +204,3 @@ class _LogFile(logging.FileHandler):
     def close(self) -> None:
         with contextlib.suppress(OSError):  # what it would still write has failed, and was reported, before
             super().close()
-
-
-def _start_wandb(project: str, place: RunDir, recipe: Recipe) -> Optional[Any]:
-    try:
-        import wandb
-
-        mode = os.environ.get("WANDB_MODE") or ("online" if _online() else "offline")
-        if mode == "offline":
-            log.info("wandb runs offline; `wandb sync %s` sends it later", place.folder / "wandb")
-        config = recipe.model_dump(mode="json")
-        return wandb.init(project=project, name=place.facts.name, dir=str(place.folder), config=config, mode=mode)
-    except Exception as err:  # a logger must not end a run
-        log.warning("wandb is left out: %s", err)
-        return None
-
-
-def _online() -> bool:
-    try:
-        with socket.create_connection(("api.wandb.ai", 443), timeout=3):
-            return True
-    except OSError:
-        return False

@@ -4,9 +4,11 @@ import contextlib
 import logging
 import shlex
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
+import numpy as np
+from mxnet import nd
 from mxnet.gluon import HybridBlock
 
 from .. import data
@@ -32,21 +34,29 @@ from .inference import Preprocess
 from .lengths import Lengths
 from .optimizer import Optimizer
 from .origin import read_origin, with_record
+from .overview import flat
+from .peers import Peers
+from .pictures import NAME as PICTURES
 from .record import Feeding, NetworkSpec, Record, plugin_facts
 from .run import Run, patience_is_over
-from .rundir import STATE, RunDir, new_run
-from .runlog import RunLog, remembered
+from .rundir import STATE, RunDir, new_run, told
+from .runlog import RunLog, Silent, remembered
 from .schedule import Schedule
 from .state import RunState
 from .step import Feed, TrainStep
+from .trackers import TENSORBOARD, Trackers
 
 __all__ = ["continued", "open_run", "sample_stream"]
 
 log = logging.getLogger(__name__)
 
 # what may differ between a run and its continuation
-FREE = {f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "patience")}
+FREE = {
+    f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "log_every", "pictures", "patience")
+}
 FREE |= {"data.root", "data.cache", "description", "distill.teacher"}  # of the last the digest must be the same
+# what else of a run's may be in a folder
+FILES = ("recipe.yaml", "log.txt", "metrics.csv", "curves.png", PICTURES, TENSORBOARD)
 # facts of a run that its checkpoints, which are passed on, don't tell
 PRIVATE: Dict[str, Any] = {"folder": "", "weights_dir": "", "data": {}}
 
@@ -60,16 +70,19 @@ def open_run(
     run_dir: Optional[str] = None,
     weights_dir: Optional[str] = None,
     wandb: Optional[str] = None,
+    tensorboard: bool = False,
     validate: bool = True,
     progress: bool = True,
     changed_data: bool = False,
     transform: Optional[Function] = None,
     force: bool = False,
+    peers: Optional[Peers] = None,
 ) -> Run:
-    """A run, new or `resumed`; `stack` closes its folder.
+    """A run, new or `resumed`; `stack` closes its folder. Of `peers` rank 0 alone writes.
 
     Raises MXNetSegError where something does not fit together; nothing has been written then.
     """
+    peers = peers or Peers()
     said = stack.enter_context(remembered())
     before = resumed[1] if resumed else None
     origin = None if before else read_origin(recipe)
@@ -77,9 +90,11 @@ def open_run(
         recipe = with_record(recipe, origin)
     if before:
         require(before.record.plugins, f"the run in {before.path.parent}")
-    _check_contexts(recipe, contexts)
-    if wandb:
+    _check_contexts(recipe, contexts, peers.size)
+    if wandb and peers.leads:
         check_installed("wandb", f"--wandb {wandb}")
+    if tensorboard:
+        check_installed("tensorboardX", "--tensorboard", "mxnetseg[tensorboard]")
     sets = _open_sets(recipe, validate)
     lengths = Lengths.of(recipe.train, len(sets[0]))
     until = recipe.model.unfreeze_at
@@ -96,17 +111,20 @@ def open_run(
     digests = {dataset.split: dataset.digest() for dataset in sets}
     if resumed:
         digests = _checked_data(resumed[0], digests, changed_data)
-    if not resumed or changed_data:
+    peers.check_same("the recipe, or the images,", dump_recipe(_anywhere(recipe)) + repr(digests))
+    if (not resumed or changed_data) and peers.leads:
         examine(recipe.data, sets, loss=recipe.loss, validating=validate, force=force)
-    net, optimizer, average, frozen = _learners(recipe, sets[0].spec, contexts, before, origin, lengths.total)
+    net, optimizer, average, frozen = _learners(recipe, sets[0].spec, contexts, before, origin, lengths.total, peers)
     criterion = build_loss(recipe.loss, sets[0].num_classes, net.align_corners)
     criterion.initialize(ctx=contexts)
     distill = Distillation.of(recipe, sets[0].spec, contexts)
     teacher = distill.digest if distill else ""
     if before:
         _check_teacher(before, teacher, recipe)
+    if distill:
+        peers.check_same("the files of distill.teacher", teacher)
     _hybridize(net, criterion, recipe, contexts)
-    stream = sample_stream(recipe, sets[0], progress)
+    stream = sample_stream(recipe, sets[0], progress and peers.leads)
     schedule = Schedule(recipe.schedule, recipe.optimizer.lr, lengths.total)
 
     feeding = Feeding.of(recipe.data, sets[0].spec)
@@ -120,15 +138,22 @@ def open_run(
         place = resumed[0]
         place.note(data=digests)
     else:
-        _check_free(run_dir, recipe)
         title = f"{net.spec['name']}_{net.spec['backbone']}_{sets[0].spec.name}"
-        place = stack.enter_context(new_run(run_dir, weights_dir or "weights", net.spec["name"], title, digests))
+        place = _new_place(recipe, run_dir, weights_dir or "weights", net.spec["name"], title, digests, peers)
+        place = stack.enter_context(place)
         place.note(transform=named, teacher=teacher)
-    write_file(place.folder / "recipe.yaml", dump_recipe(recipe).encode())
+    if peers.leads:
+        write_file(place.folder / "recipe.yaml", dump_recipe(recipe).encode())
     accumulate, workers = recipe.train.accumulate, recipe.train.workers
     begin, mixed = state.iteration * accumulate, recipe.data.augment.mix
+    if peers.size > 1:
+        stream = data.Share(stream, peers.rank, peers.size)
     loader = data.TrainLoader(sets[0], augment, stream, workers, begin, mixed)
     stack.callback(loader.close)
+    run_log: Union[RunLog, Silent] = Silent()
+    if peers.leads:
+        trackers = Trackers(place, state, recipe, wandb, tensorboard)
+        run_log = RunLog(place, state, lengths, recipe, sets[0].classes, trackers, progress, said)
     return Run(
         recipe=recipe,
         contexts=contexts,
@@ -142,12 +167,13 @@ def open_run(
         optimizer=optimizer,
         average=average,
         frozen=frozen,
-        step=TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, accumulate, average, frozen, distill),
-        feed=Feed(loader, criterion, Preprocess.of(recipe.data), contexts, accumulate, distill),
+        step=TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, accumulate, average, frozen, distill, peers),
+        feed=Feed(loader, criterion, Preprocess.of(recipe.data), contexts, accumulate, distill, peers),
         train_set=sets[0],
         val_set=sets[1] if validate else None,
-        log=RunLog(place, state, lengths, recipe, wandb, progress, said),
-        progress=progress,
+        log=run_log,
+        progress=progress and peers.leads,
+        peers=peers,
     )
 
 
@@ -165,7 +191,7 @@ def continued(recipe: Optional[Recipe], changes: Sequence[str], state: Checkpoin
     if not state.record.run.id and recorded.optimizer.name.lower() in ("adam", "adamw"):
         log.warning("version 0.1.0 began this run, with another epsilon in Adam; it goes on by PyTorch's rule")
     recipe = override_recipe(recipe or recorded, changes) if changes else recipe or recorded
-    now, then = _flat(recipe.model_dump(mode="json")), _flat(recorded.model_dump(mode="json"))
+    now, then = flat(recipe.model_dump(mode="json")), flat(recorded.model_dump(mode="json"))
     changed = sorted(k for k in {**now, **then} if now.get(k) != then.get(k) and k not in FREE)
     if changed:
         listed = ", ".join(f"{k} ({then.get(k)} then, {now.get(k)} now)" for k in changed[:5])
@@ -206,10 +232,32 @@ def _check_teacher(before: Checkpoint, digest: str, recipe: Recipe) -> None:
         )
 
 
+def _new_place(
+    recipe: Recipe,
+    run_dir: Optional[str],
+    weights_dir: str,
+    model: str,
+    title: str,
+    digests: Dict[str, str],
+    peers: Peers,
+) -> RunDir:
+    """The folder and name that rank 0 claims."""
+    if not peers.leads:
+        return told(peers.broadcast())
+    _check_free(run_dir, recipe)
+    place = new_run(run_dir, weights_dir, model, title, digests)
+    try:
+        peers.broadcast(place.tell())
+    except BaseException:
+        place.__exit__()
+        raise
+    return place
+
+
 def _check_free(run_dir: Optional[str], recipe: Recipe) -> None:
     """Refuse a folder with files of a run's names, unless an earlier try of this very recipe left them."""
     folder = Path(run_dir or "")
-    there = [name for name in ("recipe.yaml", "log.txt", "metrics.csv", "curves.png") if (folder / name).exists()]
+    there = [name for name in FILES if (folder / name).exists()]
     if (
         run_dir is None or not there or (folder / STATE).exists()
     ):  # `new_run` has a better message where there is a state
@@ -231,16 +279,25 @@ def sample_stream(recipe: Recipe, dataset: data.Dataset, progress: bool = False)
     return data.RareClassStream(data.count_pixels(dataset, progress), batch_size, seed, recipe.data.rare_class)
 
 
-def _check_contexts(recipe: Recipe, contexts: List[mx.Context]) -> None:
+def _check_contexts(recipe: Recipe, contexts: List[mx.Context], processes: int) -> None:
     batch_size = recipe.train.batch_size
     what = f"train.batch_size {batch_size}"
-    if batch_size < len(contexts):
-        raise MXNetSegError(f"{what} is less than the {len(contexts)} contexts; each needs an image")
+    if batch_size % processes:
+        more, less = (batch_size // processes + 1) * processes, batch_size // processes * processes
+        would = " or ".join(str(size) for size in (less, more) if size)
+        raise MXNetSegError(f"{what} does not share out evenly over {processes} processes; {would} would")
+    share = batch_size // processes
+    if share < len(contexts):
+        of = f" of {processes} processes" if processes > 1 else ""
+        raise MXNetSegError(f"{what} is less than the {processes * len(contexts)} contexts{of}; each needs an image")
     check_contexts(contexts)
+    if recipe.model.norm.lower() == "syncbn" and processes > 1:
+        each = f"the {len(contexts)} contexts" if contexts[1:] else "the one context"
+        log.info("model.norm syncbn: statistics span %s of a process, not the %d processes", each, processes)
     if _synchronised(recipe, contexts):
         check_synchronisation(contexts)
-        if batch_size % len(contexts):
-            evenly = f"does not share out evenly over {len(contexts)} contexts"
+        if share % len(contexts):
+            evenly = f"does not share out evenly over {processes * len(contexts)} contexts"
             raise MXNetSegError(f"{what} {evenly}, which model.norm syncbn needs")
 
 
@@ -300,10 +357,12 @@ def _learners(
     before: Optional[Checkpoint],
     origin: Optional[Checkpoint],
     total: int,
+    peers: Peers,
 ) -> Tuple[Segmentor, Optimizer, Optional[WeightAverage], Freeze]:
     """Network, optimizer, average and what is frozen, as they are at the start or were in a state."""
     if before is None:
         net = build_network(recipe, spec.num_classes, contexts, origin=origin, classes=spec.classes)
+        _take_weights(net, peers)
     else:
         net = create_network(recipe, spec.num_classes)
         checkpoint.load_weights(net, before.weights, f"state {before.path}", contexts)
@@ -318,6 +377,23 @@ def _learners(
     return net, optimizer, average, frozen
 
 
+def _take_weights(net: Segmentor, peers: Peers) -> None:
+    """Those of rank 0."""
+    if peers.size == 1:
+        return
+    ours = {name: array.asnumpy() for name, array in checkpoint.weights(net).items()}
+    content = peers.broadcast(b"".join(array.tobytes() for array in ours.values()))
+    for name, parameter in net._collect_params_with_prefix().items():
+        array = ours[name]
+        theirs, content = content[: array.nbytes], content[array.nbytes :]
+        parameter.set_data(nd.array(np.frombuffer(theirs, array.dtype).reshape(array.shape), dtype=array.dtype))
+
+
+def _anywhere(recipe: Recipe) -> Recipe:
+    """The recipe without what may differ between hosts."""
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": None, "cache": None})})
+
+
 def _hybridize(net: Segmentor, criterion: HybridBlock, recipe: Recipe, contexts: List[mx.Context]) -> None:
     synchronised = _synchronised(recipe, contexts)
     flags: Dict[str, Any] = dict.fromkeys(("static_alloc", "static_shape"), recipe.train.static or synchronised)
@@ -326,9 +402,3 @@ def _hybridize(net: Segmentor, criterion: HybridBlock, recipe: Recipe, contexts:
         flags.update(forward_bulk_size=1_000_000, backward_bulk_size=1_000_000)
     net.hybridize(**flags)
     criterion.hybridize(**flags)
-
-
-def _flat(value: Any, prefix: str = "") -> Dict[str, Any]:
-    if isinstance(value, dict) and value:
-        return {k: v for key, part in value.items() for k, v in _flat(part, f"{prefix}{key}.").items()}
-    return {prefix[:-1]: value}

@@ -1,7 +1,7 @@
 """One optimisation step, the same in training and in a dry run; and how batches come to it."""
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Union
 
 import mxnet as mx
 import numpy as np
@@ -17,6 +17,8 @@ from .ema import WeightAverage
 from .freeze import Freeze
 from .inference import Preprocess
 from .optimizer import Optimizer
+from .peers import Peers
+from .statistics import Statistics
 
 __all__ = ["Feed", "NotFinite", "Part", "TrainStep"]
 
@@ -36,7 +38,10 @@ class Part(NamedTuple):
 
 @dataclass
 class Feed:
-    """Iterator over steps, each `accumulate` batches, each a Part per context."""
+    """Iterator over steps, each `accumulate` batches, each a Part per context.
+
+    `loader` gives this process's share of every batch; the weight of the labels is that of the whole step's.
+    """
 
     loader: TrainLoader
     criterion: HybridBlock
@@ -44,6 +49,7 @@ class Feed:
     contexts: List[mx.Context]
     accumulate: int = 1
     distill: Optional[Distillation] = None
+    peers: Peers = field(default_factory=Peers)
     _staged: Optional[List[List[Part]]] = field(default=None, init=False)
 
     @property
@@ -55,9 +61,8 @@ class Feed:
         """Prepare the next step; to be called while the engine computes another."""
         if self._staged is None:
             batches = [next(self.loader) for _ in range(self.accumulate)]
-            weighed = [
-                one.normalizer([b.labels for b in batches]) for one in (self.criterion, self.distill) if one is not None
-            ]
+            labels = [batch.labels for batch in batches]
+            weighed = [self._normalizer(one, labels) for one in (self.criterion, self.distill) if one is not None]
             scale = 1.0 / np.hstack(weighed)
             self._staged = [self._split(batch, scale) for batch in batches]
 
@@ -66,6 +71,17 @@ class Feed:
         staged, self._staged = self._staged, None
         assert staged is not None
         return staged
+
+    def _normalizer(self, criterion: Any, labels: List[np.ndarray]) -> Union[float, np.ndarray]:
+        if self.peers.size == 1:
+            return criterion.normalizer(labels)  # type: ignore[no-any-return]
+        try:
+            tally = criterion.tally(labels)
+        except NotImplementedError:
+            raise MXNetSegError(
+                "a loss without tally() can't be shared by many processes (docs/extending.md)"
+            ) from None
+        return criterion.weigh(self.peers.sum(tally))  # type: ignore[no-any-return]
 
     def _split(self, batch: Batch, scale: np.ndarray) -> List[Part]:
         images, labels = (np.array_split(array, len(self.contexts)) for array in (batch.images, batch.labels))
@@ -87,7 +103,7 @@ class Feed:
 
 @dataclass
 class TrainStep:
-    """Forward, backward, update, average; `criterion` is what `losses.build_loss` gave."""
+    """Forward, backward, sums, update, average; `criterion` is what `losses.build_loss` gave."""
 
     net: Segmentor
     criterion: HybridBlock
@@ -97,8 +113,10 @@ class TrainStep:
     average: Optional[WeightAverage] = None
     frozen: Optional[Freeze] = None
     distill: Optional[Distillation] = None
+    peers: Peers = field(default_factory=Peers)
 
     def __post_init__(self) -> None:
+        self._statistics = Statistics(self.net)
         self._forward = self.net.coarse_logits if self.criterion.resizes else self.net
         if self.accumulate > 1:
             for parameter in self.net.collect_params().values():
@@ -110,17 +128,36 @@ class TrainStep:
     ) -> float:
         """Take one step; `seed` is dropout's, `meanwhile` is called while the engine computes. Returns the loss.
 
-        Raises NotFinite.
+        The sums over processes are queued at once, so that they go while the backward pass is still computed.
+
+        Raises NotFinite, in all processes.
         """
         mx.random.seed(seed)
         losses = self._forward_backward(batches)
+        self._sum(len(batches[0]))
         meanwhile()
-        loss = float(sum(part.asscalar() for part in losses))
-        if not np.isfinite(loss):
-            raise NotFinite(f"the loss is {loss}")
-        self.optimizer.step(lr)
+        loss = self._total(losses)
+        self.optimizer.update(lr)
         if self.average:
             self.average.update(self.frozen.names if self.frozen else ())
+        return loss
+
+    def _sum(self, contexts: int) -> None:
+        replicas = contexts * self.peers.size
+        if replicas == 1:
+            return
+        with self._statistics.averaged(replicas, self.frozen.names if self.frozen else ()) as statistics:
+            self.peers.sum_arrays({**self.optimizer.gradients(), **statistics})
+
+    def _total(self, losses: Sequence[nd.NDArray]) -> float:
+        """The loss of the step; of all processes."""
+        mine = np.zeros(self.peers.size)
+        mine[self.peers.rank] = sum(part.asscalar() for part in losses)
+        each = self.peers.sum(mine)
+        loss = float(sum(each))
+        if not np.isfinite(loss):
+            spoilt = [str(rank) for rank in np.flatnonzero(~np.isfinite(each))]
+            raise NotFinite(f"the loss is {loss}" + (f" (of rank {', '.join(spoilt)})" if len(each) > 1 else ""))
         return loss
 
     def _forward_backward(self, batches: Sequence[Sequence[Part]]) -> List[nd.NDArray]:

@@ -25,10 +25,11 @@ class StopSignal:
 
     It is true, and returns True when called, once a signal has come or a callback has asked to stop. A SIGINT after the
     first signal raises KeyboardInterrupt. A SIGTERM does not: schedulers send two. Python gives signals to the main
-    thread only, so in any other thread none are noted.
+    thread only, so in any other thread none are noted. `step` is what is finished before it stops, for the message.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, step: str = "iteration") -> None:
+        self._step = step
         self.signum: Optional[int] = None
         self.reason: Optional[str] = None  # a callback's
         self._before: Dict[int, Any] = {}
@@ -62,7 +63,8 @@ class StopSignal:
             self.signum = signum
             # not by the log: it may be in the middle of a line
             with contextlib.suppress(OSError):
-                os.write(2, b"\nstopping after this iteration; Ctrl-C once more stops at once, without saving\n")
+                told = f"\nstopping after this {self._step}; Ctrl-C once more stops at once, without saving\n"
+                os.write(2, told.encode())
         elif signum == signal.SIGINT:
             raise KeyboardInterrupt
 

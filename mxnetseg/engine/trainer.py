@@ -5,9 +5,10 @@ import logging
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
 import mxnet as mx
+import numpy as np
 
 from ..config import Recipe
 from ..data.foreign import Function
@@ -16,8 +17,10 @@ from ..metrics import Scores
 from ..names import counted
 from ..saving import SaveError
 from .callbacks import Callbacks, OnStep, OnValidation, check_callable
+from .checkpoint import Checkpoint, parse
+from .peers import Peers
 from .run import Run
-from .rundir import STATE, resumed_run
+from .rundir import STATE, RunDir, resumed_run, told
 from .start import continued, open_run
 from .stop import Interrupted, StopSignal
 
@@ -37,7 +40,7 @@ class Result:
     best : float
         The best mIoU, 0 to 1; -1 without a validation that had a labelled pixel.
     run_dir : Path
-        Of log.txt, metrics.csv, curves.png and the state that `resume` takes.
+        Of log.txt, metrics.csv, curves.png, pictures.png and the state that `resume` takes.
     last_path, best_path, average_path : Path
         Checkpoints: the last weights, those with the best mIoU, and the averaged ones; None where there are none.
     iterations : int
@@ -66,6 +69,7 @@ def train(
     resume: Optional[str] = None,
     changes: Sequence[str] = (),
     wandb_project: Optional[str] = None,
+    tensorboard: bool = False,
     weights_dir: Optional[str] = None,
     validate: bool = True,
     progress: bool = True,
@@ -74,6 +78,7 @@ def train(
     on_step: Optional[OnStep] = None,
     on_validation: Optional[OnValidation] = None,
     force: bool = False,
+    peers: Optional[Peers] = None,
 ) -> Result:
     """Train a network as a recipe says.
 
@@ -91,6 +96,8 @@ def train(
     changes : sequence of str
         With `resume`: keys to change in the recipe, "train.workers=4". Few may change.
     wandb_project : str, optional
+    tensorboard : bool
+        Event files go to tensorboard/ in the run's folder.
     weights_dir : str, optional
         Checkpoints go to <weights_dir>/<model>/; weights/, or where the resumed run's are, when left out.
     validate, progress : bool
@@ -102,6 +109,9 @@ def train(
         Told a `Step` or a `Validation` at the end of its iteration; they may end the run.
     force : bool
         Train although the data have grave faults, see `data.diagnosis`.
+    peers : Peers, optional
+        The processes that train together, each on its share of every batch; this one alone when left out. All say
+        the same, but for `run_dir`, `resume` and `weights_dir`, which are those of rank 0.
 
     Raises
     ------
@@ -117,9 +127,8 @@ def train(
     folder = Path(resume or run_dir or "")
     try:
         with contextlib.ExitStack() as stack:
-            resumed = resumed_run(resume, weights_dir) if resume else None
+            resumed = _resumed(resume, weights_dir, stack, peers or Peers()) if resume else None
             if resumed:
-                stack.enter_context(resumed[0])
                 recipe = continued(recipe, changes, resumed[1])
             if recipe is None:
                 raise MXNetSegError("train needs a recipe, or the folder of a run to resume")
@@ -131,11 +140,13 @@ def train(
                 run_dir=run_dir,
                 weights_dir=weights_dir,
                 wandb=wandb_project,
+                tensorboard=tensorboard,
                 validate=validate,
                 progress=progress,
                 changed_data=changed_data,
                 transform=transform,
                 force=force,
+                peers=peers,
             )
             folder = run.place.folder
             return _loop(run, on_step, on_validation)
@@ -145,17 +156,36 @@ def train(
         raise SaveError(f"{err}. All files written before are whole; then go on with {go_on}") from err
 
 
+def _resumed(
+    folder: str, weights_dir: Optional[str], stack: contextlib.ExitStack, peers: Peers
+) -> Tuple[RunDir, Checkpoint]:
+    """The run in a folder of rank 0, which tells the others of it; `stack` closes it."""
+    if not peers.leads:
+        place, content = told(peers.broadcast()), peers.broadcast()
+        return place, parse(content, place.state)
+    place, state = resumed_run(folder, weights_dir)
+    stack.enter_context(place)
+    if peers.size > 1:
+        peers.broadcast(place.tell())
+        peers.broadcast(place.state.read_bytes())
+    return place, state
+
+
 def _loop(run: Run, on_step: Optional[OnStep], on_validation: Optional[OnValidation]) -> Result:
+    peers = run.peers
     with StopSignal() as stop, run.log:
+        peers.asked, stopped = stop, peers.stopped
+        peers.barrier()
         tell = Callbacks(run, stop, on_step, on_validation)
         name, images = run.place.facts.name, len(run.train_set)
         counts = counted(images, "image"), counted(run.lengths.total, "iteration")
-        log.info("%s: %s, %s on %s", name, *counts, run.contexts)
-        if run.state.unscored and run.validate(stop):  # the run was stopped while it validated
+        where = f"{run.contexts}" + (f" of {peers.size} processes ({peers.name})" if peers.size > 1 else "")
+        log.info("%s: %s, %s on %s", name, *counts, where)
+        if run.state.unscored and run.validate(stopped):  # the run was stopped while it validated
             tell.validation()
-        while not (run.over or stop):
+        while not (run.over or stopped()):
             loss, lr = run.advance()
-            scored = (run.due(run.lengths.val_every) or run.over) and run.validate(stop)
+            scored = (run.due(run.lengths.val_every) or run.over) and run.validate(stopped)
             if run.due(run.lengths.keep_every):
                 run.keep()
             if run.due(run.lengths.save_every) and not run.over:
@@ -165,11 +195,10 @@ def _loop(run: Run, on_step: Optional[OnStep], on_validation: Optional[OnValidat
             run.log.sum_up()
         finally:
             run.save()  # comes last: a run that is stopped before can tell by its state what is left to do
-        if not run.complete and stop.signum is not None:
+        signum = None if run.complete else _signal(stop, peers)
+        if signum is not None:
             iteration, total = run.state.iteration, run.lengths.total
-            raise Interrupted(
-                stop.signum, run.place.folder, f"stopped and saved after iteration {iteration} of {total}"
-            )
+            raise Interrupted(signum, run.place.folder, f"stopped and saved after iteration {iteration} of {total}")
     return Result(
         scores=run.scores,
         best=run.state.best,
@@ -179,5 +208,14 @@ def _loop(run: Run, on_step: Optional[OnStep], on_validation: Optional[OnValidat
         average_path=run.place.there(run.average.suffix) if run.average else None,
         iterations=run.state.iteration,
         recipe=run.recipe,
-        stopped=None if run.complete else stop.reason,
+        stopped=None if run.complete else stop.reason or "a callback in another process",
     )
+
+
+def _signal(stop: StopSignal, peers: Peers) -> Optional[int]:
+    """The one that has stopped a run: of this process or of another."""
+    counts = np.zeros(65, np.int64)
+    if stop.signum is not None:
+        counts[stop.signum] = 1
+    came = np.flatnonzero(peers.sum(counts))
+    return int(came[0]) if came.size else None

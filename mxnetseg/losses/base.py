@@ -36,6 +36,14 @@ class Criterion(HybridBlock):
 
     def normalizer(self, labels: Sequence[np.ndarray]) -> float:
         """What uint8 label arrays (N, H, W) weigh together; at least a tiny number."""
+        return self.weigh(self.tally(labels))
+
+    def tally(self, labels: Sequence[np.ndarray]) -> np.ndarray:
+        """All that their weight depends on, as whole numbers: those of the parts of a step add up to the step's."""
+        raise NotImplementedError
+
+    def weigh(self, tally: np.ndarray) -> float:
+        """The normalizer of the labels that have this tally."""
         raise NotImplementedError
 
 
@@ -46,21 +54,27 @@ class PixelLoss(Criterion):
         super().__init__(num_classes, class_weights)
         self._average = average
 
-    def normalizer(self, labels: Sequence[np.ndarray]) -> float:
+    def tally(self, labels: Sequence[np.ndarray]) -> np.ndarray:
+        """The pixels of each value, (256,)."""
+        return sum((np.bincount(label.ravel(), minlength=256) for label in labels), np.zeros(256, np.int64))
+
+    def weigh(self, tally: np.ndarray) -> float:
         """The weight of the valid pixels, or the number of all pixels."""
         if self._average == "all":
-            return float(max(sum(label.size for label in labels), 1))
-        counts = sum(np.bincount(label.ravel(), minlength=256) for label in labels)
-        return max(float(counts @ self._weights.astype(np.float64)), TINY)
+            return float(max(tally.sum(), 1))
+        return max(float(tally @ self._weights.astype(np.float64)), TINY)
 
 
 class ImageLoss(Criterion):
     """A sum over images."""
 
-    def normalizer(self, labels: Sequence[np.ndarray]) -> float:
-        """The number of images with a valid pixel."""
-        valid = sum(int((label != IGNORE).any(axis=(1, 2)).sum()) for label in labels)
-        return float(max(valid, 1))
+    def tally(self, labels: Sequence[np.ndarray]) -> np.ndarray:
+        """The number of images with a valid pixel, (1,)."""
+        return np.array([sum(int((label != IGNORE).any(axis=(1, 2)).sum()) for label in labels)])
+
+    def weigh(self, tally: np.ndarray) -> float:
+        """The same number, at least 1."""
+        return float(max(tally[0], 1))
 
 
 def cross_entropy(F, logits, labels, smoothing: float = 0.0):

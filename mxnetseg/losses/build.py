@@ -34,6 +34,16 @@ class CombinedLoss(Block):
         """What the labels weigh for each of the criteria."""
         return np.array([one.normalizer(labels) for one in self.criteria])
 
+    def tally(self, labels: Sequence[np.ndarray]) -> np.ndarray:
+        """The tallies of the criteria, one after the other."""
+        tallies = [one.tally(labels) for one in self.criteria]
+        self._ends = np.cumsum([len(tally) for tally in tallies])[:-1]
+        return np.concatenate(tallies)
+
+    def weigh(self, tally: np.ndarray) -> np.ndarray:
+        """The normalizer of each of the criteria."""
+        return np.array([one.weigh(part) for one, part in zip(self.criteria, np.split(tally, self._ends))])
+
     def forward(self, logits, labels, scale):
         total = 0
         for i, (factor, criterion) in enumerate(zip(self._factors, self.criteria)):

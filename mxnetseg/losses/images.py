@@ -53,9 +53,13 @@ class DiceLoss(Criterion):
         super().__init__(num_classes, class_weights)
         self._smooth = smooth
 
-    def normalizer(self, labels: Sequence[np.ndarray]) -> float:
-        """The number of images."""
-        return float(max(sum(len(label) for label in labels), 1))
+    def tally(self, labels: Sequence[np.ndarray]) -> np.ndarray:
+        """The number of images, (1,)."""
+        return np.array([sum(len(label) for label in labels)])
+
+    def weigh(self, tally: np.ndarray) -> float:
+        """The same number, at least 1."""
+        return float(max(tally[0], 1))
 
     def hybrid_forward(self, F, logits, labels, scale, weights):
         valid = F.expand_dims(labels != IGNORE, 1)

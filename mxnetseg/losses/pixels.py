@@ -7,10 +7,12 @@ from mxnet import nd
 
 from ..nn import resize_like
 from ..ops.upsample import serves_logits, upsample_cross_entropy
-from .base import TINY, PixelLoss, cross_entropy
+from .base import PixelLoss, cross_entropy
 from .borders import border_weights
 
 __all__ = ["BoundaryCrossEntropy", "CrossEntropy", "FocalLoss"]
+
+STEPS = 1 << 16
 
 
 class CrossEntropy(PixelLoss):
@@ -96,12 +98,19 @@ class BoundaryCrossEntropy(PixelLoss):
         self._border = border_weight, border_sigma
         self._last = None, None
 
-    def normalizer(self, labels: Sequence[np.ndarray]) -> float:
-        """The weight of the valid pixels, or the number of all pixels."""
+    def tally(self, labels: Sequence[np.ndarray]) -> np.ndarray:
+        """What the pixels of each value weigh, in steps of 2^-16, (256,); with `average` all how many there are."""
         if self._average == "all":
-            return super().normalizer(labels)
-        weights = (self._weights[label] * border_weights(label, *self._border) for label in labels)
-        return max(sum(float(each.sum(dtype=np.float64)) for each in weights), TINY)
+            return super().tally(labels) * STEPS
+        tally = np.zeros(256, np.int64)
+        for label in labels:
+            weights = border_weights(label, *self._border)
+            tally += np.rint(np.bincount(label.ravel(), weights.ravel(), minlength=256) * STEPS).astype(np.int64)
+        return tally
+
+    def weigh(self, tally: np.ndarray) -> float:
+        """The weight of the valid pixels, or the number of all pixels."""
+        return super().weigh(tally / STEPS)
 
     def forward(self, logits, labels, scale):
         if self._last[0] is not labels:  # auxiliary heads have the same

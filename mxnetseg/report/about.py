@@ -20,7 +20,7 @@ __all__ = ["about_checkpoint", "view_size"]
 def view_size(image: np.ndarray, preprocess: Preprocess, config: EvalConfig) -> Tuple[int, int]:
     """Height and width of what the network sees of an image (H, W, channels) at scale 1: all of it, or a window."""
     base, fit = (config.base, config.fit) if config.base or config.fit else (preprocess.base, preprocess.fit)
-    height, width = scaled_size(*image.shape[:2], 1.0, base, fit)
+    height, width = scaled_size(image.shape[0], image.shape[1], 1.0, base, fit)
     if config.multiple:
         height, width = (-(-side // config.multiple) * config.multiple for side in (height, width))
     if config.crop:

@@ -3,18 +3,18 @@
 import contextlib
 import time
 from collections import deque
-from typing import Any, Deque, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Any, Deque, Dict, Generator, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
 from mxnet import nd
-from tqdm import tqdm
 
 from ..config.schema import EvalConfig
 from ..context import check_contexts
 from ..data import Dataset, EvalLoader, Sample
 from ..engine.inference import Preprocess, class_probabilities
 from ..network import Network, as_network
+from ..progress import progress_bar
 from ..visual import rgb
 from .pictures import Kept, draw
 from .rates import mean_iou
@@ -48,7 +48,7 @@ def gather(
     dataset.masks()
     palette = [(int(r), int(g), int(b)) for r, g, b in dataset.palette]
     tally, kept, began = Tally(dataset.num_classes), Kept(), time.perf_counter()
-    bar = tqdm(total=len(dataset), desc=f"{dataset.split}", unit="img", disable=not progress, leave=False)
+    bar = progress_bar(total=len(dataset), desc=f"{dataset.split}", unit="img", shown=progress)
     maps = _predicted(net, dataset, preprocess, config, contexts, workers)
     with bar, contextlib.closing(maps):  # whatever ends the loop ends the workers
         for number, (sample, prediction, confidence) in enumerate(maps):
@@ -81,7 +81,7 @@ def _predicted(
     config: EvalConfig,
     contexts: Sequence[mx.Context],
     workers: int,
-) -> Iterator[Tuple[Sample, np.ndarray, np.ndarray]]:
+) -> Generator[Tuple[Sample, np.ndarray, np.ndarray], None, None]:
     """Sample, class map (H, W) uint8 and confidence (H, W) float32, in order; the contexts work side by side."""
     check_contexts(contexts)
     net = as_network(net)

@@ -9,7 +9,7 @@ import yaml
 from .. import __version__
 from ..flops import short
 from .pictures import EDGES, ERRORS, MOST
-from .plots import Plot, inline
+from .plots import inline
 from .results import Results
 
 __all__ = ["Ranking", "budgeted", "render", "report_page"]
@@ -20,8 +20,8 @@ PARTS = ["image", "truth", "prediction", "errors"]
 Ranking = Dict[str, Any]  # label, items: (number of an image, what is said of it), the worst first
 
 
-def report_page(results: Results, numbers: Dict[str, Any], plots: Sequence[Plot]) -> bytes:
-    """The page of one network."""
+def report_page(results: Results, numbers: Dict[str, Any], plots: Mapping[str, bytes]) -> bytes:
+    """The page of one network; `plots` are SVG files by name."""
     from markupsafe import Markup
 
     rankings = _rankings(results, numbers)
@@ -35,7 +35,7 @@ def report_page(results: Results, numbers: Dict[str, Any], plots: Sequence[Plot]
         ("Boundary IoU", scores["boundary_iou"], "2 % of the diagonal"),
         ("Calibration error (ECE)", scores["ece"], ""),
     ]
-    drawn = {plot.name: Markup(inline(plot.save("svg"), plot.name)) for plot in plots[2:]}  # the page draws the others
+    drawn = {name: Markup(inline(plots[name], name)) for name in ("borders", "sizes", "reliability", "coverage")}
     return render(
         "report.html",
         chosen,
@@ -85,9 +85,11 @@ def render(
         rankings=left,
         errors=_error_legend(),
         pictures={number: [_encoded(file) for file in files] for number, files in pictures.items()},
-        data=dict(parts=parts_shown, images=names, classes=classes, confusion=confusion, rankings=left),
+        data=dict(
+            parts=parts_shown, images=[*map(_unicode, names)], classes=classes, confusion=confusion, rankings=left
+        ),
     )
-    return text.encode("utf-8", "replace")  # names of files need not be Unicode
+    return _unicode(text).encode()
 
 
 def budgeted(rankings: Sequence[Ranking], pictures: Mapping[int, Sequence[bytes]]) -> Dict[int, Sequence[bytes]]:
@@ -212,6 +214,11 @@ def _error_legend() -> List[Tuple[str, Tuple[int, int, int]]]:
 
 def _encoded(file: bytes) -> Tuple[str, str]:
     return "p" if file.startswith(b"\x89PNG") else "w", base64.b64encode(file).decode()
+
+
+def _unicode(text: str) -> str:
+    """With what can be written for halves of characters, which names of files may hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _percent(value: Optional[float]) -> str:

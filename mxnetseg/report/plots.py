@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 __all__ = ["Plot", "inline", "plots_of"]
 
@@ -17,26 +17,19 @@ COLOURS = {
     "soft": "#b5c7d3",
 }
 INK, MUTED, LINE, ACCENT, SECOND, SOFT = COLOURS.values()
-SIZE = (5.2, 3.3)  # inches
+LONGEST = 24  # characters of a class's name
 MOST_ROWS = 60  # of the confusion matrix, whose names are legible
 
 
-class Plot:
-    """A figure that is drawn anew for every form it takes.
+class Plot(NamedTuple):
+    """A figure: the name of its files, what draws it into matplotlib's Figure, and its size in inches."""
 
-    Parameters
-    ----------
-    name : str
-        Of its files.
-    draw : callable
-        Is given matplotlib's Figure.
-    """
+    name: str
+    draw: Callable[[Any], None]
+    size: Tuple[float, float] = (5.2, 3.3)
 
-    def __init__(self, name: str, draw: Callable[[Any], None], size: Sequence[float] = SIZE):
-        self.name, self._draw, self._size = name, draw, size
-
-    def save(self, kind: str) -> bytes:
-        """A file, "svg" or "png", the same every time."""
+    def files(self) -> Dict[str, bytes]:
+        """As "svg" and as "png", the same every time."""
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -46,15 +39,15 @@ class Plot:
         style.update({"axes.edgecolor": MUTED, "axes.grid": True, "grid.color": LINE, "axes.axisbelow": True})
         style.update(dict.fromkeys(("xtick.color", "ytick.color"), MUTED))
         style.update(dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK))
-        file = io.BytesIO()
+        svg, png = io.BytesIO(), io.BytesIO()
         with matplotlib.rc_context(style), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing")  # names of classes in any script
-            figure = Figure(figsize=self._size, layout="constrained")
+            figure = Figure(figsize=self.size, layout="constrained")
             FigureCanvasAgg(figure)
-            self._draw(figure)
-            metadata = {"Date": None} if kind == "svg" else {"Software": None}
-            figure.savefig(file, format=kind, dpi=130, transparent=kind == "svg", metadata=metadata)
-        return file.getvalue()
+            self.draw(figure)
+            figure.savefig(png, format="png", dpi=130, metadata={"Software": None})
+            figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
+        return {"svg": svg.getvalue(), "png": png.getvalue()}
 
 
 def inline(svg: bytes, label: str) -> str:
@@ -178,5 +171,7 @@ def _percent(values: Sequence[Optional[float]]) -> List[float]:
 
 
 def _plain(name: str) -> str:
-    """A name in which nothing is mathematics to matplotlib, and every character can be written."""
-    return name.encode("utf-8", "replace").decode().replace("$", r"\$")
+    """A name that is short, in which nothing is mathematics to matplotlib, and every character can be written."""
+    written = name.encode("utf-8", "replace").decode()
+    written = written if len(written) <= LONGEST else written[: LONGEST - 1] + "…"
+    return "".join(letter if letter.isprintable() else "?" for letter in written).replace("$", r"\$")

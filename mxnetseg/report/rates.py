@@ -65,7 +65,8 @@ def pixel_accuracy(counts: np.ndarray) -> np.ndarray:
 
 def reliability(fine: np.ndarray) -> np.ndarray:
     """Counts in fine bins of confidence (..., FINE, 3) -> in those of reliability diagrams (..., RELIABILITY, 3)."""
-    return fine.reshape(*fine.shape[:-2], RELIABILITY, FINE // RELIABILITY, 3).sum(-2)
+    bins: np.ndarray = fine.reshape(*fine.shape[:-2], RELIABILITY, FINE // RELIABILITY, 3).sum(-2)
+    return bins
 
 
 def calibration_error(bins: np.ndarray) -> np.ndarray:

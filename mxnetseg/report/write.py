@@ -49,11 +49,11 @@ def write_report(results: Results, folder: Path) -> Path:
     SaveError
     """
     numbers = numbers_of(results)
-    plots = plots_of(numbers)
+    plots = {plot.name: plot.files() for plot in plots_of(numbers)}
     files: Dict[str, List[Any]] = dict(pack(results))
     files.update(tables_of(numbers))
-    files.update({f"plots/{plot.name}.{kind}": [plot.save(kind)] for plot in plots for kind in ("svg", "png")})
+    files.update({f"plots/{name}.{kind}": [file] for name, kinds in plots.items() for kind, file in kinds.items()})
     files[NUMBERS] = [(json.dumps(numbers, indent=1, allow_nan=False) + "\n").encode()]
-    files[PAGE] = [report_page(results, numbers, plots)]
+    files[PAGE] = [report_page(results, numbers, {name: kinds["svg"] for name, kinds in plots.items()})]
     write_files({folder / name: chunks for name, chunks in files.items()})
     return folder / PAGE

@@ -2,43 +2,49 @@
 
 import enum
 import io
-import json
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-import cv2
 import numpy as np
 
-from .. import visual
-from ..annotations.outlines import Region, regions
+from .. import results, visual
+from ..annotations.describe import as_json, feature
+from ..annotations.outlines import regions
+from ..errors import MXNetSegError
+from ..names import lookup
 from ..predictor import Predictor
 from .refusal import Refusal
 from .worker import Prediction
 
-__all__ = ["Answer", "Encoded", "Wish", "choose", "encode", "facts_of_classes"]
-
-PNG, JSON, NPZ = "image/png", "application/json", "application/x-npz"
+__all__ = ["Answer", "Encoded", "Wish", "choose", "chosen_classes", "encode", "facts_of_classes"]
 
 
 class Answer(str, enum.Enum):
-    """What can be had of a prediction."""
+    """What can be had of a prediction. Those that `mxnetseg.results` has, too, are what it makes of them."""
 
     label = "label"
+    color = "color"
     overlay = "overlay"
+    panel = "panel"
+    cutout = "cutout"
     polygons = "polygons"
     npz = "npz"
     certainty = "certainty"
 
 
-# what Accept says -> the answer, without "?answer="
-ACCEPTED = {
-    PNG: Answer.label,
-    "image/*": Answer.label,
-    "*/*": Answer.label,
-    JSON: Answer.polygons,
-    "application/*": Answer.polygons,
-    NPZ: Answer.npz,
-    "application/octet-stream": Answer.npz,
+PNG, JSON, GEOJSON, NPZ = "image/png", "application/json", "application/geo+json", "application/x-npz"
+MEDIA = {Answer.polygons: JSON, Answer.npz: NPZ}  # the others are PNG
+
+# what Accept says -> the answer, without "?answer=", and its type
+ACCEPTED: Dict[str, Tuple[Answer, str]] = {
+    PNG: (Answer.label, PNG),
+    "image/*": (Answer.label, PNG),
+    "*/*": (Answer.label, PNG),
+    JSON: (Answer.polygons, JSON),
+    GEOJSON: (Answer.polygons, GEOJSON),
+    "application/*": (Answer.polygons, JSON),
+    NPZ: (Answer.npz, NPZ),
+    "application/octet-stream": (Answer.npz, NPZ),
 }
 
 
@@ -46,6 +52,8 @@ class Wish(NamedTuple):
     """What a client wants, and how."""
 
     answer: Answer
+    media_type: str = PNG
+    classes: Optional[Sequence[int]] = None
     opacity: float = visual.OPACITY
     legend: bool = False
     tolerance: float = 0.0
@@ -65,8 +73,8 @@ class Encoded(NamedTuple):
     media_type: str
 
 
-def choose(answer: Optional[Answer], accept: Optional[str]) -> Answer:
-    """The answer that a client wants: what the query says, else what Accept likes best.
+def choose(answer: Optional[Answer], accept: Optional[str]) -> Tuple[Answer, str]:
+    """The answer that a client wants, and its media type: what the query says, else what Accept likes best.
 
     Raises
     ------
@@ -74,7 +82,7 @@ def choose(answer: Optional[Answer], accept: Optional[str]) -> Answer:
         406, there is nothing that it accepts.
     """
     if answer is not None:
-        return answer
+        return answer, MEDIA.get(answer, PNG)
     liked = []
     for place, one in enumerate((accept or "*/*").split(",")[:50]):
         kind, *options = (part.strip().lower() for part in one.split(";"))
@@ -89,15 +97,39 @@ def choose(answer: Optional[Answer], accept: Optional[str]) -> Answer:
     raise Refusal(406, "not_acceptable", f"Accept: there are {PNG}, {JSON} and {NPZ}; or say ?answer=")
 
 
+def chosen_classes(names: Sequence[str], answer: Answer, predictor: Predictor) -> Optional[List[int]]:
+    """The indices of the classes that are to be shown; None: all.
+
+    Raises
+    ------
+    Refusal
+        422, there is no such class; a cutout of all.
+    """
+    if not names:
+        if answer is Answer.cutout:
+            raise Refusal(422, "invalid_option", "a cutout shows some classes; name them: &classes=road&classes=car")
+        return None
+    known = {name: index for index, name in enumerate(predictor.classes)}
+    try:
+        return list(dict.fromkeys(lookup("class", name, known) for name in names))
+    except MXNetSegError as err:
+        raise Refusal(422, "invalid_option", f"classes: {err}") from err
+
+
 def encode(wish: Wish, image: np.ndarray, prediction: Prediction, predictor: Predictor, until: float) -> Encoded:
-    """The answer, made until time.monotonic() is `until`.
+    """The answer, made until time.monotonic() is `until`; that matters for those that don't take the same time always.
 
     Raises
     ------
     Refusal
         504, that takes longer.
     """
-    return _ENCODERS[wish.answer](wish, image, prediction, predictor, until)
+    special = _SPECIAL.get(wish.answer)
+    if special is not None:
+        return Encoded(special(wish, prediction, predictor, until), wish.media_type)
+    look = results.Look(predictor.classes, predictor.palette, wish.classes, wish.opacity, wish.legend)
+    result = results.Result(predictor.picture(image), prediction.class_map)
+    return Encoded(results.encode(wish.answer.value, result, look), wish.media_type)
 
 
 def facts_of_classes(predictor: Predictor) -> List[Dict[str, Any]]:
@@ -109,64 +141,44 @@ def facts_of_classes(predictor: Predictor) -> List[Dict[str, Any]]:
     ]
 
 
-def _label(wish: Wish, image: np.ndarray, prediction: Prediction, predictor: Predictor, until: float) -> Encoded:
-    return _png(prediction.class_map)
-
-
-def _overlay(wish: Wish, image: np.ndarray, prediction: Prediction, predictor: Predictor, until: float) -> Encoded:
-    picture = visual.overlay(predictor.picture(image), prediction.class_map, predictor.palette, wish.opacity)
-    return _png(visual.with_legend(picture, predictor.classes, predictor.palette) if wish.legend else picture)
-
-
-def _certainty(wish: Wish, image: np.ndarray, prediction: Prediction, predictor: Predictor, until: float) -> Encoded:
+def _certainty(wish: Wish, prediction: Prediction, predictor: Predictor, until: float) -> bytes:
     """What the page at / reads: red is the class, green the confidence in 255ths."""
     assert prediction.confidence is not None
     sure = np.rint(prediction.confidence * 255).astype(np.uint8)
-    return _png(np.dstack([prediction.class_map, sure, np.zeros_like(sure)]))
+    return visual.png(np.dstack([prediction.class_map, sure, np.zeros_like(sure)]))
 
 
-def _polygons(wish: Wish, image: np.ndarray, prediction: Prediction, predictor: Predictor, until: float) -> Encoded:
+def _polygons(wish: Wish, prediction: Prediction, predictor: Predictor, until: float) -> bytes:
+    """GeoJSON, with the sizes of picture and classes. Maps of noise have millions of regions: hence `until`."""
     class_map = prediction.class_map
     counts = np.bincount(class_map.ravel(), minlength=len(predictor.classes))
     classes = facts_of_classes(predictor)
-    found: List[Dict[str, Any]] = []
+    features: List[Dict[str, Any]] = []
     for one in classes:
         one["pixels"] = int(counts[one["index"]])
-        if not one["pixels"]:
+        if not one["pixels"] or (wish.classes is not None and one["index"] not in wish.classes):
             continue
-        for region in regions(class_map == one["index"], wish.tolerance):
+        for region in regions(class_map == one["index"], wish.tolerance, results.LEAST_IOU):
             if time.monotonic() > until:
-                raise Refusal(504, "too_slow", "the outlines take too long; name a tolerance and least pixels")
+                raise Refusal(504, "too_slow", "the outlines take too long; name classes, or send a smaller picture")
             if region.pixels >= wish.least:
-                found.append({"class": one["index"], "pixels": region.pixels, "polygon": _rings(region)})
+                features.append(feature(region, one["name"], predictor.palette[one["index"]]))
     height, width = class_map.shape
-    content = {"width": width, "height": height, "classes": classes, "regions": found}
-    return Encoded(json.dumps(content, separators=(",", ":")).encode(), JSON)
+    return as_json(
+        {"type": "FeatureCollection", "width": width, "height": height, "classes": classes, "features": features}
+    )
 
 
-def _rings(region: Region) -> List[List[List[int]]]:
-    """Rings of corners [x, y]: the outer one first, then the holes."""
-    return [np.rint(ring).astype(int).tolist() for ring in (region.outer, *region.holes)]
-
-
-def _npz(wish: Wish, image: np.ndarray, prediction: Prediction, predictor: Predictor, until: float) -> Encoded:
+def _npz(wish: Wish, prediction: Prediction, predictor: Predictor, until: float) -> bytes:
     arrays = {"class_map": prediction.class_map, "palette": predictor.palette}
     if prediction.confidence is not None:
         arrays["confidence"] = prediction.confidence.astype(np.float16)
     file = io.BytesIO()
     np.savez_compressed(file, **{**arrays, "classes": np.array(predictor.classes)})
-    return Encoded(file.getvalue(), NPZ)
+    return file.getvalue()
 
 
-def _png(pixels: np.ndarray) -> Encoded:
-    """(H, W) or (H, W, 3) RGB, uint8."""
-    ordered: np.ndarray = pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., ::-1])
-    return Encoded(cv2.imencode(".png", ordered)[1].tobytes(), PNG)
-
-
-_ENCODERS: Dict[Answer, Callable[[Wish, np.ndarray, Prediction, Predictor, float], Encoded]] = {
-    Answer.label: _label,
-    Answer.overlay: _overlay,
+_SPECIAL: Dict[Answer, Callable[[Wish, Prediction, Predictor, float], bytes]] = {
     Answer.polygons: _polygons,
     Answer.npz: _npz,
     Answer.certainty: _certainty,

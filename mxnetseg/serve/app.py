@@ -1,7 +1,7 @@
 """The web application: its routes."""
 
 import contextlib
-from typing import Any, AsyncIterator, Callable, Dict, Mapping, Optional
+from typing import Any, AsyncIterator, Callable, Dict, List, Mapping, Optional
 
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -10,7 +10,7 @@ from fastapi.security import HTTPBearer
 from .. import __version__, visual
 from ..predictor import Predictor
 from . import refusal, schema, tokens
-from .answers import Answer, Wish, choose, facts_of_classes
+from .answers import Answer, Wish, choose, chosen_classes, facts_of_classes
 from .limits import Limits
 from .metrics import Observed
 from .page import page
@@ -27,6 +27,7 @@ def make_app(
     limits: Limits = LIMITS,
     token: Optional[str] = None,
     batch: int = 1,
+    together: Optional[int] = None,
     wait: float = 0.0,
     warm_up: Callable[[], None] = lambda: None,
     facts: Optional[Mapping[str, Any]] = None,
@@ -39,14 +40,15 @@ def make_app(
         Used by a thread of the app's own, from start-up to shutdown.
     token : str, optional
         What clients must say for all but the page, /healthz and /ping.
-    batch, wait
-        As `Worker` has them.
+    batch, together, wait
+        Pictures that go through the network at once, the pixels of them (those of one picture of the limits' when left
+        out), and seconds that one waits for others: see `Worker`.
     warm_up : callable
         Called in the worker's thread first; the app is not ready before its end.
     facts : mapping, optional
         What GET /model says besides.
     """
-    service = Service(predictor, limits, batch, wait, warm_up)
+    service = Service(predictor, limits, batch, together or limits.pixels, wait, warm_up)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -68,6 +70,7 @@ def make_app(
     async def predict(
         request: Request,
         answer: Optional[Answer] = Query(None, description="the form of the answer; what Accept says when left out"),
+        classes: List[str] = Query([], description="names of those that are shown; all when left out", max_length=256),
         opacity: float = Query(visual.OPACITY, ge=0, le=1, description="overlay: of the class colours"),
         legend: bool = Query(False, description="overlay: a legend below"),
         tolerance: float = Query(0.0, ge=0, le=100, description="polygons: pixels that outlines may be off"),
@@ -75,9 +78,11 @@ def make_app(
         confidence: bool = Query(False, description="npz: with the confidence of every pixel"),
     ) -> Response:
         """What the network says of the picture in the body."""
-        chosen = choose(answer, request.headers.get("accept"))
-        encoded = await service.answer(request, Wish(chosen, opacity, legend, tolerance, least, confidence))
-        return Response(encoded.content, 200, {"X-Answer": chosen.value}, encoded.media_type)
+        form, media_type = choose(answer, request.headers.get("accept"))
+        shown = chosen_classes(classes, form, predictor)
+        wish = Wish(form, media_type, shown, opacity, legend, tolerance, least, confidence)
+        encoded = await service.answer(request, wish)
+        return Response(encoded.content, 200, {"X-Answer": form.value}, encoded.media_type)
 
     def health() -> Dict[str, str]:
         """Whether predictions can be had."""

@@ -63,7 +63,7 @@ async def read_body(request: Request, limits: Limits, place: Place) -> bytes:
     declared = request.headers.get("content-length", "0")
     try:
         if declared.isdecimal() and int(declared[:20]) > limits.body:
-            await _let_go(request)
+            await _let_go(request, limits.seconds)
             raise _too_large(limits)
         return await asyncio.wait_for(_received(request, limits, place), limits.seconds)
     except asyncio.TimeoutError:
@@ -78,7 +78,7 @@ async def _received(request: Request, limits: Limits, place: Place) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         if len(body) + len(chunk) > limits.body:
-            await _let_go(request)
+            await _let_go(request, limits.seconds)
             raise _too_large(limits)
         place.hold_bytes(len(chunk))
         body += chunk
@@ -93,11 +93,11 @@ def _too_large(limits: Limits) -> Refusal:
     )
 
 
-async def _let_go(request: Request) -> None:
+async def _let_go(request: Request, seconds: float) -> None:
     """Take what a client sends, and drop it, for a while: a closed connection would take the answer from it."""
     if request.headers.get("expect", "").lower() == "100-continue":
         return  # it asks first
-    until = time.monotonic() + LINGER
+    until = time.monotonic() + min(LINGER, seconds / 2)
     with contextlib.suppress(asyncio.TimeoutError):
         while True:
             left = max(0.001, until - time.monotonic())

@@ -76,6 +76,7 @@ def serve(app: Any, bound: socket.socket, limits: Limits) -> None:
         lifespan="on",
         access_log=False,
         log_config=None,
+        log_level="error",  # whoever talks nonsense would fill the log
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=int(limits.seconds) + GRACE,

@@ -11,7 +11,7 @@ from ..errors import MXNetSegError
 from ..predictor import Predictor
 from . import bodies
 from .answers import Encoded, Wish, encode
-from .limits import Limits
+from .limits import TOGETHER, Limits
 from .metrics import Metrics
 from .pictures import decode, pixels_of
 from .refusal import Refusal
@@ -26,11 +26,19 @@ HELPERS = 2  # threads that decode and encode: more would take processors from t
 class Service:
     """A predictor, the thread that uses it, and those that decode and encode for it; `answer` is for an event loop."""
 
-    def __init__(self, predictor: Predictor, limits: Limits, batch: int, wait: float, warm_up: Callable[[], None]):
+    def __init__(
+        self,
+        predictor: Predictor,
+        limits: Limits,
+        batch: int,
+        together: int,
+        wait: float,
+        warm_up: Callable[[], None],
+    ):
         self.predictor = predictor
         self.limits = limits
         self.room = Room(limits)
-        self.worker = Worker(lambda *args: predict_together(predictor, *args), warm_up, batch, wait)
+        self.worker = Worker(lambda *args: predict_together(predictor, *args), warm_up, batch, together, wait)
         self.metrics = Metrics(self.worker.waiting, lambda: self.room.requests, lambda: self.worker.state == "ready")
         self.worker.seen = self.metrics.batches.observe
         self._pool = ThreadPoolExecutor(HELPERS, thread_name_prefix="mxnetseg-pictures")
@@ -87,12 +95,24 @@ class Service:
             body = await run(self._pool, bodies.picture_of_form, body, request.headers["content-type"])
         place.hold_pixels(await run(self._pool, pixels_of, body, self.limits.pixels))
         image = await run(self._pool, decode, body, self.predictor)
+        self._check_values(image.shape[0] * image.shape[1], wish)
         future = self.worker.submit(image, wish.confident, until - time.monotonic())
         try:
             prediction = await asyncio.wrap_future(future)
         except MXNetSegError as err:
             raise Refusal(422, "not_predictable", str(err)) from err
         return await run(self._pool, encode, wish, image, prediction, self.predictor, until)
+
+    def _check_values(self, pixels: int, wish: Wish) -> None:
+        """Raise Refusal (413) where the probabilities of all classes would take too much memory."""
+        classes = len(self.predictor.classes)
+        most = TOGETHER * self.limits.pixels // classes
+        if wish.confident and pixels > most:
+            raise Refusal(
+                413,
+                "too_many_values",
+                f"the picture has {pixels} pixels; with confidence it may have {most}, because of {classes} classes",
+            )
 
 
 async def _gone(request: Request) -> None:

@@ -35,7 +35,8 @@ class _Job(NamedTuple):
     future: "Future[Prediction]"
 
     def fits(self, other: "_Job") -> bool:
-        return self.image.shape == other.image.shape and self.confident == other.confident
+        """Whether both may go together: those with confidence don't, for the memory that takes."""
+        return self is other or (self.image.shape == other.image.shape and not (self.confident or other.confident))
 
 
 Predict = Callable[[Sequence[np.ndarray], bool], List[Prediction]]
@@ -50,8 +51,8 @@ class Worker:
         (images of one size, whether with confidence) -> their predictions.
     warm_up : callable
         Called first, in the same thread; the worker is "starting" meanwhile.
-    batch : int
-        Pictures that go through the network together at most.
+    batch, pixels : int
+        Pictures that go through the network together at most, and the pixels of them.
     wait : float
         Seconds that a picture waits for others of its size, where the batch isn't full. Those that came while the
         network was busy go together in any case.
@@ -64,10 +65,12 @@ class Worker:
         predict: Predict,
         warm_up: Callable[[], None],
         batch: int = 1,
+        pixels: int = 1 << 24,
         wait: float = 0.0,
         seen: Callable[[int], None] = lambda count: None,
     ):
-        self.predict, self.warm_up, self.batch, self.wait, self.seen = predict, warm_up, batch, wait, seen
+        self.predict, self.warm_up, self.seen = predict, warm_up, seen
+        self.batch, self.pixels, self.wait = batch, pixels, wait
         self.state = "starting"  # then "ready", or "failed"
         self._jobs: Deque[_Job] = deque()
         self._change = threading.Condition()
@@ -129,13 +132,15 @@ class Worker:
                 self._change.wait()
             if not self._jobs:
                 return None
-            first, until = self._jobs[0], time.monotonic() + self.wait
-            while not self._ending and sum(map(first.fits, self._jobs)) < self.batch:
+            first, until = self._jobs[0], time.monotonic() + (0 if self._jobs[0].confident else self.wait)
+            height, width = first.image.shape[:2]
+            most = max(1, min(self.batch, self.pixels // (height * width)))
+            while not self._ending and sum(map(first.fits, self._jobs)) < most:
                 left = until - time.monotonic()
                 if left <= 0:
                     break
                 self._change.wait(left)
-            together = [job for job in self._jobs if first.fits(job)][: self.batch]
+            together = [job for job in self._jobs if first.fits(job)][:most]
             taken = set(map(id, together))
             self._jobs = deque(job for job in self._jobs if id(job) not in taken)
         now = time.monotonic()

@@ -1,5 +1,6 @@
 """Results as TIFF files: tiles, compressed, with colours and the picture's georeference."""
 
+import inspect
 import json
 import warnings
 from pathlib import Path
@@ -58,6 +59,8 @@ def write_result(
     elif kind == "overlay":
         looks = {"photometric": "rgb"}
     shape = (picture.height, picture.width) + ((3,) if kind == "overlay" else ())
+    if "maxworkers" in inspect.signature(tifffile.TiffWriter.write).parameters:
+        looks["maxworkers"] = 1  # several would have 256 MB of tiles wait for them
     tags = taken_over(picture.values, picture.order, nodata)
     with explained(path), warnings.catch_warnings(), tifffile.TiffWriter(path, bigtiff=True) as file:
         warnings.simplefilter("ignore")
@@ -71,7 +74,6 @@ def write_result(
             software="mxnetseg",
             metadata=None,
             extratags=tags,
-            maxworkers=1,
             **looks,
         )
 

@@ -11,7 +11,6 @@ from typing import Container, Dict, Iterable, Iterator, List, NamedTuple, Option
 
 import numpy as np
 from mxnet import nd
-from tqdm import tqdm
 
 from ..ahead import ahead
 from ..config.schema import EvalConfig
@@ -22,6 +21,7 @@ from ..engine.inference import windows
 from ..network import channels_of
 from ..ops.blend import Axis, resize_axis
 from ..predictor import Predictor
+from ..progress import progress_bar
 from .picture import HugePicture
 
 __all__ = ["CELL", "WINDOW", "Cell", "Side", "Tiling", "tiling"]
@@ -137,7 +137,7 @@ def predict_cells(
     rows = [(row, range(first, min(first + width, across))) for first in range(0, across, width) for row in range(down)]
     todo = [[(row, column) for column in columns if (row, column) not in done] for row, columns in rows]
     total = sum(len(set(grid.windows(cells)) - set(grid.windows(before))) for before, cells in zip([[], *todo], todo))
-    with tqdm(total=total, unit="window", desc=picture.path.name, disable=not progress, leave=False) as bar:
+    with progress_bar(total=total, unit="window", desc=picture.path.name, shown=progress) as bar:
         for cells in todo:
             for count in work.infer(grid.windows(cells)):
                 bar.update(count)
@@ -162,7 +162,7 @@ class _Work:
         channels = channels_of(self.predictor.net)
         views = self._infer(np.zeros((1, rows.window, columns.window, channels), np.uint8))[0]
         self.classes = views[0].logits.shape[0]
-        size = sum(4 * view.logits.size for view in views) * len(self.grid.windows((row, 0) for row in (1, 2)))
+        size = sum(4 * view.logits.size for view in views) * len(_reaching(rows, [min(1, self.grid.cells[0] - 1)]))
         return max(1, int(LOGITS // size * columns.stride // CELL) - 1)
 
     def infer(self, needed: List[Place]) -> Iterator[int]:

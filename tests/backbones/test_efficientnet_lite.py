@@ -40,6 +40,24 @@ def test_dilated_layers_compute_what_lies_between():
         np.testing.assert_allclose(inside, outside, atol=1e-4 * np.abs(outside).max())
 
 
+def test_it_can_do_without_the_last_blocks():
+    whole = backbone(32)
+    levels = whole(batch(64, 96))
+    net = create_model("fcn", backbone=LITE0, output_stride=32, backbone_options={"c4_blocks": 1}).backbone
+    net.initialize()
+    theirs, ours = (one._collect_params_with_prefix() for one in (whole, net))
+    assert {name for name in theirs if name not in ours} == {name for name in theirs if net.leaves_out(name)}
+    for name, parameter in ours.items():
+        parameter.set_data(theirs[name].data())
+    expected = [*levels[:3], whole.layer4[0](levels[2])]
+    for level, same, channels in zip(net(batch(64, 96)), expected, net.channels):
+        np.testing.assert_allclose(level.asnumpy(), same.asnumpy(), rtol=1e-5, atol=1e-5 * same.abs().max().asscalar())
+        assert level.shape[1] == channels
+    for count in (0, 6):
+        with pytest.raises(MXNetSegError, match=f"c4_blocks {count}: c4 has 5 blocks"):
+            create_model("fcn", backbone=LITE0, backbone_options={"c4_blocks": count})
+
+
 def test_the_least_size_of_an_image():
     net = build("swiftnet_pr", backbone=LITE0)
     assert net(batch(64, 70)).shape == (1, 5, 64, 70)

@@ -1,6 +1,7 @@
 """`mxnetseg predict` and `eval --mode test` on folders as people have them."""
 
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from mxnetseg import saving, visual
 from mxnetseg.cli.pictures import find_pictures
 from mxnetseg.config.schema import DataConfig
 from mxnetseg.data import get_spec
+from mxnetseg.engine import checkpoint
 from mxnetseg.errors import MXNetSegError
 
 from .conftest import CPU
@@ -62,6 +64,27 @@ def test_names_of_results_tell_pictures_apart():
     assert names("p/.hidden.jpg") == {".hidden": "p/.hidden.jpg"}  # who names it wants it
 
 
+def test_masks_beside_their_images_are_left_out(caplog):
+    def put(name, few):
+        values = np.random.RandomState(0).randint(0, 3 if few else 256, (40, 50, 3))
+        cv2.imwrite(name, (values[..., 0] if few else values).astype(np.uint8))
+
+    for folder, masks, others in (
+        ("same", ["a.png", "b.png"], ["a.jpg", "b.jpg", "c.png"]),
+        ("suffix", ["a_mask.png"], ["a.png", "b.png"]),
+        ("both", ["a_gt.png", "b_gt.png"], ["a_img.png", "b_img.png"]),
+        ("series", [], ["frame_1.png", "frame_2.png", "frame_left.png"]),
+    ):
+        os.mkdir(folder)
+        for few, those in ((True, masks), (False, others)):
+            for name in those:
+                put(f"{folder}/{name}", few)
+        assert sorted(Path(p).name for p in names(folder).values()) == sorted(others)
+        said = f"{folder}: {len(masks)} mask" in caplog.text
+        assert said == bool(masks)
+        assert len(names(folder, *[f"{folder}/{mask}" for mask in masks])) == len(masks + others)
+
+
 @pytest.mark.parametrize(
     "sources, out, message",
     [
@@ -95,6 +118,48 @@ def test_folders_are_mirrored_and_a_broken_picture_stops_nothing(predict, photos
     monkeypatch.setattr("mxnetseg.predictor.Predictor.__init__", None)
     status, out, _ = predict(photos, "--recursive", "--out", "out", "--save", "label", "--skip-existing")
     assert status == 0 and "nothing to do: what 4 images would give is in out already" in out
+
+
+def test_results_of_another_network_are_not_taken_for_ones_own(run, predict, trained, photos):
+    picture = photos / "a.png"
+    assert predict(picture, "--out", "out")[0] == 0
+    line = json.loads(Path("out/predictions.jsonl").read_text())
+    assert line["files"] == ["a_label.png", "a_overlay.png"] and line["checkpoint"] == str(trained)
+    other = Path("other.params")
+    found = checkpoint.read(trained)
+    checkpoint.write(other, {name: 1.01 * array for name, array in found.arrays.items()}, found.record)
+    again = ["predict", picture, photos / "day two" / "b.PNG", *CPU, "--quiet", "--skip-existing", "--out", "out"]
+    for change in (["--checkpoint", other], ["--checkpoint", trained, "--flip"]):
+        status, _, err = run(*again, *change)
+        assert status == 2 and f"would keep 2 files in out that {change[1]} did not make" in err
+        assert f"a_label.png is of {trained}" in err and not Path("out/b_label.png").exists()
+    Path("out/predictions.jsonl").write_text("{cut o")
+    status, out, _ = run("predict", picture, *again[3:], "--checkpoint", other)
+    assert status == 0 and "in out already (2 files of a checkpoint that is not known)" in out
+
+
+def test_a_folder_is_no_checkpoint(run, trained, photos):
+    status, _, err = run("predict", photos / "a.png", "--checkpoint", trained.parent)
+    assert status == 2 and f"--checkpoint {trained.parent}: is a folder; name one of {trained}" in err
+    status, _, err = run("predict", photos / "a.png", "--checkpoint", photos)
+    assert status == 2 and f"--checkpoint {photos}: is a folder; no checkpoint (.params, .optimized) is in it" in err
+
+
+def test_new_forms_from_the_command_line(predict, photos):
+    picture = photos / "a.png"
+    forms = ["label", "probabilities", "confidence", "polygons", "cutout"]
+    status, out, err = predict(picture, "--out", "out", "--save", *forms, "--save", "rle", "--classes", "road", "car")
+    assert status == 0 and "*_probabilities.npz, *_confidence.png, *_polygons.geojson, *_cutout.png, *_rle.json" in out
+    label = np.asarray(Image.open("out/a_label.png"))
+    classes = get_spec(DataConfig(name="streets")).classes
+    with np.load("out/a_probabilities.npz") as file:
+        assert file["classes"].tolist() == ["road", "car"] and file["probabilities"].shape == (2, *label.shape)
+    alpha = np.asarray(Image.open("out/a_cutout.png"))[..., 3]
+    np.testing.assert_array_equal(alpha > 0, np.isin(label, [classes.index("road"), classes.index("car")]))
+    status, _, err = predict(picture, "--out", "out", "--labels-as", "dataset", "--save", "label", "--overwrite")
+    assert status == 2 and "--labels-as dataset: streets has no ids besides its class indices" in err
+    status, _, err = predict(picture, "--out", "lab", "--save", "polygons", "--polygons", "labelme")
+    assert status == 0 and json.loads(Path("lab/a_polygons.json").read_text())["imagePath"] == "../photos/a.png"
 
 
 def test_drawing_options(predict, photos):
@@ -188,5 +253,7 @@ def test_predictions_of_a_split_go_on(run, trained, streets):
     shutil.copy(streets / "images" / "val" / "0001.png", broken)
     status, out, _ = run(*argv, "--out", "0", "--skip-existing", "--workers", "0")
     assert status == 0 and "1 prediction in 0: color/ and label/; 3 were there already" in out
+    status, _, err = run(*argv, "--out", "0", "--skip-existing", "--workers", "0", "--flip")
+    assert status == 2 and "--skip-existing would keep 8 files in 0 that" in err
     status, _, err = run(*argv, "--skip-existing")
     assert status == 2 and "--skip-existing goes on with predictions in --out DIR" in err

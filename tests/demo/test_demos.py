@@ -231,7 +231,7 @@ def test_pytorch_files_that_cannot_be_converted(run, small, converter):
 
 def test_videos(run, clip):
     status, out, err = run(VIDEO, clip, "--out-file", "o/out.mp4", "--quiet")
-    assert status == 0 and f"{clip}: 7 frames, overlay and class map in o/out.mp4" in out, err
+    assert status == 0 and f"{clip}: 7 frames, side-by-side in o/out.mp4" in out, err
     written, rate = frames("o/out.mp4")
     assert len(written) == 7 and rate == 10
     originals, _ = frames(clip)
@@ -245,12 +245,12 @@ def test_videos(run, clip):
     assert os.listdir("o") == ["out.mp4"]
 
 
-def test_stride_and_size(run, clip):
-    status, out, _ = run(VIDEO, clip, "--out-file", "a.mp4", "--stride", "3", "--width", "301", "--quiet")
+def test_every_and_size(run, clip):
+    status, out, _ = run(VIDEO, clip, "--out-file", "a.mp4", "--every", "3", "--width", "301", "--quiet")
     assert status == 0 and "3 frames" in out
     written, rate = frames("a.mp4")
     assert len(written) == 3 and abs(rate - 10 / 3) < 0.01 and written[0].shape[1] == 300
-    status, *_ = run(VIDEO, clip, "--out-file", "b.mp4", "--height", "100", "--width", "200", "--stride", "7")
+    status, _, _ = run(VIDEO, clip, "--out-file", "b.mp4", "--height", "100", "--width", "200", "--every", "7")
     assert status == 0 and frames("b.mp4")[0][0].shape == (100, 200, 3)
     assert video.scaled_size((100, 201), None, None) == (100, 201)
     assert video.scaled_size((100, 200), 50, None) == (50, 100)
@@ -260,7 +260,7 @@ def test_a_clip_is_drawn_where_none_is_named(run, monkeypatch):
     monkeypatch.setattr(VIDEO, "CLIP_FRAMES", 3)
     assert run(VIDEO, "--quiet")[0] == 0
     source, result = sorted(Path("runs").glob("video_demo_*/*.mp4"))
-    assert (source.name, result.name) == ("street.mp4", "street_classes.mp4")
+    assert (source.name, result.name) == ("street.mp4", "street_side-by-side.mp4")
     assert len(frames(source)[0]) == len(frames(result)[0]) == 3
     assert frames(source)[0][0].shape == (324, 432, 3)
 
@@ -276,7 +276,7 @@ def test_bad_videos(run, clip, monkeypatch):
     refused(run(VIDEO, "empty.mp4", *out), "empty.mp4: the file is empty")
     for name in ("nonsense.mp4", "cut.mp4"):
         refused(run(VIDEO, name, *out), f"{name}: no frame of it can be read", "ffmpeg")
-    refused(run(VIDEO, clip, *out, "--stride", "0"), "--stride 0")
+    refused(run(VIDEO, clip, *out, "--every", "0"), "--every 0")
     refused(run(VIDEO, clip, *out, "--height", "-4"), "--height -4")
     refused(run(VIDEO, clip, *out, "--show"), "--show: there is no display")
     refused(run(VIDEO, clip, "--out-file", "o.avi"), "must end in .mp4")

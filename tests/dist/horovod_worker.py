@@ -11,20 +11,22 @@ def main():
     with dist.join("horovod") as role:
         import mxnet as mx
 
-        from mxnetseg.engine.workers import join
+        from mxnetseg.engine.peers import join
 
-        with join(role) as workers:
-            rank, size = workers.rank, workers.size
-            whole = workers.sum(np.array([rank, 2**40 + rank], np.int64))
+        with join(role) as peers:
+            rank, size = peers.rank, peers.size
+            whole = peers.sum(np.array([rank, 2**40 + rank], np.int64))
             assert whole.tolist() == [sum(range(size)), size * 2**40 + sum(range(size))]
-            assert workers.broadcast(b"of rank %d" % rank) == b"of rank 0"
-            arrays = {"a": [mx.nd.full(3, rank + 1.0)], "b": [mx.nd.full((2, 2), rank), mx.nd.full((2, 2), 1.0)]}
-            workers.sum_arrays(arrays)
+            assert peers.broadcast(b"of rank %d" % rank) == b"of rank 0"
+            arrays = {
+                name: [mx.nd.full(shape, value, ctx=mx.cpu(i)) for i, value in enumerate([rank, 1.0])]
+                for name, shape in (("a", 3), ("b", (2, 2)))
+            }
+            peers.sum_arrays(arrays)
             ones = sum(range(1, size + 1))
-            assert (arrays["a"][0].asnumpy() == ones).all()
-            assert all((one.asnumpy() == ones).all() for one in arrays["b"])
+            assert all((one.asnumpy() == ones).all() for of_contexts in arrays.values() for one in of_contexts)
             for step in range(int(sys.argv[1])):
-                workers.barrier()
+                peers.barrier()
                 print(f"rank {rank} step {step}", flush=True)
 
 

@@ -22,18 +22,20 @@ sys.exit(tend(start_here(sys.argv[3:], range(count), count, ("127.0.0.1", port),
 
 
 class Launched:
-    """A launcher with `count` workers; `python` are the arguments that make Python one of them."""
+    """A launcher with `count` workers; `python` are the arguments that make Python one of them.
 
-    def __init__(self, python, count=2, folder=None, **env):
+    `where`: the options of `mxnetseg launch`, which starts `python` then; its first two words are "-m", "mxnetseg".
+    """
+
+    def __init__(self, python, count=2, where=None, **env):
         self.port = free_port()
-        self._begin([sys.executable, "-c", SCRIPT, str(count), str(self.port), *map(str, python)], folder, env)
-
-    def _begin(self, command, folder, env):
+        command = ["-c", SCRIPT, str(count), str(self.port), *map(str, python)]
+        if where:
+            command = ["-m", "mxnetseg", "launch", *where, "--port", str(self.port), "--", *map(str, python[2:])]
         path = os.pathsep.join([str(CLONE), os.environ.get("PYTHONPATH", "")])
         self.output = b""
         self.launcher = subprocess.Popen(
-            command,
-            cwd=folder,
+            [sys.executable, *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -20,7 +20,12 @@ RUN = [str(Path(sys.executable).with_name("horovodrun")), "--gloo", "-np", "2", 
 
 
 def begin(steps, **env):
-    env = {**os.environ, "PYTHONPATH": str(CLONE), "OMP_NUM_THREADS": "1", **env}
+    env = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(CLONE), os.environ.get("PYTHONPATH", "")]),
+        **env,
+    }
     command = [*RUN, str(HERE / "horovod_worker.py"), str(steps)]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
 

@@ -15,8 +15,8 @@ def main():
         signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
         import mxnet as mx
 
-        rank, size = role.rank, role.size
         store = mx.kvstore.create("dist_sync")
+        rank, size = store.rank if role.rank is None else role.rank, role.size
         key, total = mx.nd.zeros(2), mx.nd.zeros(2)
         store.init("sum", key)
         for step in range(steps):

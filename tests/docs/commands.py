@@ -17,7 +17,8 @@ from mxnetseg.config import load_recipe, override_recipe, recipe_for
 from .markdown import ROOT
 
 # programs that are not ours; the files that they are given must be there all the same
-OTHERS = ("apt-get", "cd", "git", "jupyter", "pip", "pre-commit", "source", "wandb")
+OTHERS = ("apt-get", "cd", "curl", "docker", "git", "jupyter", "pip", "pre-commit", "source", "wandb")
+STARTERS = ("horovodrun", "mpirun", "srun")  # of our program, whose name stands behind their options
 MODULES = ("build", "pip", "pytest", "venv")  # python -m ...
 FOLDERS = ("configs", "demo", "docs", "mxnetseg", "tests", "tools", "weights")
 PLACEHOLDER = re.compile(r"^-$|^[A-Z][A-Z_]*(\.\w+)?$|\.\.\.|[<>*]|^/|^my")  # FILE, out.../x, <name>, the reader's own
@@ -53,6 +54,8 @@ def _program(words: List[str]) -> None:
         _make(rest)
     elif program == "compute-sanitizer":
         _program(rest)
+    elif program in STARTERS:
+        _program(rest[rest.index("mxnetseg") :])
     elif program not in OTHERS:
         raise Wrong(f"{program}: no program that the pages may ask for (tests/docs/commands.py)")
 
@@ -126,7 +129,8 @@ def _error(parser, message):
 def _command(argv: List[str], program: Optional[str]) -> argparse.Namespace:
     with mock.patch.object(argparse.ArgumentParser, "error", _error):
         _, args = cli._parse(list(argv), program)
-    return args
+    started = args.rest[1:] if getattr(args, "command", None) == "launch" else []
+    return _command(started, None) if started else args
 
 
 def _names(args: Any) -> None:

@@ -30,7 +30,7 @@ import pytest
 
 from mxnetseg import cli, registry, visual
 from mxnetseg.config import Recipe, load_recipe
-from mxnetseg.engine import checkpoint, runlog
+from mxnetseg.engine import checkpoint
 from mxnetseg.engine.rundir import STATE
 from mxnetseg.engine.trainer import train
 from mxnetseg.errors import MXNetSegError
@@ -40,7 +40,6 @@ from .fileops import Ended, FileOps, Operation, cut_power, end, failing, interru
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = [mx.cpu()]
-EVERY = 3  # iterations to a row of metrics.csv
 CLOCK = ("seconds", "wait")  # columns that differ from run to run
 ERRORS = FULL, BROKEN, READ_ONLY = errno.ENOSPC, errno.EIO, errno.EROFS
 
@@ -65,9 +64,7 @@ from pathlib import Path
 from tests.engine import tiny
 from tests.engine.fileops import FileOps, exit_process
 from mxnetseg import cli
-from mxnetseg.engine import runlog
 tiny.register()
-runlog.EVERY = 3
 with FileOps(Path(sys.argv[1]), int(sys.argv[2]), exit_process):
     sys.exit(cli.main(sys.argv[3:]))
 """
@@ -118,7 +115,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     with pytest.MonkeyPatch.context() as patch, mock.patch.dict(registry.BACKBONES):
         tiny.register()
         recipe = load_recipe(recipe_file)
-        patch.setattr(runlog, "EVERY", EVERY)
         patch.setattr(matplotlib.figure, "Figure", picture)
         patch.setattr(matplotlib.backends.backend_agg, "FigureCanvasAgg", mock.MagicMock())
         case.mkdir()

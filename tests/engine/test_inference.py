@@ -245,17 +245,23 @@ def test_memory_is_that_of_the_results_and_one_window(no_library, average, views
     assert peak < scaled + (2 + views) * result + 4 * window < 36 * result
 
 
-@pytest.mark.parametrize("average", ["probabilities", "logits"])
-def test_a_batch_is_its_images_one_by_one(net, blend, average):
-    images = np.stack([image(30, 40, seed) for seed in range(2)])
-    for settings in ({}, dict(base=48, crop=[36, 32], stride=16, flip=True, batch_size=3)):
-        config = EvalConfig(average=average, **settings)
-        batch = class_probabilities(net, images, PREPROCESS, config, CPU).asnumpy()
-        maps = predict_images(net, images, PREPROCESS, config, CPU).asnumpy()
-        assert batch.shape == (2, 4, 30, 40) and batch.dtype == np.float32 and maps.dtype == np.uint8
-        for one, alone, chosen in zip(images, batch, maps):
-            np.testing.assert_allclose(alone, got(net, one, average=average, **settings), atol=1e-5)
-            agree(alone, chosen)
+def one_by_one(net, **settings):
+    images = np.stack([image(24, 32, seed) for seed in range(2)])
+    batch = class_probabilities(net, images, PREPROCESS, EvalConfig(**settings), CPU).asnumpy()
+    maps = predict_images(net, images, PREPROCESS, EvalConfig(**settings), CPU).asnumpy()
+    assert batch.shape == (2, 4, 24, 32) and batch.dtype == np.float32 and maps.dtype == np.uint8
+    for one, alone, chosen in zip(images, batch, maps):
+        np.testing.assert_allclose(alone, got(net, one, **settings), atol=1e-5)
+        agree(alone, chosen)
+
+
+def test_a_batch_is_its_images_one_by_one(net):
+    one_by_one(net)
+    one_by_one(net, base=40, crop=[30, 24], stride=16)
+
+
+def test_a_batch_of_windows_and_mirror_images(net, blend):
+    one_by_one(net, crop=[24, 20], flip=True, batch_size=3, average="logits")
 
 
 def agree(probabilities, class_map):

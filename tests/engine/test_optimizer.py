@@ -7,6 +7,7 @@ from mxnet import autograd, gluon
 
 from mxnetseg.config import OptimizerConfig, ParamRule
 from mxnetseg.engine.optimizer import Optimizer
+from mxnetseg.engine.peers import Peers
 from mxnetseg.errors import MXNetSegError
 from tests.goldens import optimizers as torch_runs
 
@@ -30,6 +31,7 @@ class Net(gluon.HybridBlock):
 
 
 CPU = mx.cpu()
+PEERS = Peers()
 STEPS = range(len(LRS))
 GRADIENTS = np.random.RandomState(0).standard_normal((len(LRS), 4)).astype("float32")
 
@@ -39,7 +41,8 @@ def take_step(net, optimizer, contexts, gradient, lr):
         # each context contributes its share of the gradient
         losses = [net(mx.nd.array(gradient / len(contexts), ctx=c)) for c in contexts]
     autograd.backward(losses)
-    optimizer.step(lr)
+    PEERS.sum_arrays(optimizer.gradients())
+    optimizer.update(lr)
 
 
 def run(config, contexts=(CPU,), steps=STEPS, net=None, optimizer=None):
@@ -178,7 +181,7 @@ def test_recipes_step_as_the_published_runs_did(ratio):
         with autograd.record():
             loss = net(mx.nd.array(gradient))
         loss.backward()
-        ours.step(lr * ratio)
+        ours.update(lr * ratio)
     np.testing.assert_allclose(net.weight.data().asnumpy(), weight.asnumpy(), rtol=1e-5)
     np.testing.assert_allclose(weight.asnumpy(), reference("sgd", DECAY / ratio, lr_mult=ratio), rtol=2e-5)
 

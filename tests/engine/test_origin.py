@@ -204,6 +204,6 @@ def test_from_the_shipped_network():
     recipe = {"model": {"from": CAMVID}}
     net, taken, _ = started(recipe, sorted(classes))
     assert not taken.left and net.spec["backbone"] == "efficientnet_lite0"
-    row = checkpoint.read(path).arrays["head.classify.conv2.bias"][list(classes).index("car")]
-    assert values(net)["head.classify.conv2.bias"][sorted(classes).index("car")] == row
+    row = checkpoint.read(path).arrays["head.ladder.classify.conv2.bias"][list(classes).index("car")]
+    assert values(net)["head.ladder.classify.conv2.bias"][sorted(classes).index("car")] == row
     assert len(started(recipe, ["a", "b", "c"])[1].left) == 2

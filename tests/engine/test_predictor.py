@@ -60,7 +60,7 @@ def test_arrays_paths_and_lists_of_any_sizes(net, tmp_path):
         pytest.param(
             "bfloat16", {"crop": 36, "scales": [1.3], "flip": True, "average": "logits"}, marks=pytest.mark.slow
         ),
-        ("int8", {"fit": (70, 50), "flip": True}),
+        pytest.param("int8", {"fit": (70, 50), "flip": True}, marks=pytest.mark.slow),
     ],
 )
 def test_probabilities_agree_with_class_maps(dtype, settings):

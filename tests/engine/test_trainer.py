@@ -214,7 +214,14 @@ def test_what_a_run_leaves(recipe_file):
     stem = result.last_path.stem
     assert names == sorted([f"{stem}{end}.params" for end in ("", "_best", "_iter2", "_iter4", "_iter6")])
     assert stem.startswith("bisenet_mobilenet_v2_0_25_streets_2") and result.last_path.parent.name == "bisenet"
-    assert sorted(os.listdir("run")) == ["curves.png", "log.txt", "metrics.csv", "recipe.yaml", "state.ckpt"]
+    assert sorted(os.listdir("run")) == [
+        "curves.png",
+        "log.txt",
+        "metrics.csv",
+        "pictures.png",
+        "recipe.yaml",
+        "state.ckpt",
+    ]
     assert load_recipe("run/recipe.yaml") == load_recipe(recipe_file, ["train.keep_every=2"])
     assert [row["iteration"] for row in rows() if row["val_miou"]] == ["3", "6"]
     assert max(float(row["val_miou"]) for row in rows() if row["val_miou"]) == result.best
@@ -296,7 +303,7 @@ def test_nothing_is_overwritten(recipe_file):
 
 def test_the_average_is_what_is_validated_and_kept(recipe_file, monkeypatch):
     """Averages of the weights after each step, by hand; the scores and the best weights are theirs."""
-    seen, original = [], Optimizer.step
+    seen, original = [], Optimizer.update
 
     def step(self, lr):
         original(self, lr)
@@ -304,7 +311,7 @@ def test_the_average_is_what_is_validated_and_kept(recipe_file, monkeypatch):
 
     first = build_network(load_recipe(recipe_file), 10, CPU)
     expected = {n: p.data().asnumpy().astype(np.float64) for n, p in first._collect_params_with_prefix().items()}
-    monkeypatch.setattr(Optimizer, "step", step)
+    monkeypatch.setattr(Optimizer, "update", step)
     result = go(recipe_file, "train.ema=0.3")
     for i, weights in enumerate(seen):
         keep = min(0.3, (1 + i) / (10 + i))
@@ -527,7 +534,7 @@ def test_scores_are_told_of_the_weights_that_have_them(recipe_file):
 
 def test_weights_that_are_not_finite_are_never_saved(recipe_file, monkeypatch):
     """A finite loss, then an update that is not."""
-    original, calls = Optimizer.step, []
+    original, calls = Optimizer.update, []
 
     def spoilt(self, lr):
         original(self, lr)
@@ -535,7 +542,7 @@ def test_weights_that_are_not_finite_are_never_saved(recipe_file, monkeypatch):
         if len(calls) == 6:
             next(iter(self._parameters.values())).data()[:] = np.inf
 
-    monkeypatch.setattr(Optimizer, "step", spoilt)
+    monkeypatch.setattr(Optimizer, "update", spoilt)
     with pytest.raises(
         MXNetSegError, match="after iteration 6 .* hold NaN or infinity, .*state of iteration 3 is kept"
     ):

@@ -14,7 +14,8 @@ RECIPE = """
 model: {name: fcn, backbone: tiny, options: {width: 4}}
 data: {name: streets, root: %s, augment: {crop: 32, scale: [1, 1]}}
 optimizer: {name: adam, lr: 0.01}
-train: {iterations: 6, batch_size: 2, workers: 0, val_every: 2, keep_every: 3, save_every: 4, ema: 0.9, static: false}
+train: {iterations: 6, batch_size: 2, workers: 0, val_every: 2, keep_every: 3, save_every: 4, ema: 0.9, static: false,
+  log_every: 3}
 """
 
 

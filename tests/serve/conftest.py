@@ -1,6 +1,9 @@
 """A predictor of a tiny network, and an app around it."""
 
 import io
+import socket
+import threading
+import time
 
 import mxnet as mx
 import numpy as np
@@ -12,6 +15,8 @@ pytest.importorskip("fastapi")
 from starlette.testclient import TestClient
 
 from mxnetseg import Predictor, create_model
+from mxnetseg.engine import checkpoint
+from mxnetseg.engine.record import NetworkSpec, Record
 from mxnetseg.serve.app import make_app
 
 CLASSES = 4
@@ -24,6 +29,14 @@ def predictor():
     net.initialize(mx.init.Xavier(magnitude=4))
     net.hybridize(static_alloc=True)
     return Predictor(net, max_pixels=10_000)
+
+
+@pytest.fixture(scope="session")
+def file(predictor, tmp_path_factory):
+    """A checkpoint of its network."""
+    path = tmp_path_factory.mktemp("model") / "tiny.params"
+    checkpoint.write(path, checkpoint.weights(predictor.net), Record(model=NetworkSpec(**predictor.net.spec)))
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -61,10 +74,30 @@ def client(predictor):
         one.__exit__(None, None, None)
 
 
+@pytest.fixture
+def address(predictor):
+    """Serve an app in a thread of this process; gives its address."""
+    uvicorn = pytest.importorskip("uvicorn")
+    servers = []
+
+    def start(**options):
+        bound = socket.socket()
+        bound.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(make_app(predictor, **options), log_config=None, log_level="error")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+        thread.start()
+        servers.append((server, thread))
+        return f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+    yield start
+    for server, thread in servers:
+        server.should_exit = True
+        thread.join()
+
+
 def ready(client, status="ready"):
     """Wait until the worker is so."""
-    import time
-
     for _ in range(600):
         answer = client.get("/healthz")
         if status in answer.text:

@@ -3,12 +3,12 @@
 import io
 import json
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from mxnetseg import visual
+from mxnetseg.annotations.shapes import Polygon
 from mxnetseg.serve.answers import Answer, choose
 from mxnetseg.serve.refusal import Refusal
 
@@ -38,30 +38,39 @@ def test_class_map_overlay_and_certainty(client, predictor, image, body):
 
 
 def test_polygons_fill_to_the_class_map(client, predictor, image, body):
-    answer = client().post("/predict", content=body, headers={"Accept": "application/json"})
+    ask, expected = client(), predictor(image)
+    answer = ask.post("/predict", content=body, headers={"Accept": "application/json"})
     found = answer.json()
-    expected = predictor(image)
+    assert answer.headers["content-type"] == "application/json"
+    assert (found["type"], found["width"], found["height"]) == ("FeatureCollection", 64, 48)
     drawn = np.full(expected.shape, 255, np.uint8)
-    for region in found["regions"]:
-        inside = np.zeros(expected.shape, np.uint8)
-        rings = [8 * np.array(ring) - 4 for ring in region["polygon"]]  # corners of pixels, in eighths
-        for ring in rings:
-            own = np.zeros(expected.shape, np.uint8)
-            for y, x in np.ndindex(*expected.shape):
-                own[y, x] = cv2.pointPolygonTest(ring.astype(np.float32), (8.0 * x, 8.0 * y), False) > 0
-            inside ^= own
-        assert inside.sum() == region["pixels"]
-        drawn[inside > 0] = region["class"]
+    for one in found["features"]:
+        rings = [np.array(ring, float) for ring in one["geometry"]["coordinates"]]
+        patches = [Polygon(ring[:-1]).patch(*expected.shape) for ring in rings]
+        inside = np.zeros(expected.shape, bool)
+        for patch in patches:
+            inside[patch.window] ^= patch.inside
+        drawn[inside] = predictor.classes.index(one["properties"]["classification"]["name"])
     np.testing.assert_array_equal(drawn, expected)
     assert [one["pixels"] for one in found["classes"]] == np.bincount(expected.ravel(), minlength=CLASSES).tolist()
-    assert found["classes"][1] == {
-        "index": 1,
-        "name": "class 1",
-        "color": "#{:02x}{:02x}{:02x}".format(*predictor.palette[1]),
-        "pixels": int((expected == 1).sum()),
-    }
-    fewer = client().post("/predict?answer=polygons&least=20&tolerance=2", content=body).json()["regions"]
-    assert 0 < len(fewer) < len(found["regions"]) and min(one["pixels"] for one in fewer) >= 20
+    colour = "#{:02x}{:02x}{:02x}".format(*predictor.palette[1])
+    pixels = int((expected == 1).sum())
+    assert found["classes"][1] == {"index": 1, "name": "class 1", "color": colour, "pixels": pixels}
+
+    query = "/predict?answer=polygons&least=20&classes=CLASS 1&classes=class 2"
+    fewer = ask.post(query, content=body).json()["features"]
+    names = {one["properties"]["classification"]["name"] for one in fewer}
+    assert 0 < len(fewer) < len(found["features"]) and names == {"class 1", "class 2"}
+
+
+def test_some_classes(client, predictor, image, body):
+    ask, shown = client(), predictor(image) == 2
+    cutout = pixels(ask.post("/predict?answer=cutout&classes=class 2", content=body))
+    np.testing.assert_array_equal(cutout[..., 3] > 0, shown)
+    colours = pixels(ask.post("/predict?answer=color&classes=class 2", content=body))
+    np.testing.assert_array_equal(colours.any(2), shown)
+    assert "classes=road" in refused(ask.post("/predict?answer=cutout", content=body), 422, "invalid_option")
+    assert "class 2" in refused(ask.post("/predict?classes=clas 2", content=body), 422, "invalid_option")
 
 
 def test_npz(client, predictor, image, body):
@@ -86,8 +95,8 @@ def test_npz(client, predictor, image, body):
     ],
 )
 def test_accept(accept, answer):
-    assert choose(None, accept) is Answer(answer)
-    assert choose(Answer.overlay, accept) is Answer.overlay
+    assert choose(None, accept)[0] is Answer(answer)
+    assert choose(Answer.overlay, accept) == (Answer.overlay, "image/png")
     for nothing in ("text/html", "application/json;q=0", ";;;,,"):
         with pytest.raises(Refusal):
             choose(None, nothing)
@@ -121,7 +130,7 @@ def test_openapi_has_examples_and_all_refusals(client):
         assert status == "200" or example["error"]["status"] == int(status)
     assert predict["security"] and "HTTPValidationError" not in json.dumps(said)
     options = {one["name"]: one["schema"] for one in predict["parameters"]}
-    assert set(options) == {"answer", "opacity", "legend", "tolerance", "least", "confidence"}
+    assert set(options) == {"answer", "classes", "opacity", "legend", "tolerance", "least", "confidence"}
 
 
 def test_metrics_count(client, body):

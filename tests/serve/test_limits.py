@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from mxnetseg.errors import MXNetSegError
+from mxnetseg.serve import service
 from mxnetseg.serve.limits import TOGETHER, Limits
 from mxnetseg.serve.refusal import Refusal
 from mxnetseg.serve.room import Room
 from tests.data import hostile
 
-from .conftest import ready, refused
+from .conftest import png, ready, refused
+from .process import Talk, head
 
 FORM = b'--b\r\nContent-Disposition: form-data; name="p"; filename="a.png"\r\n\r\n%s\r\n'
 TOKEN = "a-token-that-nobody-guesses"
@@ -63,6 +65,15 @@ def test_every_hostile_file_is_answered_or_refused(ask, body, step):
     statuses = {name: ask.post("/predict", content=data[name]).status_code for name in data}
     assert set(statuses.values()) <= {200, 413, 415, 422}, statuses
     assert ask.post("/predict", content=body).status_code == 200
+
+
+def test_confidence_takes_memory(client, body, image, monkeypatch):
+    monkeypatch.setattr(service, "TOGETHER", 2)
+    ask = client(limits=Limits(pixels=48 * 64))  # twice that for the probabilities of four classes: half a picture
+    assert ask.post("/predict?answer=certainty", content=png(image[:24])).status_code == 200
+    for query in ("answer=certainty", "answer=npz&confidence=1"):
+        assert refused(ask.post(f"/predict?{query}", content=body), 413, "too_many_values")
+    assert ask.post("/predict?answer=npz", content=body).status_code == 200
 
 
 def test_a_body_without_length_is_counted_as_it_comes(ask, body):
@@ -181,12 +192,28 @@ def test_no_answer_in_time(client, held, body):
     assert len(held.images) == 2  # those that gave up were never computed
 
 
+def test_a_client_that_goes_while_it_waits_is_not_computed_for(address, held, body):
+    host, port = address().rsplit("/", 1)[1].split(":")
+    server = Talk(host, int(port))
+    server.until(lambda: server.metric("mxnetseg_ready 1.0"))
+    first = server.connect(head(len(body)), body)
+    assert held.begun.wait(20)
+    second = server.connect(head(len(body)), body)
+    server.until(lambda: server.metric("mxnetseg_waiting 1.0"))
+    second.close()
+    server.until(lambda: server.metric('path="/predict",status="499"} 1.0') and server.metric("in_progress 1.0"))
+    held.go.set()
+    assert first.recv(15) == b"HTTP/1.1 200 OK"
+    first.close()
+    assert server.ask("/predict", body)[0] == 200 and len(held.images) == 2
+
+
 def test_outlines_that_take_too_long(client, monkeypatch, body):
     from mxnetseg.serve import answers
 
     monkeypatch.setattr(answers.time, "monotonic", lambda: float("inf"))
     with pytest.raises(Refusal) as caught:
-        answers._polygons(answers.Wish(answers.Answer.polygons), None, *_prediction(), 1e9)
+        answers._polygons(answers.Wish(answers.Answer.polygons), *_prediction(), 1e9)
     assert caught.value.status == 504
 
 

@@ -30,14 +30,25 @@ def test_those_of_one_size_that_wait_go_together():
     first = log.worker.submit(LARGE, False, 20)
     assert log.begun.wait(20)
     rest = [log.worker.submit(image, False, 20) for image in (SMALL, LARGE, SMALL, SMALL, SMALL)]
-    rest.append(log.worker.submit(SMALL, True, 20))
+    rest += [log.worker.submit(SMALL, True, 20) for _ in range(2)]  # which takes memory: one by one
     given_up, late = log.worker.submit(SMALL, False, 20), log.worker.submit(SMALL, False, 0.0)
     assert given_up.cancel()
-    assert log.worker.waiting() == 8
+    assert log.worker.waiting() == 9
     log.go.set()
     log.worker.stop()  # it finishes what waits
-    assert log.batches == [(1, 8, False), (3, 4, False), (1, 8, False), (1, 4, False), (1, 4, True)]
+    assert log.batches == [(1, 8, False), (3, 4, False), (1, 8, False), (1, 4, False), (1, 4, True), (1, 4, True)]
     assert all(future.done() for future in (first, *rest)) and not late.done()
+
+
+def test_large_ones_do_not_go_together():
+    log = Log(batch=8, pixels=50)
+    log.worker.submit(SMALL, False, 20)
+    assert log.begun.wait(20)
+    for image in (SMALL, SMALL, SMALL, SMALL, LARGE, LARGE):
+        log.worker.submit(image, False, 20)
+    log.go.set()
+    log.worker.stop()
+    assert log.batches == [(1, 4, False), (3, 4, False), (1, 4, False), (1, 8, False), (1, 8, False)]
 
 
 def test_it_waits_for_others_of_its_size():

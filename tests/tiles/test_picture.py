@@ -81,7 +81,7 @@ def test_compressions(name):
 
 @pytest.mark.parametrize("name", ["deflate, one strip", "16 bits", "planes, deflate, tiles"])
 def test_a_large_strip_is_inflated_piece_by_piece(monkeypatch, name):
-    monkeypatch.setattr(blocks, "WHOLE", 50_000)
+    monkeypatch.setattr(blocks, "WHOLE", 30_000)
     monkeypatch.setattr(blocks, "PIECE", 15_000)
     monkeypatch.setattr(blocks, "CHUNK", 1000)
     values, options = LAYOUTS[name]
@@ -92,7 +92,7 @@ def test_a_large_strip_is_inflated_piece_by_piece(monkeypatch, name):
 
 
 def test_what_can_not_be_read_in_parts_is_told(monkeypatch):
-    monkeypatch.setattr(blocks, "WHOLE", 50_000)
+    monkeypatch.setattr(blocks, "WHOLE", 30_000)
     file = Path("a.tif")
     Image.fromarray(RGB).save(file, compression="tiff_lzw", tiffinfo={278: 290})
     refused(file, "one strip of 271x290 pixels, which can't be read in parts; save it in tiles: gdal_translate")

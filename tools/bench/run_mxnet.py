@@ -97,7 +97,7 @@ def training(request) -> Prepared:
             loss = criterion(forward(image), labels, scale)
         loss.backward()
         value = float(loss.asscalar())
-        optimizer.step(request["lr"])
+        optimizer.update(request["lr"])
         mx.nd.waitall()
         return value
 

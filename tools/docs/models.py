@@ -108,8 +108,8 @@ float32 / int8 ([performance.md](performance.md)). An empty cell means that ther
 
 {choice}
 
-Trained here: `bisenet` on MobileNetV2 x0.5 (1.3 M parameters), from scratch on CamVid, mIoU 58.2 / 60.8
-([how](training.md#camvid-from-scratch-what-was-tried)).
+Trained here: `swiftnet` on EfficientNet-Lite0 (3.5 M parameters), from ImageNet weights on CamVid, mIoU 72.7 / 73.2
+([how](training.md#camvid-from-imagenet-weights)).
 
 Any backbone goes with any model, unless the table below names others: `create_model(name, backbone=...)`.
 `mxnetseg models --backbones` lists them, [weights.md](weights.md) their ImageNet weights. Every model takes any input

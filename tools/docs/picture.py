@@ -1,6 +1,6 @@
 """Draw docs/images/camvid.png: prediction and truth of one CamVid validation image, without the photograph.
 
-    python -m tools.docs.picture --checkpoint FILE --root DIR --image 0016E5_07981
+    python -m tools.docs.picture --checkpoint FILE --root DIR --image 0016E5_07959
 
 The image is the one whose own mIoU is the median of the validation split.
 """

@@ -30,6 +30,10 @@ class TrainConfig(Part):
     keep_every: Optional[int] = Field(
         None, ge=1, le=MOST, description="keep a checkpoint for good every so many iterations"
     )
+    log_every: int = Field(10, ge=1, le=MOST, description="iterations to a row of metrics.csv")
+    pictures: int = Field(
+        4, ge=0, le=32, description="images of the validation split that pictures.png shows after every validation"
+    )
     ema: Optional[float] = Field(
         None,
         gt=0,

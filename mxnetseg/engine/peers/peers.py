@@ -15,20 +15,21 @@ from ..stop import Interrupted
 from .alone import Alone
 from .link import LARGE, SMALL, Link
 
-__all__ = ["OtherFailed", "Workers"]
+__all__ = ["OtherFailed", "Peers"]
 
 MOST = 256  # processes: so many 16-bit numbers have a sum that float32 holds
 WORDS = 200  # for a message of one that failed
 FAILED, RANK, STOP, LENGTH, MESSAGE, PAYLOAD = 0, 1, 2, 3, 4, 4 + WORDS
 NOTHING = np.zeros(0, np.float32)
-LEAVE = 15.0  # seconds that one that failed waits for the others to hear of it
+PIECE = 16 * LARGE  # bytes
+PATIENCE = 15.0  # seconds that one that failed waits for the others
 
 
 class OtherFailed(MXNetSegError):
     """Another process of the run failed; its message is in this one."""
 
 
-class Workers:
+class Peers:
     """The processes of a run, seen from one of them; all make the same calls in the same order.
 
     With every call that waits for the others goes word of who failed and who was asked to stop, so all hear of it at
@@ -85,10 +86,14 @@ class Workers:
         if self.size == 1:
             return data
         length = int(self.sum(np.array([len(data) if self.leads else 0]))[0])
-        whole = np.zeros(-(-length // 8), np.int64)
-        if self.leads:
-            whole.view(np.uint8)[:length] = np.frombuffer(data, np.uint8)
-        return self._sum(whole).tobytes()[:length]
+        pieces = []
+        for first in range(0, length, PIECE):
+            piece = np.zeros(-(-min(PIECE, length - first) // 8), np.int64)
+            if self.leads:
+                mine = np.frombuffer(data[first : first + PIECE], np.uint8)
+                piece.view(np.uint8)[: mine.size] = mine
+            pieces.append(self._sum(piece).tobytes())
+        return b"".join(pieces)[:length]
 
     def check_same(self, what: str, text: str) -> None:
         """Raise MXNetSegError, in all processes, where `text` is not everywhere what it is in rank 0."""
@@ -103,7 +108,7 @@ class Workers:
             self._exchange()
 
     def fail(self, message: str) -> None:
-        """Tell the others that this process can't go on. After that only `close` may be called."""
+        """Tell the others that this process can't go on, and wait until they leave, too; for 15 s at most."""
         if self.size == 1 or self._left:
             return
         self._left = True
@@ -111,10 +116,7 @@ class Workers:
         text = message.encode()[: 2 * WORDS]
         header[FAILED], header[RANK], header[LENGTH] = 1, self.rank, len(text)
         header[MESSAGE:PAYLOAD] = np.frombuffer(text.ljust(2 * WORDS, b"\0"), "<u2")
-        told = threading.Thread(target=self._link.add, args=(header,), daemon=True)
-        told.start()
-        told.join(LEAVE)
-        _leave_by_force()
+        self._leave(header)
 
     def close(self) -> None:
         """Take leave, once everybody does."""
@@ -122,14 +124,24 @@ class Workers:
             self._left = True
             self._link.close()
 
-    def __enter__(self) -> "Workers":
+    def __enter__(self) -> "Peers":
         return self
 
     def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         if error is None or isinstance(error, Interrupted):  # all stop at the same place
             self.close()
+        elif isinstance(error, OtherFailed):
+            self._leave()
         else:
             self.fail(str(error) or type(error).__name__)
+
+    def _leave(self, *word: np.ndarray) -> None:
+        """Meet the others for the last time: one may still be saving. Afterwards nothing is waited for."""
+        atexit.register(_exit)
+        messages = [*word, np.zeros(SMALL, np.float32)]
+        meeting = threading.Thread(target=lambda: [self._link.add(one) for one in messages], daemon=True)
+        meeting.start()
+        meeting.join(PATIENCE)
 
     def _sum(self, whole: np.ndarray) -> np.ndarray:
         """Of int64 arrays (n,), in 16-bit parts: the store of MXNet adds in float32, whatever it is given."""
@@ -150,7 +162,6 @@ class Workers:
         total = self._link.add(mine)
         if total[FAILED]:
             self._left = True
-            _leave_by_force()
             raise OtherFailed(_failure(total))
         self._stop = bool(total[STOP])
         return total[PAYLOAD:]
@@ -163,16 +174,12 @@ def _failure(total: np.ndarray) -> str:
     return f"rank {int(total[RANK])} failed: {text}"
 
 
-def _leave_by_force() -> None:
-    """At the end of this process wait for nothing: MXNet would, for sums to which somebody does not come."""
-    atexit.register(_exit)
-
-
 def _exit() -> None:
+    """End at once: MXNet would wait for sums to which somebody does not come any more."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
-    os._exit(1)
+    os._exit(2)
 
 
 def _padded(values: np.ndarray, size: int) -> np.ndarray:

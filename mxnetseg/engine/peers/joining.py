@@ -1,25 +1,25 @@
-"""The way from a role to its workers."""
+"""From what a process is (dist.Role) to the others."""
 
 from typing import Optional, Sequence
 
 import mxnet as mx
 
-from ...dist.roles import Role
+from ...dist import Role
 from .alone import Alone
 from .horovod import Horovod
 from .kvstore import KVStore
 from .link import Link
-from .workers import Workers
+from .peers import Peers
 
 __all__ = ["join"]
 
 
-def join(role: Optional[Role] = None, contexts: Sequence[mx.Context] = ()) -> Workers:
-    """Meet the other workers of a run; None: there are none. Waits until all have come.
+def join(role: Optional[Role] = None, contexts: Sequence[mx.Context] = ()) -> Peers:
+    """Meet the other processes of a run, once all have come; None: there are none.
 
     Raises MXNetSegError where they don't fit together.
     """
-    return Workers(_link(role, any(context.device_type == "gpu" for context in contexts)))
+    return Peers(_link(role, any(context.device_type == "gpu" for context in contexts)))
 
 
 def _link(role: Optional[Role], on_gpus: bool) -> Link:

@@ -14,7 +14,7 @@ __all__ = ["KVStore"]
 
 
 class KVStore:
-    """A `Link` through servers that add up what the workers push ("dist_sync").
+    """A `Link` through servers that add up what all push ("dist_sync").
 
     They add in the order in which arrays come, so sums of float32 depend on nothing for two processes, and differ by
     rounding from run to run for more.
@@ -59,7 +59,7 @@ class KVStore:
     def add(self, numbers: np.ndarray) -> np.ndarray:
         """See `Link`."""
         array = nd.array(numbers, ctx=mx.cpu(), dtype="float32")
-        self._keys.add({f"numbers {numbers.size}": [array]})
+        self._keys.add({"numbers": [array]})
         total: np.ndarray = array.asnumpy()
         return total
 

@@ -1,0 +1,101 @@
+"""The hub alone, with sockets for members."""
+
+import contextlib
+import socket
+import time
+
+import pytest
+
+from mxnetseg.dist.addresses import free_port, listen
+from mxnetseg.dist.hub import Hub
+from mxnetseg.dist.roles import Role
+from mxnetseg.dist.watch import Watch
+from mxnetseg.dist.wire import LONGEST, Peer
+from mxnetseg.errors import MXNetSegError
+
+
+@pytest.fixture
+def address():
+    return "127.0.0.1", free_port()
+
+
+class Member:
+    def __init__(self, address, hello):
+        self.peer = Peer(socket.create_connection(address), 5)
+        self.lines = self.peer.lines()
+        self.peer.say(hello)
+
+    def hears(self):
+        return next(self.lines, None)
+
+
+def hub(address, *expected, deadline=5, start=60):
+    return Hub(listen(address), "rank 0", set(expected), deadline, start)
+
+
+def test_beats_are_answered_and_leave_is_taken(address):
+    it = hub(address, "rank 1")
+    member = Member(address, "mxnetseg rank 1")
+    member.peer.say(".")
+    assert [member.hears(), member.hears()] == ["hub rank 0", "."]
+    member.peer.say("bye")
+    it.close()
+    assert listen(address) is not None  # the port is free again
+
+
+def test_the_cause_is_told_not_what_follows(address):
+    it = hub(address)
+    first, second, third = (
+        Member(address, f"mxnetseg {name}") for name in ("rank 0", "the server of rank 1", "rank 1")
+    )
+    assert [one.hears() for one in (first, second, third)] == ["hub rank 0"] * 3
+    second.peer.close()
+    first.peer.say("failed rank 0 failed: a sum did not come")
+    third.peer.close()
+    assert first.hears() == "end rank 1 has ended unexpectedly"
+    it.close()
+
+
+def test_silence(address):
+    hub(address, deadline=0.5)
+    member, other = Member(address, "mxnetseg rank 1"), Member(address, "mxnetseg rank 2")
+    heard = []
+    while not heard or heard[-1] == "." or heard[-1].startswith("hub"):
+        other.peer.say(".")
+        heard.append(other.hears())
+    assert heard[-1] == "end rank 1 has been silent for 0.5 s"
+    member.peer.close()
+
+
+def test_who_never_comes(address):
+    hub(address, "rank 0", "rank 1", start=0.3)
+    member = Member(address, "mxnetseg rank 0")
+    assert [member.hears(), member.hears()][1].startswith("end rank 1 did not come within 0.3 s; is it running")
+
+
+def test_two_of_one_rank(address):
+    hub(address)
+    members = [Member(address, "mxnetseg rank 1") for _ in range(2)]
+    assert members[0].hears() == "hub rank 0" and members[1].hears() == "hub rank 0"
+    assert members[1].hears() == "end two processes say that they are rank 1"
+
+
+def test_strangers_are_nobody(address):
+    it = hub(address)
+    for said in (b"GET / HTTP/1.1\r\n\r\n", b"x" * 3 * LONGEST, b"\xff\n", b""):
+        with socket.create_connection(address) as stranger:
+            stranger.sendall(said)
+            stranger.shutdown(socket.SHUT_WR)
+            stranger.settimeout(5)
+            with contextlib.suppress(ConnectionResetError):
+                assert stranger.recv(10) == b""
+    member = Member(address, "mxnetseg rank 1")
+    member.peer.say("bye")
+    time.sleep(0.1)
+    assert member.hears() == "hub rank 0"
+    it.close()
+
+
+def test_rank_0_needs_its_port(address):
+    with listen((address[0], address[1] + 1)), pytest.raises(MXNetSegError, match="rank 0 can't listen on"):
+        Watch(Role("kvstore", 2, 0, address))

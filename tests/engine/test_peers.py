@@ -1,0 +1,169 @@
+"""Several processes train one network as one process with as many contexts does, bit for bit for two."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from mxnetseg.config import load_recipe
+from mxnetseg.dist.addresses import free_port
+from mxnetseg.engine import checkpoint
+from mxnetseg.engine.build import build_network
+from mxnetseg.engine.record import Record
+from mxnetseg.engine.rundir import STATE
+from mxnetseg.engine.stop import Interrupted
+
+from . import shared, tiny
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCH = """
+import sys
+from mxnetseg.dist.launcher import start_here, tend
+count = int(sys.argv[1])
+sys.exit(tend(start_here(sys.argv[3:], range(count), count, ("127.0.0.1", int(sys.argv[2])), 1)))
+"""
+WORK = """
+import sys
+from mxnetseg import dist
+with dist.join("env") as role:  # before MXNet is imported
+    from tests.engine.shared import main
+    main(role, *sys.argv[1:])
+"""
+TWO = [mx.cpu(0), mx.cpu(1)]
+
+
+def launch(*python, count=2, timeout=120):
+    """Run `python ...` in so many processes; their output."""
+    command = [sys.executable, "-c", LAUNCH, str(count), str(free_port()), *map(str, python)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout)
+    return done.returncode, done.stdout.decode()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Data, recipe and initial weights, and two processes that have done their work there."""
+    tiny.register()
+    folder = tmp_path_factory.mktemp("shared")
+    tiny.draw(folder / "streets")
+    (folder / "recipe.yaml").write_text(tiny.RECIPE % (folder / "streets"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        shared.without_dropout(patch.setattr)
+        net = build_network(load_recipe("recipe.yaml", shared.EXACT), 10, [mx.cpu()])
+        checkpoint.write("init.params", checkpoint.weights(net), Record())
+        with pytest.raises(Interrupted):
+            shared.trained("begun_by_one", TWO, stop=2)
+        status, output = launch("-c", WORK, folder)
+        assert status == 0, output
+        (folder / "output").write_text(output)
+        shared.trained("reference", TWO)
+    return folder
+
+
+def same(one, other, **within):
+    one, other = (checkpoint.read(Path(name) / STATE) for name in (one, other))
+    assert one.arrays.keys() == other.arrays.keys()
+    for name, array in one.arrays.items():
+        np.testing.assert_allclose(array, other.arrays[name], err_msg=name, **(within or {"rtol": 0}))
+    ours, theirs = one.record.state, other.record.state
+    assert ours.iteration == theirs.iteration
+    assert within or (ours.best, ours.scored) == (theirs.best, theirs.scored)
+    assert ours.scored.pa is not None
+
+
+def losses(name):
+    rows = (line.split(",") for line in (Path(name) / "metrics.csv").read_text().splitlines())
+    return [(row[0], row[3], *row[-3:]) for row in rows]
+
+
+@pytest.fixture(autouse=True)
+def there(folder, in_a_folder_of_its_own, monkeypatch):
+    monkeypatch.chdir(folder)
+    shared.without_dropout(monkeypatch.setattr)
+
+
+def test_two_processes_are_one_with_two_contexts():
+    same("whole", "reference")
+    assert losses("whole") == losses("reference")
+
+
+def test_a_signal_to_one_stops_all_and_one_process_goes_on(folder):
+    output = (folder / "output").read_text()
+    for rank in (0, 1):
+        # it came after the processes had met in step 3
+        assert f"rank {rank} ended: stopped and saved after iteration 4 of 5" in output
+    shared.trained("stopped", TWO, resume=True)
+    same("stopped", "reference")
+
+
+def test_two_processes_go_on_where_one_was_stopped():
+    same("begun_by_one", "reference")
+
+
+def test_a_loss_that_is_not_finite_in_one_process_ends_all(folder):
+    output = (folder / "output").read_text()
+    for rank in (0, 1):
+        assert f"rank {rank} ended: the loss is nan (of rank 1) at iteration 3" in output
+
+
+@pytest.mark.slow
+def test_commands_in_two_processes(recipe_file, tmp_path):
+    weights = ["--weights-dir", tmp_path / "weights", "--run-dir", tmp_path / "run"]
+    few = ["--set", "train.iterations=2", "train.val_every=1"]
+    status, output = launch("-m", "mxnetseg", "train", "--config", recipe_file, "--ctx", "cpu", *weights, *few)
+    assert status == 0 and output.count("\nrun    ") == 1, output
+    assert "of 2 processes (kvstore)" in (tmp_path / "run" / "log.txt").read_text()
+    (best,) = tmp_path.glob("weights/bisenet/*_best.params")
+    score = ["-m", "mxnetseg", "eval", "--checkpoint", best, "--ctx", "cpu", "--quiet"]
+    tables = []
+    for count in (2, 3, 1):
+        status, output = launch(*score, "--json", tmp_path / f"{count}.json", count=count)
+        assert status == 0 and output.count("mIoU") == 1, output
+        tables.append((tmp_path / f"{count}.json").read_bytes())
+    assert tables[0] == tables[1] == tables[2]
+    status, output = launch(*score, "--mode", "testval", "--out", tmp_path / "out")
+    assert status == 0 and "4 predictions in" in output, output
+    assert len(list((tmp_path / "out" / "label").glob("**/*.png"))) == 4
+    status, output = launch("-m", "mxnetseg", "train", "--config", recipe_file, "--ctx", "cpu", count=3)
+    assert status == 2 and "train.batch_size 4 does not share out evenly over 3 processes; 3 or 6 would" in output
+
+
+@pytest.mark.slow
+def test_a_bad_image_in_one_share_ends_all_and_the_run_is_saved(recipe_file, tmp_path):
+    recipe = load_recipe(recipe_file)
+    root = tmp_path / "streets"
+    shutil.copytree(recipe.data.root, root)
+    images = sorted(path for path in root.rglob("*") if path.is_file() and "val" in str(path) and "image" in str(path))
+    images[1].write_bytes(images[1].read_bytes()[:100])  # of the share of rank 1
+    arguments = ["--config", recipe_file, "--root", root, "--ctx", "cpu", "--force", "--run-dir", tmp_path / "run"]
+    status, output = launch("-m", "mxnetseg", "train", *arguments)
+    assert status == 2 and "rank 1 failed: " in output and images[1].name in output, output
+    state = checkpoint.read(tmp_path / "run" / STATE).record.state
+    assert state.iteration == 3 and state.unscored
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["optimizer={name: adamw, lr: 0.003}", "train.static=false", "model.norm=gn"],
+        ["data.rare_class={temperature: 0.3}", "optimizer={name: nag, lr: 0.01}", "train.swa=0.5", "train.ema="],
+        ["model.freeze=[^backbone]", "model.unfreeze_at=3", "loss={name: dice}"],
+        ["train.iterations=", "train.epochs=1", "train.accumulate=1"],
+    ],
+    ids=["adamw_gn", "rare_classes_swa", "frozen", "epoch"],
+)
+@pytest.mark.parametrize("count", [2, 4])
+def test_variants(folder, changes, count):
+    name = "variant_" + "".join(filter(str.isalnum, changes[0])) + str(count)
+    changes = ["train.batch_size=4", *changes]
+    status, output = launch("-c", WORK.replace("main", "variant"), folder, name, *changes, count=count)
+    assert status == 0, output
+    shared.trained(f"{name}_here", [mx.cpu(i) for i in range(count)], changes=[*shared.EXACT, *changes])
+    same(name, f"{name}_here", **({} if count == 2 else {"rtol": 1e-3, "atol": 1e-5}))

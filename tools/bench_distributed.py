@@ -1,0 +1,205 @@
+"""Step time of training in several processes, and how much of what they send hides behind the backward pass.
+
+    python -m tools.bench_distributed --json measured.json
+    python -m tools.bench_distributed --engine horovod     # in an environment that has Horovod
+
+Every process has one thread and a batch of its own (weak scaling), and all are bound to as many cores as there are
+processes, if the machine has them. Beside them stands one process with as many threads and the whole batch. Images are
+made up and ready in memory, so that nothing but the step is timed.
+
+Three things are timed in turn, in every round, so that a machine that is shared disturbs all alike:
+
+step      forward, backward, sums, update
+alone     the same without the sums: each process for itself, all at the same time
+sums      the sums of all gradients alone, which are ready
+
+What the sums cost is step - alone; hidden is the share of `sums` that does not show in it.
+"""
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from tabulate import tabulate
+
+from mxnetseg import dist
+from mxnetseg.dist.addresses import free_port
+from mxnetseg.dist.launcher import start_here, tend
+
+NETWORKS = {"bisenet-r18": ("bisenet", "resnet18"), "fcn-r50": ("fcn", "resnet50")}
+HERE = ["-m", "tools.bench_distributed"]
+
+
+def main() -> int:
+    args = arguments()
+    if args.worker:
+        return work(args)
+    rows = []
+    for name in args.networks:
+        one = measure(args, name, 1, 1, args.batch)
+        print(f"{name}: {one['parameters'] / 1e6:.1f} M parameters", file=sys.stderr)
+        for count in args.processes:
+            many = one if count == 1 else measure(args, name, count, 1, args.batch)
+            whole = one if count == 1 else measure(args, name, 1, count, args.batch * count)
+            loopback = None if count == 1 else there_and_back(4 * one["parameters"])
+            rows.append(row(name, count, one, many, whole, loopback))
+    print(tabulate([list(each.values()) for each in rows], headers=list(rows[0]), floatfmt=".3f", tablefmt="github"))
+    if args.json:
+        Path(args.json).write_text(json.dumps({"arguments": vars(args), "rows": rows}, indent=1))
+    return 0
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--processes", nargs="+", type=int, default=[1, 2, 4])
+    parser.add_argument("--engine", choices=("kvstore", "horovod"), default="kvstore")
+    parser.add_argument("--servers", type=int, default=1, help="of the key-value store (1)")
+    parser.add_argument("--batch", type=int, default=2, help="images of a process (2)")
+    parser.add_argument("--crop", type=int, default=256, help="their side (256)")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--worker", metavar="FILE", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def row(name, count, one, many, whole, loopback):
+    shown = many["step"] - many["alone"]
+    return {
+        "network": name,
+        "processes": count,
+        "s a step": many["step"],
+        "alone": many["alone"],
+        "sums": many["sums"],
+        "hidden %": None if count == 1 else 100 * (1 - shown / many["sums"]),
+        "loopback s": loopback,
+        "one process, as many threads": whole["step"],
+        "images/s against one process of one thread": count * one["step"] / many["step"],
+    }
+
+
+def measure(args, name, count, threads, batch):
+    """Seconds of step, alone and sums, medians over the rounds; of rank 0."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "measured.json"
+        options = ["--networks", name, "--batch", str(batch), "--crop", str(args.crop), "--rounds", str(args.rounds)]
+        command = [*HERE, "--worker", str(out), "--engine", args.engine, *options]
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[: max(count, threads)])
+        try:
+            if count == 1:
+                status = subprocess.run([sys.executable, *command]).returncode
+            elif args.engine == "horovod":
+                horovodrun = str(Path(sys.executable).with_name("horovodrun"))
+                started = [horovodrun, "--gloo", "-np", str(count), sys.executable, *command]
+                status = subprocess.run(started).returncode
+            else:
+                status = tend(start_here(command, range(count), count, ("127.0.0.1", free_port()), args.servers))
+        finally:
+            os.sched_setaffinity(0, cores)
+        if status:
+            sys.exit(f"{name} with {count} processes failed ({status})")
+        return json.loads(out.read_text())
+
+
+def work(args) -> int:
+    """One of the processes."""
+    how = "horovod" if "HOROVOD_RANK" in os.environ else None  # our launcher needs no word
+    with dist.join(how) as role:
+        import mxnet as mx
+        import numpy as np
+        from mxnet import nd
+
+        from mxnetseg import create_model
+        from mxnetseg.config.schema import LossConfig, OptimizerConfig
+        from mxnetseg.engine import peers
+        from mxnetseg.engine.optimizer import Optimizer
+        from mxnetseg.engine.step import Part, TrainStep
+        from mxnetseg.losses import build_loss
+
+        with peers.join(role) as joined:
+            model, backbone = NETWORKS[args.networks[0]]
+            net = create_model(model, backbone=backbone, num_classes=19)
+            net.initialize(mx.init.Xavier())
+            criterion = build_loss(LossConfig(), 19, net.align_corners)
+            criterion.initialize()
+            for block in (net, criterion):
+                block.hybridize(static_alloc=True, static_shape=True)
+            rng = np.random.default_rng(joined.rank)
+            shape = (args.batch, args.crop, args.crop)
+            images = nd.array(rng.standard_normal((args.batch, 3, *shape[1:]), np.float32))
+            part = Part(images, nd.array(rng.integers(0, 19, shape)), nd.array([1 / np.prod(shape) / joined.size]))
+            optimizer = Optimizer(net, OptimizerConfig(lr=1e-4))
+            step = TrainStep(net, criterion, optimizer, aux_weight=0.4, peers=joined)
+
+            def take(who):
+                step.peers = who
+                step([[part]], 1e-4, 0)
+
+            alone, seconds = peers.Peers(), {"step": [], "alone": [], "sums": []}
+            what = {
+                "step": lambda: take(joined),
+                "alone": lambda: take(alone),
+                "sums": lambda: joined.size > 1 and joined.sum_arrays(optimizer.gradients()),
+            }
+            for turn in range(args.rounds + 2):
+                for key, run in what.items():
+                    nd.waitall()
+                    joined.barrier()
+                    begin = time.perf_counter()
+                    run()
+                    nd.waitall()
+                    joined.barrier()  # all have done it
+                    if turn >= 2:  # before, things are made ready
+                        seconds[key].append(time.perf_counter() - begin)
+            if joined.leads:
+                found = {key: statistics.median(each) for key, each in seconds.items()}
+                gradients = sum(each[0].size for each in optimizer.gradients().values())
+                Path(args.worker).write_text(json.dumps({**found, "parameters": gradients, "all": seconds}))
+    return 0
+
+
+def there_and_back(size: int) -> float:
+    """Seconds that so many bytes take over the loopback and back, the best of five; memory copies included."""
+    server = socket.create_server(("127.0.0.1", 0))
+    times = []
+
+    def echo():
+        peer, _ = server.accept()
+        with peer:
+            buffer = bytearray(size)
+            for _ in range(5):
+                receive(peer, buffer)
+                peer.sendall(buffer)
+
+    thread = threading.Thread(target=echo)
+    thread.start()
+    with socket.create_connection(server.getsockname()) as peer:
+        content = bytearray(size)
+        for _ in range(5):
+            begin = time.perf_counter()
+            peer.sendall(content)
+            receive(peer, content)
+            times.append(time.perf_counter() - begin)
+    thread.join()
+    server.close()
+    return min(times)
+
+
+def receive(peer: socket.socket, buffer: bytearray) -> None:
+    view = memoryview(buffer)
+    while view:
+        view = view[peer.recv_into(view) :]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,297 @@
+"""Load `mxnetseg serve`, compare every answer, and measure what comes of it.
+
+    python -m tools.bench_serve --minutes 10 --write       # the tables of docs/serve.md: about 35 minutes
+    python -m tools.bench_serve --minutes 0.2              # does it run?
+
+Clients ask without a pause, each over one connection. Throughput is compared with the Predictor's own loop over the
+same bytes (read, predicted, encoded), measured before the server starts, and once more after its end. Then come 1000
+hostile bodies, and SIGTERM. Exit status 1: an answer was wrong, or something was not as docs/serve.md says.
+"""
+
+import argparse
+import collections
+import http.client
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, Counter, Dict, List, NamedTuple, Optional
+
+import cv2
+import numpy as np
+
+import mxnetseg
+from mxnetseg import visual
+from mxnetseg.data.streets import draw_streets
+from mxnetseg.finding import find_checkpoint
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "serve.md"
+CHECKPOINT = "swiftnet_efficientnet_lite0_camvid.params"
+GROWTH = 50  # MB that a server's memory may grow by
+SHARE = 0.9  # of the loop's throughput
+BATCH, SIDES = 8, (64, 128, 256, 512)
+
+
+class Asked(NamedTuple):
+    """What clients saw."""
+
+    statuses: Counter[str]
+    wrong: int
+    seconds: List[float]
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m tools.bench_serve",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--checkpoint", default=CHECKPOINT, metavar="FILE")
+    made.add_argument("--minutes", type=float, default=10.0, help="for each number of clients (10)")
+    made.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64], metavar="N")
+    made.add_argument("--size", type=int, nargs=2, default=[360, 480], metavar="N", help="height and width (360 480)")
+    made.add_argument("--hostile", type=int, default=1000, metavar="N", help="bodies that are damaged (1000)")
+    made.add_argument("--dtype", metavar="TYPE", help="of the server and of the loop")
+    made.add_argument("--no-batches", action="store_true", help="leave out what batches gain")
+    made.add_argument("--json", metavar="FILE", help="write all numbers there")
+    made.add_argument("--write", action="store_true", help="write the tables to docs/serve.md")
+    return made
+
+
+def main() -> int:
+    args = parser().parse_args()
+    path = find_checkpoint(args.checkpoint)
+    with tempfile.TemporaryDirectory() as folder:
+        bodies = pictures(Path(folder), tuple(args.size))
+        predictor = mxnetseg.Predictor(path, "cpu", dtype=args.dtype)
+        expected = [visual.png(predictor(predictor.read(body))) for body in bodies]
+        seconds = max(1.0, min(60.0, 60 * args.minutes))
+        before = loop(predictor, bodies, seconds)
+        server = Server(path, Path(folder) / "empty", args.dtype)
+        try:
+            rows = [load(server, bodies, expected, count, 60 * args.minutes) for count in args.clients]
+            refused = hostile(server, bodies, args.hostile)
+            rows[-1]["after"] = load(server, bodies, expected, 1, 1.0)["wrong"]
+        finally:
+            ended = server.end()
+        after = loop(predictor, bodies, seconds)
+        alone = (before + after) / 2
+        batches = [] if args.no_batches else [batch_row(predictor, side) for side in SIDES]
+    found = dict(size=args.size, loop=[before, after], rows=rows, hostile=dict(refused), exit=ended, batches=batches)
+    if args.json:
+        Path(args.json).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    text = tables(found, alone, args)
+    print(text)
+    if args.write:
+        page = PAGE.read_text(encoding="utf-8")
+        marks = re.compile(r"(?<=<!-- figures -->\n).*(?=<!-- end of figures -->)", re.DOTALL)
+        PAGE.write_text(marks.sub(lambda _: text + "\n", page), encoding="utf-8")
+    problems = faults(found, alone)
+    print(*problems, sep="\n", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def pictures(folder: Path, size: Any) -> List[bytes]:
+    """Drawn scenes, as JPEG files."""
+    draw_streets(folder, {"val": 8}, size, seed=3, progress=False)
+    images = [cv2.imread(str(path)) for path in sorted((folder / "images" / "val").glob("*.png"))]
+    return [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
+
+
+def loop(predictor: Any, bodies: List[bytes], seconds: float) -> float:
+    """Pictures a second that the Predictor alone reads, predicts and encodes."""
+    started, count = time.monotonic(), 0
+    while time.monotonic() < started + seconds:
+        visual.png(predictor(predictor.read(bodies[count % len(bodies)])))
+        count += 1
+    return count / (time.monotonic() - started)
+
+
+class Server:
+    """`mxnetseg serve` in an empty folder."""
+
+    def __init__(self, checkpoint: Path, folder: Path, dtype: Optional[str]):
+        folder.mkdir()
+        self.folder = folder
+        command = [sys.executable, "-m", "mxnetseg", "serve", "--checkpoint", str(checkpoint.resolve()), "--port", "0"]
+        command += ["--ctx", "cpu", *(["--dtype", dtype] if dtype else [])]
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self.process = subprocess.Popen(
+            command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        found = re.search(r":(\d+)$", line.strip())
+        if not found:
+            raise SystemExit(f"the server did not start: {line}")
+        self.port = int(found[1])
+        while self.ask("GET", "/healthz").status != 200:
+            time.sleep(0.1)
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+
+    def ask(self, method: str, path: str) -> http.client.HTTPResponse:
+        while True:
+            try:
+                connection = self.connect()
+                connection.request(method, path)
+                return connection.getresponse()
+            except ConnectionRefusedError:  # it is bound, but doesn't listen yet
+                time.sleep(0.1)
+
+    def memory(self) -> float:
+        """Megabytes that it has in memory."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii", errors="replace")
+        return int(re.findall(r"VmRSS:\s+(\d+)", text)[0]) / 1024
+
+    def end(self) -> Dict[str, Any]:
+        """How it ends after SIGTERM, and what it has left in its folder."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(timeout=120)
+        finally:
+            self.process.kill()
+        return dict(status=status, files=sorted(path.name for path in self.folder.iterdir()))
+
+
+def load(server: Server, bodies: List[bytes], expected: List[bytes], count: int, seconds: float) -> Dict[str, Any]:
+    """What a number of clients see in some seconds."""
+    seen = [Asked(collections.Counter(), 0, []) for _ in range(count)]
+    until = time.monotonic() + seconds
+
+    def client(number: int) -> None:
+        connection, chance = server.connect(), random.Random(number)
+        while time.monotonic() < until:
+            which = chance.randrange(len(bodies))
+            started = time.monotonic()
+            try:
+                connection.request("POST", "/predict", bodies[which], {"Content-Type": "image/jpeg"})
+                answer = connection.getresponse()
+                content, status = answer.read(), str(answer.status)
+            except (OSError, http.client.HTTPException) as err:
+                content, status = b"", type(err).__name__
+                connection.close()
+            one = seen[number]
+            one.statuses[status] += 1
+            one.seconds.append(time.monotonic() - started)
+            if status == "200" and content != expected[which]:
+                seen[number] = one._replace(wrong=one.wrong + 1)
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(count)]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    time.sleep(min(30.0, seconds / 4))  # the memory that so many requests at a time take is there by then
+    memory = [server.memory()]
+    while any(thread.is_alive() for thread in threads):
+        time.sleep(min(1.0, seconds / 10))
+        memory.append(server.memory())
+    took = time.monotonic() - started
+    statuses = sum((one.statuses for one in seen), collections.Counter())
+    times = np.array([each for one in seen for each in one.seconds])
+    return dict(
+        clients=count,
+        statuses=dict(statuses),
+        wrong=sum(one.wrong for one in seen),
+        rate=statuses["200"] / took,
+        p50=float(np.percentile(times, 50)),
+        p99=float(np.percentile(times, 99)),
+        memory=[memory[0], max(memory), memory[-1]],
+    )
+
+
+def hostile(server: Server, bodies: List[bytes], count: int) -> Counter[str]:
+    """Statuses of answers to damaged bodies: those of the tests, and pictures with bits that are turned over."""
+    from tests.data.hostile import cases
+
+    made, chance = [case.data for case in cases().values()], random.Random(0)
+    while len(made) < count:
+        changed = bytearray(chance.choice(bodies))
+        for _ in range(chance.randint(1, 20)):
+            changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+        made.append(bytes(changed[: chance.randrange(len(changed))]) if chance.random() < 0.3 else bytes(changed))
+    statuses: Counter[str] = collections.Counter()
+    for body in made[:count]:
+        connection = server.connect()
+        connection.request("POST", "/predict", body, {"Content-Type": "application/octet-stream"})
+        statuses[str(connection.getresponse().status)] += 1
+        connection.close()
+    return statuses
+
+
+def batch_row(predictor: Any, side: int) -> Dict[str, Any]:
+    """Seconds for pictures one by one, and at once; each the best of five rounds."""
+    images = np.random.RandomState(0).randint(0, 256, (BATCH, side, side, 3), np.uint8)
+    ways = {"alone": lambda: [predictor(image) for image in images], "together": lambda: predictor(images)}
+    best = dict.fromkeys(ways, float("inf"))
+    for turn in range(6):
+        for name, work in ways.items():
+            started = time.perf_counter()
+            work()
+            if turn:  # the first one traces
+                best[name] = min(best[name], time.perf_counter() - started)
+    return dict(side=side, **best)
+
+
+def faults(found: Dict[str, Any], alone: float) -> List[str]:
+    """What is not as the page says."""
+    problems = []
+    for row in found["rows"]:
+        who = f"{row['clients']} clients"
+        if row["wrong"] or row.get("after"):
+            problems.append(f"{who}: {row['wrong']} wrong answers, {row.get('after', 0)} after the hostile bodies")
+        others = set(row["statuses"]) - {"200", "503", "504"}
+        if others:
+            problems.append(f"{who}: {', '.join(sorted(others))}")
+        if row["memory"][-1] - row["memory"][0] > GROWTH:
+            problems.append(f"{who}: memory grew from {row['memory'][0]:.0f} to {row['memory'][-1]:.0f} MB")
+        if row["clients"] > 1 and row["rate"] < SHARE * alone:
+            problems.append(f"{who}: {row['rate'] / alone:.2f} of the loop's throughput")
+    if set(found["hostile"]) - {"200", "413", "415", "422"}:
+        problems.append(f"hostile bodies: {found['hostile']}")
+    if found["exit"] != dict(status=0, files=[]):
+        problems.append(f"the end: {found['exit']}")
+    return problems
+
+
+def tables(found: Dict[str, Any], alone: float, args: argparse.Namespace) -> str:
+    """As they stand in docs/serve.md."""
+    high, wide = args.size
+    cores = len(os.sched_getaffinity(0))
+    lines = [
+        f"{args.checkpoint.split('_2026')[0]}, {args.dtype or 'as trained'}, JPEGs of {wide}x{high} pixels, {cores} "
+        f"processors that clients and server share, {args.minutes:g} minutes each; the Predictor's own loop: "
+        f"{alone:.1f} pictures a second.",
+        "",
+        "| clients | answers | wrong | 503, 504 | a second | of the loop | p50, ms | p99, ms | memory, MB |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in found["rows"]:
+        busy = row["statuses"].get("503", 0) + row["statuses"].get("504", 0)
+        lines.append(
+            f"| {row['clients']} | {sum(row['statuses'].values())} | {row['wrong']} | {busy} | {row['rate']:.1f} | "
+            f"{row['rate'] / alone:.2f} | {1000 * row['p50']:.0f} | {1000 * row['p99']:.0f} | "
+            f"{row['memory'][0]:.0f} to {row['memory'][-1]:.0f} |"
+        )
+    said = ", ".join(f"{count} x {status}" for status, count in sorted(found["hostile"].items()))
+    lines += ["", f"{sum(found['hostile'].values())} hostile bodies: {said} (200: damage that no checksum tells)."]
+    if found["batches"]:
+        lines += ["", "| size | one by one, ms | 8 at once, ms | gain |", "| --- | --- | --- | --- |"]
+        for row in found["batches"]:
+            one, many = (1000 * row[name] / BATCH for name in ("alone", "together"))
+            lines.append(f"| {row['side']}x{row['side']} | {one:.1f} | {many:.1f} | {one / many:.2f} |")
+        lines += ["", "Milliseconds for each picture, the network alone."]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
