@@ -98,6 +98,7 @@ class LiveReader:
             following = index + every
 
     def close(self) -> None:
+        """End the reading thread."""
         with self._change:
             self._closed = True
             self._change.notify_all()
