@@ -15,6 +15,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 CONVERTED = Path("weights") / "converted"
 PTH = (".pth", ".pth.tar", ".pt")
 LEFT_OUT = "-"
+OPACITY = 0.55  # that of visual.py, which takes time to import; a test compares
 
 
 def add_network_arguments(parser) -> None:
@@ -29,8 +30,6 @@ def add_network_arguments(parser) -> None:
 
 
 def add_output_arguments(parser, out_help: str) -> None:
-    from ..visual import OPACITY
-
     parser.add_argument("--out-file", metavar="FILE", help=out_help)
     parser.add_argument("--overwrite", action="store_true", help="write over --out-file if it is there already")
     what = f"of the class colours, 0 (the image alone) to 1 (the colours alone) ({OPACITY})"

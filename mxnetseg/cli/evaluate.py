@@ -3,8 +3,6 @@
 import time
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import MXNetSegError
 from ..names import counted
 from . import options
@@ -127,6 +125,8 @@ def _run(args, contexts, peers) -> int:
         workers=args.workers,
         progress=not args.quiet and peers.leads,
     )
+    import numpy as np
+
     done, there = map(int, peers.sum(np.array([written.done, written.there])))
     if peers.leads:
         print(

@@ -27,7 +27,7 @@ SHARED = {
         type=str.lower,
         choices=KINDS,
         help="be one of many processes, as the environment says that their launcher has set (docs/distributed.md); "
-        "`mxnetseg launch` needs no word of it",
+        "what the command `launch` starts needs no word of it",
     ),
     "--force": dict(action="store_true", help="go on although the data have grave faults (docs/data.md)"),
     "--json": dict(metavar="FILE", help="write what is shown to this file, too, with all details"),

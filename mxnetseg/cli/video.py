@@ -11,7 +11,7 @@ from typing import Optional
 from ..errors import MXNetSegError
 from ..names import counted
 from . import options
-from .demos import check_opacity, fresh_folder, output_file
+from .demos import OPACITY, check_opacity, fresh_folder, output_file
 
 HELP = "Predict a video, a camera or a stream, and draw it."
 KINDS = ("overlay", "label", "side-by-side")
@@ -32,8 +32,6 @@ def add_arguments(parser) -> None:
 
 def add_output(parser, option: str, kind: str) -> None:
     """What `convert` reads; `option` names the file, `kind` is what --save is when left out."""
-    from ..visual import OPACITY
-
     what = "MP4 to write; a new folder below runs/ when left out, nothing when left out with --show"
     parser.add_argument(option, dest="out", metavar="FILE", help=what)
     parser.set_defaults(option=option)

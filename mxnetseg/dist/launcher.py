@@ -118,7 +118,7 @@ def _tell(alive: List[Child], signum: int) -> None:
 
 
 def _write(text: str) -> None:
-    print(f"mxnetseg launch: {text}", file=sys.stderr, flush=True)
+    print(f"launch: {text}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

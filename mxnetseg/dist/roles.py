@@ -5,6 +5,7 @@ import socket
 from dataclasses import dataclass
 from typing import Callable, Dict, Mapping, Optional
 
+from ..commands import command, typed
 from ..errors import MXNetSegError
 from .addresses import Address, first_host, own_address, parse_address, resolve
 
@@ -127,7 +128,7 @@ def _mpi(env: Environment) -> Role:
     if not known:
         raise MXNetSegError(
             "--dist mpi: neither OMPI_COMM_WORLD_RANK (Open MPI) nor PMI_RANK (MPICH, Intel MPI) is set; start with "
-            "mpirun -np N mxnetseg train ... --dist mpi"
+            f"mpirun -np N {command('train ... --dist mpi')}"
         )
     rank, size, local = known[0]
     ranks = _number(env, rank, "mpi"), _number(env, size, "mpi")
@@ -147,7 +148,7 @@ def _horovod(env: Environment) -> Role:
 KINDS: Dict[str, Callable[[Environment], Role]] = {"env": _env, "slurm": _slurm, "mpi": _mpi, "horovod": _horovod}
 
 STARTED = {
-    "env": "start with `mxnetseg launch`, or set it (docs/distributed.md)",
+    "env": typed("start with `mxnetseg launch`, or set it (docs/distributed.md)"),
     "slurm": "start with srun",
     "mpi": "start with mpirun",
     "horovod": "start with horovodrun",

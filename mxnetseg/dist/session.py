@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Dict, Iterator, Optional
 
+from ..commands import typed
 from ..errors import MXNetSegError
 from . import children, node
 from .roles import Role, read_role
@@ -34,7 +35,7 @@ def join(how: Optional[str] = None) -> Iterator[Optional[Role]]:
         return
     if role.engine == "kvstore" and "mxnet" in sys.modules:
         raise MXNetSegError(
-            "MXNet is imported already, too early to learn of the other processes; use `mxnetseg train`"
+            typed("MXNet is imported already, too early to learn of the other processes; use `mxnetseg train`")
         )
     with contextlib.ExitStack() as stack:
         if role.root is not None:

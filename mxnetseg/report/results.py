@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
+from ..commands import typed
 from ..errors import MXNetSegError
 from ..metrics import ConfusionMatrix, MIoUClasses, Scores
 from ..saving import explained
@@ -122,7 +123,8 @@ def read_results(folder: Path) -> Results:
     """
     path = folder / NUMBERS
     if not path.is_file():
-        raise MXNetSegError(f"{folder} holds no report: {path} is not there; make one by `mxnetseg eval --report`")
+        how = typed("make one by `mxnetseg eval --report`")
+        raise MXNetSegError(f"{folder} holds no report: {path} is not there; {how}")
     try:
         with explained(path, "read"):
             numbers = json.loads(path.read_bytes())
@@ -139,9 +141,8 @@ def read_results(folder: Path) -> Results:
         results = Results(names, classes, palette, dict(numbers["about"]), arrays, pictures)
         _check(results)
     except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as err:
-        raise MXNetSegError(
-            f"{folder}: its report is damaged ({type(err).__name__}: {err}); make it again by `mxnetseg eval --report`"
-        ) from err
+        how = typed("make it again by `mxnetseg eval --report`")
+        raise MXNetSegError(f"{folder}: its report is damaged ({type(err).__name__}: {err}); {how}") from err
     return results
 
 

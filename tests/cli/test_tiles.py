@@ -71,7 +71,7 @@ def test_results_are_maps_as_the_picture_is(predict, trained):
     np.testing.assert_array_equal(label == 255, nothing)
     # the picture is smaller than the window of 512 pixels: it is what predict gives without --tiles
     small = predictor(np.where(nothing[..., None], 0, image).astype(np.uint8))
-    assert (label == small)[~nothing].mean() > 0.999 and len(np.unique(label)) > 2
+    assert (label == small)[~nothing].mean() > 0.995 and len(np.unique(label)) > 2
     assert page.is_tiled and page.parent.is_bigtiff and page.compression == 8 and page.photometric.name == "PALETTE"
     np.testing.assert_array_equal(page.colormap.T[: len(predictor.palette)], predictor.palette * np.uint16(257))
     assert json.loads(page.description) == {"classes": predictor.classes}

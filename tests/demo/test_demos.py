@@ -22,7 +22,7 @@ from mxnetseg.engine.record import Feeding, NetworkSpec, Record
 from mxnetseg.errors import MXNetSegError
 
 ROOT = Path(__file__).resolve().parents[2]
-CAMVID = ROOT / "configs/camvid/bisenet_mobilenet_v2.yaml"
+CAMVID = ROOT / "configs/camvid/swiftnet_efficientnet_lite0.yaml"
 RECIPE = """
 model: {name: bisenet, backbone: mobilenet_v2_0_25, options: {width: 16, spatial_width: 8}}
 data: {name: streets}
@@ -133,6 +133,10 @@ def test_a_checkout_without_its_network(tmp_path, monkeypatch):
         demos.camvid_checkpoint()
 
 
+def test_the_usual_opacity():
+    assert demos.OPACITY == visual.OPACITY
+
+
 def test_positionals_that_are_left_out():
     assert demos.sort_positionals(None, None, None) == (None, None, None)
     assert demos.sort_positionals("a.jpg", "-", "b.params") == ("a.jpg", None, "b.params")
@@ -154,8 +158,8 @@ def test_a_recipe_tells_what_a_bare_checkpoint_does_not(run, small):
     )
     np.testing.assert_array_equal(picture[24:384, 486:966], picture[24:384, 972:])  # opacity 1
     refused(run(IMAGE, sample, "-", bare, "--out-file", "b.png"), "bare.params: has no record", "as CONFIG")
-    message = refused(run(IMAGE, sample, recipe, "-", "--out-file", "b.png"), "model.backbone is mobilenet_v2_0_25")
-    assert "holds mobilenet_v2_0_5" in message and not Path("b.png").exists()
+    message = refused(run(IMAGE, sample, recipe, "-", "--out-file", "b.png"), "model.name is bisenet", "holds swiftnet")
+    assert message.endswith("the checkpoint's own record") and not Path("b.png").exists()
     refused(run(IMAGE, sample, CAMVID, bare, "--out-file", "b.png"), "does not fit")
     assert demos.open_predictor(str(CAMVID), None, "cpu").classes[0] == "sky"
 
