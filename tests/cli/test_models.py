@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from mxnetseg import list_backbones, list_models
 from mxnetseg.cli import main
 from mxnetseg.cli.models import zoo
@@ -29,6 +31,7 @@ def test_some_models_backbones_and_mistakes(capsys):
     assert "did you mean fcn" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_page_of_models_is_current():
     from pathlib import Path
 

@@ -13,7 +13,7 @@ from mxnetseg.cli import main
 THEIRS = {"fcn": get_fcn, "pspnet": get_psp, "deeplabv3": get_deeplab}
 
 
-@pytest.mark.parametrize("name", THEIRS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n == "pspnet" else pytest.mark.slow) for n in THEIRS])
 def test_same_logits_after_the_command(name, tmp_path):
     mx.random.seed(0)
     theirs = THEIRS[name](dataset="citys", backbone="resnet50", pretrained_base=False, crop_size=64)

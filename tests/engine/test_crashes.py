@@ -268,6 +268,7 @@ def nothing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("nothing")
 
 
+@pytest.mark.slow
 def test_a_run_ends_at_the_first_operation_of_each_kind(whole: Whole, nothing: Path) -> None:
     """By turns the process ends and the machine loses its power."""
     for number in each(whole, nothing, first_of_each(whole.operations)):
@@ -332,6 +333,7 @@ def test_every_operation_fails(whole: Whole, nothing: Path, error: int) -> None:
     assert number > 150
 
 
+@pytest.mark.slow
 def test_curves_are_drawn_from_a_table_that_is_cut_off_anywhere(whole: Whole, nothing: Path, tmp_path: Path) -> None:
     for _ in each(whole, nothing, [0]):
         begin(whole.recipe, whole.case)

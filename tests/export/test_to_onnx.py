@@ -66,7 +66,7 @@ def test_a_file_of_a_checkpoint_runs_at_any_size_and_says_what_it_is(small, tmp_
     feeding = net.record.feeding
     for key in ("classes", "palette", "mean", "std"):
         assert json.loads(about[key]) == json.loads(json.dumps(getattr(feeding, key))), key
-    for key, text in dict(model="bisenet", channel_order="RGB", size="free", output="logits").items():
+    for key, text in dict(model="swiftnet", channel_order="RGB", size="free", output="logits").items():
         assert about[key] == text
     assert about["checkpoint_sha256"] == mxnetseg.engine.checkpoint.read(path).digest
     assert json.loads(about["versions"])["mxnetseg"] == mxnetseg.__version__
@@ -181,7 +181,7 @@ def test_a_wrong_rule_leaves_no_file_and_is_named(small, tmp_path, monkeypatch):
 
     resize = "_contrib_BilinearResize2D"
     monkeypatch.setitem(OPERATORS, resize, OPERATORS[resize]._replace(onnx=other))
-    with pytest.raises(MXNetSegError, match="first operator that differs is bisenet.*_contrib_BilinearResize2D"):
+    with pytest.raises(MXNetSegError, match="first operator that differs is swiftnet.*_contrib_BilinearResize2D"):
         to_onnx(small[0], tmp_path / "net.onnx", size=(64, 64), batch=1)
     assert not list(tmp_path.iterdir())
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from mxnetseg.report import read_results, write_comparison, write_report
 
@@ -123,14 +123,16 @@ def test_light_dark_narrow_and_printed(page, tmp_path):
     for theme in ("light", "dark"):
         media = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-        assert (paper() == "rgb(20, 24, 30)") == (theme == "dark")
+        colour = "rgb(20, 24, 30)" if theme == "dark" else "rgb(247, 248, 250)"
+        WebDriverWait(driver, 10).until(lambda _, colour=colour: paper() == colour)  # pages learn of it a moment later
         page.picture(tmp_path / f"{theme}.png")
     driver.find_element(By.ID, "theme").click()
     assert paper() == "rgb(247, 248, 250)"
     page.picture(tmp_path / "narrow.png", 500)
     assert driver.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
-    assert not driver.find_element(By.TAG_NAME, "nav").is_displayed() and paper() == "rgb(255, 255, 255)"
+    WebDriverWait(driver, 10).until(lambda _: paper() == "rgb(255, 255, 255)")
+    assert not driver.find_element(By.TAG_NAME, "nav").is_displayed()
     page.picture(tmp_path / "print.png")
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
