@@ -113,7 +113,8 @@ def test_later_training_does_not_change_it():
     np.testing.assert_array_equal(fast(x).asnumpy(), before)
 
 
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_threads_with_sizes_of_their_own_that_are_the_first_to_call_it_all_at_once(dtype):
     net = build("setr_naive", backbone="dgmn2_tiny")  # an operator of our own
     fast, alone = optimize(net, dtype), optimize(net, dtype)

@@ -28,7 +28,7 @@ from . import tiny
 from .hostile import hostile_records, parts, sealed, wrong_arrays
 from .mutate import mutate, outcomes
 
-FILES = [200, pytest.param(5000, marks=pytest.mark.slow)]
+FILES = [80, pytest.param(5000, marks=pytest.mark.slow)]
 MEMORY = 1 << 29  # what building a network and training it may take
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")

@@ -194,7 +194,7 @@ print(values[1] - values[0], values[2] - values[1])
 @pytest.mark.parametrize(
     "kind, count, threads",
     [
-        ("hybridized", 250, 1),
+        pytest.param("hybridized", 250, 1, marks=pytest.mark.slow),
         *(
             pytest.param(kind, 854, threads, marks=pytest.mark.slow)
             for kind in ("plain", "hybridized", "float32", "bfloat16")

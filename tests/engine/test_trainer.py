@@ -158,6 +158,7 @@ def test_contexts_share_a_batch_as_if_it_were_one(recipe_file):
             np.testing.assert_allclose(results[count][1][name], array, rtol=1e-3, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_synchronised_norm_over_two_contexts(recipe_file):
     """In a process of its own: MXNet must be prepared for it before it is imported."""
     options = ["model.norm=syncbn", "model.aux=true", "train.iterations=30", "train.val_every=15"]

@@ -145,9 +145,10 @@ def _check_running_means(ours, spec, data):
 KINKS = {"moganet_upernet_xtiny__train": 1e-2, "ffnet_upernet_2__train": 1e-2}
 
 
-# in float64 FFNet's networks take 3 GB, and UPerNet takes long
+# in float64 FFNet's networks take 3 GB, and UPerNet takes long; the largest FFNet takes that in float32, too
+HEAVY = re.compile("float64.*(ffnet|upernet)|float32.*ffnet_seg_ade20k")
 STEPS = [
-    pytest.param(name, dtype, marks=pytest.mark.slow if dtype == "float64" and re.search("ffnet|upernet", name) else [])
+    pytest.param(name, dtype, marks=pytest.mark.slow if HEAVY.search(f"{dtype} {name}") else [])
     for name in families.TRAIN
     for dtype in ("float32", "float64")
 ]
