@@ -46,6 +46,7 @@ def test_int8_without_its_data_says_where_it_is_looked_for(run, trained, streets
     assert status == 2 and "nowhere" in err and not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_speed(run, trained):
     argv = ["speed", "--checkpoint", trained, "--size", "32", "33x47", "--dtype", "plain", *DTYPES, "--runs", "2"]
     status, out, err = run(*argv, "--warmup", "1", "--json", "out/speed.json")

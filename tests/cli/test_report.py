@@ -16,6 +16,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(Plot, "files", lambda self: {"svg": b"<svg></svg>", "png": b""})
 
 
+@pytest.mark.slow
 def test_from_evaluation_to_comparison(run, trained, streets, quick):
     evaluate = ["eval", "--checkpoint", trained, *CPU, "--quiet"]
     status, plain, _ = run(*evaluate, "--json", "plain.json")

@@ -53,6 +53,7 @@ def test_a_terminal_that_is_closed(recipe_file):
     assert "stopped and saved after iteration" in Path("run/log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_output_that_nobody_reads(recipe_file):
     process = subprocess.Popen(command(recipe_file), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
     os.read(process.stderr.fileno(), 1)

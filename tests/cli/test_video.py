@@ -94,6 +94,7 @@ def bands(predictor, image):
     return image[..., 0] // 10
 
 
+@pytest.mark.slow
 def test_kinds(convert, clip, trained, monkeypatch):
     predictor = Predictor(str(trained), "cpu")
     monkeypatch.setattr(Predictor, "__call__", bands)
@@ -117,6 +118,7 @@ def test_kinds(convert, clip, trained, monkeypatch):
     assert status == 0 and len(list(Path("runs").glob("video_*/clip_overlay.mp4"))) == 1
 
 
+@pytest.mark.slow
 def test_a_network(convert, clip, trained):
     """What is written is what the network gives for each frame."""
     assert convert(clip, "--save", "label", "--out", "o.mp4", "--every", "6")[0] == 0

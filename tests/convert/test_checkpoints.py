@@ -103,6 +103,7 @@ def test_moving_averages(pth, tmp_path):
     assert checkpoint.read(target).record.ema
 
 
+@pytest.mark.slow
 def test_without_auxiliary_head(pth, tmp_path):
     def main_only(found):
         return {key: array for key, array in found.items() if not key.startswith("auxiliary_head")}

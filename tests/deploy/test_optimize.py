@@ -125,6 +125,7 @@ def test_threads_with_sizes_of_their_own_that_are_the_first_to_call_it_all_at_on
         np.testing.assert_array_equal(result, getattr(alone, use)(x).asnumpy())
 
 
+@pytest.mark.slow
 def test_optimizing_in_several_threads_at_once():
     net = build("ffnet")  # branches that fold
     x = images(64, 64)

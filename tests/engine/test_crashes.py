@@ -508,6 +508,7 @@ def begin_anywhere(whole: Whole, weights: str) -> None:
 
 
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_two_begin_in_the_same_second(
     whole: Whole, nothing: Path, monkeypatch: pytest.MonkeyPatch, every: bool
 ) -> None:
@@ -533,6 +534,7 @@ def test_two_begin_in_the_same_second(
 
 
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_run_without_a_folder_ends(whole: Whole, nothing: Path, monkeypatch: pytest.MonkeyPatch, every: bool) -> None:
     """The next one takes another name, unless there is something to go on with; only the dead one's folder is left."""
     monkeypatch.chdir(whole.case)

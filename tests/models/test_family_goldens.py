@@ -145,8 +145,8 @@ def _check_running_means(ours, spec, data):
 KINKS = {"moganet_upernet_xtiny__train": 1e-2, "ffnet_upernet_2__train": 1e-2}
 
 
-# in float64 FFNet's networks take 3 GB, and UPerNet takes long; the largest FFNet takes that in float32, too
-HEAVY = re.compile("float64.*(ffnet|upernet)|float32.*ffnet_seg_ade20k")
+# in float64 FFNet's networks take 3 GB, and UPerNet takes long; the larger FFNets take that in float32, too
+HEAVY = re.compile("float64.*(ffnet|upernet)|float32.*ffnet_(seg_ade20k|upernet_2)")
 STEPS = [
     pytest.param(name, dtype, marks=pytest.mark.slow if HEAVY.search(f"{dtype} {name}") else [])
     for name in families.TRAIN

@@ -151,6 +151,7 @@ def test_spec_builds_the_same_network_again():
     assert shapes == {k: p.shape for k, p in again._collect_params_with_prefix().items()}
 
 
+@pytest.mark.slow
 def test_all_shapes_are_known_before_the_first_call():
     for backbone in list_backbones():
         net = create_model("fcn", backbone=backbone, aux=True)
