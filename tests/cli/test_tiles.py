@@ -72,6 +72,9 @@ def test_results_are_maps_as_the_picture_is(predict, trained):
     # the picture is smaller than the window of 512 pixels: it is what predict gives without --tiles
     small = predictor(np.where(nothing[..., None], 0, image).astype(np.uint8))
     assert (label == small)[~nothing].mean() > 0.995 and len(np.unique(label)) > 2
+    certain = predictor.probabilities(np.where(nothing[..., None], 0, image).astype(np.uint8))
+    chosen = np.take_along_axis(certain, np.where(nothing, 0, label)[None].astype(np.int64), 0)[0]
+    assert (certain.max(0) - chosen)[~nothing].max() < 1e-4  # where they differ, two classes are level
     assert page.is_tiled and page.parent.is_bigtiff and page.compression == 8 and page.photometric.name == "PALETTE"
     np.testing.assert_array_equal(page.colormap.T[: len(predictor.palette)], predictor.palette * np.uint16(257))
     assert json.loads(page.description) == {"classes": predictor.classes}
