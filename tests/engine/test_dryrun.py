@@ -13,7 +13,8 @@ from mxnetseg import cli
 from mxnetseg.config import Recipe, load_recipe, override_recipe
 from mxnetseg.data import get_spec, num_classes_of
 from mxnetseg.engine import dryrun
-from mxnetseg.engine.dryrun import StandIn, activation_bytes, dry_run, sparkline
+from mxnetseg.engine.dryrun import StandIn, dry_run
+from mxnetseg.engine.forecast import activation_bytes, sparkline
 from mxnetseg.errors import MXNetSegError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
