@@ -64,11 +64,11 @@ def _check_inflated(data: bytes, blocks: List[Tuple[int, int]], least: int, head
 def _check_by_pillow(data: bytes) -> None:
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # importing GluonCV sets it
     try:
-        picture = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
+        picture = TiffImagePlugin.TiffImageFile(io.BytesIO(data))  # type: ignore[no-untyped-call]
     except Exception:  # a kind that Pillow doesn't know
         return
     with picture:
         try:
-            picture.load()
+            picture.load()  # type: ignore[no-untyped-call]
         except Exception as err:  # whatever the damage leads to
             raise Damaged(f"it is damaged ({err})") from err
