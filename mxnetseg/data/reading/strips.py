@@ -10,7 +10,7 @@ from typing import List, Tuple
 from PIL import ImageFile, TiffImagePlugin
 
 from .header import Damaged, Header
-from .tiff import COMPRESSION, PHOTOMETRIC, STRIP_BYTES, STRIPS, TILE_BYTES, TILES, directory
+from .tiff import COMPRESSION, PHOTOMETRIC, STRIP_BYTES, STRIPS, TILE_BYTES, TILES, directory, opencv_reads
 
 __all__ = ["DEFLATES", "check_strips"]
 
@@ -23,24 +23,20 @@ def check_strips(data: bytes, header: Header) -> None:
     """Raise Damaged where the first page's compressed values end too early, or are not what their compression makes.
 
     Deflate has checksums: every change is found. LZW and PackBits have none: what can't be decoded, or gives too few
-    values, is found (by Pillow, in 8 bits; OpenCV looks after more). Of JPEG the end must be there, as in JPEG files.
-    Fax is not looked at. Blocks of no bytes, which GDAL leaves out, are no damage.
+    values, is found, by Pillow where OpenCV reads 8 bits; else OpenCV and tifffile look after it. Of JPEG the end must
+    be there, as in JPEG files. Fax is not looked at. Blocks of no bytes, which GDAL leaves out, are no damage.
     """
     tags, _ = directory(data)
     compression = tags.get(COMPRESSION, (1,))[0]
-    places = [
-        *zip(tags.get(STRIPS, ()), tags.get(STRIP_BYTES, ())),
-        *zip(tags.get(TILES, ()), tags.get(TILE_BYTES, ())),
-    ]
+    places = [*zip(tags.get(STRIPS, ()), tags.get(STRIP_BYTES, ()))]
+    places += zip(tags.get(TILES, ()), tags.get(TILE_BYTES, ()))
     blocks = [(start, start + count) for start, count in places if count]
     if compression in DEFLATES:
         values = 0 if tags.get(PHOTOMETRIC, (1,))[0] == YCBCR else header.width * header.channels * header.bits // 8
         _check_inflated(data, blocks, header.height * values if len(blocks) == len(places) else 0, header)
-    elif compression == JPEG and not all(
-        data.rfind(b"\xff\xd9", max(start, end - 64), end) >= 0 for start, end in blocks
-    ):
+    elif compression == JPEG and any(data.find(b"\xff\xd9", *block) < 0 for block in blocks):
         raise Damaged("it is cut short")
-    elif compression in (LZW, PACKBITS) and header.bits <= 8 and len(blocks) == len(places):
+    elif compression in (LZW, PACKBITS) and header.bits <= 8 and len(blocks) == len(places) and opencv_reads(data):
         _check_by_pillow(data)
 
 
