@@ -48,9 +48,13 @@ def shared_networks():
 
 
 # Variants with a smaller sibling among the others. Of the largest, gradients and optimizer states take 2 to 4 GB
-LARGE = re.compile("setr_(mla|naive|pup)$|_large_|_base_|ffnet_[34]_|ffnet_seg_1024")
+# siblings of a recipe that is tried by default: larger ones, other data or an older name
+SIBLINGS = re.compile(
+    "setr_(mla|naive|pup)$|_(large|base|medium|small)_|setr_naive_|ffnet_[34]_|ffnet_seg_1024|moganet_tiny|^[a-z]+-[a-z]+-[0-9]+$"
+    "|fcn_resnet101_os8|pspnet_resnet101_os8"
+)
 CASES = [
-    pytest.param(path, id=str(path.relative_to(CONFIGS)), marks=pytest.mark.slow if LARGE.search(path.stem) else [])
+    pytest.param(path, id=str(path.relative_to(CONFIGS)), marks=pytest.mark.slow if SIBLINGS.search(path.stem) else [])
     for path in sorted(RECIPES, key=network_of)
 ]
 
