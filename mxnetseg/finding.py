@@ -47,7 +47,7 @@ def find_checkpoint(name: Union[str, Path], model: Optional[str] = None, option:
         more = f" and {len(known) - MOST} more" if known[MOST:] else ""
         there = f", as these would: {', '.join(map(str, known[:MOST]))}{more}" if known else ""
         hint = f"a file's path works{there}"
-    raise MXNetSegError(f"{option} {name}: no such file here ({Path.cwd()}), nor below weights/; {hint}")
+    raise MXNetSegError(f"{option} {name}: no such file, nor below weights/, seen from {Path.cwd()}; {hint}")
 
 
 def _inside(folder: Path) -> str:
