@@ -6,14 +6,14 @@ from pathlib import Path
 
 import mxnet as mx
 
-from mxnetseg.config import load_recipe
+from mxnetseg.config import load_recipe, override_recipe
 from mxnetseg.engine import peers, start, step
 from mxnetseg.engine.stop import Interrupted
 from mxnetseg.engine.trainer import train
 from mxnetseg.errors import MXNetSegError
 from tests.engine import tiny
 
-__all__ = ["EXACT", "main", "stop_after", "trained", "variant", "without_dropout"]
+__all__ = ["EXACT", "VARIANTS", "main", "stop_after", "trained", "variant", "variants", "without_dropout"]
 
 # five steps, of which the second begins another epoch
 EXACT = [
@@ -22,6 +22,13 @@ EXACT = [
     "optimizer={name: sgd, lr: 0.01, momentum: 0.9, clip_norm: 1.0}",
     "loss=[{name: ohem, min_kept: 100}, {name: ce, weight: 0.5, class_weights: [1, 2, 0.3, 1, 1, 1, 1, 4, 1, 1]}]",
 ]
+VARIANTS = {
+    "adamw_gn": ["optimizer={name: adamw, lr: 0.003}", "train.static=false", "model.norm=gn"],
+    "rare_classes_swa": ["data.rare_class={temperature: 0.3}", "optimizer={name: nag, lr: 0.01}", "train.swa=0.5"],
+    "frozen_dice": ["model.freeze=[^backbone]", "model.unfreeze_at=3", "loss=[{name: dice}]"],
+    "distilled_boundary": ["distill={teacher: teacher.params, temperature: 2}", "loss=[{name: boundary}]"],
+    "epoch": ["train.epochs=1", "train.accumulate=1"],
+}
 
 
 def without_dropout(patch=setattr):
@@ -29,9 +36,9 @@ def without_dropout(patch=setattr):
     patch(mx.gluon.nn.Dropout, "hybrid_forward", lambda block, F, x: x)
 
 
-def trained(name, contexts, joined=None, resume=False, stop=None, changes=EXACT):
+def trained(name, contexts, joined=None, resume=False, stop=None, changes=()):
     """Train in the folder's `name`, or go on there; `stop`: ask to stop after that iteration."""
-    recipe = load_recipe("recipe.yaml", [*changes, "model.init=init.params"])
+    recipe = override_recipe(load_recipe("recipe.yaml", [*EXACT, "model.init=init.params"]), changes)
     where = {"resume": name} if resume else {"run_dir": name, "weights_dir": f"weights_{name}"}
     return train(recipe, contexts, progress=False, peers=joined, on_step=stop and stop_after(stop), **where)
 
@@ -62,13 +69,21 @@ def main(role, folder):
     assert odd or Path("spoilt/recipe.yaml").exists()
 
 
-def variant(role, folder, name, *changes):
-    """Train in the folder's `name`."""
+def variants(role, folder):
+    """Train each in the folder's `NAME_SIZE`."""
     tiny.register()
     without_dropout()
     os.chdir(folder)
     with peers.join(role, [mx.cpu()]) as joined:
-        trained(name, [mx.cpu()], joined, changes=[*EXACT, *changes])
+        for name in VARIANTS:
+            variant(name, joined.size, [mx.cpu()], joined)
+
+
+def variant(name, size, contexts, joined=None):
+    """Two images a process or context and step; one in an epoch, for there are four."""
+    share = 1 if name == "epoch" else 2
+    where = f"{name}_{size}" + ("" if joined else "_here")
+    trained(where, contexts, joined, changes=[*VARIANTS[name], f"train.batch_size={share * size}"])
 
 
 def forgetful(odd):
