@@ -11,6 +11,7 @@ import pytest
 
 from mxnetseg.engine import checkpoint
 from mxnetseg.engine.rundir import STATE
+from tests.engine import shared
 
 from .launched import HERE, Run
 
@@ -45,6 +46,22 @@ def test_sums():
         status, output = run.end(120)
     assert status == 0, output
     assert "rank 0 step 2" in output and "rank 1 step 2" in output
+
+
+def test_two_processes_are_one_with_two_contexts(tmp_path, monkeypatch):
+    """But for rounding; and a signal, a loss that is not a number, in rank 1 end both."""
+    shared.without_dropout(monkeypatch.setattr)
+    shared.prepare(tmp_path)
+    with Horovod("-c", shared.WORK % ("horovod", "main"), tmp_path) as run:
+        status, output = run.end(300)
+    assert status == 0, output
+    for rank in (0, 1):
+        assert f"rank {rank} ended: stopped and saved after iteration 4 of 5" in output
+        assert f"rank {rank} ended: the loss is nan (of rank 1) at iteration 3" in output
+    shared.trained("reference", shared.TWO)
+    shared.trained("stopped", shared.TWO, resume=True)
+    for name in ("whole", "begun_by_one", "stopped"):
+        shared.same(name, "reference", rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("rank", [0, 1])

@@ -1,19 +1,34 @@
 """What each process of `test_peers` does. Rank 1 is the one that is odd."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
 
 import mxnet as mx
+import numpy as np
 
 from mxnetseg.config import load_recipe, override_recipe
-from mxnetseg.engine import peers, start, step
+from mxnetseg.engine import checkpoint, peers, start, step
+from mxnetseg.engine.build import build_network
+from mxnetseg.engine.record import Record
+from mxnetseg.engine.rundir import STATE
 from mxnetseg.engine.stop import Interrupted
 from mxnetseg.engine.trainer import train
 from mxnetseg.errors import MXNetSegError
 from tests.engine import tiny
 
-__all__ = ["EXACT", "VARIANTS", "main", "stop_after", "trained", "variant", "variants", "without_dropout"]
+__all__ = ["TWO", "VARIANTS", "WORK", "main", "prepare", "same", "trained", "variant", "variants", "without_dropout"]
+
+TWO = [mx.cpu(0), mx.cpu(1)]
+# of a process: how it is one of many, and what it does; a folder follows
+WORK = """
+import sys
+from mxnetseg import dist
+with dist.join("%s") as role:  # before MXNet is imported
+    from tests.engine import shared
+    shared.%s(role, *sys.argv[1:])
+"""
 
 # five steps, of which the second begins another epoch
 EXACT = [
@@ -45,6 +60,29 @@ def trained(name, contexts, joined=None, resume=False, stop=None, changes=()):
 
 def stop_after(iteration):
     return lambda event: event.iteration == iteration and os.kill(os.getpid(), signal.SIGTERM)
+
+
+def prepare(folder):
+    """Data, recipe, initial weights, and a run that one process has begun, in the folder that is the current one."""
+    tiny.register()
+    tiny.draw(folder / "streets")
+    (folder / "recipe.yaml").write_text(tiny.RECIPE % (folder / "streets"))
+    net = build_network(load_recipe("recipe.yaml", EXACT), 10, [mx.cpu()])
+    checkpoint.write("init.params", checkpoint.weights(net), Record())
+    with contextlib.suppress(Interrupted):
+        trained("begun_by_one", TWO, stop=2)
+
+
+def same(one, other, **within):
+    """Assert that two runs have ended alike: to the bit, or `within` tolerances."""
+    one, other = (checkpoint.read(Path(name) / STATE) for name in (one, other))
+    assert one.arrays.keys() == other.arrays.keys()
+    for name, array in one.arrays.items():
+        np.testing.assert_allclose(array, other.arrays[name], err_msg=name, **(within or {"rtol": 0}))
+    ours, theirs = one.record.state, other.record.state
+    assert ours.iteration == theirs.iteration
+    assert within or (ours.best, ours.scored) == (theirs.best, theirs.scored)
+    assert ours.scored.pa is not None
 
 
 def main(role, folder):

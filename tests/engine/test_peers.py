@@ -7,18 +7,15 @@ import sys
 from pathlib import Path
 
 import mxnet as mx
-import numpy as np
 import pytest
 
 from mxnetseg.config import load_recipe
 from mxnetseg.dist.addresses import free_port
 from mxnetseg.engine import checkpoint
-from mxnetseg.engine.build import build_network
-from mxnetseg.engine.record import Record
 from mxnetseg.engine.rundir import STATE
-from mxnetseg.engine.stop import Interrupted
 
-from . import shared, tiny
+from . import shared
+from .shared import TWO, same
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = """
@@ -27,14 +24,6 @@ from mxnetseg.dist.launcher import start_here, tend
 count = int(sys.argv[1])
 sys.exit(tend(start_here(sys.argv[3:], range(count), count, ("127.0.0.1", int(sys.argv[2])), 1)))
 """
-WORK = """
-import sys
-from mxnetseg import dist
-with dist.join("env") as role:  # before MXNet is imported
-    from tests.engine.shared import main
-    main(role, *sys.argv[1:])
-"""
-TWO = [mx.cpu(0), mx.cpu(1)]
 
 
 def launch(*python, count=2, timeout=120):
@@ -47,34 +36,17 @@ def launch(*python, count=2, timeout=120):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Data, recipe and initial weights, and two processes that have done their work there."""
-    tiny.register()
+    """Where two processes have done their work."""
     folder = tmp_path_factory.mktemp("shared")
-    tiny.draw(folder / "streets")
-    (folder / "recipe.yaml").write_text(tiny.RECIPE % (folder / "streets"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         shared.without_dropout(patch.setattr)
-        net = build_network(load_recipe("recipe.yaml", shared.EXACT), 10, [mx.cpu()])
-        checkpoint.write("init.params", checkpoint.weights(net), Record())
-        with pytest.raises(Interrupted):
-            shared.trained("begun_by_one", TWO, stop=2)
-        status, output = launch("-c", WORK, folder)
+        shared.prepare(folder)
+        status, output = launch("-c", shared.WORK % ("env", "main"), folder)
         assert status == 0, output
         (folder / "output").write_text(output)
         shared.trained("reference", TWO)
     return folder
-
-
-def same(one, other, **within):
-    one, other = (checkpoint.read(Path(name) / STATE) for name in (one, other))
-    assert one.arrays.keys() == other.arrays.keys()
-    for name, array in one.arrays.items():
-        np.testing.assert_allclose(array, other.arrays[name], err_msg=name, **(within or {"rtol": 0}))
-    ours, theirs = one.record.state, other.record.state
-    assert ours.iteration == theirs.iteration
-    assert within or (ours.best, ours.scored) == (theirs.best, theirs.scored)
-    assert ours.scored.pa is not None
 
 
 def losses(name):
@@ -153,7 +125,7 @@ def variants(folder, request):
     """How many processes have trained the variants."""
     (teacher,) = folder.glob("weights_reference/fcn/*_ema.params")
     shutil.copy(teacher, folder / "teacher.params")
-    status, output = launch("-c", WORK.replace("main", "variants"), folder, count=request.param, timeout=300)
+    status, output = launch("-c", shared.WORK % ("env", "variants"), folder, count=request.param, timeout=300)
     assert status == 0, output
     return request.param
 
