@@ -12,7 +12,9 @@ CHECKPOINT, HOST = "MXNETSEG_CHECKPOINT", "MXNETSEG_HOST"
 PACKAGES = "fastapi uvicorn python-multipart prometheus-client"
 MEGABYTE = 1 << 20
 BATCH = 8
-GAIN = BATCH * 256 * 256  # pixels of a batch on a CPU: larger ones keep it busy by themselves (docs/serve.md)
+GAIN = (
+    100_000  # pixels of a batch on a CPU: larger ones leave its caches, and take longer than one by one (docs/serve.md)
+)
 
 
 def add_arguments(parser) -> None:
@@ -37,7 +39,7 @@ def add_arguments(parser) -> None:
     what = "seconds from a request's head to its answer (60)"
     group.add_argument("--timeout", type=float, default=60, metavar="S", help=what)
     group = parser.add_argument_group("batches", "pictures of one size that arrive together")
-    what = "that go through the network at once at most (8; on a CPU fewer, where they have more than 256x256 pixels)"
+    what = "that go through the network at once at most (8; on a CPU fewer: 100000 pixels of them)"
     group.add_argument("--batch", type=int, metavar="N", help=what)
     what = "milliseconds that a picture waits for others, where a batch isn't full (0: those that are there)"
     group.add_argument("--wait-ms", type=float, default=0, metavar="N", help=what)
@@ -135,7 +137,7 @@ def _app(args, path: Path, limits, token):
     def warm_up() -> None:
         kind = np.uint8 if predictor.reading.range is None else np.float32
         image = np.zeros((height, width, len(predictor.preprocess.mean)), kind)
-        for count in {1, max(1, min(batch, together // (height * width)))}:
+        for count in range(1, 1 + max(1, min(batch, together // (height * width)))):
             predict_together(predictor, [image] * count, confident=count == 1)
 
     facts = {"checkpoint": path.name, "digest": found.digest, "dtype": _dtype(args, found.record)}

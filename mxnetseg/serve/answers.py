@@ -2,6 +2,7 @@
 
 import enum
 import io
+import re
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -87,12 +88,11 @@ def choose(answer: Optional[Answer], accept: Optional[str]) -> Tuple[Answer, str
     for place, one in enumerate((accept or "*/*").split(",")[:50]):
         kind, *options = (part.strip().lower() for part in one.split(";"))
         quality = next((option[2:] for option in options if option.startswith("q=")), "1")
-        try:
+        if re.fullmatch(r"[01](\.\d*)?", quality):
             liked.append((-float(quality), place, kind))
-        except ValueError:
-            continue
+    refused = {kind for negative, _, kind in liked if not negative}
     for negative, _, kind in sorted(liked):
-        if kind in ACCEPTED and negative < 0:
+        if kind in ACCEPTED and negative and ACCEPTED[kind][1] not in refused:
             return ACCEPTED[kind]
     raise Refusal(406, "not_acceptable", f"Accept: there are {PNG}, {JSON} and {NPZ}; or say ?answer=")
 

@@ -14,6 +14,7 @@ from .answers import Answer, Wish, choose, chosen_classes, facts_of_classes
 from .limits import Limits
 from .metrics import Observed
 from .page import page
+from .room import Held
 from .service import Service
 
 __all__ = ["make_app"]
@@ -56,12 +57,16 @@ def make_app(
         yield
         await service.stop()
 
-    # Swagger's page and ReDoc's load their scripts from elsewhere; /openapi.json is for tools
-    app = FastAPI(title="MXNetSeg", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    # Swagger's page and ReDoc's load their scripts from elsewhere; /openapi.json is for tools. A redirection would go
+    # to whatever host the client named
+    app = FastAPI(
+        title="MXNetSeg", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
+    )
+    app.add_middleware(Held)
     app.add_middleware(Observed, metrics=service.metrics)
     refusal.install(app)
 
-    def allowed(request: Request) -> None:
+    async def allowed(request: Request) -> None:
         tokens.check(request, token)
 
     guarded = [Depends(allowed)] + ([Depends(HTTPBearer(auto_error=False))] if token else [])
@@ -78,7 +83,7 @@ def make_app(
         confidence: bool = Query(False, description="npz: with the confidence of every pixel"),
     ) -> Response:
         """What the network says of the picture in the body."""
-        form, media_type = choose(answer, request.headers.get("accept"))
+        form, media_type = choose(answer, ", ".join(request.headers.getlist("accept")))
         shown = chosen_classes(classes, form, predictor)
         wish = Wish(form, media_type, shown, opacity, legend, tolerance, least, confidence)
         encoded = await service.answer(request, wish)
@@ -122,6 +127,8 @@ def make_app(
     app.get("/model", responses={**schema.MODEL, **schema.errors(401)}, dependencies=guarded)(model)
     app.get("/metrics", response_class=Response, responses=schema.errors(401), dependencies=guarded)(metrics)
     app.get("/", response_class=Response, include_in_schema=False)(root)
+    for path, function in (("/healthz", healthz), ("/ping", ping), ("/", root)):
+        app.head(path, include_in_schema=False)(function)  # as load balancers ask
     return app
 
 

@@ -38,7 +38,8 @@ def install(app: FastAPI) -> None:
 
     async def http_error(request: Request, err: Any) -> Response:
         reason = http.HTTPStatus(err.status_code).name.lower()
-        what = f"{err.detail}: {request.method} {request.url.path[:200]}; /openapi.json says what there is"
+        path = request.scope["path"][:200]  # request.url is made of the host that the client names, which may be none
+        what = f"{err.detail}: {request.method} {path}; /openapi.json says what there is"
         return _response(err.status_code, reason, what, err.headers or {})
 
     async def invalid(request: Request, err: Any) -> Response:

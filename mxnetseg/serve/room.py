@@ -2,15 +2,18 @@
 
 import contextlib
 from collections import Counter
+from typing import Any, Awaitable, Callable, Iterator
 from typing import Counter as Counts
-from typing import Iterator
+
+from starlette.requests import Request
 
 from .limits import TOGETHER, Limits
 from .refusal import Refusal
 
-__all__ = ["Place", "Room"]
+__all__ = ["Held", "Place", "Room", "held_by"]
 
 AGAIN = {"Retry-After": "1"}
+HELD = "mxnetseg.held"
 
 
 class Room:
@@ -71,3 +74,27 @@ class Place:
             raise Refusal(503, "no_memory", "large pictures of other requests are being answered; try again", AGAIN)
         self.room.pixels += count
         self.pixels += count
+
+
+class Held:
+    """An ASGI app whose requests give back what they hold once their answers are taken, for those take memory, too."""
+
+    def __init__(self, app: Any):
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        async def sending(message: Any) -> None:
+            if message["type"] == "http.response.body" and message.get("body") and not message.get("more_body"):
+                await send({**message, "more_body": True})
+                message = {"type": "http.response.body"}  # a server takes it when the client has read most of the rest
+            await send(message)
+
+        with contextlib.ExitStack() as stack:
+            scope[HELD] = stack
+            await self.app(scope, receive, sending)
+
+
+def held_by(request: Request) -> contextlib.ExitStack:
+    """The stack of contexts that end with the request."""
+    stack: contextlib.ExitStack = request.scope[HELD]
+    return stack

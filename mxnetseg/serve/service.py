@@ -15,7 +15,7 @@ from .limits import TOGETHER, Limits
 from .metrics import Metrics
 from .pictures import decode, pixels_of
 from .refusal import Refusal
-from .room import Place, Room
+from .room import AGAIN, Place, Room, held_by
 from .worker import Worker, predict_together
 
 __all__ = ["Service"]
@@ -48,16 +48,18 @@ class Service:
         self.worker.start()
 
     async def stop(self) -> None:
-        """Finish what waits, and end the threads."""
-        await asyncio.get_running_loop().run_in_executor(None, self.worker.stop)
+        """Finish what waits, and end the threads; a prediction that is stuck is left alone."""
+        await asyncio.get_running_loop().run_in_executor(None, self.worker.stop, self.limits.seconds)
         self._pool.shutdown()
 
     def check_ready(self) -> None:
         """Raise Refusal (503) while no predictions can be had."""
         if self.worker.state == "failed":
             raise Refusal(503, "failed", "the network can't be used; the server's log says why")
+        if self.worker.busy() > 2 * self.limits.seconds:
+            raise Refusal(503, "stuck", "the network does not come to the end of a prediction; try again", AGAIN)
         if self.worker.state != "ready":
-            raise Refusal(503, "starting", "the network is being warmed up; try again", {"Retry-After": "1"})
+            raise Refusal(503, "starting", "the network is being warmed up; try again", AGAIN)
 
     async def answer(self, request: Request, wish: Wish) -> Encoded:
         """The answer to a request whose body is a picture, or a form with one.
@@ -70,24 +72,24 @@ class Service:
         until = time.monotonic() + self.limits.seconds
         bodies.check_head(request)
         self.check_ready()
-        with self.room.enter(request.client.host if request.client else "") as place:
-            body = await bodies.read_body(request, self.limits, place)
-            work = asyncio.ensure_future(self._predicted(body, request, wish, place, until))
-            gone = asyncio.ensure_future(_gone(request))
-            waits = {work, gone}
-            try:
-                await asyncio.wait(waits, timeout=until - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
-                if work.done():
-                    return work.result()
-                if gone.done():
-                    raise bodies.gone()
-                raise Refusal(
-                    504, "too_slow", f"no answer within {self.limits.seconds:g} s; try again, or a smaller picture"
-                )
-            finally:
-                for one in waits:
-                    one.cancel()
-                await asyncio.wait(waits)
+        place = held_by(request).enter_context(self.room.enter(request.client.host if request.client else ""))
+        body = await bodies.read_body(request, self.limits, place)
+        work = asyncio.ensure_future(self._predicted(body, request, wish, place, until))
+        gone = asyncio.ensure_future(_gone(request))
+        waits = {work, gone}
+        try:
+            await asyncio.wait(waits, timeout=until - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            if gone.done():
+                raise bodies.gone()
+            raise Refusal(
+                504, "too_slow", f"no answer within {self.limits.seconds:g} s; try again, or a smaller picture"
+            )
+        finally:
+            for one in waits:
+                one.cancel()
+            await asyncio.wait(waits)
 
     async def _predicted(self, body: bytes, request: Request, wish: Wish, place: Place, until: float) -> Encoded:
         run = asyncio.get_running_loop().run_in_executor

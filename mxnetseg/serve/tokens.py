@@ -46,9 +46,8 @@ def check(request: Request, token: Optional[str]) -> None:
     if token is None:
         return
     kind, _, said = request.headers.get("authorization", "").partition(" ")
-    same = hmac.compare_digest(
-        said.strip().encode("utf-8", "replace"), token.encode()
-    )  # takes no less time for a guess
+    # takes no less time for a guess
+    same = hmac.compare_digest(said.strip().encode("utf-8", "replace"), token.encode())
     if kind.lower() != "bearer" or not same:
         raise Refusal(
             401, "no_token", "say the server's token: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}

@@ -75,22 +75,28 @@ class Worker:
         self._jobs: Deque[_Job] = deque()
         self._change = threading.Condition()
         self._ending = False
+        self._began: Optional[float] = None
         self._thread = threading.Thread(target=self._run, name="mxnetseg-serve", daemon=True)
 
     def start(self) -> None:
         """Begin, with the warm-up."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Finish what waits, and end; returns when that is done."""
+    def stop(self, seconds: Optional[float] = None) -> None:
+        """Finish what waits, and end; returns when that is done, or after some seconds."""
         with self._change:
             self._ending = True
             self._change.notify_all()
-        self._thread.join()
+        self._thread.join(seconds)
 
     def waiting(self) -> int:
         """How many pictures wait."""
         return len(self._jobs)
+
+    def busy(self) -> float:
+        """For how many seconds the network has been at one batch."""
+        began = self._began
+        return 0.0 if began is None else time.monotonic() - began
 
     def submit(self, image: np.ndarray, confident: bool, seconds: float) -> "Future[Prediction]":
         """Queue a picture, for at most some seconds. A future that is cancelled before its turn costs nothing more."""
@@ -115,6 +121,7 @@ class Worker:
             if not jobs:
                 continue
             self.seen(len(jobs))
+            self._began = time.monotonic()
             try:
                 for job, prediction in zip(jobs, self.predict([job.image for job in jobs], jobs[0].confident)):
                     job.future.set_result(prediction)
@@ -123,6 +130,7 @@ class Worker:
                     log.exception("a prediction failed")
                 for job in jobs:
                     job.future.set_exception(err)
+            self._began = None
             del jobs  # the pictures of the last batch are not kept until the next one comes
 
     def _next(self) -> Optional[List[_Job]]:

@@ -88,6 +88,9 @@ def address(predictor):
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()
         servers.append((server, thread))
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
         return f"http://127.0.0.1:{bound.getsockname()[1]}"
 
     yield start

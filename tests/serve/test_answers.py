@@ -92,6 +92,8 @@ def test_npz(client, predictor, image, body):
         ("image/png, application/json", "label"),
         ("application/json;q=0, application/octet-stream", "npz"),
         ("application/json;q=x, image/*", "label"),
+        ("application/json;q=nan, application/json;q=-inf, application/x-npz;q=0.1, text/html;q=inf", "npz"),
+        ("image/png;q=0, application/json;q=0.0, */*;q=0.1, application/octet-stream;q=0.05", "npz"),
     ],
 )
 def test_accept(accept, answer):

@@ -1,13 +1,15 @@
 """What is beyond the limits, or no picture, is refused in one shape, and costs nothing more."""
 
 import threading
+import time
 import zlib
 
 import numpy as np
 import pytest
 
 from mxnetseg.errors import MXNetSegError
-from mxnetseg.serve import service
+from mxnetseg.serve import bodies, service
+from mxnetseg.serve.answers import Encoded
 from mxnetseg.serve.limits import TOGETHER, Limits
 from mxnetseg.serve.refusal import Refusal
 from mxnetseg.serve.room import Room
@@ -76,7 +78,8 @@ def test_confidence_takes_memory(client, body, image, monkeypatch):
     assert ask.post("/predict?answer=npz", content=body).status_code == 200
 
 
-def test_a_body_without_length_is_counted_as_it_comes(ask, body):
+def test_a_body_without_length_is_counted_as_it_comes(ask, body, monkeypatch):
+    monkeypatch.setattr(bodies, "LINGER", 0.1)
     assert ask.post("/predict", content=iter([body])).status_code == 200
     assert refused(ask.post("/predict", content=iter([bytes(15_000)] * 2)), 413, "too_many_bytes")
 
@@ -181,12 +184,13 @@ def test_one_client_may_have_its_share(client, held, body):
 
 
 def test_no_answer_in_time(client, held, body):
-    ask = client(limits=Limits(seconds=0.3))
-    assert refused(ask.post("/predict", content=body), 504, "too_slow")
-    threads, answers = in_background(ask, body, 2)  # they wait behind it, in vain
-    for thread in threads:
+    ask = client(limits=Limits(seconds=0.5))
+    threads, answers = in_background(ask, body, 1)
+    assert held.begun.wait(20)
+    more, others = in_background(ask, body, 2)  # they wait behind it, in vain
+    for thread in threads + more:
         thread.join()
-    assert [refused(answer, 504, "too_slow") != "" for answer in answers] == [True, True]
+    assert all(refused(answer, 504, "too_slow") for answer in answers + others) and len(others) == 2
     held.go.set()
     assert ask.post("/predict", content=body).status_code == 200
     assert len(held.images) == 2  # those that gave up were never computed
@@ -261,3 +265,45 @@ def test_room_gives_back_what_was_held():
     assert (room.requests, room.bytes, room.pixels, dict(room.clients)) == (0, 0, 0, {})
     with pytest.raises(MXNetSegError, match="seconds"):
         Limits(seconds=0)
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/predict/", "/../../etc/passwd", "/%2e%2e/etc/passwd", "//etc/passwd"])
+def test_the_host_that_a_client_names_is_not_read(ask, path):
+    """An address made of it would be an error, or a redirection to elsewhere."""
+    for host in ("[::1", "elsewhere.example"):
+        answer = ask.get(path, headers={"Host": host}, follow_redirects=False)
+        assert refused(answer, 404, "not_found") and "location" not in answer.headers
+
+
+def test_heads_as_load_balancers_ask_for_them(ask):
+    for path in ("/", "/ping", "/healthz"):
+        assert ask.head(path).status_code == 200 and ask.head(path).content == b""
+        assert "GET" in ask.options(path).headers["allow"]
+
+
+def test_a_prediction_that_is_stuck(client, held, body):
+    limits = Limits(seconds=0.2)
+    ask = client(limits=limits)
+    assert refused(ask.post("/predict", content=body), 504, "too_slow")
+    assert refused(ready(ask, "stuck"), 503, "stuck")
+    assert refused(ask.post("/predict", content=body), 503, "stuck")
+    started = time.monotonic()
+    ask.__exit__(None, None, None)  # the end does not wait for it
+    assert time.monotonic() - started < 10
+    held.go.set()
+
+
+def test_what_a_client_does_not_take_is_counted(address, predictor, monkeypatch):
+    """Its answer stays in memory, so it has its place until then."""
+    noise = np.random.RandomState(0).randint(0, 256, (90, 100, 3), np.uint8)
+    monkeypatch.setattr(service, "encode", lambda *args: Encoded(bytes(30 << 20), "image/png"))
+    host, port = address(limits=Limits(seconds=60)).rsplit("/", 1)[1].split(":")
+    server, picture = Talk(host, int(port)), png(noise)
+    server.until(lambda: server.metric("mxnetseg_ready 1.0"))
+    connection = server.connect(head(len(picture)), picture)
+    assert connection.recv(15) == b"HTTP/1.1 200 OK"
+    assert server.metric("mxnetseg_in_progress 1.0")
+    while len(connection.recv(1 << 20, 0)) and not server.metric("mxnetseg_in_progress 0.0"):
+        pass
+    connection.close()
+    server.until(lambda: server.metric("mxnetseg_in_progress 0.0"))
