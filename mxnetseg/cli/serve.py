@@ -80,9 +80,10 @@ def run(args) -> int:
     host, port = running.address_of(bound)
     if token is None and not running.is_loopback(bound):
         _warn(f"{host} can be reached from other machines, and there is no token: whoever reaches it may ask")
-    print(f"serving {checkpoint.name} at http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
-    running.serve(app, bound, limits)
-    print("all requests are answered", flush=True)
+    with options.lasting_output():
+        print(f"serving {checkpoint.name} at http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+        running.serve(app, bound, limits)
+        print("all requests are answered", flush=True)
     return 0
 
 

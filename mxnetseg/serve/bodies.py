@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import time
 from typing import Any, Dict, List
 
@@ -22,6 +23,8 @@ __all__ = ["check_head", "gone", "picture_of_form", "read_body"]
 
 LINGER = 2.0  # seconds that a body is read on which is too large, so that its client comes to read why
 MOST_PARTS = 16  # of a form
+MOST_HEADS = 1 << 14  # bytes of the heads of all parts: they are read byte by byte
+SLICE = 1 << 16  # bytes that a form's parser is given at a time
 NO_PICTURES = ("application/json", "application/x-www-form-urlencoded", "text/", "audio/", "video/")
 
 
@@ -118,7 +121,7 @@ def picture_of_form(body: bytes, kind: str) -> bytes:
     """
     files: List[bytearray] = []
     part: Dict[str, Any] = {}
-    facts = {"parts": 0, "whole": False}
+    facts = {"parts": 0, "heads": 0, "whole": False}
 
     def begin() -> None:
         facts["parts"] += 1
@@ -126,11 +129,13 @@ def picture_of_form(body: bytes, kind: str) -> bytes:
             raise Refusal(422, "bad_form", f"the form has more than {MOST_PARTS} parts; send the picture alone")
         part.update(field=b"", value=b"", file=None)
 
-    def field(data: bytes, start: int, end: int) -> None:
-        part["field"] += data[start:end]
-
-    def value(data: bytes, start: int, end: int) -> None:
-        part["value"] += data[start:end]
+    def head(name: str, data: bytes, start: int, end: int) -> None:
+        facts["heads"] += end - start
+        if facts["heads"] > MOST_HEADS:
+            raise Refusal(
+                422, "bad_form", f"the heads of the form's parts have more than {MOST_HEADS} bytes; send less"
+            )
+        part[name] += data[start:end]
 
     def header_end() -> None:
         if part["field"].lower() == b"content-disposition" and b"filename" in parse_options_header(part["value"])[1]:
@@ -152,15 +157,18 @@ def picture_of_form(body: bytes, kind: str) -> bytes:
         )
     callbacks: Any = {
         "on_part_begin": begin,
-        "on_header_field": field,
-        "on_header_value": value,
+        "on_header_field": functools.partial(head, "field"),
+        "on_header_value": functools.partial(head, "value"),
         "on_header_end": header_end,
         "on_part_data": data,
         "on_end": end,
     }
     try:
-        parser = MultipartParser(boundary, callbacks)
-        parser.write(body)
+        parser: Any = MultipartParser(boundary, callbacks)
+        parser.logger.disabled = True  # whoever talks nonsense would fill the log
+        rest = memoryview(body.lstrip(b"\r\n"))
+        for start in range(0, len(rest), SLICE):
+            parser.write(bytes(rest[start : start + SLICE]))
         parser.finalize()
     except FormParserError as err:
         raise Refusal(422, "bad_form", f"the form can't be read ({str(err)[:200]}); send it again") from err
