@@ -39,10 +39,12 @@ def run(args) -> int:
     from ..dist.hosts import obey, read_hosts, start_there
     from ..dist.launcher import start_here, tend
     from ..dist.roles import launched
+    from . import parse
 
     command = args.rest[1:] if args.rest[:1] == ["--"] else args.rest
     if command[:1] not in [[name] for name in COMMANDS]:
         raise MXNetSegError("launch: name what to run behind --, train or eval: launch -n 2 -- train --config FILE")
+    parse(list(command))  # what is wrong with it is told once, not by every process
     if launched(os.environ) and args.rank is None:
         raise MXNetSegError("launch: this is a process of a launched run already (MXNETSEG_RANK is set)")
     if args.port is not None and not 0 < args.port < 65535:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from mxnetseg import startup
+from mxnetseg.cli import main
 
 from .launched import CLONE, SCRIPT
 
@@ -22,3 +23,9 @@ def test_processes_share_the_cores(said):
     command = [sys.executable, "-c", SCRIPT, str(count), "20000", "-c", SAY]
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     assert [line.split()[-1] for line in done.stdout.decode().splitlines()] == [said or "1"] * count
+
+
+def test_mistakes_are_told_once(capfd):
+    with pytest.raises(SystemExit):
+        main(["launch", "-n", "4", "--", "train", "--modle", "fcn"])
+    assert capfd.readouterr().err.count("error: ") == 1

@@ -18,7 +18,19 @@ from mxnetseg.engine.trainer import train
 from mxnetseg.errors import MXNetSegError
 from tests.engine import tiny
 
-__all__ = ["TWO", "VARIANTS", "WORK", "main", "prepare", "same", "trained", "uneven", "variant", "variants", "without_dropout"]
+__all__ = [
+    "TWO",
+    "VARIANTS",
+    "WORK",
+    "main",
+    "prepare",
+    "same",
+    "trained",
+    "uneven",
+    "variant",
+    "variants",
+    "without_dropout",
+]
 
 TWO = [mx.cpu(0), mx.cpu(1)]
 # of a process: how it is one of many, and what it does; a folder follows
