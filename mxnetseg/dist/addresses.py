@@ -57,7 +57,7 @@ def _seen_by_others(host: str, address: str) -> str:
     try:
         return own_address("192.0.2.1")  # of nobody (RFC 5737), so the usual way out
     except MXNetSegError:
-        log.warning("%s is %s here, which other hosts can't reach; name the host of rank 0 by its address", host, address)
+        log.warning("rank 0 is on %s, which is %s here; others can't reach that, so name its address", host, address)
         return address
 
 
