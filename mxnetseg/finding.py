@@ -41,8 +41,13 @@ def find_checkpoint(name: Union[str, Path], model: Optional[str] = None, option:
     names = {file.name: file for file in known}
     words = STARTS if option == "model.init" else ()
     close = [str(names.get(n, n)) for n in near(path.name, [*words, *names])]
-    hint = f"did you mean {', '.join(close)}?" if close else "weights/ holds none of a similar name"
-    raise MXNetSegError(f"{option} {name}: no such file, nor below weights/; {hint}")
+    if close:
+        hint = f"did you mean {', '.join(close)}?"
+    else:
+        more = f" and {len(known) - MOST} more" if known[MOST:] else ""
+        there = f", as these would: {', '.join(map(str, known[:MOST]))}{more}" if known else ""
+        hint = f"a file's path works{there}"
+    raise MXNetSegError(f"{option} {name}: no such file, nor below weights/, seen from {Path.cwd()}; {hint}")
 
 
 def _inside(folder: Path) -> str:

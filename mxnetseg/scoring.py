@@ -34,6 +34,8 @@ def evaluate(
     progress: bool = False,
     other_classes: bool = False,
     force: bool = False,
+    report: Union[str, Path, None] = None,
+    overwrite: bool = False,
 ) -> Scores:
     """PA, mAcc, mIoU and IoU per class of a network on a labelled split.
 
@@ -62,6 +64,10 @@ def evaluate(
         Go on although the data set's class names are not those of the network: class i is class i.
     force : bool
         Go on although the data have grave faults: images that were trained on, masks of 0 and 255 (see docs/data.md).
+    report : path, optional
+        Folder for a report: a page to look at, and its numbers, tables and plots (see docs/report.md).
+    overwrite : bool
+        Write over a report that is there.
 
     Returns
     -------
@@ -71,9 +77,9 @@ def evaluate(
     ------
     MXNetSegError
         The file can't be read, the network does not say what it was trained on and `data` is left out, the data set
-        has other classes, or no labels, a function gives no logits.
+        has other classes, or no labels, a function gives no logits, the report can't be written.
     """
-    _check_types(data, split, root, settings)
+    _check_types(data, split, root, settings, report)
     chosen = as_contexts(contexts)
     from .data import open_dataset
     from .data.workers import check_workers
@@ -83,8 +89,14 @@ def evaluate(
     from .finding import find_checkpoint
     from .network import ForeignNetwork, as_network
     from .opening import open_network
+    from .report import check_report, make_report
 
     check_workers(workers)
+    folder = None if report is None else Path(report)
+    if folder is not None:
+        check_report(folder, overwrite)
+    elif overwrite:
+        raise MXNetSegError("overwrite=True is about a report; say report=DIR, or leave it out")
     found = checkpoint.read(find_checkpoint(net)) if isinstance(net, (str, Path)) else net
     if isinstance(found, checkpoint.Checkpoint):
         opened: Network = open_network(found, chosen, dtype)
@@ -102,17 +114,22 @@ def evaluate(
     if "num_classes" not in opened.spec:  # its logits alone say how many it has
         opened = ForeignNetwork(opened, opened.align_corners, dataset.num_classes)
     how = _settings_of(record, settings)
+    if folder is not None:
+        about: Any = {"checkpoint": found if isinstance(found, checkpoint.Checkpoint) else None, "dtype": dtype}
+        made = (opened, dataset, Preprocess.of(used), how, chosen, folder)
+        return make_report(*made, **about, shown=used.shown, workers=workers, progress=progress).scores
     scores = evaluator.evaluate(opened, dataset, Preprocess.of(used), how, chosen, workers, progress)
     assert scores is not None  # nothing stops it
     return scores
 
 
-def _check_types(data: object, split: object, root: object, settings: object) -> None:
+def _check_types(data: object, split: object, root: object, settings: object, report: object) -> None:
     for name, value, kinds, what in (
         ("data", data, (str, DataConfig, Mapping), "a data set's name, or the keys of a recipe's `data`"),
         ("split", split, (str,), "a split's name"),
         ("root", root, (str, Path), "a folder"),
         ("settings", settings, (EvalConfig, Mapping), "the keys of a recipe's `eval`"),
+        ("report", report, (str, Path), "a folder"),
     ):
         if value is not None and not isinstance(value, kinds):
             raise MXNetSegError(f"{name}={value!r}: give {what}")

@@ -21,7 +21,7 @@ from mxnetseg.cli import doctor, main
 from mxnetseg.config import DataConfig, LossConfig, as_recipe
 from mxnetseg.data import get_spec, list_datasets
 from mxnetseg.engine import checkpoint
-from mxnetseg.engine.dryrun import activation_bytes
+from mxnetseg.engine.forecast import activation_bytes
 from mxnetseg.engine.record import PluginFact, Record
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.losses import PixelLoss, build_loss, total_loss

@@ -15,6 +15,8 @@ from mxnetseg.config import as_recipe
 from mxnetseg.context import as_contexts
 from mxnetseg.engine import checkpoint
 from mxnetseg.errors import MXNetSegError
+from mxnetseg.report import read_results
+from mxnetseg.report.plots import Plot
 
 from .engine.tiny import register
 from .test_plugins import as_new
@@ -252,6 +254,25 @@ def test_contexts_by_any_name(monkeypatch):
     assert as_contexts(None) == [mx.cpu()]
 
 
+def test_a_report_from_python(streets, tmp_path, monkeypatch):
+    monkeypatch.setattr(Plot, "files", lambda self: {"svg": b"<svg></svg>", "png": b""})  # which takes seconds
+    net = mxnetseg.create_model("fcn", num_classes=10, backbone="tiny", width=4)
+    net.initialize()
+    for number, source in enumerate((net, lambda x: net(x))):
+        how = dict(data="streets", root=streets, workers=0)
+        scores = mxnetseg.evaluate(source, **how, report=tmp_path / str(number))
+        assert scores == mxnetseg.evaluate(source, **how)
+        about = read_results(tmp_path / str(number)).about
+        assert about.get("network", {}).get("name") == (None if number else "fcn") and "checkpoint" not in about
+    with pytest.raises(MXNetSegError, match="report.html is there already"):
+        mxnetseg.evaluate(net, **how, report=tmp_path / "0")
+    with pytest.raises(MXNetSegError, match=r"0000: the network gives no probabilities for it \(NaN\)"):
+        mxnetseg.evaluate(lambda x: net(x) * float("nan"), **how, report=tmp_path / "nan")
+    assert not (tmp_path / "nan").exists()
+    assert "fcn on tiny: streets val" in (tmp_path / "0/report.html").read_text()
+    assert "Report: streets val" in (tmp_path / "1/report.html").read_text()
+
+
 def test_scores_of_a_checkpoint_or_a_network(keys, streets, own_folder):
     result = mxnetseg.train(keys, "cpu", overrides=["train.iterations=1"])
     scores = mxnetseg.evaluate(result.last_path, contexts="cpu", workers=0)
@@ -267,6 +288,7 @@ def test_scores_of_a_checkpoint_or_a_network(keys, streets, own_folder):
     assert mxnetseg.evaluate(net, split="train", workers=0).pixels != scores.pixels
     assert mxnetseg.evaluate(net, settings={"flip": True}, workers=0).miou != scores.miou
     assert mxnetseg.evaluate(lambda x: net(x), "streets", root=streets, workers=0) == scores
+    Path("a file").touch()
     for call, message in (
         (
             lambda: mxnetseg.evaluate(net, dict(own_folder), workers=0),
@@ -278,6 +300,8 @@ def test_scores_of_a_checkpoint_or_a_network(keys, streets, own_folder):
             "the network does not say what data it was trained on; give data=NAME",
         ),
         (lambda: mxnetseg.evaluate(3, "streets"), "a network is what"),
+        (lambda: mxnetseg.evaluate(net, report="a file"), "a file is a file; a report is a folder"),
+        (lambda: mxnetseg.evaluate(net, overwrite=True), "overwrite=True is about a report"),
         (
             lambda: mxnetseg.evaluate(lambda x: net(x)[:, :3], "streets", root=streets, workers=0),
             "the network gives logits of 3 classes, 10 are wanted",

@@ -1,7 +1,8 @@
 """Step time of training in several processes, and how much of what they send hides behind the backward pass.
 
-    python -m tools.bench_distributed --json measured.json
-    python -m tools.bench_distributed --engine horovod     # in an environment that has Horovod
+    python -m tools.bench_distributed --json kvstore.json
+    python -m tools.bench_distributed --engine horovod --json horovod.json     # in an environment that has Horovod
+    python -m tools.bench_distributed --from-json kvstore.json horovod.json --write     # to docs/performance.md
 
 Every process has one thread and a batch of its own (weak scaling), and all are bound to as many cores as there are
 processes, if the machine has them. Beside them stands one process with as many threads and the whole batch. Images are
@@ -13,12 +14,14 @@ step      forward, backward, sums, update
 alone     the same without the sums: each process for itself, all at the same time
 sums      the sums of all gradients alone, which are ready
 
-What the sums cost is step - alone; hidden is the share of `sums` that does not show in it.
+What the sums cost, shown, is step - alone; the rest of `sums` hides behind the backward pass. Loopback is the time that
+the bytes of all gradients take there and back over a bare TCP connection of this machine.
 """
 
 import argparse
 import json
 import os
+import re
 import socket
 import statistics
 import subprocess
@@ -35,6 +38,7 @@ from mxnetseg.dist.addresses import free_port
 from mxnetseg.dist.launcher import start_here, tend
 
 NETWORKS = {"bisenet-r18": ("bisenet", "resnet18"), "fcn-r50": ("fcn", "resnet50")}
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 HERE = ["-m", "tools.bench_distributed"]
 
 
@@ -42,6 +46,24 @@ def main() -> int:
     args = arguments()
     if args.worker:
         return work(args)
+    rows = joined(args.from_json) if args.from_json else measured(args)
+    if args.json:
+        Path(args.json).write_text(json.dumps({"arguments": vars(args), "rows": rows}, indent=1))
+    table = tabulate([list(each.values()) for each in rows], headers=list(rows[0]), floatfmt=".2f", tablefmt="github")
+    print(table)
+    if args.write:
+        marks = re.compile(r"(?<=<!-- made by python -m tools.bench_distributed -->\n\n).*?(?=\n\n<!-- end)", re.DOTALL)
+        PAGE.write_text(marks.sub(lambda _: table, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+def joined(files):
+    """Rows of several runs, those of a network together."""
+    rows = [each for file in files for each in json.loads(Path(file).read_text())["rows"]]
+    return sorted(rows, key=lambda each: list(NETWORKS).index(each["network"]))
+
+
+def measured(args):
     rows = []
     for name in args.networks:
         one = measure(args, name, 1, 1, args.batch)
@@ -50,11 +72,8 @@ def main() -> int:
             many = one if count == 1 else measure(args, name, count, 1, args.batch)
             whole = one if count == 1 else measure(args, name, 1, count, args.batch * count)
             loopback = None if count == 1 else there_and_back(4 * one["parameters"])
-            rows.append(row(name, count, one, many, whole, loopback))
-    print(tabulate([list(each.values()) for each in rows], headers=list(rows[0]), floatfmt=".3f", tablefmt="github"))
-    if args.json:
-        Path(args.json).write_text(json.dumps({"arguments": vars(args), "rows": rows}, indent=1))
-    return 0
+            rows.append(row(args.engine if count > 1 else "", name, count, one, many, whole, loopback))
+    return rows
 
 
 def arguments():
@@ -67,22 +86,25 @@ def arguments():
     parser.add_argument("--crop", type=int, default=256, help="their side (256)")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--from-json", nargs="+", metavar="FILE", help="measure nothing, show what these hold")
+    parser.add_argument("--write", action="store_true", help="write the table to docs/performance.md")
     parser.add_argument("--worker", metavar="FILE", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def row(name, count, one, many, whole, loopback):
+def row(engine, name, count, one, many, whole, loopback):
     shown = many["step"] - many["alone"]
     return {
         "network": name,
+        "engine": engine,
         "processes": count,
         "s a step": many["step"],
         "alone": many["alone"],
-        "sums": many["sums"],
-        "hidden %": None if count == 1 else 100 * (1 - shown / many["sums"]),
-        "loopback s": loopback,
+        "sums": None if count == 1 else many["sums"],
+        "loopback": loopback,
+        "sums shown": None if count == 1 else shown,
         "one process, as many threads": whole["step"],
-        "images/s against one process of one thread": count * one["step"] / many["step"],
+        "images/s, of one process of one thread": count * one["step"] / many["step"],
     }
 
 

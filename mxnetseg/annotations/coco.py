@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import MXNetSegError
 from .picture import Annotations, Kinds, Picture, Request, Thing, split_of
-from .reading import Content, Coordinate, Images, Side, files_like, listed, read_json
+from .reading import Content, Coordinate, Images, Side, each, files_like, listed, read_json
 from .shapes import Columns, Polygon, Shape, box
 
 __all__ = ["read"]
@@ -59,13 +59,15 @@ def read(request: Request) -> Annotations:
         A file that is none of COCO's, images that are not there, ids that stand for nothing, objects without an area.
     """
     names: List[str] = []
-    pictures: List[Picture] = []
-    for path in files_like(request.source, request.pattern or "**/*.json"):
+
+    def pictures(path: Path) -> List[Picture]:
         content = read_json(path, _File, "a file of COCO's annotations (images, annotations, categories)")
         labels = _labels(content, path)
-        names += [name for name in labels.values() if name not in names]
-        pictures += _pictures(content, path, labels, request.images, request.kinds)
-    return Annotations(names, pictures, "small")
+        names.extend(name for name in labels.values() if name not in names)
+        return _pictures(content, path, labels, request.images, request.kinds)
+
+    found = each(pictures, files_like(request.source, request.pattern or "**/*.json"))
+    return Annotations(names, [picture for several in found for picture in several], "small")
 
 
 def _labels(content: _File, path: Path) -> Dict[Id, str]:
@@ -88,20 +90,21 @@ def _pictures(content: _File, path: Path, labels: Dict[Id, str], images: Images,
     strange += sorted({f"category_id {a.category_id!r}" for a in content.annotations if a.category_id not in labels})
     if strange:
         raise MXNetSegError(f"{path}: annotations name what is not in the file: {listed(strange)}")
-    pictures, missing = [], []
-    for image in content.images:
+    missing: List[str] = []
+
+    def picture(image: _Image) -> Optional[Picture]:
         found = images.find(image.file_name, path)
         if found is None:
-            missing.append(image.file_name)
-            continue
+            missing.append(f"{image.file_name} ({path})")
+            return None
         where = f"{path}, image {image.file_name}"
         things = [_thing(annotation, labels, where, kinds) for annotation in by_image[image.id]]
         name = found.relative_to(images.folder).with_suffix("").as_posix()
-        size = (image.height, image.width)
-        pictures.append(
-            Picture(where, found, name, size, [t for t in things if t.shapes], split_of(_within(path, images)))
-        )
-    images.check_found([f"{name} ({path})" for name in missing])
+        drawn = [thing for thing in things if thing.shapes]
+        return Picture(where, found, name, (image.height, image.width), drawn, split_of(_within(path, images)))
+
+    pictures = [one for one in each(picture, content.images) if one]
+    images.check_found(missing)
     return pictures
 
 

@@ -23,7 +23,7 @@ from . import coco, colors, cvat, labelme, voc_xml
 from .drawing import Drawn, draw
 from .names import Target, Wishes, target
 from .picture import Annotations, Kinds, Picture, Request, split_of
-from .reading import Images, image_header, listed, turned_size
+from .reading import Images, image_header, listed, stop, turned_size
 
 __all__ = ["FORMATS", "convert"]
 
@@ -47,7 +47,7 @@ class _Made(NamedTuple):
 
 
 class _Make:
-    """Task of a worker: write a picture's mask, and bring its image."""
+    """Task of a worker: write a picture's mask, and bring its image; what is wrong with it, where that can't be."""
 
     def __init__(self, folder: Path, target: Target, overlap: str, crowd: str, exif: Optional[str], most: int):
         self.folder = folder
@@ -60,7 +60,13 @@ class _Make:
     def name(self, picture: Picture) -> str:
         return picture.source
 
-    def __call__(self, picture: Picture) -> _Made:
+    def __call__(self, picture: Picture) -> Union[_Made, str]:
+        try:
+            return self._made(picture)
+        except MXNetSegError as err:  # those of all pictures are told together
+            return str(err)
+
+    def _made(self, picture: Picture) -> _Made:
         size, exif = self._size(picture)
         drawn = draw(picture, size, self.target, self.overlap, self.crowd)
         counts = np.bincount(drawn.mask.ravel(), minlength=256)
@@ -154,6 +160,7 @@ def convert(
     ------
     MXNetSegError
         What the readers, `target` and `draw` refuse; sizes that differ from the images'; two pictures of one name.
+        Damaged files and pictures are told together.
     """
     source, to, kinds = Path(source), Path(to), kinds or Kinds()
     check_workers(workers)
@@ -170,15 +177,20 @@ def convert(
     ]
     counts = np.zeros((len(pictures), 256), np.int64)
     made: List[_Made] = []
+    faults: List[str] = []
     with whole_folder(to) as folder:
         job = _Make(folder, goal, overlap or found.overlap, crowd, exif, max_pixels)
         results = in_order(job, pictures, workers if len(pictures) > FEW else 0)
         bar = progress_bar(total=len(pictures), desc=kind, unit="img", shown=progress)
         with bar, contextlib.closing(results):
             for result in results:
-                counts[len(made)] = result.counts
-                made.append(result)
+                if isinstance(result, str):
+                    faults.append(result)
+                else:
+                    counts[len(made)] = result.counts
+                    made.append(result)
                 bar.update()
+        stop(faults)
         notes += _notes(pictures, made)
         splits = _write_lists(folder, pictures, made)
         if "all" in splits and len(splits) > 1:

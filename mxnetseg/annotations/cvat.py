@@ -1,14 +1,15 @@
 """CVAT for images 1.1: an XML file for many images."""
 
 import re
-from typing import List
+from pathlib import Path
+from typing import List, Optional, Tuple
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from ..errors import MXNetSegError
 from .picture import Annotations, Kinds, Objects, Picture, Request, Thing
-from .reading import Attributes, files_like, read_xml
+from .reading import Attributes, each, files_like, read_xml
 from .shapes import Bitmap, Polygon, Shape, box, ellipse, line
 
 __all__ = ["read"]
@@ -29,36 +30,45 @@ def read(request: Request) -> Annotations:
         A file that is none of CVAT's for images, images that are not there, shapes that aren't drawn.
     """
     names: List[str] = []
-    pictures: List[Picture] = []
     missing: List[str] = []
-    for path in files_like(request.source, request.pattern or "**/*.xml"):
-        root = read_xml(path, "annotations", "a file of CVAT")
-        version = (root.findtext("version") or "").strip()
-        if version not in ("1.0", "1.1") or root.find("track") is not None:
-            raise MXNetSegError(
-                f"{path}: version {version[:20] or 'unknown'}"
-                f"{', with tracks of a video' if root.find('track') is not None else ''}; "
-                "export the task from CVAT as 'CVAT for images 1.1'"
-            )
-        labels = [(text.text or "").strip() for text in root.findall("meta//labels/label/name")]
-        names += [label for label in dict.fromkeys(labels) if label and label not in names]
-        for image in root.findall("image"):
-            facts = Attributes(dict(image.attrib), f"{path}, image {image.get('name', '')}")
-            found = request.images.find(facts.text("name"), path)
-            if found is None:
-                missing.append(facts.text("name"))
-                continue
-            size = (facts.whole("height", 1, 100_000), facts.whole("width", 1, 100_000))
-            things = _things(image, facts.where, size[0] * size[1], request)
-            name = found.relative_to(request.images.folder).with_suffix("").as_posix()
-            subset = image.get("subset", "").strip().lower()
-            if not re.fullmatch(r"[\w-]*", subset):  # it becomes the name of a file
-                raise MXNetSegError(f"{facts.where}: subset {subset[:40]!r}; use letters, digits, - and _ only")
-            split = {"default": "", "training": "train", "validation": "val"}.get(subset, subset)
-            pictures.append(Picture(facts.where, found, name, size, things, split))
+    files = files_like(request.source, request.pattern or "**/*.xml")
+    images = [image for several in each(lambda path: _images(path, names), files) for image in several]
+    pictures = [one for one in each(lambda image: _picture(*image, request, missing), images) if one]
     request.images.check_found(missing)
     found_names = {thing.label for picture in pictures for thing in picture.things}
     return Annotations(names + sorted(found_names - set(names)), pictures, "last")
+
+
+def _images(path: Path, names: List[str]) -> List[Tuple[Path, Element]]:
+    """The images of a file, whose labels are added to `names`."""
+    root = read_xml(path, "annotations", "a file of CVAT")
+    version = (root.findtext("version") or "").strip()
+    if version not in ("1.0", "1.1") or root.find("track") is not None:
+        raise MXNetSegError(
+            f"{path}: version {version[:20] or 'unknown'}"
+            f"{', with tracks of a video' if root.find('track') is not None else ''}; "
+            "export the task from CVAT as 'CVAT for images 1.1'"
+        )
+    labels = [(text.text or "").strip() for text in root.findall("meta//labels/label/name")]
+    names += [label for label in dict.fromkeys(labels) if label and label not in names]
+    return [(path, image) for image in root.findall("image")]
+
+
+def _picture(path: Path, image: Element, request: Request, missing: List[str]) -> Optional[Picture]:
+    """An image of a file; None where it is not there, which is added to `missing`."""
+    facts = Attributes(dict(image.attrib), f"{path}, image {image.get('name', '')}")
+    found = request.images.find(facts.text("name"), path)
+    if found is None:
+        missing.append(facts.text("name"))
+        return None
+    size = (facts.whole("height", 1, 100_000), facts.whole("width", 1, 100_000))
+    things = _things(image, facts.where, size[0] * size[1], request)
+    name = found.relative_to(request.images.folder).with_suffix("").as_posix()
+    subset = image.get("subset", "").strip().lower()
+    if not re.fullmatch(r"[\w-]*", subset):  # it becomes the name of a file
+        raise MXNetSegError(f"{facts.where}: subset {subset[:40]!r}; use letters, digits, - and _ only")
+    split = {"default": "", "training": "train", "validation": "val"}.get(subset, subset)
+    return Picture(facts.where, found, name, size, things, split)
 
 
 def _things(image: Element, where: str, most: int, request: Request) -> List[Thing]:

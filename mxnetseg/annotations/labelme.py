@@ -10,7 +10,7 @@ import numpy as np
 from ..data.spec import IMAGES
 from ..errors import MXNetSegError
 from .picture import Annotations, Kinds, Objects, Picture, Request, Thing, split_of
-from .reading import Content, Coordinate, Side, files_like, read_json
+from .reading import Content, Coordinate, Side, each, files_like, read_json
 from .shapes import Polygon, Shape, box, ellipse, line, pixels
 
 __all__ = ["read"]
@@ -46,7 +46,8 @@ def read(request: Request) -> Annotations:
     MXNetSegError
         A file that is none of LabelMe's, whose image is not there, or with shapes that aren't drawn.
     """
-    pictures = [_picture(path, request) for path in files_like(request.source, request.pattern or "**/*.json")]
+    files = files_like(request.source, request.pattern or "**/*.json")
+    pictures = each(lambda path: _picture(path, request), files)
     names = sorted({thing.label for picture in pictures for thing in picture.things})
     return Annotations(names, pictures, "last")
 

@@ -5,7 +5,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..config import load_recipe
 from ..data import IGNORE, get_spec
-from ..data.spec import default_palette
+from ..data.spec import named_palette
 from ..errors import MXNetSegError
 from ..names import near, same
 
@@ -91,7 +91,7 @@ def target(found: Sequence[str], wishes: Wishes) -> Target:
     special = {"ignore": IGNORE, "__ignore__": IGNORE, "_background_": rest_index}
     labels = {label: places[name] if name in places else special[name] for label, name in new.items()}
     labels.update((label, None) for label in wishes.drop)
-    return Target(classes, list(palette or default_palette(len(classes))), labels, rest_index)
+    return Target(classes, list(palette or named_palette(classes)), labels, rest_index)
 
 
 def _check_known(found: Sequence[str], wishes: Wishes) -> None:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar, Union
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar, Union
 from xml.etree import ElementTree
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,11 +22,13 @@ __all__ = [
     "Coordinate",
     "Images",
     "Side",
+    "each",
     "files_like",
     "image_header",
     "listed",
     "read_json",
     "read_xml",
+    "stop",
     "turned_size",
 ]
 
@@ -42,6 +44,30 @@ class Content(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+Item = TypeVar("Item")
+Read = TypeVar("Read")
+MOST_FAULTS = 10  # that are told
+
+
+def each(read: Callable[[Item], Read], items: Iterable[Item]) -> List[Read]:
+    """`read` of every item; raises one MXNetSegError for all that it refuses."""
+    found, faults = [], []
+    for item in items:
+        try:
+            found.append(read(item))
+        except MXNetSegError as err:
+            faults.append(str(err))
+    stop(faults)
+    return found
+
+
+def stop(faults: Sequence[str]) -> None:
+    """Raise MXNetSegError with the first of the faults and their number, if there are any."""
+    if not faults:
+        return
+    more = [f"and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
+    told = [f"{len(faults)} faults, and nothing is written:", *faults[:MOST_FAULTS], *more]
+    raise MXNetSegError("\n  ".join(told) if faults[1:] else faults[0])
 
 
 def files_like(folder: Path, pattern: str) -> List[Path]:

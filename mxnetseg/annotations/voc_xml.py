@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import MXNetSegError
 from .picture import Annotations, Kinds, Picture, Request, Thing, split_of
-from .reading import Attributes, Images, files_like, read_xml
+from .reading import Attributes, Images, each, files_like, read_xml
 from .shapes import Polygon, Shape, box
 
 __all__ = ["read"]
@@ -26,30 +26,35 @@ def read(request: Request) -> Annotations:
     MXNetSegError
         A file that is none of VOC's, whose image is not there, objects that aren't drawn.
     """
-    images = request.images
-    splits = _splits(request.source)
-    pictures, missing = [], []
-    for path in files_like(request.source, request.pattern or "**/*.xml"):
-        root = read_xml(path, "annotation", "VOC's detection XML")
-        named = (root.findtext("filename") or "").strip() or path.stem
-        image = images.find(named, path) or _same_stem(images, path)
-        if image is None:
-            missing.append(f"{named} ({path})")
-            continue
-        size = root.find("size")
-        facts = _texts(size, f"{path}, size") if size is not None else None
-        sides = (facts.whole("height", 0, 100_000), facts.whole("width", 0, 100_000)) if facts else (0, 0)
-        things = []
-        for number, element in enumerate(root.findall("object")):
-            about = _texts(element, f"{path}, object {number}")
-            shapes = _shapes(element, about, request.kinds)
-            things += [Thing(about.text("name"), shapes)] if shapes else []
-        name = image.relative_to(images.folder).with_suffix("").as_posix()
-        split = splits.get(path.stem) or split_of(Path(name))
-        pictures.append(Picture(str(path), image, name, sides if all(sides) else None, things, split))
+    images, splits = request.images, _splits(request.source)
+    missing: List[str] = []
+    files = files_like(request.source, request.pattern or "**/*.xml")
+    found = each(lambda path: _picture(path, images, request.kinds, splits, missing), files)
+    pictures = [picture for picture in found if picture]
     images.check_found(missing)
     names = sorted({thing.label for picture in pictures for thing in picture.things})
     return Annotations(names, pictures, "small")
+
+
+def _picture(path: Path, images: Images, kinds: Kinds, splits: Dict[str, str], missing: List[str]) -> Optional[Picture]:
+    """The picture of a file; None where its image is not there, which is added to `missing`."""
+    root = read_xml(path, "annotation", "VOC's detection XML")
+    named = (root.findtext("filename") or "").strip() or path.stem
+    image = images.find(named, path) or _same_stem(images, path)
+    if image is None:
+        missing.append(f"{named} ({path})")
+        return None
+    size = root.find("size")
+    facts = _texts(size, f"{path}, size") if size is not None else None
+    sides = (facts.whole("height", 0, 100_000), facts.whole("width", 0, 100_000)) if facts else (0, 0)
+    things = []
+    for number, element in enumerate(root.findall("object")):
+        about = _texts(element, f"{path}, object {number}")
+        shapes = _shapes(element, about, kinds)
+        things += [Thing(about.text("name"), shapes)] if shapes else []
+    name = image.relative_to(images.folder).with_suffix("").as_posix()
+    split = splits.get(path.stem) or split_of(Path(name))
+    return Picture(str(path), image, name, sides if all(sides) else None, things, split)
 
 
 def _same_stem(images: Images, path: Path) -> Optional[Path]:

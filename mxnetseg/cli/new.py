@@ -16,6 +16,8 @@ RECIPE = "recipe.yaml"
 def add_arguments(parser) -> None:
     parser.add_argument("folder", metavar="DIR", help=f"folder to write {RECIPE} into")
     parser.add_argument("--data", metavar="FOLDER", help="folder of the images and masks; DIR when left out")
+    what = "go on from this checkpoint (model.from), of its network; a small one from the start when left out"
+    parser.add_argument("--from", dest="origin", metavar="CHECKPOINT", help=what)
     what = "share of the images to validate on, where the folder is not split (0.2)"
     parser.add_argument("--val", type=float, default=0.2, metavar="SHARE", help=what)
     what = "then images of which this regular expression finds the same in their paths stay together (a video's)"
@@ -38,7 +40,7 @@ def run(args) -> int:
     if args.max_pixels is not None and args.max_pixels < 1:
         raise MXNetSegError(f"--max-pixels {args.max_pixels}: at least 1")
     folder, most = Path(args.data or args.folder), args.max_pixels or MAX_PIXELS
-    made = draft(folder, target.parent, args.val, args.by, workers, not args.quiet, most)
+    made = draft(folder, target.parent, args.val, args.by, workers, not args.quiet, most, args.origin)
     write_file(target, made.text.encode())
     form = made.form
     print(f"{form.root}: {form.kind} ({', '.join(f'{key}: {value}' for key, value in form.keys.items())})")

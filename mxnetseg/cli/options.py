@@ -187,7 +187,7 @@ def network_arguments(args, num_classes: Optional[int] = None) -> dict:
 
 def check_network(args, found) -> None:
     """Raise MXNetSegError for an option that contradicts the checkpoint's own record."""
-    for key, given in network_arguments(args).items():
+    for key, given in network_arguments(args, getattr(args, "num_classes", None)).items():
         recorded = getattr(found.record.model, key, None)
         if given is not None and recorded is not None and not same(str(given), str(recorded)):
             option = "--model" if key == "name" else f"--{key.replace('_', '-')}"

@@ -102,7 +102,8 @@ def run(args) -> int:
     recipe = override_recipe(found.record.recipe or Recipe(), options.inference_overrides(args))
     maker, ledger = maker_of(found, recipe.eval, args.dtype), Ledger(out)
     there = _there(targets) if args.skip_existing else []
-    unknown = ledger.check(there, maker)
+    looks = _looks(args, targets)
+    unknown = ledger.check(there, maker, looks)
     targets = _without(targets, there)
     if not targets:
         print(f"nothing to do: what {counted(len(images), 'image')} would give is in {out} already{_of(unknown)}")
@@ -121,7 +122,7 @@ def run(args) -> int:
             continue
         for form, path in files.items():
             write_file(path, encode(form, result, look), sync=False)
-        ledger.note(images[name], files.values(), maker)
+        ledger.note(images[name], files.values(), maker, {path: looks[path] for path in files.values()})
     skipped = len(images) - len(targets)
     print(
         f"{counted(len(targets) - len(failed), 'prediction')} in {out}: "
@@ -140,6 +141,27 @@ def _targets(args, forms: List[str], images: Dict[str, Path]) -> Targets:
 
     endings = {form: ending(form, args.polygons or OUTLINES[0]) for form in forms}
     return {name: {form: Path(args.out) / f"{name}_{form}{endings[form]}" for form in forms} for name in images}
+
+
+def _looks(args, targets: Targets) -> Dict[Path, str]:
+    """File -> the options that change what is drawn into it, but for those that say what is so anyway."""
+    from .. import visual
+    from ..results import FORMS, TOLERANCE
+
+    usual = {"opacity": visual.OPACITY, "labels_as": "index", "polygons": OUTLINES[0], "tolerance": TOLERANCE}
+
+    def look(form: str) -> str:
+        names = {option: option[2:].replace("-", "_") for option in FORMS[form].options}
+        given = {option: getattr(args, name) for option, name in names.items()}
+        told = {option: value for option, value in given.items() if value not in (None, usual.get(names[option]))}
+        words = [
+            [option, *([] if value is True else value if isinstance(value, list) else [value])]
+            for option, value in told.items()
+        ]
+        return " ".join(str(word) for each in words for word in each)
+
+    drawn = {form: look(form) for files in targets.values() for form in files}
+    return {path: drawn[form] for files in targets.values() for form, path in files.items()}
 
 
 def _there(targets: Targets) -> List[Path]:

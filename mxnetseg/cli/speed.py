@@ -111,8 +111,14 @@ def _network(args):
         raise MXNetSegError("name what to measure: --model NAME, --config FILE or --checkpoint FILE")
     if args.checkpoint and (args.model or args.config):
         raise MXNetSegError("--checkpoint says what the model is; leave --model and --config out")
+    found = None
+    if args.checkpoint:
+        from ..engine import checkpoint
+
+        found = checkpoint.read(options.find_checkpoint(args.checkpoint))
+        options.check_network(args, found)
     arguments = {**options.network_arguments(args, args.num_classes), "config": args.config}
-    return open_network(options.find_checkpoint(args.checkpoint) if args.checkpoint else None, arguments=arguments)
+    return open_network(found, arguments=arguments)
 
 
 def _networks(net, kinds: List[str], sizes) -> Dict[str, Callable]:

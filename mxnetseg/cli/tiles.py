@@ -31,7 +31,8 @@ def run(args) -> int:
     recipe = override_recipe(found.record.recipe or Recipe(), options.inference_overrides(args))
     maker, ledger = maker_of(found, recipe.eval, args.dtype), Ledger(out)
     there = predict._there(targets) if args.skip_existing else []
-    ledger.check(there, maker)
+    looks = predict._looks(args, targets)
+    ledger.check(there, maker, looks)
     targets = predict._without(targets, there)
     if not targets:
         print(f"nothing to do: what {counted(len(pictures), 'picture')} would give is in {out} already")
@@ -61,7 +62,7 @@ def run(args) -> int:
         except MXNetSegError as err:
             failed.append(str(err))
             continue
-        ledger.note(pictures[name], files.values(), maker)
+        ledger.note(pictures[name], files.values(), maker, {path: looks[path] for path in files.values()})
     done = counted(len(targets) - len(failed), "prediction")
     print(f"{done} in {out}: " + ", ".join(f"*_{kind}.tif" for kind in kinds))
     return options.tell_broken(failed, "picture")

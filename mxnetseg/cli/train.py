@@ -114,7 +114,8 @@ def _run(args, contexts, peers) -> int:
             again += ["--no-val"] if args.no_val else []
             again += _imports(args)
             if peers.leads:
-                print(f"{stop}; go on with: {command(' '.join(['train', *again]))}", file=sys.stderr)
+                where = ", behind the same launcher" if peers.size > 1 else ""
+                print(f"{stop}; go on with: {command(' '.join(['train', *again]))}{where}", file=sys.stderr)
             return 128 + stop.signum
         if peers.leads:
             _tell(result, args)

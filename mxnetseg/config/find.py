@@ -8,7 +8,7 @@ from ..errors import MXNetSegError
 from ..names import near
 from ..shipped import shipped
 
-__all__ = ["BASES", "exists", "file_of", "find_recipe"]
+__all__ = ["BASES", "exists", "file_of", "find_recipe", "near_recipes"]
 
 BASES = "_base_"  # the folder of parts, which are no recipes by themselves
 ENDINGS = (".yaml", ".yml")
@@ -56,11 +56,7 @@ def find_recipe(name: str) -> Path:
     MXNetSegError
         No such recipe (near names are listed), or several.
     """
-    found: Dict[str, Path] = {}
-    for folder in _config_folders():
-        for file in [*folder.glob("*.yaml"), *folder.glob("*/*.yaml")]:
-            if file.stem != "sweep" and file.parent.name != BASES:
-                found.setdefault(file.relative_to(folder).with_suffix("").as_posix(), file)
+    found = {key: file for key, file in _known().items() if file.parent.name != BASES}
     by_key = {_squash(key): file for key, file in found.items()}
     if _squash(name) in by_key:
         return by_key[_squash(name)]
@@ -72,7 +68,25 @@ def find_recipe(name: str) -> Path:
     close = near(name, [*found, *(key.rpartition("/")[2] for key in found)])
     top = sorted(key for key in found if "/" not in key)
     hint = f"did you mean {', '.join(close)}?" if close else f"there are: {', '.join(top) or 'none'}"
-    raise MXNetSegError(f"no recipe configs/{name}.yaml; {hint} --config FILE names any other")
+    raise MXNetSegError(f"no recipe configs/{name}.yaml; {hint} A path, my/recipe.yaml, names any other")
+
+
+def near_recipes(name: Union[str, Path]) -> List[str]:
+    """Recipes and parts of recipes below configs/ that a path that is nowhere may mean, as `file_of` takes them."""
+    parts = [part for part in Path(name).parts if part not in ("..", "configs")]
+    found = [f"{key}.yaml" for key in _known()]
+    inside = Path(*parts).as_posix()  # a copied recipe still says ../_base_/camvid.yaml
+    return [inside] if inside in found else near(inside, found)
+
+
+def _known() -> Dict[str, Path]:
+    """Every file below configs/, here and where ours are, by its path there without the ending."""
+    found: Dict[str, Path] = {}
+    for folder in _config_folders():
+        for file in [*folder.glob("*.yaml"), *folder.glob("*/*.yaml")]:
+            if file.stem != "sweep":
+                found.setdefault(file.relative_to(folder).with_suffix("").as_posix(), file)
+    return found
 
 
 def _config_folders() -> List[Path]:

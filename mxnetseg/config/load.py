@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ..errors import MXNetSegError
 from ..names import near
 from .explain import problems, shorten
-from .find import exists, file_of, find_recipe
+from .find import exists, file_of, find_recipe, near_recipes
 from .merge import change, merge
 from .schema import READ, RECORDED, Recipe
 from .yaml_text import MOST_TEXT, check_size, parse
@@ -159,8 +159,21 @@ def _with_bases(
         raise MXNetSegError(f"{path}: {BASE} names a file, or a list of files, not {shorten(bases)}")
     merged: Dict[str, Any] = {}
     for base in dict.fromkeys(several):
-        merged = merge(merged, _read_with_bases(file_of(base, path.parent), above, known))
+        merged = merge(merged, _read_with_bases(_base(base, path), above, known))
     return merge(merged, _beside(content, path))
+
+
+def _base(name: str, path: Path) -> Path:
+    """The file that the recipe in `path` names as a base: one seen from there, else one of ours, by its name."""
+    try:
+        file = file_of(name, path.parent)
+    except MXNetSegError as err:
+        raise MXNetSegError(f"{path}: {BASE} {name}: {err}") from None
+    if exists(file):
+        return file
+    close = near_recipes(name)
+    hint = f"did you mean {' or '.join(close)}, which is ours?" if close else "neither is it below configs/"
+    raise MXNetSegError(f"{path}: no recipe {name}, its {BASE}, from {path.parent.resolve()}; {hint}")
 
 
 def _beside(content: Dict[str, Any], path: Path) -> Dict[str, Any]:
@@ -196,8 +209,11 @@ def _read(path: Path) -> Dict[str, Any]:
             text = file.read(MOST_TEXT + 1)
     except FileNotFoundError:
         siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        close = [name for name in near(path.name, siblings) if _looks_like_recipe(path.parent / name)]
-        hint = f"; did you mean {', '.join(str(path.parent / c) for c in close)}?" if close else ""
+        close = [
+            str(path.parent / name) for name in near(path.name, siblings) if _looks_like_recipe(path.parent / name)
+        ]
+        close += [] if path.is_absolute() else near_recipes(path)
+        hint = f"; did you mean {', '.join(close)}?" if close else ""
         raise MXNetSegError(f"no recipe {path}{hint}") from None
     except (OSError, UnicodeDecodeError) as err:
         raise MXNetSegError(f"{shorten(str(path))}: can't be read ({getattr(err, 'strerror', None) or err})") from err

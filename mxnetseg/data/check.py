@@ -1,7 +1,9 @@
 """Read every file of a data set, and say what is wrong before a run does."""
 
+import logging
 from typing import Dict, List, Optional, Sequence
 
+from ..commands import typed
 from ..config.schema import DataConfig
 from ..errors import MXNetSegError
 from .catalog import get_spec
@@ -13,6 +15,8 @@ from .opening import open_dataset
 from .workers import check_workers
 
 __all__ = ["check", "splits_of"]
+
+log = logging.getLogger(__name__)
 
 
 def splits_of(data: DataConfig) -> List[str]:
@@ -79,6 +83,9 @@ def check(
             datasets.append(dataset)
     if not datasets and not problems:
         problems.append(f"none of the splits {', '.join(splits_of(data))} is below {root}")
+    if datasets and progress:
+        for problem in problems:  # now: reading the other files takes long
+            log.warning("%s; the other files are read first", typed(problem))
     found = diagnose(data, datasets, weights=weights, every=True, workers=workers, progress=progress)
     return dict(
         dataset=spec.name,

@@ -13,6 +13,7 @@ from PIL import BmpImagePlugin, GifImagePlugin, ImageFile, TiffImagePlugin
 from ..errors import MXNetSegError
 from .reading import Damaged, Header, TooLarge, read_header
 from .reading.header import PNG_PIXELS, png_chunks
+from .reading.strips import check_strips
 from .reading.tiff import opencv_reads, read_tiff
 
 __all__ = ["PILLOW", "PIXEL", "by_pillow", "bytes_of", "check_array", "checked", "decoded", "naming"]
@@ -98,8 +99,10 @@ def decoded(data: bytes, title: str, header: Header, colours: bool) -> np.ndarra
     """(H, W) or (H, W, channels) as stored; with `colours`, all but transparent pictures of 8 bits are (H, W, 3)."""
     if header.kind == "GIF":
         return by_pillow(data, header, "RGB")
-    if header.kind == "TIFF" and not opencv_reads(data):
-        return read_tiff(data, title, header)
+    if header.kind == "TIFF":
+        check_strips(data, header)
+        if not opencv_reads(data):
+            return read_tiff(data, title, header)
     if header.kind == "PNG":
         data = _bare_png(data)
     plain = colours and header.bits <= 8 and not header.alpha
@@ -122,6 +125,8 @@ def _bare_png(data: bytes) -> bytes:
 
 def by_pillow(data: bytes, header: Header, mode: str = "") -> np.ndarray:
     """As Pillow decodes it, in one of its modes; (H, W) indices of a palette picture without."""
+    if header.kind == "TIFF":
+        check_strips(data, header)
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # importing GluonCV sets it, and half a mask would pass for a whole one
     with PILLOW[header.kind](io.BytesIO(data)) as picture:
         picture.load()  # NumPy 1.22 would take damage that it meets for no array at all

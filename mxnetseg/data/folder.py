@@ -5,7 +5,7 @@ from typing import Dict, Tuple
 
 from ..config.schema import DataConfig
 from ..errors import MXNetSegError
-from .spec import SPLIT, DatasetSpec, colour_value, default_palette
+from .spec import SPLIT, DatasetSpec, colour_value, named_palette
 
 __all__ = ["folder_spec"]
 
@@ -55,7 +55,7 @@ def _of_numbers(spec: DatasetSpec, data: DataConfig) -> DatasetSpec:
     classes = tuple(data.classes or ())
     if len(classes) > 255:
         raise MXNetSegError(f"data.classes has {len(classes)} names; at most 255 fit (255 means unlabelled)")
-    palette = data.palette or default_palette(len(classes))
+    palette = data.palette or named_palette(classes)
     if len(palette) != len(classes):
         raise MXNetSegError(f"data.palette has {len(palette)} colours, data.classes {len(classes)} names")
     label_map = None if data.label_map is None else _numbers(data)

@@ -4,9 +4,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ..errors import MXNetSegError
+from ..names import same
 from ..plugins import Table, caller
 
-__all__ = ["IMAGES", "MASKS", "SPLIT", "TABLE", "Colour", "DatasetSpec", "colour_value", "default_palette", "register"]
+__all__ = [
+    "IMAGES",
+    "MASKS",
+    "SPLIT",
+    "TABLE",
+    "Colour",
+    "DatasetSpec",
+    "colour_value",
+    "default_palette",
+    "named_palette",
+    "register",
+]
 
 Colour = Tuple[int, int, int]
 LARGEST = 65535  # a value in a 16-bit mask
@@ -217,7 +229,7 @@ def colour_value(colour: Colour) -> int:
 
 
 def default_palette(count: int) -> Sequence[Colour]:
-    """Pascal VOC's colours: the bits of the index, spread over the channels; never black."""
+    """Pascal VOC's colours of so many objects: the bits of the index, spread over the channels; never black."""
     colours = []
     for index in range(1, count + 1):
         red = green = blue = 0
@@ -228,3 +240,9 @@ def default_palette(count: int) -> Sequence[Colour]:
             index >>= 3
         colours.append((red, green, blue))
     return colours
+
+
+def named_palette(classes: Sequence[str]) -> List[Colour]:
+    """Pascal VOC's colours of classes: black for one that is called background."""
+    colours = iter(default_palette(len(classes)))
+    return [(0, 0, 0) if same(name.strip("_ "), "background") else next(colours) for name in classes]

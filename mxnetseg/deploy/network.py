@@ -24,6 +24,7 @@ __all__ = ["DeployedNetwork", "load"]
 
 log = logging.getLogger(__name__)
 FAR = 2  # times the calibrated range
+SMALL = 64  # pixels: below that some networks have nothing left to convolve
 
 
 class DeployedNetwork:
@@ -100,7 +101,8 @@ class DeployedNetwork:
             try:
                 return self._graph(*(x if name == "data" else weights[name] for name in self._inputs))
             except mx.MXNetError as err:  # a network of others may take some sizes only
-                raise MXNetSegError(f"{self!r} can't take images {x.shape}: {reason(err)}") from err
+                small = ", which may be too small (pad or enlarge them)" if min(x.shape[2:]) < SMALL else ""
+                raise MXNetSegError(f"{self!r} can't take images {x.shape}{small}: {reason(err)}") from err
 
     def save(self, path: Union[str, Path], *, overwrite: bool = False) -> None:
         """Keep it in a file, NAME.optimized, so that its making, and the calibration of int8, is done once.

@@ -11,7 +11,7 @@ from .wire import Peer
 __all__ = ["HELLO", "Hub"]
 
 HELLO = "mxnetseg "  # begins what a member says first, its name
-SETTLE = 0.5  # seconds in which the others' complaints may come, to tell the cause from what follows it
+SETTLE = 0.5  # seconds in which the cause may come, after a complaint that may follow from another
 LAST = 60.0  # seconds that members have to end after the hub's own process is done
 
 
@@ -59,7 +59,7 @@ class Hub:
             threading.Thread(target=self._hear, args=(Peer(connection, self._deadline),), daemon=True).start()
 
     def _hear(self, peer: Peer) -> None:
-        name, gone = "", "has ended unexpectedly"
+        name, gone, failed = "", "has ended unexpectedly", False
         try:
             for line in peer.lines():
                 if not name:
@@ -74,11 +74,12 @@ class Hub:
                 elif line.startswith("excuse "):
                     self._excused.add(line[7:])
                 elif line.startswith("failed "):
+                    failed = True
                     self._complain(1, line[7:])
         except socket.timeout:
             gone = f"has been silent for {self._deadline:g} s"
         if name and self._leave(name):
-            self._complain(0 if name.startswith("rank") else 2, f"{name} {gone}")
+            self._complain(0 if name.startswith("rank") and not failed else 2, f"{name} {gone}")
         peer.close()
 
     def _welcome(self, name: str, peer: Peer) -> None:
@@ -104,12 +105,14 @@ class Hub:
         """`rank`: 0 for what may well be the cause, more for what may follow from another."""
         with self._changed:
             self._complaints.append((rank, what))
+            self._changed.notify_all()
             if len(self._complaints) == 1:
                 threading.Thread(target=self._judge, daemon=True).start()
 
     def _judge(self) -> None:
-        time.sleep(SETTLE)
         with self._changed:
+            # a cause is told at once: horovodrun stops the others as soon as one is gone
+            self._changed.wait_for(lambda: any(rank == 0 for rank, _ in self._complaints), SETTLE)
             self._verdict = min(self._complaints, key=lambda complaint: complaint[0])[1]
             members = list(self._members.values())
         for peer in members:

@@ -1,8 +1,9 @@
 """What a process of a distributed run is, as whoever started it says in environment variables."""
 
+import contextlib
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable, Dict, Mapping, Optional
 
 from ..commands import command, typed
@@ -36,6 +37,8 @@ class Role:
         ps-lite's servers: the workers of ranks below have one each, as a child process.
     tracked : bool
         Another tracker starts servers and scheduler.
+    surroundings : ExitStack
+        Left at the end of the run, with the error that ended it.
     """
 
     engine: str
@@ -45,6 +48,7 @@ class Role:
     kind: str = "worker"
     servers: int = 0
     tracked: bool = False
+    surroundings: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, compare=False, repr=False)
 
     @property
     def name(self) -> str:

@@ -37,7 +37,7 @@ def join(how: Optional[str] = None) -> Iterator[Optional[Role]]:
         raise MXNetSegError(
             typed("MXNet is imported already, too early to learn of the other processes; use `mxnetseg train`")
         )
-    with contextlib.ExitStack() as stack:
+    with role.surroundings as stack:
         if role.root is not None:
             os.environ.update(role.variables())
             nodes = {} if role.tracked else _start_nodes(role)

@@ -2,59 +2,45 @@
 
 import contextlib
 import logging
-import shlex
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import mxnet as mx
-import numpy as np
-from mxnet import nd
-from mxnet.gluon import HybridBlock
 
 from .. import data
-from ..config import Recipe, dump_recipe, override_recipe
+from ..config import Recipe, dump_recipe
 from ..context import check_contexts
 from ..data.diagnosis.gate import examine
 from ..data.foreign import Function, name_of
 from ..errors import MXNetSegError
 from ..losses import build_loss
-from ..models import Segmentor
 from ..names import counted
 from ..nn.norm import check_synchronisation
 from ..optional import check_installed
 from ..plugins import require
 from ..saving import explained, write_file
 from . import checkpoint
-from .build import build_network, create_network
 from .checkpoint import Checkpoint
 from .distill import Distillation
-from .ema import WeightAverage
-from .freeze import Freeze
 from .inference import Preprocess
+from .learners import hybridize, learners_of, synchronised
 from .lengths import Lengths
-from .optimizer import Optimizer
 from .origin import read_origin, with_record
-from .overview import flat
 from .peers import Peers
 from .pictures import NAME as PICTURES
 from .record import Feeding, NetworkSpec, Record, plugin_facts
-from .run import Run, patience_is_over
+from .resume import check_teacher, check_transform, checked_data, state_of
+from .run import Run
 from .rundir import STATE, RunDir, new_run, told
 from .runlog import RunLog, Silent, remembered
 from .schedule import Schedule
-from .state import RunState
 from .step import Feed, TrainStep
 from .trackers import TENSORBOARD, Trackers
 
-__all__ = ["continued", "open_run", "sample_stream"]
+__all__ = ["open_run", "sample_stream"]
 
 log = logging.getLogger(__name__)
 
-# what may differ between a run and its continuation
-FREE = {
-    f"train.{key}" for key in ("workers", "val_every", "save_every", "keep_every", "log_every", "pictures", "patience")
-}
-FREE |= {"data.root", "data.cache", "description", "distill.teacher"}  # of the last the digest must be the same
 # what else of a run's may be in a folder
 FILES = ("recipe.yaml", "log.txt", "metrics.csv", "curves.png", PICTURES, TENSORBOARD)
 # facts of a run that its checkpoints, which are passed on, don't tell
@@ -105,25 +91,25 @@ def open_run(
         )
     named = name_of(transform) if transform else ""
     if before:
-        _check_transform(before, named)
+        check_transform(before, named)
     augment = data.TrainTransform(recipe.data, transform)
-    state = _state_of(before, recipe, lengths, validate)
+    state = state_of(before, recipe, lengths, validate)
     digests = {dataset.split: dataset.digest() for dataset in sets}
     if resumed:
-        digests = _checked_data(resumed[0], digests, changed_data)
+        digests = checked_data(resumed[0], digests, changed_data)
     peers.check_same("the recipe, or the images,", dump_recipe(_anywhere(recipe)) + repr(digests))
     if (not resumed or changed_data) and peers.leads:
         examine(recipe.data, sets, loss=recipe.loss, validating=validate, force=force)
-    net, optimizer, average, frozen = _learners(recipe, sets[0].spec, contexts, before, origin, lengths.total, peers)
+    net, optimizer, average, frozen = learners_of(recipe, sets[0].spec, contexts, before, origin, lengths.total, peers)
     criterion = build_loss(recipe.loss, sets[0].num_classes, net.align_corners)
     criterion.initialize(ctx=contexts)
     distill = Distillation.of(recipe, sets[0].spec, contexts)
     teacher = distill.digest if distill else ""
     if before:
-        _check_teacher(before, teacher, recipe)
+        check_teacher(before, teacher, recipe)
     if distill:
         peers.check_same("the files of distill.teacher", teacher)
-    _hybridize(net, criterion, recipe, contexts)
+    hybridize(net, criterion, recipe, contexts)
     stream = sample_stream(recipe, sets[0], progress and peers.leads)
     schedule = Schedule(recipe.schedule, recipe.optimizer.lr, lengths.total)
 
@@ -175,61 +161,6 @@ def open_run(
         progress=progress and peers.leads,
         peers=peers,
     )
-
-
-def continued(recipe: Optional[Recipe], changes: Sequence[str], state: Checkpoint) -> Recipe:
-    """The recipe of a run that goes on: the recorded one under `changes`, or `recipe`.
-
-    Raises MXNetSegError where it differs in what must not differ.
-    """
-    recorded = state.record.recipe
-    assert recorded and state.record.run
-    cache = recorded.data.cache
-    if recipe is None and cache and not Path(cache).is_dir() and not any(c.startswith("data.cache") for c in changes):
-        log.warning("data.cache %s is not there any more and left out; --set data.cache=DIR names one", cache)
-        changes = [*changes, "data.cache="]
-    if not state.record.run.id and recorded.optimizer.name.lower() in ("adam", "adamw"):
-        log.warning("version 0.1.0 began this run, with another epsilon in Adam; it goes on by PyTorch's rule")
-    recipe = override_recipe(recipe or recorded, changes) if changes else recipe or recorded
-    now, then = flat(recipe.model_dump(mode="json")), flat(recorded.model_dump(mode="json"))
-    changed = sorted(k for k in {**now, **then} if now.get(k) != then.get(k) and k not in FREE)
-    if changed:
-        listed = ", ".join(f"{k} ({then.get(k)} then, {now.get(k)} now)" for k in changed[:5])
-        raise MXNetSegError(
-            f"a run can't be resumed with another recipe: {listed}. Leave the changes out, or start a new run with "
-            "--from CHECKPOINT"
-        )
-    scored = state.record.state.scored if state.record.state else None
-    if scored and scored.absent and scored.miou_classes != recipe.eval.miou_classes:
-        log.warning(
-            "an older version began this run, whose mIoU left out classes that are only predicted; from here on they "
-            "count as 0, so no validation may come up to the best until now (%s are not in the truth)",
-            ", ".join(scored.absent),
-        )
-    return recipe
-
-
-def _check_transform(before: Checkpoint, named: str) -> None:
-    """A run goes on with the transform, given in Python, that it began with; what it does can't be compared."""
-    assert before.record.run
-    then = before.record.run.transform
-    if then != named:
-        raise MXNetSegError(
-            f"the run in {before.path.parent} was trained with transform={then or None}, not {named or None}; give "
-            "mxnetseg.train(..., resume=..., transform=...) the same, or start a new run with "
-            f"--from {shlex.quote(str(before.path))}"
-        )
-
-
-def _check_teacher(before: Checkpoint, digest: str, recipe: Recipe) -> None:
-    """A run goes on with the teacher that it began with."""
-    assert before.record.run
-    if before.record.run.teacher != digest:
-        raise MXNetSegError(
-            f"distill.teacher {recipe.distill.teacher}: is not the file that the run in {before.path.parent} began "
-            f"with, whose digest is {before.record.run.teacher or 'not known: it had none'}; --set "
-            "distill.teacher=FILE names where that is now"
-        )
 
 
 def _new_place(
@@ -294,15 +225,11 @@ def _check_contexts(recipe: Recipe, contexts: List[mx.Context], processes: int) 
     if recipe.model.norm.lower() == "syncbn" and processes > 1:
         each = f"the {len(contexts)} contexts" if contexts[1:] else "the one context"
         log.info("model.norm syncbn: statistics span %s of a process, not the %d processes", each, processes)
-    if _synchronised(recipe, contexts):
+    if synchronised(recipe, contexts):
         check_synchronisation(contexts)
         if share % len(contexts):
             evenly = f"does not share out evenly over {processes * len(contexts)} contexts"
             raise MXNetSegError(f"{what} {evenly}, which model.norm syncbn needs")
-
-
-def _synchronised(recipe: Recipe, contexts: List[mx.Context]) -> bool:
-    return recipe.model.norm.lower() == "syncbn" and len(contexts) > 1
 
 
 def _open_sets(recipe: Recipe, validate: bool) -> List[data.Dataset]:
@@ -319,86 +246,6 @@ def _open_sets(recipe: Recipe, validate: bool) -> List[data.Dataset]:
     return sets
 
 
-def _state_of(before: Optional[Checkpoint], recipe: Recipe, lengths: Lengths, validate: bool) -> RunState:
-    """Where a run starts."""
-    if before is None:
-        return RunState()
-    assert before.record.state
-    state = before.record.state.model_copy(deep=True)
-    state.unscored = state.unscored and validate
-    if state.iteration > lengths.total:
-        raise MXNetSegError(
-            f"{before.path}: is of iteration {state.iteration}, but the run has {lengths.total}; has its data changed?"
-        )
-    if (state.iteration == lengths.total or patience_is_over(recipe, state)) and not state.unscored:
-        raise MXNetSegError(
-            f"the run in {before.path.parent} is complete ({counted(state.iteration, 'iteration')}); to train its "
-            f"network further start a new one with --from {shlex.quote(str(before.path))}"
-        )
-    return state
-
-
-def _checked_data(place: RunDir, digests: Dict[str, str], changed_data: bool) -> Dict[str, str]:
-    """The digests of a run's data, by split."""
-    changed = [split for split, digest in digests.items() if place.facts.data.get(split, digest) != digest]
-    if changed and not changed_data:
-        raise MXNetSegError(
-            f"the images of {' and '.join(changed)} are not those that the run in {place.folder} began with (other "
-            "names, number or sizes), so it would not be the same run. Bring them back (data.root), or go on all the "
-            "same with --changed-data"
-        )
-    return {**place.facts.data, **digests}
-
-
-def _learners(
-    recipe: Recipe,
-    spec: data.DatasetSpec,
-    contexts: List[mx.Context],
-    before: Optional[Checkpoint],
-    origin: Optional[Checkpoint],
-    total: int,
-    peers: Peers,
-) -> Tuple[Segmentor, Optimizer, Optional[WeightAverage], Freeze]:
-    """Network, optimizer, average and what is frozen, as they are at the start or were in a state."""
-    if before is None:
-        net = build_network(recipe, spec.num_classes, contexts, origin=origin, classes=spec.classes)
-        _take_weights(net, peers)
-    else:
-        net = create_network(recipe, spec.num_classes)
-        checkpoint.load_weights(net, before.weights, f"state {before.path}", contexts)
-    optimizer = Optimizer(net, recipe.optimizer)
-    iteration = before.record.state.iteration if before and before.record.state else 0
-    frozen = Freeze(net, recipe.model, iteration)
-    average = WeightAverage.of(net, recipe.train, total)
-    if before is not None:
-        optimizer.load_state(before.part("state:"), iteration, frozen.updates(iteration))
-        if average:
-            average.load(before.part("ema:"), iteration)
-    return net, optimizer, average, frozen
-
-
-def _take_weights(net: Segmentor, peers: Peers) -> None:
-    """Those of rank 0."""
-    if peers.size == 1:
-        return
-    ours = {name: array.asnumpy() for name, array in checkpoint.weights(net).items()}
-    content = peers.broadcast(b"".join(array.tobytes() for array in ours.values()))
-    for name, parameter in net._collect_params_with_prefix().items():
-        array = ours[name]
-        theirs, content = content[: array.nbytes], content[array.nbytes :]
-        parameter.set_data(nd.array(np.frombuffer(theirs, array.dtype).reshape(array.shape), dtype=array.dtype))
-
-
 def _anywhere(recipe: Recipe) -> Recipe:
     """The recipe without what may differ between hosts."""
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": None, "cache": None})})
-
-
-def _hybridize(net: Segmentor, criterion: HybridBlock, recipe: Recipe, contexts: List[mx.Context]) -> None:
-    synchronised = _synchronised(recipe, contexts)
-    flags: Dict[str, Any] = dict.fromkeys(("static_alloc", "static_shape"), recipe.train.static or synchronised)
-    if synchronised:
-        # contexts that wait for one another must meet their layers in the same order: one bulk per pass
-        flags.update(forward_bulk_size=1_000_000, backward_bulk_size=1_000_000)
-    net.hybridize(**flags)
-    criterion.hybridize(**flags)

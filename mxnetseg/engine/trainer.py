@@ -19,9 +19,10 @@ from ..saving import SaveError
 from .callbacks import Callbacks, OnStep, OnValidation, check_callable
 from .checkpoint import Checkpoint, parse
 from .peers import Peers
+from .resume import continued
 from .run import Run
 from .rundir import STATE, RunDir, resumed_run, told
-from .start import continued, open_run
+from .start import open_run
 from .stop import Interrupted, StopSignal
 
 __all__ = ["Result", "train"]

@@ -61,6 +61,9 @@ FLAGS = (
     "-Wno-psabi",
     "-fPIC",
 )
+# Names are looked up in the library itself first. libmxnet.so has some of them, too, of another compiler: where it is
+# visible to all, as Horovod makes it, the two would be mixed.
+LINKED = () if sys.platform == "darwin" else ("-Bsymbolic",)
 # GPUs to compile for, as far as an nvcc knows them; PTX for the newest of them serves those that came later
 ARCHITECTURES = (60, 61, 70, 75, 80, 86, 89, 90)
 
@@ -159,7 +162,7 @@ def build(cuda: Optional[bool] = None, force: bool = False) -> Library:
 def _places(cuda: bool) -> List[Library]:
     if sys.platform == "win32":
         raise BuildError("the operator library can't be built on Windows; MXNet's own operators serve instead")
-    parts = [*FLAGS, *map(str, ARCHITECTURES), package_version("mxnet"), *_processor()]
+    parts = [*FLAGS, *LINKED, *map(str, ARCHITECTURES), package_version("mxnet"), *_processor()]
     parts += [_digest(path) for path in (*_sources(), _mxnet_folder() / "src" / "lib_api.cc")]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
     name = f"mxnetseg_ops_{'cuda' if cuda else 'cpu'}_{key}.so"
@@ -196,6 +199,7 @@ def _compile(library: Library, scratch: Path) -> None:
         # another version.
         link = [nvcc, "-shared", "-ccbin", compile_[0], "-Xcompiler", "-fopenmp"]
         link += ["-cudart", "static", "-Xlinker", "--exclude-libs=ALL"]
+    link += [word for option in LINKED for word in ("-Xlinker", option)]
     compile_ += [*FLAGS, f"-I{mxnet / 'include'}", *(["-DMXNETSEG_CUDA"] if nvcc else [])]
     commands = [[*compile_, "-c", str(source), "-o", object_] for source, object_ in zip(sources, objects)]
     if nvcc:

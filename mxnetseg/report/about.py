@@ -1,7 +1,7 @@
 """What was scored, and what with: facts for a report's readers."""
 
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -9,12 +9,13 @@ from ..config.schema import EvalConfig
 from ..data.transforms import scaled_size
 from ..engine.checkpoint import Checkpoint
 from ..engine.inference import Preprocess
+from ..engine.record import NetworkSpec, Record
 from ..errors import MXNetSegError
 from ..flops import count
 from ..versions import versions
 from ..zoo import create_model
 
-__all__ = ["about_checkpoint", "view_size"]
+__all__ = ["about_network", "view_size"]
 
 
 def view_size(image: np.ndarray, preprocess: Preprocess, config: EvalConfig) -> Tuple[int, int]:
@@ -29,20 +30,30 @@ def view_size(image: np.ndarray, preprocess: Preprocess, config: EvalConfig) -> 
     return height, width
 
 
-def about_checkpoint(found: Checkpoint, size: Tuple[int, int], dtype: Optional[str] = None) -> Dict[str, Any]:
-    """What a checkpoint's record says of network and training, in JSON's types.
+def about_network(
+    record: Record,
+    size: Tuple[int, int],
+    *,
+    spec: Optional[Mapping[str, Any]] = None,
+    checkpoint: Optional[Checkpoint] = None,
+    dtype: Optional[str] = None,
+) -> Dict[str, Any]:
+    """What is known of network and training, in JSON's types.
 
     Parameters
     ----------
+    record : Record
+        Of its checkpoint; an empty one where there is none.
     size : (int, int)
         Height and width that FLOPs are counted at.
+    spec : mapping, optional
+        `Network.spec`, for networks whose record says nothing of them.
+    checkpoint : Checkpoint, optional
+        The file that it comes from.
     dtype : str, optional
         What the network was optimized to.
     """
-    record = found.record
     facts: Dict[str, Any] = {
-        "checkpoint": Path(found.path).name,
-        "sha256": found.digest,
         "dtype": dtype or (record.optimized.dtype if record.optimized else "as trained"),
         "versions": versions(),
         "trained_with": record.versions,
@@ -51,11 +62,13 @@ def about_checkpoint(found: Checkpoint, size: Tuple[int, int], dtype: Optional[s
         "average_of_weights": record.ema,
         "recipe": record.recipe.model_dump(mode="json", exclude_unset=True) if record.recipe else None,
     }
-    if record.model is not None:
-        spec = record.model.arguments()
-        facts["network"] = record.model.model_dump(mode="json", exclude_unset=True)
+    if checkpoint is not None:
+        facts.update(checkpoint=Path(checkpoint.path).name, sha256=checkpoint.digest)
+    model = record.model or (NetworkSpec(**spec) if spec and "name" in spec else None)
+    if model is not None:
+        facts["network"] = model.model_dump(mode="json", exclude_unset=True)
         try:
-            counted = count(create_model(**spec), size)
+            counted = count(create_model(**model.arguments()), size)
             facts.update(parameters=counted.parameters, flops=counted.flops, flops_at=list(size))
         except MXNetSegError as err:  # one that can't be traced can be scored all the same
             facts["flops_unknown"] = str(err)

@@ -13,6 +13,7 @@ from ..config.schema import EvalConfig
 from ..context import check_contexts
 from ..data import Dataset, EvalLoader, Sample
 from ..engine.inference import Preprocess, class_probabilities
+from ..errors import MXNetSegError
 from ..network import Network, as_network
 from ..progress import progress_bar
 from ..visual import rgb
@@ -43,7 +44,7 @@ def gather(
     Raises
     ------
     MXNetSegError
-        The split has no labels, a file can't be read, a label is no class.
+        The split has no labels, a file can't be read, a label is no class, the network gives NaN.
     """
     dataset.masks()
     palette = [(int(r), int(g), int(b)) for r, g, b in dataset.palette]
@@ -97,7 +98,13 @@ def _predicted(
 
 
 def _arrived(sample: Sample, prediction: nd.NDArray, confidence: nd.NDArray) -> Tuple[Sample, np.ndarray, np.ndarray]:
-    return sample, prediction.asnumpy(), confidence.asnumpy()
+    sure = confidence.asnumpy()
+    if not np.isfinite(sure).all():
+        raise MXNetSegError(
+            f"{sample.name}: the network gives no probabilities for it (NaN), so its weights or its dtype are at fault; "
+            "try another checkpoint, or leave out --dtype"
+        )
+    return sample, prediction.asnumpy(), sure
 
 
 def _badness(last: Dict[str, np.ndarray], config: EvalConfig) -> Dict[str, float]:

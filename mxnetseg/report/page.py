@@ -8,6 +8,7 @@ import yaml
 
 from .. import __version__
 from ..flops import short
+from ..names import counted
 from .pictures import EDGES, ERRORS, MOST
 from .plots import inline
 from .results import Results
@@ -33,7 +34,7 @@ def report_page(results: Results, numbers: Dict[str, Any], plots: Mapping[str, b
         ("Mean accuracy", scores["macc"], ""),
         ("Mean Dice", scores["mdice"], ""),
         ("Boundary IoU", scores["boundary_iou"], "2 % of the diagonal"),
-        ("Calibration error (ECE)", scores["ece"], ""),
+        ("Calibration error", scores["ece"], ""),
     ]
     drawn = {name: Markup(inline(plots[name], name)) for name in ("borders", "sizes", "reliability", "coverage")}
     return render(
@@ -145,7 +146,9 @@ def _rankings(results: Results, numbers: Dict[str, Any]) -> List[Ranking]:
 def _heading(results: Results) -> str:
     about = results.about
     network = about.get("network") or {}
-    title = f"{network['name']} on {network['backbone']}" if network.get("name") else about.get("checkpoint", "Report")
+    title = (
+        f"{network['name']} on {network['backbone']}" if network.get("name") else about.get("checkpoint") or "Report"
+    )
     return f"{title}: {about.get('data', '?')} {about.get('split', '')}".strip()
 
 
@@ -169,7 +172,7 @@ def _facts(results: Results) -> Dict[str, Any]:
         add("FLOPs", f"{short(about['flops'], 'G')} multiply-accumulates, one pass at {at}")
     if about.get("iteration"):
         add("Trained", f"{about['iteration']:,} of {about.get('iterations') or '?':,} iterations")
-    add("Data", f"{about.get('data')}, split {about.get('split')}, {len(results):,} images")
+    add("Data", f"{about.get('data')}, split {about.get('split')}, {counted(len(results), 'image')}")
     add("Digest of the data", about.get("digest"))
     add("Evaluation", _pairs(about.get("eval")))
     if about.get("seconds"):
@@ -179,7 +182,9 @@ def _facts(results: Results) -> Dict[str, Any]:
     add("Scored with", _pairs(about.get("versions")))
     add("Trained with", _pairs(about.get("trained_with")))
     created = (about.get("versions") or {}).get("created", "")[:10]
-    summary = f"{len(results):,} images, {len(results.classes)} classes; {about.get('checkpoint', '')}; {created}"
+    classes = "1 class" if len(results.classes) == 1 else f"{len(results.classes)} classes"
+    sizes = f"{counted(len(results), 'image')}, {classes}"
+    summary = "; ".join(part for part in (sizes, about.get("checkpoint"), created) if part)
     recipe = about.get("recipe")
     text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True) if recipe else ""
     return {"rows": rows, "summary": summary, "recipe": text}

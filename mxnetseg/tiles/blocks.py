@@ -14,10 +14,10 @@ import numpy as np
 
 from ..data.reading import Damaged, Header
 from ..data.reading.header import unpack
+from ..data.reading.strips import DEFLATES
 from ..data.reading.tiff import (
     BITS,
     COMPRESSION,
-    DEFLATES,
     EXTRA,
     FORMAT,
     HEIGHT,

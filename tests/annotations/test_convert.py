@@ -347,3 +347,31 @@ def test_the_limit_is_that_of_masks_as_well(made, source):
     (source / "a_mask.png").write_bytes(base64.b64decode(png(small)))
     mask, report = made("colors", colors_file=source / "table.txt", max_pixels=600)
     assert (mask == 1).all() and report["images"] == 1
+
+
+def test_damaged_files_are_told_together(made, source):
+    for number in range(13):
+        labelme(source / f"{number:02}.json", [shape("car", square(0, 0, 9, 9))])
+        if number:
+            (source / f"{number:02}.json").write_text("{")
+    with pytest.raises(MXNetSegError) as caught:
+        made("labelme")
+    lines = str(caught.value).split("\n")
+    assert lines[0] == "12 faults, and nothing is written:" and lines[-1] == "  and 2 more" and len(lines) == 12
+    assert "01.json: a file of LabelMe can't be read" in lines[1] and "10.json" in lines[10]
+    for number in range(13):  # readable now, but of other sizes than their images
+        shapes = [shape("car", square(0, 0, 9, 9))]
+        labelme(source / f"{number:02}.json", shapes, imageHeight=40 if number in (3, 5) else 20)
+        picture(source / f"{number:02}.jpg")
+    lines = "\n".join(str(pytest.raises(MXNetSegError, made, "labelme").value).split("\n")[:3])
+    assert re.search(r"2 faults.*\n.*03\.json: annotated as 30x40.*\n.*05\.json: annotated as", lines)
+    (source / "03.json").unlink(), (source / "05.json").unlink()
+    assert made("labelme", mask="00")[1]["images"] == 11
+
+
+def test_what_is_wrong_with_several_images_of_one_file(made, source):
+    two, apart = flat(square(0, 0, 9, 9))[:4], dict(category_id=7, iscrowd=0)
+    several = [dict(apart, image_id=70 + n, segmentation=[two]) for n in range(3)]
+    coco(source / "a.json", several, images=("a.jpg", "b.jpg", "c.jpg"))
+    with pytest.raises(MXNetSegError, match=r"3 faults(.|\n)*image a\.jpg(.|\n)*image b\.jpg(.|\n)*image c\.jpg"):
+        made("coco")

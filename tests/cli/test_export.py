@@ -120,3 +120,6 @@ def test_the_speed_of_an_optimized_file(run, trained):
     assert status == 0 and re.search(r"float32 +64x64", out) and "plain" not in out, err
     status, _, err = run(*argv, "--dtype", "int8")
     assert status == 2 and "is optimized already, in float32; leave --dtype out" in err
+    for option, value in (("--num-classes", "77"), ("--backbone", "resnet18")):  # which the file knows better
+        status, _, err = run(*argv, option, value)
+        assert status == 2 and re.search(f"{option} {value}: checkpoint .* holds .*; leave {option} out", err)

@@ -12,6 +12,8 @@ from PIL import Image
 
 from mxnetseg.cli import main
 from mxnetseg.config import load_recipe
+from mxnetseg.engine.origin import read_origin, with_record
+from mxnetseg.shipped import CAMVID, shipped
 from tests.data.forms.made import COLOURS, FORMS
 from tests.data.trees import grey, picture
 
@@ -229,3 +231,26 @@ def test_problems_are_told_and_a_failure_leaves_no_lists(capsys):
         path.write_bytes(b"no picture")
     assert new("other", "--data", "own") == 2
     assert not Path("other").exists()
+
+
+def test_from_a_checkpoint(capsys):
+    """What docs/finetune.md writes by hand."""
+    build([0, 1, 2])
+    assert new("no", "--data", "own", "--from", "nowhere.params") == 2
+    assert "--from nowhere.params: no such file" in capsys.readouterr().err and not Path("no").exists()
+    assert new("project", "--data", "own", "--from", Path(CAMVID).name) == 0
+    recipe = load_recipe("project/recipe.yaml")
+    assert recipe.model.from_ == str(shipped(CAMVID)) and recipe.optimizer.backbone_lr == 0.1
+    assert len(recipe.data.classes) == 3 and "mean" not in recipe.data.model_fields_set
+    assert check() == 0
+    found = read_origin(recipe)
+    whole = with_record(recipe, found)
+    assert (whole.model.name, whole.model.backbone) == ("swiftnet", "efficientnet_lite0")
+    assert list(whole.data.mean) == list(found.record.feeding.mean)
+
+
+@pytest.mark.slow
+def test_a_dry_run_takes_a_recipe_from_a_checkpoint():
+    build([0, 1, 2])
+    assert new("project", "--data", "own", "--from", CAMVID) == 0
+    assert main(["train", "--config", "project/recipe.yaml", "--dry-run", "--ctx", "cpu"]) == 0

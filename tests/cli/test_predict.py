@@ -138,6 +138,19 @@ def test_results_of_another_network_are_not_taken_for_ones_own(run, predict, tra
     assert status == 0 and "in out already (2 files of a checkpoint that is not known)" in out
 
 
+def test_skip_existing_keeps_nothing_that_was_drawn_with_other_options(predict, photos):
+    common = (photos / "a.png", "--out", "out", "--skip-existing", "--save")
+    assert predict(*common, "label", "overlay", "--opacity", "0.3", "--classes", "road", "car")[0] == 0
+    status, _, err = predict(*common, "overlay", "--no-legend")
+    assert status == 2 and "made with --opacity 0.3 --classes road car, not with --no-legend" in err
+    status, _, err = predict(*common, "overlay", "--opacity", "0.55")
+    assert status == 2 and "not with the defaults; name another place, or say --overwrite instead" in err
+    status, out, _ = predict(*common, "label", "color", "--classes", "road")  # the label heeds neither
+    assert status == 0 and sorted(path.name for path in Path("out").glob("a_*")) == [
+        *("a_color.png", "a_label.png", "a_overlay.png")
+    ]
+
+
 def test_a_folder_is_no_checkpoint(run, trained, photos):
     status, _, err = run("predict", photos / "a.png", "--checkpoint", trained.parent)
     assert status == 2 and f"--checkpoint {trained.parent}: is a folder; name one of {trained}" in err

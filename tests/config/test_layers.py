@@ -55,6 +55,18 @@ def test_a_base_beside_the_recipe_comes_first(tmp_path):
         load_recipe(write(tmp_path / "mine" / "other.yaml", "_base_: nowhere.yaml\n"))
 
 
+@pytest.mark.parametrize(
+    "base", ["../_base_/camvid.yaml", "camvid/bisenet_mobilnet_v2.yaml", "camvid/bisenet_mobilnet_v2"]
+)
+def test_a_base_that_is_nowhere_is_answered_with_what_is_near(tmp_path, base):
+    path = write(tmp_path / "mine" / "my.yaml", f"_base_: {base}\n")
+    meant = "_base_/camvid.yaml" if base.startswith("..") else "camvid/bisenet_mobilenet_v2"
+    with pytest.raises(MXNetSegError, match=f"my.yaml: .*no recipe .*did you mean {meant}"):
+        load_recipe(path)
+    ours = f"_base_: {meant}\ntrain: {{epochs: 3}}\n"
+    assert load_recipe(write(tmp_path / "mine" / "found.yaml", ours)).train.epochs == 3
+
+
 def test_which_root_is_meant(tmp_path, monkeypatch, caplog):
     path = write(tmp_path / "mine" / "my.yaml", "data: {root: tiles}\nmodel: {init: a.params}\n")
     assert load_recipe(path).data.root == "tiles"  # neither is there: as it is written

@@ -95,7 +95,7 @@ def test_epochs_and_iterations_replace_each_other(tmp_path):
 
 @pytest.mark.parametrize("key, value", [("aux", True), ("backbone", "resnet18"), ("num_classes", 3), ("norm", "gn")])
 def test_an_option_can_not_stand_for_a_key_of_its_own(key, value):
-    with pytest.raises(MXNetSegError, match=f"model.options.{key} would be taken instead of model.{key}"):
+    with pytest.raises(MXNetSegError, match=f"model.options.{key}: this is a key of its own, model.{key}; move"):
         as_recipe({"model": {"options": {key: value}}})
     # a checkpoint of a version that took it goes on to mean what it meant; so does one of a newer version
     recorded = recorded_recipe({"model": {"options": {key: value}, "newer": 1}})

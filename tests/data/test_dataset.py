@@ -162,6 +162,24 @@ def test_two_splits_as_one(own_folder):
     assert list(report["splits"]) == ["train", "val"]
 
 
+def test_a_background_is_black_as_in_pascal_voc(own_folder):
+    voc = get_spec(DataConfig(name="voc2012")).palette
+    spec = get_spec(DataConfig(**dict(own_folder, classes=["Background", "path", "pond"])))
+    assert spec.palette == voc[:3] and spec.palette[0] == (0, 0, 0)
+    last = get_spec(DataConfig(**dict(own_folder, classes=["grass", "path", "_background_"]))).palette
+    assert last == (*voc[1:3], (0, 0, 0)) and get_spec(DataConfig(**own_folder)).palette == voc[1:4]
+    mine = [(9, 9, 9), (1, 2, 3), (4, 5, 6)]
+    data = DataConfig(**dict(own_folder, classes=["background", "path", "pond"], palette=mine))
+    assert get_spec(data).palette == tuple(mine)
+
+
+def test_check_tells_what_opening_finds_before_it_reads(own_folder, caplog):
+    with caplog.at_level("WARNING"):
+        report = check(DataConfig(**dict(own_folder, val_split="test")))
+    assert "no folder" in caplog.text and "the other files are read first" in caplog.text
+    assert list(report["splits"]) == ["train"] and "no folder" in report["problems"][0]
+
+
 def test_splits_whose_masks_differ_in_kind_are_not_one(tmp_path):
     for split, labels in (("train", "labelIds"), ("val", "labelTrainIds")):
         save_png(tmp_path / f"leftImg8bit/{split}/ulm/{split}_leftImg8bit.png", np.zeros((2, 2, 3), np.uint8))

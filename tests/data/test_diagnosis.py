@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mxnetseg.cli import main
 from mxnetseg.config import DataConfig, LossConfig, as_recipe
@@ -58,6 +58,11 @@ def leak(image):
 def reencoded(source, target):
     Image.open(source).save(target, compress_level=0)
     assert source.read_bytes() != target.read_bytes()
+
+
+def mirrored(source, target):
+    with Image.open(source) as picture:
+        ImageOps.mirror(picture).save(target)
 
 
 def jpeg(source, target):
@@ -150,6 +155,8 @@ TRAPS = {
                                          r"1 image in both train and"),
     "a copy in JPEG": (lambda: leak(jpeg), {}, ("alike", False),
                        r"1 images of val look just like one of train: .*val0.jpg"),
+    "a mirrored copy": (lambda: leak(mirrored), {}, ("alike", False),
+                        r"1 images of val look just like one of train: .*val0.png"),
     "no {split}": (lambda: build([0, 1, 2]), {"images": "images/train", "masks": "masks/train"}, ("no_split", True),
                    r"data.images is images/train, without {split}.*images/{split}, or make lists with `.*data split`"),
     "a mask for two images": (shared_mask, {"lists": "{split}.txt"}, ("shared_mask", False),

@@ -1,6 +1,7 @@
 """Images as they are read: orientation, channels, ranges, limits."""
 
 import io
+import itertools
 import logging
 import struct
 
@@ -14,6 +15,7 @@ from mxnetseg.data import TrainTransform, normalize, open_dataset
 from mxnetseg.data.exif import find_turned
 from mxnetseg.data.files import Reading, read_header_of, read_image, upright
 from mxnetseg.data.masks import read_mask
+from mxnetseg.data.reading.tiff import STRIP_BYTES, STRIPS, directory
 from mxnetseg.data.transforms import blur, distort, pad, resize
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.visual import rgb
@@ -136,6 +138,42 @@ def test_tiff_without_tifffile_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("mxnetseg.optional.installed", lambda module: module != "tifffile")
     with pytest.raises(MXNetSegError, match=r"a\.tif: a TIFF file of a kind .* needs tifffile, .* pip install"):
         read_image(tmp_path / "a.tif", Reading(range=(0, 255)))
+
+
+@pytest.mark.parametrize(
+    "compression, kind",
+    [
+        *itertools.product(("tiff_adobe_deflate", "tiff_lzw", "packbits"), ("RGB", "L", "P")),
+        *itertools.product(("jpeg",), ("RGB", "L")),
+    ],
+)
+def test_a_strip_that_lacks_values_is_damage(tmp_path, compression, kind):
+    scene = Image.fromarray(cv2.resize(PICTURE, (80, 60), interpolation=cv2.INTER_CUBIC)).convert(kind)
+    scene.save(tmp_path / "a.tif", compression=compression, tiffinfo={278: 16})
+    whole, data = read_image(tmp_path / "a.tif"), (tmp_path / "a.tif").read_bytes()
+    shown = np.asarray(scene.convert("RGB")).astype(int)
+    assert np.abs(whole - shown).max() <= (80 if compression == "jpeg" else 0)
+    tags, _ = directory(data)
+    start, count = tags[STRIPS][2], tags[STRIP_BYTES][2]
+    half = bytes(count - count // 2)
+    (tmp_path / "a.tif").write_bytes(data[: start + count // 2] + half + data[start + count :])
+    with pytest.raises(MXNetSegError, match=r"a\.tif: not an image that can be read: it is (damaged|cut short)"):
+        read_image(tmp_path / "a.tif")
+    if kind == "L" and compression != "jpeg":
+        with pytest.raises(MXNetSegError, match=r"a\.tif: not a mask that can be read: it is (damaged|cut short)"):
+            read_mask(tmp_path / "a.tif")
+
+
+def test_every_change_within_deflate_is_damage(tmp_path):
+    Image.fromarray(PICTURE).save(tmp_path / "a.tif", compression="tiff_adobe_deflate")
+    data = (tmp_path / "a.tif").read_bytes()
+    tags, _ = directory(data)
+    start, count = tags[STRIPS][0], tags[STRIP_BYTES][0]
+    for place in range(start + 2, start + count, 5):
+        changed = data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]
+        (tmp_path / "a.tif").write_bytes(changed)
+        with pytest.raises(MXNetSegError, match="not an image that can be read"):
+            read_image(tmp_path / "a.tif")
 
 
 def test_the_limit_is_ours(tmp_path):

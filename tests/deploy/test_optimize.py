@@ -4,6 +4,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 from mxnet import autograd
+from mxnet.gluon.nn import Conv2D
 
 import mxnetseg
 from mxnetseg import create_model, list_models
@@ -176,6 +177,15 @@ def test_mistakes():
         optimize(net.coarse_logits)
     with pytest.raises(MXNetSegError, match="this is a str"):
         optimize("fcn")
+
+
+def test_images_that_a_kernel_does_not_fit_into_are_told():
+    net = Conv2D(4, 7, in_channels=3)
+    net.initialize()
+    fast = optimize(net)
+    with pytest.raises(MXNetSegError, match=r"can't take images \(1, 3, 5, 5\), which may be too small \(pad or enl"):
+        fast.coarse_logits(images(5, 5))
+    assert fast.coarse_logits(images(8, 9)).shape == (1, 4, 2, 3)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

@@ -1,5 +1,6 @@
 """A worker under horovodrun: sums, checked; then the same again and again. Argument: steps."""
 
+import os
 import sys
 
 import numpy as np
@@ -28,6 +29,8 @@ def main():
             for step in range(int(sys.argv[1])):
                 peers.barrier()
                 print(f"rank {rank} step {step}", flush=True)
+                if os.environ.get("FAIL") == str(rank) and step == 2:
+                    raise FloatingPointError("the loss is nan")
 
 
 if __name__ == "__main__":

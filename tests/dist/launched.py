@@ -21,21 +21,16 @@ sys.exit(tend(start_here(sys.argv[3:], range(count), count, ("127.0.0.1", port),
 """
 
 
-class Launched:
-    """A launcher with `count` workers; `python` are the arguments that make Python one of them.
+class Run:
+    """A command that starts many processes; `mark`: a variable of them all, and how its value ends."""
 
-    `where`: the options of `mxnetseg launch`, which starts `python` then; its first two words are "-m", "mxnetseg".
-    """
+    rank = "MXNETSEG_RANK"
 
-    def __init__(self, python, count=2, where=None, **env):
-        self.port = free_port()
-        command = ["-c", SCRIPT, str(count), str(self.port), *map(str, python)]
-        if where:
-            command = ["-m", "mxnetseg", "launch", *where, "--port", str(self.port), "--", *map(str, python[2:])]
+    def __init__(self, command, mark, **env):
+        self.mark, self.output = mark, b""
         path = os.pathsep.join([str(CLONE), os.environ.get("PYTHONPATH", "")])
-        self.output = b""
         self.launcher = subprocess.Popen(
-            [sys.executable, *command],
+            [*map(str, command)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -47,18 +42,19 @@ class Launched:
         end = time.monotonic() + 60
         while time.monotonic() < end:
             for pid, env in self.processes():
-                if env.get("MXNETSEG_RANK") == str(rank) and env.get("DMLC_ROLE", "worker") == kind:
+                if env.get(self.rank) == str(rank) and env.get("DMLC_ROLE", "worker") == kind:
                     return pid
             time.sleep(0.1)
         raise AssertionError(f"no {kind} of rank {rank}")
 
     def processes(self):
         """Those of the run that are left, but the launcher."""
+        name, value = self.mark
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 entries = (folder / "environ").read_bytes().split(b"\0")
                 env = dict(entry.decode(errors="replace").partition("=")[::2] for entry in entries)
-                if env.get("MXNETSEG_ROOT", "").endswith(f":{self.port}"):
+                if env.get(name, "").endswith(value):
                     yield int(folder.name), env
 
     def wait_for(self, text):
@@ -68,17 +64,21 @@ class Launched:
             assert more, self.output.decode()
             self.output += more
 
+    def wait_for_file(self, path):
+        end = time.monotonic() + 120
+        while not path.exists():
+            assert self.launcher.poll() is None, self.end(5)
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
     def send(self, signum, kind=None, rank=0):
         """A signal, to the launcher where no process is named."""
         os.kill(self.launcher.pid if kind is None else self.find(kind, rank), signum)
 
     def end(self, seconds):
-        """Status and output of the launcher; no process, no port is left after that."""
+        """Status and output of the launcher; no process is left after that."""
         rest, _ = self.launcher.communicate(timeout=seconds)
         assert not list(self.processes())
-        for port in (self.port, self.port + 1):
-            with socket.socket() as probe:
-                assert probe.connect_ex(("127.0.0.1", port)), f"port {port} is open"
         return self.launcher.returncode, (self.output + rest).decode()
 
     def __enter__(self):
@@ -91,3 +91,25 @@ class Launched:
                 os.kill(pid, signal.SIGKILL)
         self.launcher.wait()
         self.launcher.stdout.close()
+
+
+class Launched(Run):
+    """Our launcher with `count` workers; `python` are the arguments that make Python one of them.
+
+    `where`: the options of `mxnetseg launch`, which starts `python` then; its first two words are "-m", "mxnetseg".
+    """
+
+    def __init__(self, python, count=2, where=None, **env):
+        self.port = free_port()
+        command = ["-c", SCRIPT, count, self.port, *python]
+        if where:
+            command = ["-m", "mxnetseg", "launch", *where, "--port", self.port, "--", *python[2:]]
+        super().__init__([sys.executable, *command], ("MXNETSEG_ROOT", f":{self.port}"), **env)
+
+    def end(self, seconds):
+        """And no port is left open."""
+        ended = super().end(seconds)
+        for port in (self.port, self.port + 1):
+            with socket.socket() as probe:
+                assert probe.connect_ex(("127.0.0.1", port)), f"port {port} is open"
+        return ended

@@ -1,66 +1,103 @@
 """Horovod's half, where Horovod is: `make test-distributed`."""
 
 import importlib.util
-import os
 import re
 import signal
-import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
 
-from .launched import CLONE, HERE
+from mxnetseg.engine import checkpoint
+from mxnetseg.engine.rundir import STATE
+from tests.engine import shared
+
+from .launched import HERE, Run
 
 pytestmark = [
     pytest.mark.horovod,
     pytest.mark.skipif(importlib.util.find_spec("horovod") is None, reason="Horovod is not installed"),
 ]
-RUN = [str(Path(sys.executable).with_name("horovodrun")), "--gloo", "-np", "2", sys.executable]
+LONG = ["train.iterations=40", "train.val_every=40", "train.save_every=3"]
 
 
-def begin(steps, **env):
-    env = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(CLONE), os.environ.get("PYTHONPATH", "")]),
-        **env,
-    }
-    command = [*RUN, str(HERE / "horovod_worker.py"), str(steps)]
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+class Horovod(Run):
+    """horovodrun with two workers."""
+
+    rank = "HOROVOD_RANK"
+
+    def __init__(self, *python, **env):
+        horovodrun, mark = Path(sys.executable).with_name("horovodrun"), uuid.uuid4().hex
+        command = [horovodrun, "--gloo", "-np", 2, sys.executable, *python]
+        super().__init__(command, ("RUN", mark), RUN=mark, **env)
+
+    def processes(self):
+        # horovodrun has some of its own, which end with it
+        return ((pid, env) for pid, env in super().processes() if self.rank in env)
+
+
+def train(*arguments, **env):
+    return Horovod("-m", "mxnetseg", "train", *arguments, "--ctx", "cpu", "--quiet", "--dist", "horovod", **env)
 
 
 def test_sums():
-    run = begin(3)
-    output = run.communicate(timeout=120)[0].decode()
-    assert run.returncode == 0, output
+    with Horovod(HERE / "horovod_worker.py", 3) as run:
+        status, output = run.end(120)
+    assert status == 0, output
     assert "rank 0 step 2" in output and "rank 1 step 2" in output
 
 
+def test_two_processes_are_one_with_two_contexts(tmp_path, monkeypatch):
+    """But for rounding; and a signal, a loss that is not a number, in rank 1 end both."""
+    shared.without_dropout(monkeypatch.setattr)
+    shared.prepare(tmp_path)
+    with Horovod("-c", shared.WORK % ("horovod", "main"), tmp_path) as run:
+        status, output = run.end(300)
+    assert status == 0, output
+    for rank in (0, 1):
+        assert f"rank {rank} ended: stopped and saved after iteration 4 of 5" in output
+        assert f"rank {rank} ended: the loss is nan (of rank 1) at iteration 3" in output
+    shared.trained("reference", shared.TWO)
+    shared.trained("stopped", shared.TWO, resume=True)
+    for name in ("whole", "begun_by_one", "stopped"):
+        shared.same(name, "reference", rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize("signum, fate", [(signal.SIGKILL, "ended unexpectedly"), (signal.SIGSTOP, "silent for 4 s")])
-def test_lost_process(signum, fate):
-    run, output = begin(100_000, MXNETSEG_DEADLINE="4"), ""
-    while "rank 1 step 3" not in output:
-        line = run.stdout.readline().decode()
-        assert line, output
-        output += line
-    victim = worker(1)
-    os.kill(victim, signum)
-    try:
-        output += run.communicate(timeout=60)[0].decode()
-    finally:
-        os.kill(victim, signal.SIGKILL) if signum == signal.SIGSTOP else None
-    assert run.returncode
-    assert re.search(f"rank 1 has (been )?{fate}", output), output[-3000:]
+def test_lost_process(signum, fate, rank):
+    with Horovod(HERE / "horovod_worker.py", 100_000, MXNETSEG_DEADLINE="4") as run:
+        run.wait_for("rank 1 step 3")
+        run.send(signum, "worker", rank)
+        status, output = run.end(60)
+    assert status
+    assert re.search(f"error: rank {rank} has (been )?{fate}", output), output[-3000:]
 
 
-def worker(rank):
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            env = (folder / "environ").read_bytes().split(b"\0")
-            command = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"HOROVOD_RANK=%d" % rank in env and command.split(b"\0")[1].endswith(b"horovod_worker.py"):
-            return int(folder.name)
-    raise AssertionError(f"no rank {rank}")
+def test_failed_rank():
+    with Horovod(HERE / "horovod_worker.py", 100_000, FAIL="1") as run:
+        status, output = run.end(60)
+    assert status
+    assert "rank 1 failed: the loss is nan" in output and "unexpectedly" not in output
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_training_goes_on_after(signum, recipe_file, tmp_path):
+    with train("--config", recipe_file, "--set", *LONG, "--run-dir", "run") as run:
+        run.wait_for_file(tmp_path / "run" / STATE)
+        run.send(signum, "worker", 1)  # the other, which writes, hears of it
+        status, output = run.end(60)
+    assert status
+    if signum == signal.SIGKILL:
+        assert "error: rank 1 has ended unexpectedly" in output, output
+    else:
+        assert output.count("stopped and saved after iteration") == 1 and "error" not in output, output
+    assert iteration(tmp_path / "run") < 40
+    with train("--resume", "run") as run:
+        status, output = run.end(300)
+    assert status == 0 and iteration(tmp_path / "run") == 40, output
+
+
+def iteration(folder):
+    return checkpoint.read(folder / STATE).record.state.iteration

@@ -1,7 +1,6 @@
 """Training in two processes: killed, resumed, told to stop; and two hosts, by a command in place of ssh."""
 
 import signal
-import time
 
 import pytest
 
@@ -22,13 +21,6 @@ class Train(Launched):
     def __init__(self, *arguments, where=("-n", "2"), **env):
         super().__init__(["-m", "mxnetseg", "train", *arguments, "--ctx", "cpu", "--quiet"], where=where, **env)
 
-    def wait_for_state(self, folder):
-        end = time.monotonic() + 120
-        while not (folder / STATE).exists():
-            assert self.launcher.poll() is None, self.end(5)
-            assert time.monotonic() < end
-            time.sleep(0.02)
-
 
 def final(folder):
     """All weights of the state that a run has left."""
@@ -41,7 +33,7 @@ def test_killed_run_goes_on_bit_for_bit(recipe_file, tmp_path):
     with Train(*arguments, "--run-dir", "whole") as run:
         assert run.end(300)[0] == 0
     with Train(*arguments, "--run-dir", "killed") as run:
-        run.wait_for_state(tmp_path / "killed")
+        run.wait_for_file(tmp_path / "killed" / STATE)
         run.send(signal.SIGKILL, "worker", 1)
         status, output = run.end(60)
         assert status == 128 + signal.SIGKILL and "error: rank 1 has ended unexpectedly" in output
@@ -54,7 +46,7 @@ def test_killed_run_goes_on_bit_for_bit(recipe_file, tmp_path):
 
 def test_told_to_stop(recipe_file, tmp_path):
     with Train("--config", str(recipe_file), "--set", *LONG, "train.workers=1", "--run-dir", "run") as run:
-        run.wait_for_state(tmp_path / "run")
+        run.wait_for_file(tmp_path / "run" / STATE)
         run.send(signal.SIGTERM, "worker", 1)  # the other, which writes, hears of it
         status, output = run.end(120)
     assert status == 128 + signal.SIGTERM, output
@@ -76,7 +68,7 @@ def test_two_hosts(recipe_file, tmp_path, lost):
         arguments = ["--config", str(recipe_file), "--set", *LONG, "--run-dir", "run"]
         with Train(*arguments, where=options, MXNETSEG_DEADLINE="5") as run:
             if lost:
-                run.wait_for_state(tmp_path / "run")
+                run.wait_for_file(tmp_path / "run" / STATE)
                 namespaces.cut(where[1][0])
             status, output = run.end(300)
     assert status == (2 if lost else 0), output

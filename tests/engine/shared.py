@@ -1,19 +1,34 @@
 """What each process of `test_peers` does. Rank 1 is the one that is odd."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
 
 import mxnet as mx
+import numpy as np
 
-from mxnetseg.config import load_recipe
-from mxnetseg.engine import peers, start, step
+from mxnetseg.config import load_recipe, override_recipe
+from mxnetseg.engine import checkpoint, peers, start, step
+from mxnetseg.engine.build import build_network
+from mxnetseg.engine.record import Record
+from mxnetseg.engine.rundir import STATE
 from mxnetseg.engine.stop import Interrupted
 from mxnetseg.engine.trainer import train
 from mxnetseg.errors import MXNetSegError
 from tests.engine import tiny
 
-__all__ = ["EXACT", "main", "stop_after", "trained", "variant", "without_dropout"]
+__all__ = ["TWO", "VARIANTS", "WORK", "main", "prepare", "same", "trained", "variant", "variants", "without_dropout"]
+
+TWO = [mx.cpu(0), mx.cpu(1)]
+# of a process: how it is one of many, and what it does; a folder follows
+WORK = """
+import sys
+from mxnetseg import dist
+with dist.join("%s") as role:  # before MXNet is imported
+    from tests.engine import shared
+    shared.%s(role, *sys.argv[1:])
+"""
 
 # five steps, of which the second begins another epoch
 EXACT = [
@@ -22,6 +37,13 @@ EXACT = [
     "optimizer={name: sgd, lr: 0.01, momentum: 0.9, clip_norm: 1.0}",
     "loss=[{name: ohem, min_kept: 100}, {name: ce, weight: 0.5, class_weights: [1, 2, 0.3, 1, 1, 1, 1, 4, 1, 1]}]",
 ]
+VARIANTS = {
+    "adamw_gn": ["optimizer={name: adamw, lr: 0.003}", "train.static=false", "model.norm=gn"],
+    "rare_classes_swa": ["data.rare_class={temperature: 0.3}", "optimizer={name: nag, lr: 0.01}", "train.swa=0.5"],
+    "frozen_dice": ["model.freeze=[^backbone]", "model.unfreeze_at=3", "loss=[{name: dice}]"],
+    "distilled_boundary": ["distill={teacher: teacher.params, temperature: 2}", "loss=[{name: boundary}]"],
+    "epoch": ["train.epochs=1", "train.accumulate=1"],
+}
 
 
 def without_dropout(patch=setattr):
@@ -29,15 +51,38 @@ def without_dropout(patch=setattr):
     patch(mx.gluon.nn.Dropout, "hybrid_forward", lambda block, F, x: x)
 
 
-def trained(name, contexts, joined=None, resume=False, stop=None, changes=EXACT):
+def trained(name, contexts, joined=None, resume=False, stop=None, changes=()):
     """Train in the folder's `name`, or go on there; `stop`: ask to stop after that iteration."""
-    recipe = load_recipe("recipe.yaml", [*changes, "model.init=init.params"])
+    recipe = override_recipe(load_recipe("recipe.yaml", [*EXACT, "model.init=init.params"]), changes)
     where = {"resume": name} if resume else {"run_dir": name, "weights_dir": f"weights_{name}"}
     return train(recipe, contexts, progress=False, peers=joined, on_step=stop and stop_after(stop), **where)
 
 
 def stop_after(iteration):
     return lambda event: event.iteration == iteration and os.kill(os.getpid(), signal.SIGTERM)
+
+
+def prepare(folder):
+    """Data, recipe, initial weights, and a run that one process has begun, in the folder that is the current one."""
+    tiny.register()
+    tiny.draw(folder / "streets")
+    (folder / "recipe.yaml").write_text(tiny.RECIPE % (folder / "streets"))
+    net = build_network(load_recipe("recipe.yaml", EXACT), 10, [mx.cpu()])
+    checkpoint.write("init.params", checkpoint.weights(net), Record())
+    with contextlib.suppress(Interrupted):
+        trained("begun_by_one", TWO, stop=2)
+
+
+def same(one, other, **within):
+    """Assert that two runs have ended alike: to the bit, or `within` tolerances."""
+    one, other = (checkpoint.read(Path(name) / STATE) for name in (one, other))
+    assert one.arrays.keys() == other.arrays.keys()
+    for name, array in one.arrays.items():
+        np.testing.assert_allclose(array, other.arrays[name], err_msg=name, **(within or {"rtol": 0}))
+    ours, theirs = one.record.state, other.record.state
+    assert ours.iteration == theirs.iteration
+    assert within or (ours.best, ours.scored) == (theirs.best, theirs.scored)
+    assert ours.scored.pa is not None
 
 
 def main(role, folder):
@@ -62,13 +107,21 @@ def main(role, folder):
     assert odd or Path("spoilt/recipe.yaml").exists()
 
 
-def variant(role, folder, name, *changes):
-    """Train in the folder's `name`."""
+def variants(role, folder):
+    """Train each in the folder's `NAME_SIZE`."""
     tiny.register()
     without_dropout()
     os.chdir(folder)
     with peers.join(role, [mx.cpu()]) as joined:
-        trained(name, [mx.cpu()], joined, changes=[*EXACT, *changes])
+        for name in VARIANTS:
+            variant(name, joined.size, [mx.cpu()], joined)
+
+
+def variant(name, size, contexts, joined=None):
+    """Two images a process or context and step; one in an epoch, for there are four."""
+    share = 1 if name == "epoch" else 2
+    where = f"{name}_{size}" + ("" if joined else "_here")
+    trained(where, contexts, joined, changes=[*VARIANTS[name], f"train.batch_size={share * size}"])
 
 
 def forgetful(odd):

@@ -13,7 +13,8 @@ from mxnetseg import cli
 from mxnetseg.config import Recipe, load_recipe, override_recipe
 from mxnetseg.data import get_spec, num_classes_of
 from mxnetseg.engine import dryrun
-from mxnetseg.engine.dryrun import StandIn, activation_bytes, dry_run, sparkline
+from mxnetseg.engine.dryrun import StandIn, dry_run
+from mxnetseg.engine.forecast import activation_bytes, sparkline
 from mxnetseg.errors import MXNetSegError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -47,9 +48,13 @@ def shared_networks():
 
 
 # Variants with a smaller sibling among the others. Of the largest, gradients and optimizer states take 2 to 4 GB
-LARGE = re.compile("setr_(mla|naive|pup)$|_large_|_base_|ffnet_[34]_|ffnet_seg_1024")
+# siblings of a recipe that is tried by default: larger ones, other data or an older name
+SIBLINGS = re.compile(
+    "setr_(mla|naive|pup)$|_(large|base|medium|small)_|setr_naive_|ffnet_[34]_|ffnet_seg_1024|moganet_tiny|^[a-z]+-[a-z]+-[0-9]+$"
+    "|fcn_resnet101_os8|pspnet_resnet101_os8"
+)
 CASES = [
-    pytest.param(path, id=str(path.relative_to(CONFIGS)), marks=pytest.mark.slow if LARGE.search(path.stem) else [])
+    pytest.param(path, id=str(path.relative_to(CONFIGS)), marks=pytest.mark.slow if SIBLINGS.search(path.stem) else [])
     for path in sorted(RECIPES, key=network_of)
 ]
 

@@ -7,18 +7,15 @@ import sys
 from pathlib import Path
 
 import mxnet as mx
-import numpy as np
 import pytest
 
 from mxnetseg.config import load_recipe
 from mxnetseg.dist.addresses import free_port
 from mxnetseg.engine import checkpoint
-from mxnetseg.engine.build import build_network
-from mxnetseg.engine.record import Record
 from mxnetseg.engine.rundir import STATE
-from mxnetseg.engine.stop import Interrupted
 
-from . import shared, tiny
+from . import shared
+from .shared import TWO, same
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = """
@@ -27,14 +24,6 @@ from mxnetseg.dist.launcher import start_here, tend
 count = int(sys.argv[1])
 sys.exit(tend(start_here(sys.argv[3:], range(count), count, ("127.0.0.1", int(sys.argv[2])), 1)))
 """
-WORK = """
-import sys
-from mxnetseg import dist
-with dist.join("env") as role:  # before MXNet is imported
-    from tests.engine.shared import main
-    main(role, *sys.argv[1:])
-"""
-TWO = [mx.cpu(0), mx.cpu(1)]
 
 
 def launch(*python, count=2, timeout=120):
@@ -47,34 +36,17 @@ def launch(*python, count=2, timeout=120):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Data, recipe and initial weights, and two processes that have done their work there."""
-    tiny.register()
+    """Where two processes have done their work."""
     folder = tmp_path_factory.mktemp("shared")
-    tiny.draw(folder / "streets")
-    (folder / "recipe.yaml").write_text(tiny.RECIPE % (folder / "streets"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         shared.without_dropout(patch.setattr)
-        net = build_network(load_recipe("recipe.yaml", shared.EXACT), 10, [mx.cpu()])
-        checkpoint.write("init.params", checkpoint.weights(net), Record())
-        with pytest.raises(Interrupted):
-            shared.trained("begun_by_one", TWO, stop=2)
-        status, output = launch("-c", WORK, folder)
+        shared.prepare(folder)
+        status, output = launch("-c", shared.WORK % ("env", "main"), folder)
         assert status == 0, output
         (folder / "output").write_text(output)
         shared.trained("reference", TWO)
     return folder
-
-
-def same(one, other, **within):
-    one, other = (checkpoint.read(Path(name) / STATE) for name in (one, other))
-    assert one.arrays.keys() == other.arrays.keys()
-    for name, array in one.arrays.items():
-        np.testing.assert_allclose(array, other.arrays[name], err_msg=name, **(within or {"rtol": 0}))
-    ours, theirs = one.record.state, other.record.state
-    assert ours.iteration == theirs.iteration
-    assert within or (ours.best, ours.scored) == (theirs.best, theirs.scored)
-    assert ours.scored.pa is not None
 
 
 def losses(name):
@@ -148,22 +120,19 @@ def test_a_bad_image_in_one_share_ends_all_and_the_run_is_saved(recipe_file, tmp
     assert state.iteration == 3 and state.unscored
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "changes",
-    [
-        ["optimizer={name: adamw, lr: 0.003}", "train.static=false", "model.norm=gn"],
-        ["data.rare_class={temperature: 0.3}", "optimizer={name: nag, lr: 0.01}", "train.swa=0.5", "train.ema="],
-        ["model.freeze=[^backbone]", "model.unfreeze_at=3", "loss={name: dice}"],
-        ["train.iterations=", "train.epochs=1", "train.accumulate=1"],
-    ],
-    ids=["adamw_gn", "rare_classes_swa", "frozen", "epoch"],
-)
-@pytest.mark.parametrize("count", [2, 4])
-def test_variants(folder, changes, count):
-    name = "variant_" + "".join(filter(str.isalnum, changes[0])) + str(count)
-    changes = ["train.batch_size=4", *changes]
-    status, output = launch("-c", WORK.replace("main", "variant"), folder, name, *changes, count=count)
+@pytest.fixture(scope="module", params=[2, 3, 4])
+def variants(folder, request):
+    """How many processes have trained the variants."""
+    (teacher,) = folder.glob("weights_reference/fcn/*_ema.params")
+    shutil.copy(teacher, folder / "teacher.params")
+    status, output = launch("-c", shared.WORK % ("env", "variants"), folder, count=request.param, timeout=300)
     assert status == 0, output
-    shared.trained(f"{name}_here", [mx.cpu(i) for i in range(count)], changes=[*shared.EXACT, *changes])
-    same(name, f"{name}_here", **({} if count == 2 else {"rtol": 1e-3, "atol": 1e-5}))
+    return request.param
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", shared.VARIANTS)
+def test_variants(variants, name):
+    shared.variant(name, variants, [mx.cpu(i) for i in range(variants)])
+    # the server adds in order of arrival
+    same(f"{name}_{variants}", f"{name}_{variants}_here", **({} if variants == 2 else {"rtol": 1e-3, "atol": 1e-5}))

@@ -2,9 +2,11 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.goldens.deterministic import stream
 
@@ -28,6 +30,9 @@ EVAL = [
     "dgmn2_setr_mla_tiny",
     "dgmn2_setr_mla_small",
 ]
+# by default the smallest of each backbone and decoder
+SIBLINGS = re.compile("_small|__|setr_(naive|pup)|moganet_fpn_tiny")
+CASES = [pytest.param(name, marks=pytest.mark.slow) if SIBLINGS.search(name) else name for name in EVAL]
 TRAIN = [
     "moganet_fpn_xtiny__train",
     "moganet_upernet_xtiny__train",

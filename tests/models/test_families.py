@@ -44,7 +44,13 @@ def build(name, backbone, **kwargs):
     return net
 
 
-@pytest.mark.parametrize("name, backbone", PAIRS)
+@pytest.mark.parametrize(
+    "name, backbone",
+    [
+        pytest.param(*pair, marks=pytest.mark.slow if pair[0] in ("setr_naive", "setr_pup", "ffnet") else [])
+        for pair in PAIRS
+    ],
+)
 def test_any_size_changing_from_call_to_call(name, backbone):
     net = build(name, backbone)
     expected = {size: net(batch(*size)).asnumpy() for size in SIZES}

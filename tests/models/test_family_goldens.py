@@ -59,7 +59,7 @@ def loaded(name, meta):
     return net, nd.array(image(meta["input_seed"], meta["input_shape"]))
 
 
-@pytest.mark.parametrize("name", families.EVAL)
+@pytest.mark.parametrize("name", families.CASES)
 def test_samples_of_the_original_outputs(name):
     meta, data = families.read(name)
     net, x = loaded(name, meta)
@@ -145,8 +145,8 @@ def _check_running_means(ours, spec, data):
 KINKS = {"moganet_upernet_xtiny__train": 1e-2, "ffnet_upernet_2__train": 1e-2}
 
 
-# in float64 FFNet's networks take 3 GB, and UPerNet takes long; the larger FFNets take that in float32, too
-HEAVY = re.compile("float64.*(ffnet|upernet)|float32.*ffnet_(seg_ade20k|upernet_2)")
+# FFNet's networks take 3 GB, UPerNet takes long, and SETR's decoders have a relative in the first
+HEAVY = re.compile("ffnet_(seg_ade20k|upernet_2)|upernet|float64.*ffnet|setr_(naive|pup)")
 STEPS = [
     pytest.param(name, dtype, marks=pytest.mark.slow if HEAVY.search(f"{dtype} {name}") else [])
     for name in families.TRAIN

@@ -1,6 +1,7 @@
 """Every model answers what the published toolkit's model answers, given the same weights."""
 
 import json
+import re
 from pathlib import Path
 
 import mxnet as mx
@@ -47,8 +48,9 @@ MODELS = {
     "denseaspp_r50_aux": dict(name="denseaspp", backbone="resnet50", aux=True),
     "seenet_r50_aux": dict(name="seenet", backbone="resnet50", aux=True),
 }
-# ViT-Large takes gigabytes and minutes; tests/models/test_setr.py looks at a small one
-NAMES = [pytest.param(name, marks=pytest.mark.slow) if name.startswith("setr") else name for name in MODELS]
+# ViT-Large takes gigabytes and minutes; tests/models/test_setr.py looks at a small one. The others have relatives.
+SLOW = re.compile("setr_|fcn_(r18_os32|r50|mbv2_10)|deeplabv3_r18_os32|swiftnet_r18")
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if SLOW.match(name) else name for name in MODELS]
 # where the original backbone put out fewer: which of ours these are
 LEVELS = {"bisenetx_aux": (2, 3), "deeplabv3plus_x65": (0, 2, 3), "eprnet": (3,), "eprnet_light": (3,)}
 

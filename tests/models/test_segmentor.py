@@ -23,12 +23,19 @@ from ..small import SIZES, batch, build, check_gradients
 from ..threads import together
 
 
+def slow_but_for_a_few(name, *more):
+    """A case of a model; all of them are in the slow tests."""
+    return pytest.param(name, *more, marks=[] if name in ("bisenet", "setr_mla", "upernet") else [pytest.mark.slow])
+
+
 def models_with(usual, other):
-    """Every model with the usual setting, and with the other one: a few of them by default, all in the slow tests."""
-    few = ("bisenet", "setr_mla", "upernet")
+    """Every model with the usual setting, and a few with the other one."""
     for name in list_models():
         yield name, usual
-        yield pytest.param(name, other, marks=[] if name in few else [pytest.mark.slow])
+        yield slow_but_for_a_few(name, other)
+
+
+SOME = [slow_but_for_a_few(name) for name in list_models()]
 
 
 @pytest.mark.parametrize("name, static", models_with(True, False))
@@ -42,7 +49,8 @@ def test_any_size_changing_from_call_to_call_and_equal_to_imperative(name, stati
         np.testing.assert_allclose(out.asnumpy(), expected[size], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name, static", models_with(False, True))
+@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize("name", SOME)
 def test_training_with_sizes_that_change(name, static):
     net = build(name, aux=True)
     net.hybridize(static_alloc=static, static_shape=static)
@@ -80,7 +88,7 @@ def test_every_parameter_gets_a_gradient_a_step_lowers_the_loss_and_files_keep_i
     np.testing.assert_array_equal(again(x).asnumpy(), net(x).asnumpy())
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", SOME)
 def test_auxiliary_outputs_only_while_recording(name):
     net = build(name, aux=True)
     x = batch(64, 64)
@@ -158,7 +166,7 @@ def test_all_shapes_are_known_before_the_first_call():
         assert all(0 not in p.shape for p in net.collect_params().values())
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", SOME)
 def test_export_and_symbol(name, tmp_path):
     net = build(name, aux=True)
     net.hybridize()
@@ -249,7 +257,10 @@ def test_a_backbone_is_told_which_levels_are_used():
 
 
 @pytest.mark.parametrize(
-    "flags", [None, {}, dict(static_alloc=True), dict(static_alloc=True, static_shape=True)], ids=str
+    "flags",
+    [None, pytest.param({}, marks=pytest.mark.slow), pytest.param(dict(static_alloc=True), marks=pytest.mark.slow)]
+    + [dict(static_alloc=True, static_shape=True)],
+    ids=str,
 )
 @pytest.mark.parametrize("name", ["bisenet", "swiftnet_pr"])
 def test_threads_that_are_the_first_to_call_it_all_at_once(name, flags):

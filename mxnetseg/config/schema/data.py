@@ -119,7 +119,8 @@ class DataConfig(Part):
     # of every data set
     classes: Optional[List[str]] = Field(None, description="class names in label order; the data set's own if left out")
     palette: Optional[List[Colour]] = Field(
-        None, description="RGB per class; the data set's own, or drawn, when left out"
+        None,
+        description="RGB per class; when left out the data set's own, or Pascal VOC's: a class background is black",
     )
     ignore: Optional[List[Label]] = Field(
         None,

@@ -95,7 +95,7 @@ class ModelConfig(Part):
             "backbone_options",
         ):
             if key in self.options and info.context != RECORDED:
-                raise ValueError(f"model.options.{key} would be taken instead of model.{key}; give that alone")
+                raise ValueError(f"model.options.{key}: this is a key of its own, model.{key}; move the value there")
         for key in ("config", "reparameterized"):  # of `create_model`, which takes the options as well
             if key in self.options and info.context != RECORDED:
                 raise wrong(f"options.{key}", "is no option of a model's builder; leave it out", self.options[key])

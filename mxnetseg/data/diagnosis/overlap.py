@@ -14,6 +14,7 @@ from ...names import counted
 from ..dataset import Dataset
 from ..hints import some
 from .finding import Finding
+from .look import SIDE
 from .tally import Tally
 
 __all__ = ["alike_findings", "file_findings", "picture_findings", "twice_findings"]
@@ -71,7 +72,7 @@ def twice_findings(tallies: Sequence[Tally]) -> Iterator[Finding]:
 
 
 def alike_findings(tallies: Sequence[Tally]) -> Iterator[Finding]:
-    """Pictures that are not the same, but look it: copies at another size or quality, frames of one still camera."""
+    """Pictures that are not the same, but look it: copies of other sizes, qualities or mirrored, a still camera's."""
     for first, second in combinations(tallies, 2):
         pairs = _alike(first, second)
         if pairs:
@@ -171,7 +172,8 @@ def _alike(first: Tally, second: Tally) -> Pairs:
     digests = [{i: key for key, indices in tally.digests.items() for i in indices} for tally in (first, second)]
     pairs: Pairs = []
     for index, thumbnail in second.thumbnails:
-        likeness = ours @ thumbnail
+        mirrored = thumbnail.reshape(SIDE, SIDE)[:, ::-1].ravel()
+        likeness = np.maximum(ours @ thumbnail, ours @ mirrored)
         best = int(likeness.argmax())
         other = first.thumbnails[best][0]
         if likeness[best] >= ALIKE and digests[0].get(other) != digests[1].get(index):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import time
 from typing import Mapping, Sequence
 
 import mxnet as mx
@@ -19,6 +20,7 @@ from .link import SMALL
 __all__ = ["Horovod"]
 
 PURPOSE = "--dist horovod"
+LOST = 5.0  # seconds in which the watch says who is gone
 
 
 class Horovod:
@@ -44,8 +46,8 @@ class Horovod:
         self._horovod = horovod
         self.rank, self.size = int(horovod.rank()), int(horovod.size())
         self._within = Alone()
-        # Horovod notices a process that is gone, but waits for a silent host for ever
-        self._watch = Watch(dataclasses.replace(role, rank=self.rank, root=self._root()))
+        # Horovod notices that a process is gone, but not which, and waits for a silent host for ever
+        role.surroundings.enter_context(Watch(dataclasses.replace(role, rank=self.rank, root=self._root())))
 
     def _root(self) -> Address:
         """An address of rank 0's host, and a free port there."""
@@ -59,8 +61,12 @@ class Horovod:
     def add(self, numbers: np.ndarray) -> np.ndarray:
         """See `Link`."""
         array = nd.array(numbers, ctx=mx.cpu(), dtype="float32")
-        self._horovod.allreduce_(array, op=self._horovod.Sum, name=f"numbers {numbers.size}")
-        total: np.ndarray = array.asnumpy()
+        try:
+            self._horovod.allreduce_(array, op=self._horovod.Sum, name=f"numbers {numbers.size}")
+            total: np.ndarray = array.asnumpy()
+        except mx.MXNetError as err:
+            time.sleep(LOST)  # meanwhile the watch ends this process
+            raise MXNetSegError(f"a sum of Horovod did not come: {str(err).splitlines()[0]}") from err
         return total
 
     def add_arrays(self, arrays: Mapping[str, Sequence[nd.NDArray]]) -> None:
@@ -75,4 +81,3 @@ class Horovod:
         """See `Link`."""
         nd.waitall()
         self._horovod.shutdown()
-        self._watch.__exit__(None, None, None)
