@@ -15,6 +15,7 @@ from .plugins import require
 if TYPE_CHECKING:  # MXNet must not be imported before contexts are prepared for
     from .data import Dataset
     from .engine.checkpoint import Checkpoint
+    from .engine.peers import Peers
     from .engine.record import Record
     from .network import Network
 
@@ -34,6 +35,7 @@ def evaluate(
     progress: bool = False,
     other_classes: bool = False,
     force: bool = False,
+    peers: "Optional[Peers]" = None,
 ) -> Scores:
     """PA, mAcc, mIoU and IoU per class of a network on a labelled split.
 
@@ -62,6 +64,8 @@ def evaluate(
         Go on although the data set's class names are not those of the network: class i is class i.
     force : bool
         Go on although the data have grave faults: images that were trained on, masks of 0 and 255 (see docs/data.md).
+    peers : Peers, optional
+        What `mxnetseg.processes` gave: each of these processes takes its share of the images, and all have the scores.
 
     Returns
     -------
@@ -74,7 +78,7 @@ def evaluate(
         has other classes, or no labels, a function gives no logits.
     """
     _check_types(data, split, root, settings)
-    chosen = as_contexts(contexts)
+    chosen = peers.contexts if peers and contexts is None else as_contexts(contexts)
     from .data import open_dataset
     from .data.workers import check_workers
     from .engine import checkpoint, evaluator
@@ -98,11 +102,16 @@ def evaluate(
     used = _data_of(record, data, root, source)
     dataset = open_dataset(used, split or used.val_split)
     check_classes(source, opened.spec.get("num_classes"), record.feeding.classes, dataset, other_classes)
-    check_scored(used, dataset, named=split is not None, learned=learned_from(record, used), force=force)
+    if peers:
+        digest = found.digest if isinstance(found, checkpoint.Checkpoint) else ""
+        peers.check_same("the checkpoint, or the images,", digest + dataset.digest())
+    if peers is None or peers.leads:
+        check_scored(used, dataset, named=split is not None, learned=learned_from(record, used), force=force)
     if "num_classes" not in opened.spec:  # its logits alone say how many it has
         opened = ForeignNetwork(opened, opened.align_corners, dataset.num_classes)
     how = _settings_of(record, settings)
-    scores = evaluator.evaluate(opened, dataset, Preprocess.of(used), how, chosen, workers, progress)
+    shown = progress and (peers is None or peers.leads)
+    scores = evaluator.evaluate(opened, dataset, Preprocess.of(used), how, chosen, workers, shown, peers=peers)
     assert scores is not None  # nothing stops it
     return scores
 
