@@ -87,7 +87,7 @@ def _run(args, contexts, peers) -> int:
     trained, remedies = found.record.feeding.classes, ("--data NAME", "--other-classes")
     check_classes(f"checkpoint {path}", count, trained, dataset, args.other_classes, remedies=remedies)
     if peers.size > 1:
-        peers.check_same("the images", dataset.digest())
+        peers.check_same("the checkpoint, or the images,", found.digest + dataset.digest())
     if args.mode == "val" and peers.leads:
         learned = args.config or learned_from(found.record, recipe.data)
         check_scored(recipe.data, dataset, named=bool(args.split), learned=learned, force=args.force)
