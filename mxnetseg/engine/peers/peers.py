@@ -7,6 +7,7 @@ import sys
 import threading
 from typing import Any, Callable, Mapping, Optional, Sequence
 
+import mxnet as mx
 import numpy as np
 from mxnet import nd
 
@@ -40,12 +41,15 @@ class Peers:
     rank, size : int
     leads : bool
         Whether this is rank 0, which writes files and talks.
+    contexts : list of mxnet.Context
+        Those of this process with which it joined.
     asked : callable
         Whether this process was asked to stop; the others hear of it.
     """
 
-    def __init__(self, link: Optional[Link] = None):
+    def __init__(self, link: Optional[Link] = None, contexts: Sequence[mx.Context] = ()):
         self._link: Link = link or Alone()
+        self.contexts = list(contexts)
         self.rank, self.size, self.name = self._link.rank, self._link.size, self._link.name
         if self.size > MOST:
             raise MXNetSegError(f"{self.size} processes are too many; the most are {MOST}")
