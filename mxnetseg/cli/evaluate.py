@@ -128,6 +128,7 @@ def _run(args, contexts, peers) -> int:
         maker=maker_of(found, recipe.eval, args.dtype),
         workers=args.workers,
         progress=not args.quiet and peers.leads,
+        ready=peers.barrier,  # all can write, or nobody does
     )
     import numpy as np
 

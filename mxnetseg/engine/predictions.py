@@ -2,7 +2,7 @@
 
 import copy
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence
+from typing import Callable, List, NamedTuple, Optional, Sequence
 
 import mxnet as mx
 
@@ -42,12 +42,14 @@ def write_predictions(
     maker: Optional[Maker] = None,
     workers: int = 0,
     progress: bool = True,
+    ready: Callable[[], object] = lambda: None,
 ) -> Written:
     """Write color/<name>.png and label/<name>.png (class indices) below `out` for every image.
 
     With `label_ids` also label_ids/<name>.png: the values that the data set's own masks have, which
     Cityscapes' server wants; 16-bit PNGs where values exceed 255. With `skip_existing`, images are left out whose
-    files are all there. `maker` is noted in predictions.jsonl.
+    files are all there. `maker` is noted in predictions.jsonl. `ready` is called when all is
+    checked, before anything is written.
 
     Raises
     ------
@@ -66,6 +68,7 @@ def write_predictions(
     dataset = _unlabelled(dataset, [n for n in files if not (skip_existing and all(p.is_file() for p in files[n]))])
     targets = (path for name in dataset.names for path in files[name])
     check_free(targets, overwrite or skip_existing, "name another place, or say --overwrite or --skip-existing")
+    ready()
     bar = progress_bar(total=len(dataset), desc=f"predict {dataset.split}", unit="img", shown=progress)
     broken: List[str] = []
     with bar:

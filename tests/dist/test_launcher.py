@@ -8,6 +8,8 @@ import pytest
 
 from mxnetseg import startup
 from mxnetseg.cli import main
+from mxnetseg.dist import children
+from mxnetseg.dist.hosts import Host, start_there
 
 from .launched import CLONE, SCRIPT
 
@@ -23,6 +25,15 @@ def test_processes_share_the_cores(said):
     command = [sys.executable, "-c", SCRIPT, str(count), "20000", "-c", SAY]
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     assert [line.split()[-1] for line in done.stdout.decode().splitlines()] == [said or "1"] * count
+
+
+def test_other_hosts_take_their_own_cores(monkeypatch):
+    lines = []
+    monkeypatch.setattr(children, "start", lambda command, *_, **__: lines.append(command[-1]))
+    monkeypatch.setattr(startup, "given", lambda: {"OMP_PLACES": "cores", "WANDB_API_KEY": "secret"})
+    start_there(["train"], [Host("a", "a")], 29600, "ssh")
+    assert "OMP_PLACES=cores" in lines[0]
+    assert "OMP_NUM_THREADS" not in lines[0] and "secret" not in lines[0]
 
 
 def test_mistakes_are_told_once(capfd):

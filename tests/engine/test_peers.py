@@ -101,7 +101,13 @@ def test_commands_in_two_processes(recipe_file, tmp_path):
     assert tables[0] == tables[1] == tables[2]
     status, output = launch(*score, "--mode", "testval", "--out", tmp_path / "out")
     assert status == 0 and "4 predictions in" in output, output
-    assert len(list((tmp_path / "out" / "label").glob("**/*.png"))) == 4
+    label = sorted((tmp_path / "out" / "label").glob("**/*.png"))
+    assert len(label) == 4
+    for path in label[1::2]:  # those of rank 1, which could write
+        path.unlink()
+        (tmp_path / "out" / "color" / path.relative_to(tmp_path / "out" / "label")).unlink()
+    status, output = launch(*score, "--mode", "testval", "--out", tmp_path / "out")
+    assert status == 2 and "rank 0 failed: " in output and not label[1].exists(), output
     status, output = launch("-m", "mxnetseg", "train", "--config", recipe_file, "--ctx", "cpu", count=3)
     assert status == 2 and "train.batch_size 4 does not share out evenly over 3 processes; 3 or 6 would" in output
 
