@@ -41,6 +41,7 @@ def run(args) -> int:
     from ..dist.hosts import obey, read_hosts, start_there
     from ..dist.launcher import start_here, tend
     from ..dist.roles import launched
+    from . import parse
 
     command = args.rest[1:] if args.rest[:1] == ["--"] else args.rest
     script = command[:1] != [] and command[0].endswith(".py")
@@ -48,6 +49,8 @@ def run(args) -> int:
         raise MXNetSegError(
             "launch: name what to run behind --, train, eval or a .py file: launch -n 2 -- train --config FILE"
         )
+    if not script:
+        parse(list(command))  # what is wrong with it is told once, not by every process
     python = command if script else ["-m", "mxnetseg", *command]
     if launched(os.environ) and args.rank is None:
         raise MXNetSegError("launch: this is a process of a launched run already (MXNETSEG_RANK is set)")

@@ -42,7 +42,7 @@ def start_here(command: Sequence[str], ranks: range, size: int, root: Address, s
     Rank 0 writes where this process writes; the others' lines go to standard error, with their rank before them.
     """
     env = {SIZE: str(size), ROOT: f"{root[0]}:{root[1]}", SERVERS: str(servers)}
-    if "OMP_NUM_THREADS" not in os.environ:
+    if not startup.given().get("OMP_NUM_THREADS"):
         env["OMP_NUM_THREADS"] = str(max(1, startup.cores() // len(ranks)))
     return [_start(command, rank, {**env, RANK: str(rank)}) for rank in ranks]
 
@@ -58,10 +58,12 @@ def _start(command: Sequence[str], rank: int, env: Dict[str, str]) -> Child:
 
 
 def relay(stream: IO[bytes], prefix: str) -> None:
-    """Copy lines to standard error, with a prefix."""
+    """Copy lines that say something to standard error, with a prefix."""
     for line in stream:
+        said = line.rstrip(b"\r\n").rsplit(b"\r", 1)[-1]
         with contextlib.suppress(OSError):
-            os.write(2, prefix.encode() + line.rstrip(b"\r\n").rsplit(b"\r", 1)[-1] + b"\n")
+            if said:
+                os.write(2, prefix.encode() + said + b"\n")
 
 
 def tend(started: Sequence[Child]) -> int:
