@@ -86,7 +86,7 @@ def tend(started: Sequence[Child]) -> int:
                     child.kill()  # what it left
                     status = status or _status(child)
                     if status:
-                        end = time.monotonic() + (STOPPED if _asked(status) else GRACE)
+                        end = time.monotonic() + (STOPPED if _asked(child) else GRACE)
                         deadline = min(deadline or end, end)
                 if deadline is not None and time.monotonic() > deadline:
                     names = ", ".join(child.name for child in alive)
@@ -108,9 +108,9 @@ def _status(child: Child) -> int:
     return 128 - code
 
 
-def _asked(status: int) -> bool:
-    """Whether a process ended because a signal asked it to, having saved."""
-    return status in (128 + signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGHUP)
+def _asked(child: Child) -> bool:
+    """Whether a process ended because a signal asked it to, having saved; one that died of the signal has not."""
+    return child.process.returncode in (128 + signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGHUP)
 
 
 def _tell(alive: List[Child], signum: int) -> None:

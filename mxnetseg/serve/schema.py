@@ -1,6 +1,6 @@
 """What /openapi.json says of bodies and answers, with examples."""
 
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 __all__ = ["HEALTH", "MODEL", "PICTURE", "PREDICTION", "errors"]
 
@@ -25,16 +25,37 @@ _CLASSES = [
     {"index": 0, "name": "road", "color": "#804080", "pixels": 96},
     {"index": 1, "name": "car", "color": "#00008e", "pixels": 4},
 ]
-_REGION = {"class": 1, "pixels": 4, "polygon": [[[2, 2], [2, 4], [4, 4], [4, 2]]]}
+
+
+def _feature(name: str, color: List[int], *rings: List[List[int]]) -> Dict[str, Any]:
+    properties = {"objectType": "annotation", "classification": {"name": name, "color": color}}
+    return {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": list(rings)}, "properties": properties}
+
+
+_POLYGONS = {
+    "type": "FeatureCollection",
+    "width": 10,
+    "height": 10,
+    "classes": _CLASSES,
+    "features": [
+        _feature(
+            "road",
+            [128, 64, 128],
+            [[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]],
+            [[2, 2], [2, 4], [4, 4], [4, 2], [2, 2]],
+        ),
+        _feature("car", [0, 0, 142], [[2, 2], [4, 2], [4, 4], [2, 4], [2, 2]]),
+    ],
+}
 PREDICTION: Dict[int, Dict[str, Any]] = {
     200: {
         "description": "What the network says of the picture, at the picture's own size. X-Answer names the form.",
         "content": {
             "image/png": {"schema": _BINARY},
             "application/x-npz": {"schema": _BINARY},
-            "application/json": {
-                "example": {"width": 10, "height": 10, "classes": _CLASSES, "regions": [_REGION]},
-                "schema": {"type": "object"},
+            **{
+                kind: {"example": _POLYGONS, "schema": {"type": "object"}}
+                for kind in ("application/json", "application/geo+json")
             },
         },
     }

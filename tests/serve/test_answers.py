@@ -2,6 +2,8 @@
 
 import io
 import json
+import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,8 +11,10 @@ from PIL import Image
 
 from mxnetseg import visual
 from mxnetseg.annotations.shapes import Polygon
-from mxnetseg.serve.answers import Answer, choose
+from mxnetseg.serve import schema
+from mxnetseg.serve.answers import Answer, Wish, choose, encode
 from mxnetseg.serve.refusal import Refusal
+from mxnetseg.serve.worker import Prediction
 
 from .conftest import CLASSES, refused
 
@@ -133,6 +137,24 @@ def test_openapi_has_examples_and_all_refusals(client):
     assert predict["security"] and "HTTPValidationError" not in json.dumps(said)
     options = {one["name"]: one["schema"] for one in predict["parameters"]}
     assert set(options) == {"answer", "classes", "opacity", "legend", "tolerance", "least", "confidence"}
+
+
+def test_the_example_of_polygons_is_what_comes(predictor):
+    """The map of the example, encoded: rings may start at any corner."""
+    example = schema.PREDICTION[200]["content"]["application/geo+json"]["example"]
+    class_map = np.zeros((10, 10), np.uint8)
+    class_map[2:4, 2:4] = 1
+    of_two = SimpleNamespace(classes=["road", "car"], palette=np.array([[128, 64, 128], [0, 0, 142]], np.uint8))
+    wish = Wish(Answer.polygons, "application/geo+json")
+    found = json.loads(encode(wish, class_map, Prediction(class_map, None), of_two, math.inf).content)
+
+    def turned(ring):
+        start = ring.index(min(ring))
+        return ring[start:-1] + ring[: start + 1]
+
+    for one in found["features"]:
+        one["geometry"]["coordinates"] = [turned(ring) for ring in one["geometry"]["coordinates"]]
+    assert found == example
 
 
 def test_metrics_count(client, body):
