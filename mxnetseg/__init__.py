@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .registry import register_backbone, register_loss, register_model
     from .saving import SaveError
     from .scoring import evaluate
+    from .together import processes
     from .training import train
     from .zoo import create_model, list_backbones, list_models
 
@@ -61,6 +62,7 @@ __all__ = [
     "load",
     "load_recipe",
     "open_network",
+    "processes",
     "register_backbone",
     "register_dataset",
     "register_loss",
@@ -84,6 +86,7 @@ _MODULES = {
     "registry": ["register_backbone", "register_loss", "register_model"],
     "saving": ["SaveError"],
     "scoring": ["evaluate"],
+    "together": ["processes"],
     "training": ["train"],
     "zoo": ["create_model", "list_backbones", "list_models"],
 }

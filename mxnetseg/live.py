@@ -63,7 +63,7 @@ class LiveReader:
         self._every = 1
         self._frames: Deque[Tuple[int, np.ndarray]] = deque()
         self._change = threading.Condition()
-        self._ended = self._closed = False
+        self._ended = self._stalled = self._closed = False
         self._thread = threading.Thread(target=self._run, name="live", daemon=True)  # it may hang in a driver
         self._thread.start()
         with self._change:
@@ -89,7 +89,7 @@ class LiveReader:
         while True:
             with self._change:
                 if not self._wait(stop):
-                    if self._ended or stop():
+                    if stop() or (self._ended and not self._stalled):
                         return
                     raise MXNetSegError(f"{self.title}: no frame for {self.timeout:g} s, after {self.read}; it stalls")
                 index, frame = self._frames.popleft()
@@ -116,7 +116,12 @@ class LiveReader:
     def _run(self) -> None:
         capture = _opened(self.source, self.timeout)
         try:
-            while capture.isOpened() and not self._closed and capture.grab():
+            while capture.isOpened() and not self._closed:
+                asked = time.monotonic()
+                if not capture.grab():
+                    # while nobody waited for a frame, OpenCV gave up first
+                    self._stalled = time.monotonic() - asked >= self.timeout
+                    break
                 if not self.read:
                     self._facts(capture)
                 if self.read % self._every == 0:

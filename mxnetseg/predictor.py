@@ -1,7 +1,8 @@
 """From images to class maps, or to probabilities, in one call."""
 
+import contextlib
 from pathlib import Path
-from typing import Any, Callable, Iterable, List, Optional, Tuple, TypeVar, Union, overload
+from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple, TypeVar, Union, overload
 
 import mxnet as mx
 import numpy as np
@@ -152,7 +153,8 @@ class Predictor:
         """
         title = "the image" if isinstance(file, bytes) else str(file)
         image = values_of(file, title, self.reading) if isinstance(file, bytes) else read_values(file, self.reading)
-        ranged(image[:1, :1], self.reading.range, title)
+        limits = self.reading.range  # one pixel tells, but for what a message says of all
+        ranged(image if limits is None else image[:1, :1], limits, title)
         return image
 
     def picture(self, image: np.ndarray) -> np.ndarray:
@@ -166,8 +168,9 @@ class Predictor:
         """
         file = Path(image) if isinstance(image, (str, Path)) else Path("image")
         values = image if isinstance(image, np.ndarray) else self.read(image)
-        probabilities = self.probabilities(values) if certain else None
-        class_map = self(values) if probabilities is None else probabilities.argmax(0).astype(np.uint8)
+        with _naming(image):
+            probabilities = self.probabilities(values) if certain else None
+            class_map = self(values) if probabilities is None else probabilities.argmax(0).astype(np.uint8)
         return Result(self.picture(values), class_map, probabilities, file, file.stem)
 
     def _each(
@@ -187,8 +190,20 @@ class Predictor:
         else:
             fed = as_image(image, self.reading)
         batch = fed if fed.ndim == 4 else fed[None]
-        result = function(self.net, batch, self.preprocess, self.config, self.context)
+        with _naming(image):
+            result = function(self.net, batch, self.preprocess, self.config, self.context)
         return result if fed.ndim == 4 else result[0]
+
+
+@contextlib.contextmanager
+def _naming(image: Picture) -> Iterator[None]:
+    """What is wrong with an image that is a file is told with its name: it may be one of many."""
+    try:
+        yield
+    except MXNetSegError as err:
+        if isinstance(image, (str, Path)):
+            raise MXNetSegError(f"{image}: {err}") from err
+        raise
 
 
 def as_image(image: np.ndarray, reading: Reading = READING) -> np.ndarray:

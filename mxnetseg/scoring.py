@@ -15,6 +15,7 @@ from .plugins import require
 if TYPE_CHECKING:  # MXNet must not be imported before contexts are prepared for
     from .data import Dataset
     from .engine.checkpoint import Checkpoint
+    from .engine.peers import Peers
     from .engine.record import Record
     from .network import Network
 
@@ -36,6 +37,7 @@ def evaluate(
     force: bool = False,
     report: Union[str, Path, None] = None,
     overwrite: bool = False,
+    peers: "Optional[Peers]" = None,
 ) -> Scores:
     """PA, mAcc, mIoU and IoU per class of a network on a labelled split.
 
@@ -68,6 +70,8 @@ def evaluate(
         Folder for a report: a page to look at, and its numbers, tables and plots (see docs/report.md).
     overwrite : bool
         Write over a report that is there.
+    peers : Peers, optional
+        What `mxnetseg.processes` gave: each of these processes takes its share of the images, and all have the scores.
 
     Returns
     -------
@@ -80,7 +84,9 @@ def evaluate(
         has other classes, or no labels, a function gives no logits, the report can't be written.
     """
     _check_types(data, split, root, settings, report)
-    chosen = as_contexts(contexts)
+    if report is not None and peers is not None:
+        raise MXNetSegError("a report is made by one process; leave out peers, or report")
+    chosen = peers.contexts if peers and contexts is None else as_contexts(contexts)
     from .data import open_dataset
     from .data.workers import check_workers
     from .engine import checkpoint, evaluator
@@ -110,7 +116,11 @@ def evaluate(
     used = _data_of(record, data, root, source)
     dataset = open_dataset(used, split or used.val_split)
     check_classes(source, opened.spec.get("num_classes"), record.feeding.classes, dataset, other_classes)
-    check_scored(used, dataset, named=split is not None, learned=learned_from(record, used), force=force)
+    if peers:
+        digest = found.digest if isinstance(found, checkpoint.Checkpoint) else ""
+        peers.check_same("the checkpoint, or the images,", digest + dataset.digest())
+    if peers is None or peers.leads:
+        check_scored(used, dataset, named=split is not None, learned=learned_from(record, used), force=force)
     if "num_classes" not in opened.spec:  # its logits alone say how many it has
         opened = ForeignNetwork(opened, opened.align_corners, dataset.num_classes)
     how = _settings_of(record, settings)
@@ -118,7 +128,8 @@ def evaluate(
         about: Any = {"checkpoint": found if isinstance(found, checkpoint.Checkpoint) else None, "dtype": dtype}
         made = (opened, dataset, Preprocess.of(used), how, chosen, folder)
         return make_report(*made, **about, shown=used.shown, workers=workers, progress=progress).scores
-    scores = evaluator.evaluate(opened, dataset, Preprocess.of(used), how, chosen, workers, progress)
+    shown = progress and (peers is None or peers.leads)
+    scores = evaluator.evaluate(opened, dataset, Preprocess.of(used), how, chosen, workers, shown, peers=peers)
     assert scores is not None  # nothing stops it
     return scores
 

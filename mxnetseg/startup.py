@@ -9,12 +9,13 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Optional
+from typing import Dict, Optional, Tuple
 
 from . import amx
 
 __all__ = [
     "cores",
+    "given",
     "prepare",
     "prepare_contexts",
     "several_contexts",
@@ -28,11 +29,14 @@ __all__ = [
 # there must be more of them than operators in the compiled graphs.
 SYNCHRONISATION = {"MXNET_CPU_TEMP_COPY": 100_000, "MXNET_CPU_PARALLEL_RAND_COPY": 32}
 
+_changed: Dict[str, Tuple[Optional[str], str]] = {}  # by `prepare`: what variables were, and are since
+
 
 def prepare() -> None:
     """Set what is not set; does nothing after MXNet was imported."""
     if "mxnet" in sys.modules or os.environ.get("MXNETSEG_STARTUP") == "0":
         return
+    before = dict(os.environ)
     said = os.environ.get("OMP_NUM_THREADS")
     if said and _granted() is None:
         warnings.warn(f"OMP_NUM_THREADS={said!r} is no number of threads; taking all {cores()} cores", stacklevel=2)
@@ -46,6 +50,20 @@ def prepare() -> None:
     # oneDNN's primitives of every size that comes along would be kept for ever (per kind of operator, 20 kB each)
     os.environ.setdefault("MXNET_MKLDNN_CACHE_NUM", "1000")
     amx.prepare()
+    for name, value in os.environ.items():
+        if value != before.get(name):
+            _changed[name] = _changed.get(name, (before.get(name), ""))[0], value
+
+
+def given() -> Dict[str, str]:
+    """The environment without what `prepare` has set for this process: others may have other cores, or share them."""
+    env: Dict[str, str] = {}
+    for name, value in os.environ.items():
+        before, ours = _changed.get(name, (None, None))
+        said = before if value == ours else value
+        if said is not None:
+            env[name] = said
+    return env
 
 
 def prepare_contexts() -> None:

@@ -1,14 +1,18 @@
 """`mxnetseg.train`: a training run, from Python."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Union
 
 from .config import Recipe, as_recipe, check_overrides
 from .context import Contexts, as_contexts
+from .dist.roles import launched
+from .errors import MXNetSegError
 
 if TYPE_CHECKING:  # MXNet must not be imported before contexts are prepared for
     from .data.foreign import Function
     from .engine.callbacks import OnStep, OnValidation
+    from .engine.peers import Peers
     from .engine.trainer import Result
 
 __all__ = ["train"]
@@ -31,6 +35,7 @@ def train(
     progress: bool = False,
     changed_data: bool = False,
     force: bool = False,
+    peers: "Optional[Peers]" = None,
 ) -> "Result":
     """Train a network as a recipe says.
 
@@ -41,7 +46,7 @@ def train(
         mappings. With `resume` it may be left out: the run's own.
     contexts : int, str, mxnet.Context or list of these, optional
         0 or [0, 1] are GPUs, "cpu" is the CPU; the GPUs there are, else the CPU, when left out. Every batch is split
-        over them.
+        over them. Those of `peers` when left out with these.
     overrides : sequence of str
         Keys to change in the recipe, "optimizer.lr=0.02"; few may change with `resume`.
     resume : path, optional
@@ -70,6 +75,9 @@ def train(
     force : bool
         Train although the data have grave faults: validation images that are trained on, masks of 0 and 255 (see
         docs/data.md).
+    peers : Peers, optional
+        What `mxnetseg.processes` gave: train together with these processes, each on its share of every batch. All say
+        the same, and have the same `Result`; rank 0 alone writes and tells, but every process calls its callbacks.
 
     Returns
     -------
@@ -89,7 +97,12 @@ def train(
         Only a KeyboardInterrupt ends it without saving.
     """
     check_overrides(overrides)
-    chosen = as_contexts(contexts)
+    if peers is None and launched(os.environ):
+        raise MXNetSegError(
+            "this process is one of many (MXNETSEG_RANK is set), and all would train the same: "
+            "with mxnetseg.processes() as peers: mxnetseg.train(..., peers=peers)"
+        )
+    chosen = peers.contexts if peers and contexts is None else as_contexts(contexts)
     from .engine import trainer
 
     return trainer.train(
@@ -108,4 +121,5 @@ def train(
         force=force,
         on_step=on_step,
         on_validation=on_validation,
+        peers=peers,
     )

@@ -266,7 +266,7 @@ def test_a_report_from_python(streets, tmp_path, monkeypatch):
         assert about.get("network", {}).get("name") == (None if number else "fcn") and "checkpoint" not in about
     with pytest.raises(MXNetSegError, match="report.html is there already"):
         mxnetseg.evaluate(net, **how, report=tmp_path / "0")
-    with pytest.raises(MXNetSegError, match=r"0000: the network gives no probabilities for it \(NaN\)"):
+    with pytest.raises(MXNetSegError, match=r"0000: the network gives no probabilities \(NaN\)"):
         mxnetseg.evaluate(lambda x: net(x) * float("nan"), **how, report=tmp_path / "nan")
     assert not (tmp_path / "nan").exists()
     assert "fcn on tiny: streets val" in (tmp_path / "0/report.html").read_text()

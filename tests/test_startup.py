@@ -55,3 +55,13 @@ def test_mxnet_starts_whatever_is_said(said, seen, warned):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["3.0", seen or str(startup.cores())], done.stderr
     assert ("OMP_NUM_THREADS='2.5' is no number of threads" in done.stderr) == warned
+
+
+@pytest.mark.parametrize("said", ["3", "2.5", None])
+def test_what_others_are_given(said):
+    script = "import mxnetseg; from mxnetseg import startup; print(startup.given().get('OMP_NUM_THREADS'))"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment.update({"OMP_NUM_THREADS": said} if said else {})
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == str(said), done.stderr

@@ -4,8 +4,9 @@
     python -m tools.bench_serve --minutes 0.2              # does it run?
 
 Clients ask without a pause, each over one connection. Throughput is compared with the Predictor's own loop over the
-same bytes (read, predicted, encoded), measured before the server starts, and once more after its end. Then come 1000
-hostile bodies, and SIGTERM. Exit status 1: an answer was wrong, or something was not as docs/serve.md says.
+same bytes (read, predicted, encoded), measured before the server starts, and once more after its end. Then come clients
+that stop while they send, 1000 hostile bodies, and SIGTERM while requests are sent. Figures appear as they come. Exit
+status 1: an answer was wrong, or something was not as docs/serve.md says.
 """
 
 import argparse
@@ -16,13 +17,14 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Counter, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Counter, Dict, List, NamedTuple, Optional, TypeVar
 
 import cv2
 import numpy as np
@@ -35,8 +37,11 @@ from mxnetseg.finding import find_checkpoint
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "serve.md"
 CHECKPOINT = "swiftnet_efficientnet_lite0_camvid.params"
+PICTURES = 8
 GROWTH = 50  # MB that a server's memory may grow by
 SHARE = 0.9  # of the loop's throughput
+HALTED = 5.0  # seconds in which what a client left behind is gone
+Some = TypeVar("Some")
 BATCH, SIDES = 8, (64, 128, 256, 512)
 
 
@@ -74,18 +79,31 @@ def main() -> int:
         predictor = mxnetseg.Predictor(path, "cpu", dtype=args.dtype)
         expected = [visual.png(predictor(predictor.read(body))) for body in bodies]
         seconds = max(1.0, min(60.0, 60 * args.minutes))
-        before = loop(predictor, bodies, seconds)
+        before = told("the Predictor's own loop", loop, predictor, bodies, seconds)
         server = Server(path, Path(folder) / "empty", args.dtype)
         try:
-            rows = [load(server, bodies, expected, count, 60 * args.minutes) for count in args.clients]
-            refused = hostile(server, bodies, args.hostile)
+            rows = [
+                told(f"{count} clients", load, server, bodies, expected, count, 60 * args.minutes)
+                for count in args.clients
+            ]
+            stopped = told("clients that stop", stop_halfway, server, bodies, 2 * max(args.clients))
+            refused = told("hostile bodies", hostile, server, bodies, args.hostile)
             rows[-1]["after"] = load(server, bodies, expected, 1, 1.0)["wrong"]
+            ended = told("SIGTERM", drain, server, bodies, expected)
         finally:
-            ended = server.end()
-        after = loop(predictor, bodies, seconds)
+            server.process.kill()
+        after = told("the loop again", loop, predictor, bodies, seconds)
         alone = (before + after) / 2
-        batches = [] if args.no_batches else [batch_row(predictor, side) for side in SIDES]
-    found = dict(size=args.size, loop=[before, after], rows=rows, hostile=dict(refused), exit=ended, batches=batches)
+        batches = [] if args.no_batches else [told(f"batches of {side}", batch_row, predictor, side) for side in SIDES]
+    found = dict(
+        size=args.size,
+        loop=[before, after],
+        rows=rows,
+        stopped=stopped,
+        hostile=dict(refused),
+        exit=ended,
+        batches=batches,
+    )
     if args.json:
         Path(args.json).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     text = tables(found, alone, args)
@@ -95,13 +113,21 @@ def main() -> int:
         marks = re.compile(r"(?<=<!-- figures -->\n).*(?=<!-- end of figures -->)", re.DOTALL)
         PAGE.write_text(marks.sub(lambda _: text + "\n", page), encoding="utf-8")
     problems = faults(found, alone)
-    print(*problems, sep="\n", file=sys.stderr)
+    print(*(problems or ["all is as it should be"]), sep="\n", file=sys.stderr)
     return 1 if problems else 0
+
+
+def told(what: str, function: Callable[..., Some], *args: Any) -> Some:
+    """What a function gives, with a line before and after."""
+    print(f"{time.strftime('%H:%M:%S')} {what} ...", file=sys.stderr, flush=True)
+    result = function(*args)
+    print(f"         {result}", file=sys.stderr, flush=True)
+    return result
 
 
 def pictures(folder: Path, size: Any) -> List[bytes]:
     """Drawn scenes, as JPEG files."""
-    draw_streets(folder, {"val": 8}, size, seed=3, progress=False)
+    draw_streets(folder, {"val": PICTURES}, size, seed=3, progress=False)
     images = [cv2.imread(str(path)) for path in sorted((folder / "images" / "val").glob("*.png"))]
     return [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
 
@@ -134,6 +160,8 @@ class Server:
             raise SystemExit(f"the server did not start: {line}")
         self.port = int(found[1])
         while self.ask("GET", "/healthz").status != 200:
+            if self.process.poll() is not None:
+                raise SystemExit(f"the server ended with {self.process.returncode}")
             time.sleep(0.1)
 
     def connect(self) -> http.client.HTTPConnection:
@@ -146,6 +174,8 @@ class Server:
                 connection.request(method, path)
                 return connection.getresponse()
             except ConnectionRefusedError:  # it is bound, but doesn't listen yet
+                if self.process.poll() is not None:
+                    raise SystemExit(f"the server ended with {self.process.returncode}") from None
                 time.sleep(0.1)
 
     def memory(self) -> float:
@@ -153,14 +183,17 @@ class Server:
         text = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii", errors="replace")
         return int(re.findall(r"VmRSS:\s+(\d+)", text)[0]) / 1024
 
-    def end(self) -> Dict[str, Any]:
-        """How it ends after SIGTERM, and what it has left in its folder."""
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            status = self.process.wait(timeout=120)
-        finally:
-            self.process.kill()
-        return dict(status=status, files=sorted(path.name for path in self.folder.iterdir()))
+    def send(self, part: bytes, length: int) -> socket.socket:
+        """A connection on which a part of a request was sent."""
+        head = f"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n"
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=120)
+        connection.sendall(head.encode() + part)
+        return connection
+
+    def in_progress(self) -> int:
+        """Requests for predictions that are being answered, or wait."""
+        text = self.ask("GET", "/metrics").read().decode()
+        return int(float(re.findall(r"^mxnetseg_in_progress (\S+)", text, re.MULTILINE)[0]))
 
 
 def load(server: Server, bodies: List[bytes], expected: List[bytes], count: int, seconds: float) -> Dict[str, Any]:
@@ -209,6 +242,37 @@ def load(server: Server, bodies: List[bytes], expected: List[bytes], count: int,
     )
 
 
+def stop_halfway(server: Server, bodies: List[bytes], count: int) -> int:
+    """What is still held of so many clients, a while after they closed their connections half way through a body."""
+    for number in range(count):
+        body = bodies[number % len(bodies)]
+        server.send(body[: len(body) // 2], len(body)).close()
+    until = time.monotonic() + HALTED
+    while server.in_progress() and time.monotonic() < until:
+        time.sleep(0.1)
+    return server.in_progress()
+
+
+def drain(server: Server, bodies: List[bytes], expected: List[bytes]) -> Dict[str, Any]:
+    """How the server ends after SIGTERM: its exit status, answers that are not right to requests which had begun, and
+    what it has left in its folder."""
+    begun = [server.send(body[: len(body) // 2], len(body)) for body in bodies]
+    while server.in_progress() < len(bodies):
+        time.sleep(0.1)
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    lost = 0
+    for connection, body in zip(begun, bodies):
+        connection.sendall(body[len(body) // 2 :])
+    for connection, right in zip(begun, expected):
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        lost += answer.read() != right
+        connection.close()
+    status = server.process.wait(timeout=120)
+    return dict(status=status, lost=lost, files=sorted(path.name for path in server.folder.iterdir()))
+
+
 def hostile(server: Server, bodies: List[bytes], count: int) -> Counter[str]:
     """Statuses of answers to damaged bodies: those of the tests, and pictures with bits that are turned over."""
     from tests.data.hostile import cases
@@ -222,8 +286,12 @@ def hostile(server: Server, bodies: List[bytes], count: int) -> Counter[str]:
     statuses: Counter[str] = collections.Counter()
     for body in made[:count]:
         connection = server.connect()
-        connection.request("POST", "/predict", body, {"Content-Type": "application/octet-stream"})
-        statuses[str(connection.getresponse().status)] += 1
+        try:
+            connection.request("POST", "/predict", body, {"Content-Type": "application/octet-stream"})
+            status = str(connection.getresponse().status)
+        except (OSError, http.client.HTTPException) as err:
+            status = type(err).__name__
+        statuses[status] += 1
         connection.close()
     return statuses
 
@@ -258,7 +326,9 @@ def faults(found: Dict[str, Any], alone: float) -> List[str]:
             problems.append(f"{who}: {row['rate'] / alone:.2f} of the loop's throughput")
     if set(found["hostile"]) - {"200", "413", "415", "422"}:
         problems.append(f"hostile bodies: {found['hostile']}")
-    if found["exit"] != dict(status=0, files=[]):
+    if found["stopped"]:
+        problems.append(f"{found['stopped']} requests are held whose clients have gone")
+    if found["exit"] != dict(status=0, lost=0, files=[]):
         problems.append(f"the end: {found['exit']}")
     return problems
 
@@ -270,7 +340,7 @@ def tables(found: Dict[str, Any], alone: float, args: argparse.Namespace) -> str
     lines = [
         f"{args.checkpoint.split('_2026')[0]}, {args.dtype or 'as trained'}, JPEGs of {wide}x{high} pixels, {cores} "
         f"processors that clients and server share, {args.minutes:g} minutes each; the Predictor's own loop: "
-        f"{alone:.1f} pictures a second.",
+        f"{alone:.1f} pictures a second (reads the same bytes, encodes the same answers).",
         "",
         "| clients | answers | wrong | 503, 504 | a second | of the loop | p50, ms | p99, ms | memory, MB |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -284,6 +354,12 @@ def tables(found: Dict[str, Any], alone: float, args: argparse.Namespace) -> str
         )
     said = ", ".join(f"{count} x {status}" for status, count in sorted(found["hostile"].items()))
     lines += ["", f"{sum(found['hostile'].values())} hostile bodies: {said} (200: damage that no checksum tells)."]
+    count = 2 * max(args.clients)
+    lines += [
+        f"{count} clients that stop half way through a body: {found['stopped']} requests are left {HALTED:g} s later.",
+        f"SIGTERM while {PICTURES} bodies are sent: {found['exit']['lost']} answers are lost, exit status "
+        f"{found['exit']['status']}.",
+    ]
     if found["batches"]:
         lines += ["", "| size | one by one, ms | 8 at once, ms | gain |", "| --- | --- | --- | --- |"]
         for row in found["batches"]:

@@ -6,7 +6,7 @@ import sys
 from .. import __version__, preflight
 from .parser import Parser
 
-__all__ = ["add_import", "main", "run_script"]
+__all__ = ["add_import", "main", "parse", "run_script"]
 
 COMMANDS = [
     "train",
@@ -56,7 +56,7 @@ def main(argv=None, program=None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
 
     def work():
-        command, args = _parse(argv, program)
+        command, args = parse(argv, program)
         return _run(command.run, args)
 
     # doctor is there to list what is missing
@@ -118,7 +118,8 @@ def _guarded(work, check: bool = True) -> int:
         return 130
 
 
-def _parse(argv, program):
+def parse(argv, program=None):
+    """The module of a command, and its options; mistakes in these end the process, and so does --help."""
     from ..names import lookup
 
     if program:  # train.py and eval.py are one command each

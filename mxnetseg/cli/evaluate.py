@@ -80,14 +80,15 @@ def _run(args, contexts, peers) -> int:
         raise MXNetSegError(f"{option} is about predictions, but --mode val only scores; say --mode testval or test")
     options.check_json(args)
     if args.report and peers.size > 1:
-        raise MXNetSegError("--report is made by one process; leave out --dist")
+        raise MXNetSegError("--report is made by one process; leave it out, or say eval without `launch` and --dist")
     if args.report:
         check_report(Path(args.report), args.overwrite)
     count = found.record.model and found.record.model.num_classes
     trained, remedies = found.record.feeding.classes, ("--data NAME", "--other-classes")
     check_classes(f"checkpoint {path}", count, trained, dataset, args.other_classes, remedies=remedies)
     if peers.size > 1:
-        peers.check_same("the images", dataset.digest())
+        how = maker_of(found, recipe.eval, args.dtype).digest
+        peers.check_same("the checkpoint, the settings or the images", how + dataset.digest())
     if args.mode == "val" and peers.leads:
         learned = args.config or learned_from(found.record, recipe.data)
         check_scored(recipe.data, dataset, named=bool(args.split), learned=learned, force=args.force)

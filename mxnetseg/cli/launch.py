@@ -31,7 +31,9 @@ def add_arguments(parser) -> None:
     )
     parser.add_argument("--ssh", metavar="COMMAND", default="ssh -o BatchMode=yes", help=what)
     parser.add_argument("--tied", action="store_true", help=argparse.SUPPRESS)  # signals come by standard input
-    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="train or eval, and its options")
+    parser.add_argument(
+        "rest", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="train, eval or a .py file, and its options"
+    )
 
 
 def run(args) -> int:
@@ -39,10 +41,17 @@ def run(args) -> int:
     from ..dist.hosts import obey, read_hosts, start_there
     from ..dist.launcher import start_here, tend
     from ..dist.roles import launched
+    from . import parse
 
     command = args.rest[1:] if args.rest[:1] == ["--"] else args.rest
-    if command[:1] not in [[name] for name in COMMANDS]:
-        raise MXNetSegError("launch: name what to run behind --, train or eval: launch -n 2 -- train --config FILE")
+    script = command[:1] != [] and command[0].endswith(".py")
+    if not script and command[:1] not in [[name] for name in COMMANDS]:
+        raise MXNetSegError(
+            "launch: name what to run behind --, train, eval or a .py file: launch -n 2 -- train --config FILE"
+        )
+    if not script:
+        parse(list(command))  # what is wrong with it is told once, not by every process
+    python = command if script else ["-m", "mxnetseg", *command]
     if launched(os.environ) and args.rank is None:
         raise MXNetSegError("launch: this is a process of a launched run already (MXNETSEG_RANK is set)")
     if args.port is not None and not 0 < args.port < 65535:
@@ -55,8 +64,8 @@ def run(args) -> int:
         if args.tied:
             obey()
         ranks, root = range(args.rank, args.rank + 1), parse_address(args.root, "--root")
-        return tend(start_here(["-m", "mxnetseg", *command], ranks, args.size, root, servers=args.size))
+        return tend(start_here(python, ranks, args.size, root, servers=args.size))
     if args.count < 1:
         raise MXNetSegError(f"-n {args.count}: at least one process")
     root = "127.0.0.1", args.port or free_port()
-    return tend(start_here(["-m", "mxnetseg", *command], range(args.count), args.count, root, servers=1))
+    return tend(start_here(python, range(args.count), args.count, root, servers=1))

@@ -60,7 +60,8 @@ def run(args) -> int:
         except SaveError:  # the disk is full, say: so it is for the others
             raise
         except MXNetSegError as err:
-            failed.append(str(err))
+            said = str(err)
+            failed.append(said if said.startswith((str(pictures[name]), str(out))) else f"{pictures[name]}: {said}")
             continue
         ledger.note(pictures[name], files.values(), maker, {path: looks[path] for path in files.values()})
     done = counted(len(targets) - len(failed), "prediction")

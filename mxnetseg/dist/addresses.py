@@ -40,7 +40,7 @@ def resolve(host: str) -> str:
     end = time.monotonic() + start
     while True:
         try:
-            return socket.gethostbyname(host)
+            return _seen_by_others(host, socket.gethostbyname(host))
         except OSError as err:
             if time.monotonic() > end:
                 raise MXNetSegError(
@@ -48,6 +48,17 @@ def resolve(host: str) -> str:
                 ) from err
             log.warning("the host of rank 0, %s, is unknown here (%s); trying again", host, err)
             time.sleep(5)
+
+
+def _seen_by_others(host: str, address: str) -> str:
+    """Debian's /etc/hosts says of a host's own name 127.0.1.1, where nobody else finds it: then by what it sends."""
+    if not address.startswith("127.") or host == address or host.split(".")[0] == "localhost":
+        return address
+    try:
+        return own_address("192.0.2.1")  # of nobody (RFC 5737), so the usual way out
+    except MXNetSegError:
+        log.warning("rank 0 is on %s, which is %s here; others can't reach that, so name its address", host, address)
+        return address
 
 
 def own_address(root: str) -> str:

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import List, NamedTuple, Sequence
 
+from .. import startup
 from ..errors import MXNetSegError
 from ..saving import explained
 from . import children
@@ -59,7 +60,7 @@ def start_there(command: Sequence[str], hosts: Sequence[Host], port: int, ssh: s
 
 
 def _start(command: Sequence[str], rank: int, size: int, root: Address, host: Host, ssh: str) -> Child:
-    env = {name: value for name, value in os.environ.items() if name.startswith(CARRIED)}
+    env = {name: value for name, value in startup.given().items() if name.startswith(CARRIED)}
     env["PYTHONPATH"] = os.pathsep.join(
         filter(None, [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")])
     )

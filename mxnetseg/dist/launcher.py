@@ -42,7 +42,7 @@ def start_here(command: Sequence[str], ranks: range, size: int, root: Address, s
     Rank 0 writes where this process writes; the others' lines go to standard error, with their rank before them.
     """
     env = {SIZE: str(size), ROOT: f"{root[0]}:{root[1]}", SERVERS: str(servers)}
-    if "OMP_NUM_THREADS" not in os.environ:
+    if not startup.given().get("OMP_NUM_THREADS"):
         env["OMP_NUM_THREADS"] = str(max(1, startup.cores() // len(ranks)))
     return [_start(command, rank, {**env, RANK: str(rank)}) for rank in ranks]
 
@@ -58,10 +58,12 @@ def _start(command: Sequence[str], rank: int, env: Dict[str, str]) -> Child:
 
 
 def relay(stream: IO[bytes], prefix: str) -> None:
-    """Copy lines to standard error, with a prefix."""
+    """Copy lines that say something to standard error, with a prefix."""
     for line in stream:
+        said = line.rstrip(b"\r\n").rsplit(b"\r", 1)[-1]
         with contextlib.suppress(OSError):
-            os.write(2, prefix.encode() + line.rstrip(b"\r\n").rsplit(b"\r", 1)[-1] + b"\n")
+            if said:
+                os.write(2, prefix.encode() + said + b"\n")
 
 
 def tend(started: Sequence[Child]) -> int:
@@ -84,7 +86,7 @@ def tend(started: Sequence[Child]) -> int:
                     child.kill()  # what it left
                     status = status or _status(child)
                     if status:
-                        end = time.monotonic() + (STOPPED if _asked(status) else GRACE)
+                        end = time.monotonic() + (STOPPED if _asked(child) else GRACE)
                         deadline = min(deadline or end, end)
                 if deadline is not None and time.monotonic() > deadline:
                     names = ", ".join(child.name for child in alive)
@@ -106,9 +108,9 @@ def _status(child: Child) -> int:
     return 128 - code
 
 
-def _asked(status: int) -> bool:
-    """Whether a process ended because a signal asked it to, having saved."""
-    return status in (128 + signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGHUP)
+def _asked(child: Child) -> bool:
+    """Whether a process ended because a signal asked it to, having saved; one that died of the signal has not."""
+    return child.process.returncode in (128 + signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGHUP)
 
 
 def _tell(alive: List[Child], signum: int) -> None:

@@ -162,7 +162,7 @@ class Watch:
         if self._over.is_set():
             return
         if not self._child:
-            what = f"\nerror: {message}; the run ends here, and --resume goes on from what was saved last\n"
+            what = f"\nerror: {message}; the run ends here; train --resume goes on from what was saved last\n"
             with contextlib.suppress(OSError):
                 os.write(2, what.encode())
         else:  # its worker may be stopped, and then can't end itself

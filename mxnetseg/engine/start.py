@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
 import mxnet as mx
+import numpy as np
 
 from .. import data
 from ..config import Recipe, dump_recipe
@@ -110,7 +111,7 @@ def open_run(
     if distill:
         peers.check_same("the files of distill.teacher", teacher)
     hybridize(net, criterion, recipe, contexts)
-    stream = sample_stream(recipe, sets[0], progress and peers.leads)
+    stream = sample_stream(recipe, sets[0], progress and peers.leads, peers)
     schedule = Schedule(recipe.schedule, recipe.optimizer.lr, lengths.total)
 
     feeding = Feeding.of(recipe.data, sets[0].spec)
@@ -202,12 +203,18 @@ def _check_free(run_dir: Optional[str], recipe: Recipe) -> None:
         )
 
 
-def sample_stream(recipe: Recipe, dataset: data.Dataset, progress: bool = False) -> data.SampleStream:
-    """Which samples a run sees: every image once an epoch, or images of rare classes more often."""
+def sample_stream(
+    recipe: Recipe, dataset: data.Dataset, progress: bool = False, peers: Optional[Peers] = None
+) -> data.SampleStream:
+    """Which samples a run sees: every image once an epoch, or images of rare classes more often, which takes reading
+    all labels; each of `peers` reads its share."""
     batch_size, seed = recipe.train.batch_size, recipe.train.seed
     if recipe.data.rare_class is None:
         return data.SampleStream(len(dataset), batch_size, seed)
-    return data.RareClassStream(data.count_pixels(dataset, progress), batch_size, seed, recipe.data.rare_class)
+    peers = peers or Peers()
+    pixels = np.zeros((len(dataset), dataset.num_classes), np.int64)
+    pixels[peers.rank :: peers.size] = data.count_pixels(dataset.share(peers.rank, peers.size), progress)
+    return data.RareClassStream(peers.sum(pixels), batch_size, seed, recipe.data.rare_class)
 
 
 def _check_contexts(recipe: Recipe, contexts: List[mx.Context], processes: int) -> None:

@@ -117,6 +117,7 @@ class TrainStep:
 
     def __post_init__(self) -> None:
         self._statistics = Statistics(self.net)
+        self._replicas: Optional[int] = None
         self._forward = self.net.coarse_logits if self.criterion.resizes else self.net
         if self.accumulate > 1:
             for parameter in self.net.collect_params().values():
@@ -143,17 +144,16 @@ class TrainStep:
         return loss
 
     def _sum(self, contexts: int) -> None:
-        replicas = contexts * self.peers.size
-        if replicas == 1:
+        if self._replicas is None:  # not every process has as many contexts
+            self._replicas = int(self.peers.sum(np.array([contexts]))[0])
+        if self._replicas == 1:
             return
-        with self._statistics.averaged(replicas, self.frozen.names if self.frozen else ()) as statistics:
+        with self._statistics.averaged(self._replicas, self.frozen.names if self.frozen else ()) as statistics:
             self.peers.sum_arrays({**self.optimizer.gradients(), **statistics})
 
     def _total(self, losses: Sequence[nd.NDArray]) -> float:
         """The loss of the step; of all processes."""
-        mine = np.zeros(self.peers.size)
-        mine[self.peers.rank] = sum(part.asscalar() for part in losses)
-        each = self.peers.sum(mine)
+        each = self.peers.gather(sum(part.asscalar() for part in losses))
         loss = float(sum(each))
         if not np.isfinite(loss):
             spoilt = [str(rank) for rank in np.flatnonzero(~np.isfinite(each))]

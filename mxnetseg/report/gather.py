@@ -101,7 +101,7 @@ def _arrived(sample: Sample, prediction: nd.NDArray, confidence: nd.NDArray) -> 
     sure = confidence.asnumpy()
     if not np.isfinite(sure).all():
         raise MXNetSegError(
-            f"{sample.name}: the network gives no probabilities for it (NaN), so its weights or its dtype are at fault; "
+            f"{sample.name}: the network gives no probabilities (NaN), so its weights or its dtype are at fault; "
             "try another checkpoint, or leave out --dtype"
         )
     return sample, prediction.asnumpy(), sure

@@ -72,13 +72,14 @@ class Store:
         line = self._file.readline(1 << 20) if start == MAGIC else b""
         if line.endswith(b"\n"):
             found = json.loads(line)
+            self._find_cells()
             if found == json.loads(wanted):
-                self._find_cells()
                 return
-            if not anew:
+            if self._places and not anew:
                 raise MXNetSegError(
                     f"{self.path}: {_difference(found, work)}; do it as then, or say --overwrite to begin anew"
                 )
+        self._places.clear()
         self._file.seek(0)
         self._file.truncate()
         self._file.write(MAGIC + wanted.encode() + b"\n")
@@ -140,6 +141,8 @@ class Store:
         return self
 
     def __exit__(self, kind: Optional[Type[BaseException]], *_: object) -> None:
+        if not self._places:  # nothing to go on from
+            self.remove()
         self._file.close()
 
 

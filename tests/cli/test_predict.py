@@ -151,6 +151,20 @@ def test_skip_existing_keeps_nothing_that_was_drawn_with_other_options(predict, 
     ]
 
 
+def test_what_is_wrong_with_a_picture_is_told_with_its_name(predict, photos, monkeypatch):
+    def too_small(*_):
+        raise MXNetSegError("the network takes larger ones")
+
+    Image.fromarray(np.array([[5, 900]], np.uint16)).save("deep.png")
+    monkeypatch.setattr("mxnetseg.predictor.predict_images", too_small)
+    for picture, said in (
+        ("deep.png", "its values are uint16, from 5 to 900"),
+        (photos / "a.png", "the network takes"),
+    ):
+        status, _, err = predict(picture, "--out", "out", "--save", "label")
+        assert status == 1 and f"\n  {picture}: {said}" in err
+
+
 def test_a_folder_is_no_checkpoint(run, trained, photos):
     status, _, err = run("predict", photos / "a.png", "--checkpoint", trained.parent)
     assert status == 2 and f"--checkpoint {trained.parent}: is a folder; name one of {trained}" in err

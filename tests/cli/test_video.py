@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -175,6 +176,42 @@ def test_a_stream_that_stalls_is_an_error_and_what_came_is_kept(convert, server)
     assert len(frames("o.mp4")[0]) == 5 and time.time() - begin < 30
     status, _, err = convert(f"{server}/never/0", "--out", "n.mp4", "--timeout", "0.5")
     assert status == 2 and "/never/0: gives no frame in 0.5 s" in err and not Path("n.mp4").exists()
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_stall_while_nobody_waits_is_no_end(monkeypatch, silent):
+    """OpenCV gives up by itself after a time, and says no more than at the end of a stream."""
+
+    class Capture:
+        left = 2
+
+        def isOpened(self):
+            return True
+
+        def grab(self):
+            self.left -= 1
+            time.sleep(0.15 if silent and self.left < 0 else 0)
+            return self.left >= 0
+
+        def retrieve(self):
+            return True, np.zeros((2, 2, 3), np.uint8)
+
+        def get(self, _):
+            return 0.0
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr("mxnetseg.live._opened", lambda *_: Capture())
+    with closing(live.LiveReader("rtsp://x", 0.1)) as reader:
+        coming = reader.frames()
+        assert next(coming)[0].shape == (2, 2, 3)
+        reader._thread.join()  # a slow network
+        if silent:
+            with pytest.raises(MXNetSegError, match="no frame for 0.1 s, after 2; it stalls"):
+                list(coming)
+        else:
+            assert len(list(coming)) == 1
 
 
 def test_frames_that_nobody_was_ready_for_are_counted(convert, server, monkeypatch):

@@ -96,14 +96,14 @@ class Run:
 class Launched(Run):
     """Our launcher with `count` workers; `python` are the arguments that make Python one of them.
 
-    `where`: the options of `mxnetseg launch`, which starts `python` then; its first two words are "-m", "mxnetseg".
+    `where`: the options of `mxnetseg launch`, then `python` is what stands behind its --.
     """
 
     def __init__(self, python, count=2, where=None, **env):
         self.port = free_port()
         command = ["-c", SCRIPT, count, self.port, *python]
         if where:
-            command = ["-m", "mxnetseg", "launch", *where, "--port", self.port, "--", *python[2:]]
+            command = ["-m", "mxnetseg", "launch", *where, "--port", self.port, "--", *python]
         super().__init__([sys.executable, *command], ("MXNETSEG_ROOT", f":{self.port}"), **env)
 
     def end(self, seconds):

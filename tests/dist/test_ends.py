@@ -82,3 +82,12 @@ def test_killed_launcher():
         while list(run.processes()):
             assert time.monotonic() < end
             time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_sigterm_before_anybody_listens():
+    """It kills, so the others can't wait for a run that is saved."""
+    with Launched([WORKER, 10_000, 0.05]) as run:
+        run.send(signal.SIGTERM, "worker", 1)
+        status, output = run.end(60)
+    assert status == 128 + signal.SIGTERM and "rank 1 was killed by SIGTERM" in output

@@ -1,8 +1,11 @@
 """Roles from the environments that starters of processes set."""
 
+import socket
+
 import pytest
 
-from mxnetseg.dist.addresses import first_host, free_port, listen, parse_address
+from mxnetseg.dist import addresses
+from mxnetseg.dist.addresses import first_host, free_port, listen, parse_address, resolve
 from mxnetseg.dist.hosts import Host, read_hosts
 from mxnetseg.dist.roles import read_role
 from mxnetseg.errors import MXNetSegError
@@ -107,3 +110,11 @@ def test_hosts(tmp_path):
         path.write_text(text)
         with pytest.raises(MXNetSegError, match=what):
             read_hosts(str(path))
+
+
+def test_own_name_that_is_local(monkeypatch):
+    """As Debian writes it into /etc/hosts: other hosts would not find rank 0."""
+    monkeypatch.setattr(socket, "gethostbyname", lambda host: "127.0.0.1" if host == "localhost" else "127.0.1.1")
+    assert resolve("localhost") == "127.0.0.1" and resolve("127.0.1.1") == "127.0.1.1"
+    monkeypatch.setattr(addresses, "own_address", lambda root: "10.0.0.7")
+    assert resolve("gpu1") == "10.0.0.7"

@@ -19,7 +19,7 @@ class Train(Launched):
     """`mxnetseg launch -- train`; `where` are the launcher's options."""
 
     def __init__(self, *arguments, where=("-n", "2"), **env):
-        super().__init__(["-m", "mxnetseg", "train", *arguments, "--ctx", "cpu", "--quiet"], where=where, **env)
+        super().__init__(["train", *arguments, "--ctx", "cpu", "--quiet"], where=where, **env)
 
 
 def final(folder):

@@ -128,7 +128,7 @@ def _error(parser, message):
 
 def _command(argv: List[str], program: Optional[str]) -> argparse.Namespace:
     with mock.patch.object(argparse.ArgumentParser, "error", _error):
-        _, args = cli._parse(list(argv), program)
+        _, args = cli.parse(list(argv), program)
     started = args.rest[1:] if getattr(args, "command", None) == "launch" else []
     return _command(started, None) if started else args
 

@@ -9,7 +9,7 @@ import mxnet as mx
 import numpy as np
 
 from mxnetseg.config import load_recipe, override_recipe
-from mxnetseg.engine import checkpoint, peers, start, step
+from mxnetseg.engine import checkpoint, learners, peers, step
 from mxnetseg.engine.build import build_network
 from mxnetseg.engine.record import Record
 from mxnetseg.engine.rundir import STATE
@@ -18,7 +18,19 @@ from mxnetseg.engine.trainer import train
 from mxnetseg.errors import MXNetSegError
 from tests.engine import tiny
 
-__all__ = ["TWO", "VARIANTS", "WORK", "main", "prepare", "same", "trained", "variant", "variants", "without_dropout"]
+__all__ = [
+    "TWO",
+    "VARIANTS",
+    "WORK",
+    "main",
+    "prepare",
+    "same",
+    "trained",
+    "uneven",
+    "variant",
+    "variants",
+    "without_dropout",
+]
 
 TWO = [mx.cpu(0), mx.cpu(1)]
 # of a process: how it is one of many, and what it does; a folder follows
@@ -117,6 +129,16 @@ def variants(role, folder):
             variant(name, joined.size, [mx.cpu()], joined)
 
 
+def uneven(role, folder):
+    """Train in `uneven`; the second process has two contexts."""
+    tiny.register()
+    without_dropout()
+    os.chdir(folder)
+    contexts = [mx.cpu(i) for i in range(1 + role.rank)]
+    with peers.join(role, contexts) as joined:
+        trained("uneven", contexts, joined, changes=["train.batch_size=4"])
+
+
 def variant(name, size, contexts, joined=None):
     """Two images a process or context and step; one in an epoch, for there are four."""
     share = 1 if name == "epoch" else 2
@@ -126,7 +148,7 @@ def variant(name, size, contexts, joined=None):
 
 def forgetful(odd):
     """Other initial weights: those of rank 0 count."""
-    build = start.build_network
+    build = learners.build_network
 
     def built(*args, **kwargs):
         net = build(*args, **kwargs)
@@ -135,7 +157,7 @@ def forgetful(odd):
                 parameter.set_data(parameter.data() + 1)
         return net
 
-    start.build_network = built
+    learners.build_network = built
 
 
 def spoil(odd):

@@ -120,6 +120,14 @@ def test_a_bad_image_in_one_share_ends_all_and_the_run_is_saved(recipe_file, tmp
     assert state.iteration == 3 and state.unscored
 
 
+@pytest.mark.slow
+def test_processes_with_one_and_two_contexts(folder):
+    status, output = launch("-c", shared.WORK % ("env", "uneven"), folder)
+    assert status == 0, output
+    shared.trained("uneven_here", [mx.cpu(i) for i in range(3)], changes=["train.batch_size=4"])
+    same("uneven", "uneven_here", rtol=1e-3, atol=1e-5)
+
+
 @pytest.fixture(scope="module", params=[2, 3, 4])
 def variants(folder, request):
     """How many processes have trained the variants."""

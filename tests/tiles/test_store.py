@@ -91,6 +91,22 @@ def test_other_work_is_not_gone_on_with(tmp_path):
     assert path.read_bytes() == b"somebody's notes"
 
 
+def test_what_nothing_was_finished_of_is_in_nobodys_way(tmp_path):
+    path, other = tmp_path / ".a.tiles", {**WORK, "flip": True}
+    with pytest.raises(ZeroDivisionError), Store(path, WORK):
+        raise ZeroDivisionError
+    assert not path.exists()
+    with Store(path, WORK) as store:
+        store.add(cell(0, 0))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"\n", 20) + 1])  # killed before the first cell
+    with Store(path, other) as store:
+        assert len(store) == 0
+        store.add(cell(1, 1))
+    with Store(path, other) as store:
+        assert len(store) == 1
+
+
 def test_one_process_at_a_time(tmp_path):
     with Store(tmp_path / "a", WORK), pytest.raises(MXNetSegError, match="another process is writing it"):
         Store(tmp_path / "a", WORK)

@@ -19,7 +19,7 @@ def join(role: Optional[Role] = None, contexts: Sequence[mx.Context] = ()) -> Pe
 
     Raises MXNetSegError where they don't fit together.
     """
-    return Peers(_link(role, any(context.device_type == "gpu" for context in contexts)))
+    return Peers(_link(role, any(context.device_type == "gpu" for context in contexts)), contexts)
 
 
 def _link(role: Optional[Role], on_gpus: bool) -> Link:

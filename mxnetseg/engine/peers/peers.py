@@ -5,8 +5,9 @@ import contextlib
 import os
 import sys
 import threading
-from typing import Callable, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Optional, Sequence
 
+import mxnet as mx
 import numpy as np
 from mxnet import nd
 
@@ -40,12 +41,15 @@ class Peers:
     rank, size : int
     leads : bool
         Whether this is rank 0, which writes files and talks.
+    contexts : list of mxnet.Context
+        Those of this process with which it joined.
     asked : callable
         Whether this process was asked to stop; the others hear of it.
     """
 
-    def __init__(self, link: Optional[Link] = None):
+    def __init__(self, link: Optional[Link] = None, contexts: Sequence[mx.Context] = ()):
         self._link: Link = link or Alone()
+        self.contexts = list(contexts)
         self.rank, self.size, self.name = self._link.rank, self._link.size, self._link.name
         if self.size > MOST:
             raise MXNetSegError(f"{self.size} processes are too many; the most are {MOST}")
@@ -70,11 +74,17 @@ class Peers:
         if values.dtype.kind in "iu":
             total = self._sum(values.astype(np.int64).ravel())
         else:
-            everybody = np.zeros((self.size, values.size))
-            everybody[self.rank] = values.ravel()
-            bits = self._sum(everybody.view(np.int64).ravel())  # all but one are zero
-            total = sum(bits.view(np.float64).reshape(everybody.shape))
+            total = sum(self.gather(values.ravel()))
         return total.astype(values.dtype).reshape(values.shape)
+
+    def gather(self, values: Any) -> np.ndarray:
+        """Everybody's float64 `values`, (size, ...), by rank; waits. Raises OtherFailed."""
+        mine = np.asarray(values, np.float64)
+        everybody = np.zeros((self.size, *mine.shape))
+        everybody[self.rank] = mine
+        if self.size > 1:  # bit by bit: all but one are zero
+            everybody = self._sum(everybody.view(np.int64).ravel()).view(np.float64).reshape(everybody.shape)
+        return everybody
 
     def sum_arrays(self, arrays: Mapping[str, Sequence[nd.NDArray]]) -> None:
         """Queue the sums over all processes and contexts of named arrays, in place; see `Link.add_arrays`."""
