@@ -239,12 +239,16 @@ def label_values(spec: DatasetSpec, option: str) -> np.ndarray:
     Raises
     ------
     MXNetSegError
-        The masks hold class indices, or colours; `option` asked for other values.
+        The masks hold class indices, or colours, or no value for a class; `option` asked for their values.
     """
     if spec.colours:
         raise MXNetSegError(f"{option}: the masks of {spec.name} hold colours, as color pictures do; leave it out")
     if spec.label_map is None:
         raise MXNetSegError(f"{option}: {spec.name} has no ids besides its class indices; leave it out")
+    without = sorted({*range(spec.num_classes)} - {*spec.label_map.values()})
+    if without:  # any number would be taken for another class, or for unlabelled
+        name = spec.classes[without[0]]
+        raise MXNetSegError(f"{option}: no value in the masks of {spec.name} stands for class {name}; leave it out")
     values: np.ndarray = np.zeros(256, np.uint8 if max(spec.label_map) < 256 else np.uint16)
     for raw, index in sorted(spec.label_map.items(), reverse=True):
         values[index] = raw

@@ -245,7 +245,10 @@ def plot_runs(curves: Mapping[str, Path], path: Path) -> None:
 
 def _rows(csv_path) -> List[Dict[str, str]]:
     with explained(csv_path, "read"), open(csv_path, newline="", encoding="utf-8-sig", errors="replace") as file:
-        return list(csv.DictReader(line for line in file if line.endswith("\n")))  # a last one may be cut off
+        rows: List[Dict[str, str]] = []
+        with contextlib.suppress(csv.Error):  # a field that is far too long, or NUL: what was before it is drawn
+            rows.extend(csv.DictReader(line for line in file if line.endswith("\n")))  # a last one may be cut off
+        return rows
 
 
 def _points(rows: Iterable[Dict[str, str]], column: str) -> Iterator[Tuple[int, float]]:

@@ -134,11 +134,14 @@ def test_label_files_with_the_data_sets_own_values():
     label = read(encode("label", result, Look(CLASSES, PALETTE, values=values)))
     for index, raw in enumerate((7, 8, 11)):  # road, sidewalk, building in labelIds
         assert (label[result.class_map == index] == raw).all()
-    deep = label_values(replace(cityscapes, label_map={458: 0, 9: 1, 300: 2}), "--labels-as")
+    of_three = replace(cityscapes, classes=CLASSES, label_map={458: 0, 9: 1, 300: 2})
+    deep = label_values(of_three, "--labels-as")
     label = read(encode("label", result, Look(CLASSES, PALETTE, values=deep)))
     assert label.dtype == np.uint16 and np.unique(label).tolist() == [9, 300, 458]
     with pytest.raises(MXNetSegError, match="--labels-as: streets has no ids"):
         label_values(get_spec(DataConfig(name="streets")), "--labels-as")
+    with pytest.raises(MXNetSegError, match="no value in the masks of cityscapes stands for class car"):
+        label_values(replace(of_three, label_map={0: 0, 5: 1}), "--labels-as")
 
 
 def test_endings_and_media_types():

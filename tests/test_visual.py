@@ -78,3 +78,8 @@ def test_curves_are_drawn(tmp_path):
     pixels = np.asarray(Image.open(tmp_path / "curves.png").convert("RGB"))
     assert pixels.shape[1] > 800 and len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
     assert sorted(os.listdir(tmp_path)) == ["curves.png", "metrics.csv"]
+
+
+def test_curves_end_where_the_file_is_damaged(tmp_path):
+    (tmp_path / "metrics.csv").write_text("iteration,loss\n1,0.5\n" + 200_000 * "x" + "\n3,0.1\n")
+    assert visual._rows(tmp_path / "metrics.csv") == [{"iteration": "1", "loss": "0.5"}]

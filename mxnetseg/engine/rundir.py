@@ -181,10 +181,10 @@ def read_state(folder: str) -> Checkpoint:
     state = checkpoint.read(path)
     record: Record = state.record
     if record.kind != "training" or not (record.state and record.run and record.model and record.recipe):
-        raise MXNetSegError(f"--resume {folder}: {path} is not a training state")
+        raise MXNetSegError(f"{path} is not a training state; name the folder of a run (runs/...)")
     ours, recipes = record.model.name, record.recipe.model.name
     if not same(ours, recipes):
-        raise MXNetSegError(f"--resume {folder}: {path} is of {ours}, but its recipe of {recipes}")
+        raise MXNetSegError(f"{path} is of {ours}, but its recipe of {recipes}")
     return state
 
 

@@ -106,10 +106,13 @@ def _reaching(side: Side, cells: Iterable[int]) -> List[int]:
 
 
 def tiling(height: int, width: int, config: EvalConfig) -> Tiling:
-    """Windows as `config.crop` and `config.stride` say; of 512 pixels, a step of seven eighths, where they don't."""
+    """Windows as `config.crop` and `config.stride` say; of 512 pixels, a step of seven eighths, where they don't.
+
+    A stride without a crop has no effect, as in `class_probabilities`.
+    """
     crop = config.crop or WINDOW
     sides = (crop, crop) if isinstance(crop, int) else crop
-    steps = config.stride or tuple(math.ceil(side * (1 - OVERLAP)) for side in sides)
+    steps = (config.crop and config.stride) or tuple(math.ceil(side * (1 - OVERLAP)) for side in sides)
     steps = (steps, steps) if isinstance(steps, int) else steps
     rows, columns = (Side(*one) for one in zip((height, width), sides, steps))
     return Tiling(rows, columns)

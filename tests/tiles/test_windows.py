@@ -55,6 +55,10 @@ def whole(picture, predictor, confidence=True, done=()):
     return label, sure / 65535
 
 
+def test_a_stride_without_a_crop_leaves_nothing_out():
+    assert [(side.window, side.stride) for side in tiling(2000, 3000, EvalConfig(stride=600))] == 2 * [(512, 448)]
+
+
 @pytest.mark.parametrize(
     "size, window, stride", [(1000, 100, 70), (900, 90, 90), (64, 64, 32), (50, 64, 32), (65, 64, 1)]
 )
