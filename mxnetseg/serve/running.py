@@ -33,7 +33,8 @@ def bind(host: str, port: int) -> socket.socket:
     bound = None
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio turns off Nagle's wait, 40 ms an answer, only where the protocol is named
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if os.name == "posix":  # a port whose last connections are hardly closed is free
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)

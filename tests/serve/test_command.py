@@ -1,5 +1,6 @@
 """`mxnetseg serve`: its options, and what it says of those that are wrong."""
 
+import asyncio
 import shutil
 import socket
 from pathlib import Path
@@ -82,6 +83,28 @@ def test_a_port_in_use_is_told_before_the_network_is_read(run, file):  # noqa: F
         port = other.getsockname()[1]
         status, _, err = run("serve", "--checkpoint", file, "--port", port)
     assert status == 2 and f"--host 127.0.0.1 --port {port}: Address already in use; name another" in err
+
+
+def test_answers_go_at_once():
+    """Nagle's algorithm would keep the second part of each back until the client acknowledges the first, 40 ms."""
+    kept = []
+
+    class Told(asyncio.Protocol):
+        def connection_made(self, transport):
+            at_once = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            kept.append(not at_once)
+            transport.close()
+
+    async def ask():
+        bound = running.bind("127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(Told, sock=bound)
+        reader, writer = await asyncio.open_connection(*running.address_of(bound))
+        await reader.read()
+        writer.close()
+        server.close()
+
+    asyncio.run(ask())
+    assert kept == [False]
 
 
 @pytest.mark.parametrize(
