@@ -115,7 +115,7 @@ def test_the_image_demo_needs_nothing(tmp_path):
     for colour in palette:
         assert pixels(legend, colour) >= 50
     counts = [pixels(class_map, colour) for colour in palette]
-    assert sum(counts) == 360 * 480 and counts[3] > 30_000 and counts[5] > 15_000  # road, tree
+    assert sum(counts) == 360 * 480 and counts[3] > 30_000 and counts[5] > 10_000  # road, tree
     expected = visual.OPACITY * class_map + (1 - visual.OPACITY) * picture[24:384, :480]
     assert np.abs(overlay - expected).max() <= 0.5 + 1e-4
     assert os.listdir() == ["pred.png"]
