@@ -110,12 +110,14 @@ def test_the_image_demo_needs_nothing(tmp_path):
     # 24 rows of captions, then image, class map and overlay with 6 white columns between them, then the legend
     assert picture.shape[1] == 3 * 480 + 2 * 6 and picture.shape[0] > 24 + 360 + 20
     np.testing.assert_array_equal(picture[24:384, :480], np.asarray(Image.open(demos.sample_image())))
-    palette = mxnetseg.Predictor(demos.camvid_checkpoint(), mx.cpu()).palette
+    predictor = mxnetseg.Predictor(demos.camvid_checkpoint(), mx.cpu())
+    palette = predictor.palette
     class_map, overlay, legend = picture[24:384, 486:966], picture[24:384, 972:], picture[384:]
     for colour in palette:
         assert pixels(legend, colour) >= 50
     counts = [pixels(class_map, colour) for colour in palette]
     assert sum(counts) == 360 * 480 and counts[3] > 30_000 and counts[5] > 10_000  # road, tree
+    np.testing.assert_array_equal(class_map, palette[predictor(demos.sample_image())])  # every pixel
     expected = visual.OPACITY * class_map + (1 - visual.OPACITY) * picture[24:384, :480]
     assert np.abs(overlay - expected).max() <= 0.5 + 1e-4
     assert os.listdir() == ["pred.png"]
