@@ -1,5 +1,6 @@
 """Backbone, neck, heads, resize: the part that all models share, written once."""
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -11,13 +12,14 @@ from mxnet.ndarray import NDArray
 from ..backbones import LEVELS, Backbone
 from ..errors import MXNetSegError
 from ..network import channels_of, check_input, contexts_of
-from ..nn import LinearSum, halve, resize_like, reuse
+from ..nn import LinearSum, enlarge_image, halve, resize_like, reuse
 from ..ops import upsample_argmax
 from ..turn import in_turn
 
 __all__ = ["HALF_LEVELS", "LEVELS", "Branch", "Segmentor"]
 
 HALF_LEVELS = tuple(f"half_{level}" for level in LEVELS)
+ENLARGEMENTS = tuple(eighths / 8 for eighths in range(8, 33))
 
 
 class Branch(NamedTuple):
@@ -52,11 +54,14 @@ class Segmentor(HybridBlock):
         What several heads are fed with, made once; its head puts out one feature map or a tuple of them.
     align_corners : bool
         Of the last resize, from a head's resolution to that of x.
+    enlarge : float
+        How many times larger the image is made first, corners aligned: a network sees finer things in small images so.
+        1 to 4, in eighths, which every runtime rounds alike.
 
     Raises
     ------
     MXNetSegError
-        A branch is fed with something that there isn't.
+        A branch is fed with something that there isn't; another `enlarge`.
 
     Attributes
     ----------
@@ -76,8 +81,11 @@ class Segmentor(HybridBlock):
         *,
         neck: Optional[Branch] = None,
         align_corners: bool = True,
+        enlarge: float = 1,
     ):
         super().__init__()
+        if isinstance(enlarge, bool) or not isinstance(enlarge, (int, float)) or enlarge not in ENLARGEMENTS:
+            raise MXNetSegError(f"enlarge: {enlarge!r} is not a number from 1 to 4 in eighths, such as 1.5")
         used = _inputs([main, *aux], neck)
         known = (*LEVELS, *HALF_LEVELS, "image")
         unknown = [name for name in used if name not in known and not (neck and name.startswith("neck"))]
@@ -99,14 +107,15 @@ class Segmentor(HybridBlock):
         # One compiled graph per use: inference must not pay for auxiliary heads. The graphs share
         # this network's blocks and are kept out of its children, so parameter names stay single.
         plain, every = [main._replace(extra=0)], [main, *aux]
-        logits = _Graph(backbone, neck, plain, align_corners)
-        coarse = _Graph(backbone, neck, plain, align_corners, to_input=False)
+        build = partial(_Graph, backbone, neck, enlarge=enlarge)
+        logits = build(plain, align_corners)
+        coarse = build(plain, align_corners, to_input=False)
         self._graphs = SimpleNamespace(
             logits=logits,
             coarse=coarse,
-            train=_Graph(backbone, neck, every, align_corners) if self.num_aux else logits,
-            train_coarse=_Graph(backbone, neck, every, align_corners, to_input=False) if self.num_aux else coarse,
-            heads=_Graph(backbone, neck, every, None),
+            train=build(every, align_corners) if self.num_aux else logits,
+            train_coarse=build(every, align_corners, to_input=False) if self.num_aux else coarse,
+            heads=build(every, None),
         )
 
     @property
@@ -193,10 +202,10 @@ class Segmentor(HybridBlock):
 
 
 class _Graph(HybridBlock):
-    """One way through the network: the backbone, the neck, some heads, and their resizes unless align_corners is None;
-    the last of these, to the size of the input, may be left out."""
+    """One way through the network: the image enlarged, the backbone, the neck, some heads, and their resizes unless
+    align_corners is None; the last of these, to the size of the input, may be left out."""
 
-    def __init__(self, backbone, neck, branches, align_corners, to_input=True):
+    def __init__(self, backbone, neck, branches, align_corners, to_input=True, enlarge=1):
         super().__init__()
         self.backbone = backbone
         if neck:
@@ -206,6 +215,7 @@ class _Graph(HybridBlock):
         self._branches = [(branch.inputs, branch.enlarge, branch.extra) for branch in branches]
         self._align_corners = align_corners
         self._to_input = to_input
+        self._enlarge = enlarge
         self.heads = nn.HybridSequential()
         self.heads.add(*(branch.head for branch in branches))
 
@@ -214,10 +224,11 @@ class _Graph(HybridBlock):
         return super().__call__(x)
 
     def hybrid_forward(self, F, x):
-        features = dict(zip(LEVELS, self.backbone(x)), image=x)
+        image = enlarge_image(F, x, self._enlarge)
+        features = dict(zip(LEVELS, self.backbone(image)), image=image)
         if self._half:
             with reuse():
-                features.update(zip(HALF_LEVELS, self.backbone(halve(F, x))))
+                features.update(zip(HALF_LEVELS, self.backbone(halve(F, image))))
         if self._neck_inputs:
             maps = self.neck(*(features[name] for name in self._neck_inputs))
             several = isinstance(maps, (list, tuple))

@@ -89,14 +89,19 @@ class PyramidFusionHead(HybridBlock):
 
 
 @register_model("swiftnet", backbone="resnet18", output_stride=32, paper=PAPER)
-def swiftnet(backbone: Backbone, num_classes: int, aux: bool, width: int = 256, detail: int = 0) -> Segmentor:
-    """`detail` channels, if it is not 0, read the image at half its size before the classes (DetailHead)."""
+def swiftnet(
+    backbone: Backbone, num_classes: int, aux: bool, width: int = 256, detail: int = 0, enlarge: float = 1
+) -> Segmentor:
+    """`detail` channels, if it is not 0, read the image at half its size before the classes (DetailHead).
+
+    The image is made `enlarge` times larger before all else.
+    """
     if detail:
         head = DetailHead(backbone.channels, num_classes, width=width, detail=detail)
         main = Branch(head, (*LEVELS, "image"))
     else:
         main = Branch(SwiftNetHead(backbone.channels, num_classes, width=width), LEVELS)
-    return Segmentor(backbone, main, fcn_aux(backbone, num_classes) if aux else ())
+    return Segmentor(backbone, main, fcn_aux(backbone, num_classes) if aux else (), enlarge=enlarge)
 
 
 @register_model("swiftnet_pr", backbone="resnet18", output_stride=32, paper=PAPER)

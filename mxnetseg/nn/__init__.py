@@ -12,7 +12,7 @@ from .fold import LinearSum, NormConv
 from .inference import inference_graph
 from .mixer import ChannelMixer, TokenMixer, strip_kernels
 from .norm import make_norm, norm_scope, reuse, unsynchronised
-from .resize import bicubic_like, global_average, halve, nearest_like, resize_like, shrink
+from .resize import bicubic_like, enlarge_image, global_average, halve, nearest_like, resize_like, shrink
 from .tokens import to_map, to_tokens
 from .transformer import TransformerBlock, dense, layer_norm
 from .warp import warp
@@ -39,6 +39,7 @@ __all__ = [
     "drop_path_rates",
     "gelu",
     "global_average",
+    "enlarge_image",
     "halve",
     "image_channels",
     "image_scope",

@@ -370,6 +370,9 @@ def resizes():
             f"_contrib_BilinearResize2D to the same {corners}",
             c.BilinearResize2D(x, S.relu(x), mode="like", align_corners=corners),
         )
+    for factor in (1.125, 1.5):
+        larger = c.BilinearResize2D(x, scale_height=factor, scale_width=factor, align_corners=True)
+        yield f"_contrib_BilinearResize2D by {factor}", larger
     yield "_contrib_BilinearResize2D to one pixel", c.BilinearResize2D(x, one, mode="like", align_corners=True)
     for size in (1, 2, 5, 6, (3, 1), (2, 9)):
         yield f"_contrib_AdaptiveAvgPooling2D {size}", c.AdaptiveAvgPooling2D(x, output_size=size)
@@ -512,7 +515,8 @@ def test_a_wrong_attribute_is_noticed(attribute, name):
         ),
         (S.topk(x, ret_typ="mask"), "with ret_typ=mask"),
         (c.BilinearResize2D(x, mode="odd_scale", scale_height=2, scale_width=2), "with mode=odd_scale"),
-        (c.BilinearResize2D(x, scale_height=1.5, scale_width=1.5), "with scale_height=1.5"),
+        (c.BilinearResize2D(x, scale_height=1.3, scale_width=1.3), "with scale_height=1.3"),
+        (c.BilinearResize2D(x, scale_height=1.5, scale_width=1.5, align_corners=False), "with scale_height=1.5"),
         (S.softmax(x, S.sum(x, axis=3), use_length=True), "softmax with use_length=True"),
         (c.arange_like(x), "with axis=None"),
     ],
