@@ -167,12 +167,14 @@ def ohem(logits, labels, threshold=0.7, min_kept=100_000):
     return np.mean(means)
 
 
-def dice(logits, labels, smooth=1.0, class_weights=None):
+def dice(logits, labels, smooth=1.0, class_weights=None, classes="all"):
     w = np.ones(CLASSES) if class_weights is None else np.asarray(class_weights)
     losses = []
     for p, t in images(logits, labels):
         truth = np.eye(CLASSES)[t]
-        losses.append((w * (1 - (2 * (p * truth).sum(0) + smooth) / ((p**2 + truth).sum(0) + smooth))).mean())
+        loss = w * (1 - (2 * (p * truth).sum(0) + smooth) / ((p**2 + truth).sum(0) + smooth))
+        counts = truth.any(0) if classes == "present" else np.ones(CLASSES, bool)
+        losses.append(loss[counts].mean() if counts.any() else 0)
     return np.mean(losses)
 
 
@@ -215,6 +217,7 @@ REFERENCES = [
     ({"name": "ohem"}, ohem),
     ({"name": "dice"}, dice),
     ({"name": "dice", "smooth": 0.1, "class_weights": [1, 2, 3, 4, 5]}, dice),
+    ({"name": "dice", "classes": "present", "class_weights": [1, 2, 3, 4, 5]}, dice),
     ({"name": "lovasz"}, lovasz),
 ]
 IDS = [f"{c['name']}-{i}" for i, (c, _) in enumerate(REFERENCES)]

@@ -58,7 +58,7 @@ _OURS = {
     ),
     "ohem": lambda c, n: OhemCrossEntropy(n, c.class_weights, c.label_smoothing, c.threshold, c.min_kept),
     "focal": lambda c, n: FocalLoss(n, c.class_weights, c.gamma, c.average),
-    "dice": lambda c, n: DiceLoss(n, c.class_weights, c.smooth),
+    "dice": lambda c, n: DiceLoss(n, c.class_weights, c.smooth, c.classes == "present"),
     "lovasz": lambda c, n: LovaszSoftmax(n, c.class_weights),
 }
 _OURS["cross_entropy"] = _OURS["ce"]

@@ -47,11 +47,15 @@ class OhemCrossEntropy(ImageLoss):
 
 class DiceLoss(Criterion):
     """1 - (2 sum(p t) + s) / (sum(p^2 + t^2) + s) over an image's valid pixels (Milletari et al., V-Net, 2016),
-    mean over all classes, weighted where weights are given, mean over all images; 0 for an image without labels."""
+    mean over all classes or those `present` in the image, weighted where weights are given, mean over all images; 0 for
+    an image without labels."""
 
-    def __init__(self, num_classes: int, class_weights: Sequence[float] = None, smooth: float = 1.0):
+    def __init__(
+        self, num_classes: int, class_weights: Sequence[float] = None, smooth: float = 1.0, present: bool = False
+    ):
         super().__init__(num_classes, class_weights)
         self._smooth = smooth
+        self._present = present
 
     def tally(self, labels: Sequence[np.ndarray]) -> np.ndarray:
         """The number of images, (1,)."""
@@ -69,7 +73,12 @@ class DiceLoss(Criterion):
         squares = F.sum(F.square(probability) + truth, axis=(2, 3))
         loss = 1 - (2 * both + self._smooth) / (squares + self._smooth)
         per_class = F.slice_axis(weights, axis=0, begin=0, end=self._classes)
-        return F.sum(F.broadcast_mul(loss, F.expand_dims(per_class, 0))).reshape((1,)) * scale / self._classes
+        loss = F.broadcast_mul(loss, F.expand_dims(per_class, 0))
+        if not self._present:
+            return F.sum(loss).reshape((1,)) * scale / self._classes
+        shown = F.sum(truth, axis=(2, 3)) > 0
+        means = F.sum(loss * shown, axis=1) / F.maximum(F.sum(shown, axis=1), 1)
+        return F.sum(means).reshape((1,)) * scale
 
 
 class LovaszSoftmax(ImageLoss):

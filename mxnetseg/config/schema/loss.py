@@ -52,6 +52,9 @@ class LossTerm(Part):
     smooth: Annotated[float, only("dice")] = Field(
         1.0, ge=1e-6, le=1e12, description="added to numerator and denominator"
     )
+    classes: Annotated[Literal["all", "present"], only("dice")] = Field(
+        "all", description="mean over all classes, or over those that an image shows"
+    )
     options: Annotated[Dict[str, Any], only("")] = Field(
         default_factory=dict, description="keyword arguments of its builder"
     )
