@@ -53,8 +53,8 @@ def compile_kernels(folder: Path, emulate: bool) -> Path:
         # g++ does not know kernel<<<grid, block, 0, stream>>>(arguments)
         text = build.KERNELS.read_text(encoding="utf-8")
         text, count = re.subn(
-            r"(\w+(?:<T>)?)<<<(.+?), kThreads, 0, stream>>>\((.+?)\);",
-            r"emulation::launch(\2, kThreads, [=] { \1(\3); });",
+            r"(\w+(?:<T>)?)<<<(.+?), (\w+), 0, stream>>>\((.+?)\);",
+            r"emulation::launch(\2, \3, [=] { \1(\4); });",
             text,
             flags=re.DOTALL,
         )
@@ -81,7 +81,6 @@ class Device:
     def __init__(self, path: Path):
         self.library = ctypes.CDLL(str(path))
         self.library.mxnetseg_gpu_error.restype = ctypes.c_char_p
-        self.library.mxnetseg_gpu_workspace.restype = ctypes.c_int64
 
     def call(self, name, *arguments):
         code = getattr(self.library, name)(*arguments)
@@ -145,7 +144,6 @@ class Device:
 
 class Unfold:
     name = "deform_unfold"
-    summed = 1  # maps whose gradients are summed: x's
 
     def __init__(self, batch, channels, height, width, padding=1, dilation=1, stride=1):
         self.options = dict(padding=padding, dilation=dilation, stride=stride)
@@ -167,7 +165,6 @@ class Unfold:
 
 class Attention:
     name = "deform_attention"
-    summed = 2  # k's and v's
 
     def __init__(self, batch, heads, channels, height, width, padding=1, dilation=1):
         self.options = dict(padding=padding, dilation=dilation, heads=heads, scale=channels**-0.5)
@@ -193,14 +190,16 @@ class Run:
 
     def __init__(self, device: Device, case, inputs, grad, dtype: str):
         self.device, self.case, self.dtype = device, case, dtype
+        self.launcher = f"mxnetseg_gpu_{case.name.split('_')[1]}"
         size = np.dtype(dtype).itemsize
         self.inputs = [device.upload(array.astype(dtype)) for array in inputs]
         self.grad = device.upload(grad.astype(dtype))
         shapes = [case.out_shape, *case.shapes]
         self.results = [device.allocate(int(np.prod(shape)) * size) for shape in shapes]
         self.geometry = ctypes.byref(case.geometry)
-        bytes_ = device.library.mxnetseg_gpu_workspace(TYPES[dtype], self.geometry, case.summed)
-        self.workspace = device.allocate(bytes_)
+        workspace = getattr(device.library, f"{self.launcher}_workspace")
+        workspace.restype = ctypes.c_int64
+        self.workspace = device.allocate(workspace(TYPES[dtype], self.geometry))
         elements = [int(np.prod(shape)) for shape in case.shapes]
         out = int(np.prod(case.out_shape))
         # bytes that any implementation must read and write
@@ -208,8 +207,7 @@ class Run:
 
     def launch(self, which, inputs, results, workspace=None):
         pointers = [(ctypes.c_void_p * len(of))(*(pointer.value for pointer in of)) for of in (inputs, results)]
-        name = f"mxnetseg_gpu_{self.case.name.split('_')[1]}_{which}"
-        self.device.call(name, TYPES[self.dtype], self.geometry, *pointers, workspace, None)
+        self.device.call(f"{self.launcher}_{which}", TYPES[self.dtype], self.geometry, *pointers, workspace, None)
 
     def forward(self):
         self.launch("forward", self.inputs, self.results[:1])
@@ -244,6 +242,7 @@ CHECKS = [
     Unfold(2, 3, 5, 7),
     Unfold(1, 9, 8, 6, padding=2, dilation=2, stride=3),
     Unfold(1, 1, 9, 4, padding=0, stride=2),
+    Unfold(2, 40, 9, 5),  # more than one warp takes, in positions and channels
     Attention(2, 2, 64, 5, 7),
     Attention(1, 3, 20, 6, 4, padding=2, dilation=2),
     Attention(1, 1, 100, 3, 3),
