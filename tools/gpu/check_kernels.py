@@ -97,16 +97,15 @@ class Device:
         return f"{name.value.decode()}, compute capability {major}.{minor}, {memory.value / 2**30:.0f} GiB"
 
     def allocate(self, size: int) -> ctypes.c_void_p:
+        """`size` bytes, aligned as MXNet's arrays are."""
         pointer = ctypes.c_void_p()
         self.call("device_allocate", ctypes.byref(pointer), ctypes.c_int64(max(size, 1)))
         self.call("device_fill", pointer, 0xFF, ctypes.c_int64(size))  # NaN: what is not written shows
         return pointer
 
-    def upload(self, array: np.ndarray) -> ctypes.c_void_p:
+    def upload(self, pointer: ctypes.c_void_p, array: np.ndarray) -> None:
         array = np.ascontiguousarray(array)
-        pointer = self.allocate(array.nbytes)
         self.call("device_upload", pointer, array.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(array.nbytes))
-        return pointer
 
     def download(self, pointer, shape, dtype) -> np.ndarray:
         array = np.empty(shape, dtype)
@@ -188,14 +187,18 @@ class Attention:
 class Run:
     """Inputs and results of one case on the device."""
 
-    def __init__(self, device: Device, case, inputs, grad, dtype: str):
+    def __init__(self, device: Device, case, inputs, grad, dtype: str, shift: bool = False):
+        """`shift`: all but the workspace by one element, as views of an array may be."""
         self.device, self.case, self.dtype = device, case, dtype
         self.launcher = f"mxnetseg_gpu_{case.name.split('_')[1]}"
         size = np.dtype(dtype).itemsize
-        self.inputs = [device.upload(array.astype(dtype)) for array in inputs]
-        self.grad = device.upload(grad.astype(dtype))
-        shapes = [case.out_shape, *case.shapes]
-        self.results = [device.allocate(int(np.prod(shape)) * size) for shape in shapes]
+        before = size * shift
+        self.owned = [device.allocate(array.size * size + before) for array in (*inputs, grad, grad, *inputs)]
+        arrays = [ctypes.c_void_p(pointer.value + before) for pointer in self.owned]
+        *self.inputs, self.grad = arrays[: len(inputs) + 1]
+        self.results = arrays[len(inputs) + 1 :]
+        for pointer, array in zip(arrays, (*inputs, grad)):
+            device.upload(pointer, array.astype(dtype))
         self.geometry = ctypes.byref(case.geometry)
         workspace = getattr(device.library, f"{self.launcher}_workspace")
         workspace.restype = ctypes.c_int64
@@ -221,7 +224,7 @@ class Run:
         return [self.device.download(p, shape, self.dtype) for p, shape in zip(self.results, shapes)]
 
     def free(self):
-        self.device.free([*self.inputs, self.grad, *self.results, self.workspace])
+        self.device.free([*self.owned, self.workspace])
 
 
 def draw(case, kind: str, dtype: str, seed=0):
@@ -258,11 +261,11 @@ TIMINGS = [
 def check(device: Device) -> int:
     wrong = 0
     for case in CHECKS:
-        for kind in ("random", "borders", "far"):
+        for kind in ("random", "borders", "far", "shifted"):
             for dtype in TYPES:
                 *inputs, grad = draw(case, kind, dtype)
                 wanted = case.reference(inputs, grad)
-                run = Run(device, case, inputs, grad, dtype)
+                run = Run(device, case, inputs, grad, dtype, shift=kind == "shifted")
                 run.forward()
                 run.backward()
                 errors = []

@@ -10,6 +10,8 @@
 #include <cuda_runtime.h>
 #include <stdint.h>
 
+#include <initializer_list>
+
 #include "gpu.h"
 
 using mxnetseg::Geometry;
@@ -53,10 +55,12 @@ unsigned blocks(int64_t size, int64_t piece, int64_t most = 65535) {
 
 // ---------------------------------------------------------------------------------------------------------------
 // Unfold: x (batch, channels, height, width), offset (batch, 18, out_height, out_width). One warp takes one sample of
-// the window at 32 positions. Warps of a block take samples of the same positions, which lie close together.
+// the window at 32 positions. Warps of a block take samples of the same positions, which lie close together, so that
+// most pixels are read from memory only once: forward all nine, backward, which needs shared memory, a row of three.
 
-constexpr int kUnfoldThreads = 128;
-constexpr int kUnfoldWarps = kUnfoldThreads / kWarp;
+constexpr int kForwardThreads = kWindow * kWarp;
+constexpr int kBackwardWarps = 3;
+constexpr int kBackwardThreads = kBackwardWarps * kWarp;
 constexpr int kGroup = 16;  // channels that share the located sample, forward
 
 struct Task {
@@ -65,7 +69,7 @@ struct Task {
 };
 
 __device__ inline Task unfold_task(const Geometry& g) {
-  const int64_t warp = (int64_t)blockIdx.x * kUnfoldWarps + threadIdx.x / kWarp;
+  const int64_t warp = (int64_t)blockIdx.x * (blockDim.x / kWarp) + threadIdx.x / kWarp;
   const int positions = g.out_height * g.out_width;
   const int64_t first = warp / kWindow * kWarp, position = first + threadIdx.x % kWarp;
   Task task;
@@ -85,7 +89,7 @@ __device__ inline Sample locate_unfold(const Geometry& g, const T* offset, int64
 }
 
 template <typename T>
-__global__ void __launch_bounds__(kUnfoldThreads)
+__global__ void __launch_bounds__(kForwardThreads)
 unfold_forward(Geometry g, const T* __restrict__ x, const T* __restrict__ offset, T* __restrict__ out) {
   const int64_t positions = (int64_t)g.out_height * g.out_width, pixels = (int64_t)g.height * g.width;
   const Task task = unfold_task(g);
@@ -111,11 +115,11 @@ unfold_forward(Geometry g, const T* __restrict__ x, const T* __restrict__ offset
 // Takes 32 channels at a time: lanes over positions gather, lanes over channels scatter. For that, sum_x is channels
 // last: (batch, height, width, channels).
 template <typename T>
-__global__ void __launch_bounds__(kUnfoldThreads)
+__global__ void __launch_bounds__(kBackwardThreads)
 unfold_backward(Geometry g, const T* __restrict__ grad, const T* __restrict__ x, const T* __restrict__ offset,
                 float* __restrict__ sum_x, T* __restrict__ grad_offset) {
-  __shared__ float tiles[kUnfoldWarps][kWarp][kWarp + 1];  // grad by channel and position; + 1: no bank conflicts
-  __shared__ Corners located[kUnfoldWarps][kWarp];
+  __shared__ float tiles[kBackwardWarps][kWarp][kWarp + 1];  // grad by channel and position; + 1: no bank conflicts
+  __shared__ Corners located[kBackwardWarps][kWarp];
   const int64_t positions = (int64_t)g.out_height * g.out_width, pixels = (int64_t)g.height * g.width;
   const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
   float(*tile)[kWarp + 1] = tiles[warp];
@@ -166,14 +170,17 @@ unfold_backward(Geometry g, const T* __restrict__ grad, const T* __restrict__ x,
   }
 }
 
+constexpr int kTurnWarps = 4;
+constexpr int kTurnThreads = kTurnWarps * kWarp;
+
 // (batch, pixels, channels) to (batch, channels, pixels); one warp takes 32 x 32.
 template <typename T>
-__global__ void __launch_bounds__(kUnfoldThreads)
+__global__ void __launch_bounds__(kTurnThreads)
 channels_first(Geometry g, const float* __restrict__ from, T* __restrict__ to) {
-  __shared__ float tiles[kUnfoldWarps][kWarp][kWarp + 1];
+  __shared__ float tiles[kTurnWarps][kWarp][kWarp + 1];
   const int64_t pixels = (int64_t)g.height * g.width;
   const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
-  const int64_t pixel = ((int64_t)blockIdx.x * kUnfoldWarps + warp) * kWarp;  // the warp's first
+  const int64_t pixel = ((int64_t)blockIdx.x * kTurnWarps + warp) * kWarp;  // the warp's first
   const int count = (int)min((int64_t)kWarp, pixels - pixel);
   for (int64_t image = blockIdx.y; image < g.batch; image += gridDim.y) {
     for (int base = blockIdx.z * kWarp; base < g.channels; base += gridDim.z * kWarp) {
@@ -192,15 +199,16 @@ channels_first(Geometry g, const float* __restrict__ from, T* __restrict__ to) {
 
 // ---------------------------------------------------------------------------------------------------------------
 // Attention: q, k, v (batch, height, width, heads*channels). 16 lanes take an item (a pixel and head), 64 channels at
-// a time: lane l channels l, l + 16, l + 32 and l + 48. A block takes a square of pixels of one head: their samples
-// lie close together, so that most are read from memory only once. All lanes of a warp come to every shuffle.
+// a time. A block takes a square of pixels of one head: their samples lie close together, so that most are read from
+// memory only once. All lanes of a warp come to every shuffle.
 //
-// Kernels have a parameter kChannels: a head's channels where they are known when compiling, else 0.
+// Lane l has channels l, l + 16, l + 32 and l + 48, which suits atomics and any number of channels. If kWide, heads
+// have 64 channels as DGMN2's do and arrays are aligned; then the lane reads and writes channels 4l to 4l + 3 at once.
 
 constexpr int kAttentionThreads = 256;
 constexpr int kLanes = 16;
 constexpr int kEach = 4;
-constexpr int kSlice = kLanes * kEach;  // also DGMN2's channels per head, for which there are kernels of their own
+constexpr int kSlice = kLanes * kEach;
 constexpr int kItems = kAttentionThreads / kLanes;
 constexpr int kSquare = 4;  // pixels along its side
 static_assert(kSquare * kSquare == kItems, "one item per 16 lanes");
@@ -269,25 +277,49 @@ __device__ inline Sample locate_attention(const Geometry& g, const T* offset, co
                 g.height, g.width);
 }
 
-// A lane's share of 64 channels, of which `left` exist from its first on; 0 for those that don't.
 template <typename T>
-__device__ inline void load(const T* from, int left, float (&to)[kEach]) {
+struct alignas(kEach * sizeof(T)) Four {
+  T channel[kEach];
+};
+
+// A lane's share of the channels of `from`, of which `left` exist from its first on; 0 for those that don't.
+template <typename T>
+__device__ inline void load(const T* from, int lane, int left, float (&to)[kEach]) {
 #pragma unroll
-  for (int i = 0; i < kEach; ++i) to[i] = i * kLanes < left ? to_float(from[i * kLanes]) : 0.f;
+  for (int i = 0; i < kEach; ++i) to[i] = i * kLanes < left ? to_float(from[lane + i * kLanes]) : 0.f;
 }
 
-template <typename T, int kChannels>
+template <bool kWide, typename T>
+__device__ inline void load_any(const T* from, int lane, int left, float (&to)[kEach]) {
+  if (!kWide) return load(from, lane, left, to);
+  const Four<T> four = *(const Four<T>*)(from + lane * kEach);
+#pragma unroll
+  for (int i = 0; i < kEach; ++i) to[i] = to_float(four.channel[i]);
+}
+
+template <bool kWide, typename T>
+__device__ inline void store_any(T* to, int lane, int left, const float (&from)[kEach]) {
+  Four<T> four;
+#pragma unroll
+  for (int i = 0; i < kEach; ++i) {
+    if (kWide) assign(four.channel + i, from[i]);
+    else if (i * kLanes < left) assign(to + lane + i * kLanes, from[i]);
+  }
+  if (kWide) *(Four<T>*)(to + lane * kEach) = four;
+}
+
+template <typename T, bool kWide>
 __global__ void __launch_bounds__(kAttentionThreads, 4)
 attention_forward(Geometry g, const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
                   const T* __restrict__ offset, const T* __restrict__ position, T* __restrict__ out) {
   __shared__ Corners located[kItems][kWindow];
-  const int channels = kChannels ? kChannels : g.channels, lane = threadIdx.x % kLanes;
+  const int channels = kWide ? kSlice : g.channels, lane = threadIdx.x % kLanes;
   const int64_t step = (int64_t)g.heads * channels;
   Corners* const corners = located[threadIdx.x / kLanes];
   for (int64_t image = blockIdx.z; image < g.batch; image += gridDim.z)
     for (int head = blockIdx.y; head < g.heads; head += gridDim.y) {
       const Item item = item_of(g, image, head);
-      const T *keys = k + item.map + lane, *values = v + item.map + lane;
+      const T *keys = k + item.map, *values = v + item.map;
       __syncwarp();  // until all have read the last item's corners
       if (lane < kWindow) corners[lane] = corners_of(locate_attention(g, offset, item, lane), step, true);
       __syncwarp();
@@ -299,11 +331,11 @@ attention_forward(Geometry g, const T* __restrict__ q, const T* __restrict__ k, 
         for (int base = 0; base < channels; base += kSlice) {
           const int left = channels - base - lane;
           float query[kEach];
-          load(q + item.index * channels + base + lane, left, query);
+          load_any<kWide>(q + item.index * channels + base, lane, left, query);
 #pragma unroll
           for (int c = 0; c < 4; ++c) {
             float key[kEach], with_key = 0.f;
-            load(keys + at.element[c] + base, left, key);
+            load_any<kWide>(keys + at.element[c] + base, lane, left, key);
 #pragma unroll
             for (int i = 0; i < kEach; ++i) with_key += query[i] * key[i];
             product += at.weight[c] * with_key;
@@ -324,20 +356,17 @@ attention_forward(Geometry g, const T* __restrict__ q, const T* __restrict__ k, 
 #pragma unroll
           for (int c = 0; c < 4; ++c) {
             float value[kEach];
-            load(values + at.element[c] + base, left, value);
+            load_any<kWide>(values + at.element[c] + base, lane, left, value);
 #pragma unroll
             for (int i = 0; i < kEach; ++i) sum[i] += share * at.weight[c] * value[i];
           }
         }
-        T* const to = out + item.index * channels + base + lane;
-#pragma unroll
-        for (int i = 0; i < kEach; ++i)
-          if (item.live && i * kLanes < left) assign(to + i * kLanes, sum[i]);
+        if (item.live) store_any<kWide>(out + item.index * channels + base, lane, left, sum);
       }
     }
 }
 
-template <typename T, int kChannels>
+template <typename T, bool kWide>
 __global__ void __launch_bounds__(kAttentionThreads, 4)
 attention_backward(Geometry g, const T* __restrict__ grad, const T* __restrict__ q, const T* __restrict__ k,
                    const T* __restrict__ v, const T* __restrict__ offset, const T* __restrict__ position,
@@ -345,7 +374,7 @@ attention_backward(Geometry g, const T* __restrict__ grad, const T* __restrict__
                    T* __restrict__ grad_offset, T* __restrict__ grad_position) {
   __shared__ Corners located[kItems][kWindow];
   __shared__ float products[kItems][kWindow][8];  // of every sample's corners: 4 of <q, k>, 4 of <grad, v>
-  const int channels = kChannels ? kChannels : g.channels, lane = threadIdx.x % kLanes;
+  const int channels = kWide ? kSlice : g.channels, lane = threadIdx.x % kLanes;
   const int64_t step = (int64_t)g.heads * channels;
   Corners* const corners = located[threadIdx.x / kLanes];
   float(*const dots)[8] = products[threadIdx.x / kLanes];
@@ -353,7 +382,7 @@ attention_backward(Geometry g, const T* __restrict__ grad, const T* __restrict__
   for (int64_t image = blockIdx.z; image < g.batch; image += gridDim.z)
     for (int head = blockIdx.y; head < g.heads; head += gridDim.y) {
       const Item item = item_of(g, image, head);
-      const int64_t own = item.index * channels + lane, map = item.map + lane;
+      const int64_t own = item.index * channels;
       const Sample s = locate_attention(g, offset, item, lane);
       __syncwarp();  // until all have read the last item's corners
       if (lane < kWindow) corners[lane] = corners_of(s, step, item.live);
@@ -365,14 +394,14 @@ attention_backward(Geometry g, const T* __restrict__ grad, const T* __restrict__
         for (int base = 0; base < channels; base += kSlice) {
           const int left = channels - base - lane;
           float query[kEach], above[kEach];
-          load(q + own + base, left, query);
-          load(grad + own + base, left, above);
+          load_any<kWide>(q + own + base, lane, left, query);
+          load_any<kWide>(grad + own + base, lane, left, above);
 #pragma unroll
           for (int c = 0; c < 4; ++c) {
-            const int64_t element = map + at.element[c] + base;
+            const int64_t element = item.map + at.element[c] + base;
             float key[kEach], value[kEach];
-            load(k + element, left, key);
-            load(v + element, left, value);
+            load_any<kWide>(k + element, lane, left, key);
+            load_any<kWide>(v + element, lane, left, value);
 #pragma unroll
             for (int i = 0; i < kEach; ++i) {
               sums[c] += query[i] * key[i];
@@ -410,8 +439,8 @@ attention_backward(Geometry g, const T* __restrict__ grad, const T* __restrict__
       for (int base = 0; base < channels; base += kSlice) {
         const int left = channels - base - lane;
         float query[kEach], above[kEach], to_q[kEach] = {};
-        load(q + own + base, left, query);
-        load(grad + own + base, left, above);
+        load(q + own + base, lane, left, query);
+        load(grad + own + base, lane, left, above);
 #pragma unroll 1
         for (int t = 0; t < kWindow; ++t) {
           const Corners at = corners[t];
@@ -420,22 +449,20 @@ attention_backward(Geometry g, const T* __restrict__ grad, const T* __restrict__
 #pragma unroll
           for (int c = 0; c < 4; ++c) {
             if (at.weight[c] == 0.f) continue;
-            const int64_t element = map + at.element[c] + base;
+            const int64_t element = item.map + at.element[c] + base;
             const float for_k = by_logit * at.weight[c], for_v = share * at.weight[c];
             float key[kEach];
-            load(k + element, left, key);
+            load(k + element, lane, left, key);
 #pragma unroll
             for (int i = 0; i < kEach; ++i) {
               if (i * kLanes >= left) continue;
               to_q[i] += for_k * key[i];
-              atomicAdd(grad_k + element + i * kLanes, for_k * query[i]);
-              atomicAdd(grad_v + element + i * kLanes, for_v * above[i]);
+              atomicAdd(grad_k + element + lane + i * kLanes, for_k * query[i]);
+              atomicAdd(grad_v + element + lane + i * kLanes, for_v * above[i]);
             }
           }
         }
-#pragma unroll
-        for (int i = 0; i < kEach; ++i)
-          if (item.live && i * kLanes < left) assign(grad_q + own + base + i * kLanes, to_q[i]);
+        if (item.live) store_any<false>(grad_q + own + base, lane, left, to_q);
       }
     }
 }
@@ -460,10 +487,18 @@ void deliver(int64_t count, const float* from, __half* to, cudaStream_t stream) 
   convert<<<blocks(count, kThreads), kThreads, 0, stream>>>(count, from, to);
 }
 
-// (samples of 32 positions each, images, groups of channels)
-dim3 unfold_grid(const Geometry& g, int64_t positions, int samples, int group) {
-  return dim3(blocks((positions + kWarp - 1) / kWarp * samples, kUnfoldWarps, INT32_MAX), blocks(g.batch, 1),
+// One warp for every 32 positions, `times` over; images; groups of channels.
+dim3 unfold_grid(const Geometry& g, int64_t positions, int times, int threads, int group) {
+  return dim3(blocks((positions + kWarp - 1) / kWarp * times, threads / kWarp, INT32_MAX), blocks(g.batch, 1),
               blocks(g.channels, group));
+}
+
+// Whether kernels with kWide serve; `arrays`: those that they read or write so.
+template <typename T>
+bool wide(const Geometry& g, std::initializer_list<const T*> arrays) {
+  for (const T* array : arrays)
+    if ((uintptr_t)array % alignof(Four<T>)) return false;
+  return g.channels == kSlice;
 }
 
 dim3 attention_grid(const Geometry& g) {
@@ -473,8 +508,8 @@ dim3 attention_grid(const Geometry& g) {
 
 template <typename T>
 int run_unfold_forward(const Geometry& g, const T* const* in, T* const* out, float*, cudaStream_t stream) {
-  const dim3 grid = unfold_grid(g, (int64_t)g.out_height * g.out_width, kWindow, kGroup);
-  unfold_forward<T><<<grid, kUnfoldThreads, 0, stream>>>(g, in[0], in[1], out[0]);
+  const dim3 grid = unfold_grid(g, (int64_t)g.out_height * g.out_width, kWindow, kForwardThreads, kGroup);
+  unfold_forward<T><<<grid, kForwardThreads, 0, stream>>>(g, in[0], in[1], out[0]);
   return (int)cudaGetLastError();
 }
 
@@ -482,16 +517,17 @@ template <typename T>
 int run_unfold_backward(const Geometry& g, const T* const* in, T* const* out, float* workspace, cudaStream_t stream) {
   const cudaError_t cleared = cudaMemsetAsync(workspace, 0, map_size(g) * sizeof(float), stream);
   if (cleared != cudaSuccess) return (int)cleared;
-  const dim3 grid = unfold_grid(g, (int64_t)g.out_height * g.out_width, kWindow, g.channels);
-  unfold_backward<T><<<grid, kUnfoldThreads, 0, stream>>>(g, in[0], in[1], in[2], workspace, out[1]);
-  const dim3 pixels = unfold_grid(g, (int64_t)g.height * g.width, 1, kWarp);
-  channels_first<T><<<pixels, kUnfoldThreads, 0, stream>>>(g, workspace, out[0]);
+  const dim3 grid = unfold_grid(g, (int64_t)g.out_height * g.out_width, kWindow, kBackwardThreads, g.channels);
+  unfold_backward<T><<<grid, kBackwardThreads, 0, stream>>>(g, in[0], in[1], in[2], workspace, out[1]);
+  const dim3 pixels = unfold_grid(g, (int64_t)g.height * g.width, 1, kTurnThreads, kWarp);
+  channels_first<T><<<pixels, kTurnThreads, 0, stream>>>(g, workspace, out[0]);
   return (int)cudaGetLastError();
 }
 
 template <typename T>
 int run_attention_forward(const Geometry& g, const T* const* in, T* const* out, float*, cudaStream_t stream) {
-  const auto kernel = g.channels == kSlice ? attention_forward<T, kSlice> : attention_forward<T, 0>;
+  const bool is_wide = wide<T>(g, {in[0], in[1], in[2], out[0]});
+  const auto kernel = is_wide ? attention_forward<T, true> : attention_forward<T, false>;
   kernel<<<attention_grid(g), kAttentionThreads, 0, stream>>>(g, in[0], in[1], in[2], in[3], in[4], out[0]);
   return (int)cudaGetLastError();
 }
@@ -504,7 +540,8 @@ int run_attention_backward(const Geometry& g, const T* const* in, T* const* out,
   cudaError_t cleared = cudaMemsetAsync(sum_k, 0, size * sizeof(float), stream);
   if (cleared == cudaSuccess) cleared = cudaMemsetAsync(sum_v, 0, size * sizeof(float), stream);
   if (cleared != cudaSuccess) return (int)cleared;
-  const auto kernel = g.channels == kSlice ? attention_backward<T, kSlice> : attention_backward<T, 0>;
+  const bool is_wide = wide<T>(g, {in[0], in[1], in[2], in[3]});
+  const auto kernel = is_wide ? attention_backward<T, true> : attention_backward<T, false>;
   kernel<<<attention_grid(g), kAttentionThreads, 0, stream>>>(g, in[0], in[1], in[2], in[3], in[4], in[5], out[0],
                                                               sum_k, sum_v, out[3], out[4]);
   deliver(size, sum_k, out[1], stream);
