@@ -202,8 +202,8 @@ channels_first(Geometry g, const float* __restrict__ from, T* __restrict__ to) {
 // a time. A block takes a square of pixels of one head: their samples lie close together, so that most are read from
 // memory only once. All lanes of a warp come to every shuffle.
 //
-// Lane l has channels l, l + 16, l + 32 and l + 48, which suits atomics and any number of channels. If kWide, heads
-// have 64 channels as DGMN2's do and arrays are aligned; then the lane reads and writes channels 4l to 4l + 3 at once.
+// Lane l has channels l, l + 16, l + 32 and l + 48, whatever their number. If kWide, heads have 64 channels as DGMN2's do
+// and arrays are aligned; then the lane reads and writes channels 4l to 4l + 3 at once.
 
 constexpr int kAttentionThreads = 256;
 constexpr int kLanes = 16;
@@ -254,8 +254,8 @@ struct Item {
   int64_t map;    // first element of the item's head in its image's k and v
 };
 
-__device__ inline Item item_of(const Geometry& g, int64_t image, int head) {
-  const int squares = (g.width + kSquare - 1) / kSquare, place = threadIdx.x / kLanes;
+__device__ inline Item item_of(const Geometry& g, int64_t image, int head, int place) {
+  const int squares = (g.width + kSquare - 1) / kSquare;
   const int row = (int)(blockIdx.x / squares) * kSquare + place / kSquare;
   const int column = (int)(blockIdx.x % squares) * kSquare + place % kSquare;
   const int64_t first = image * g.height * g.width * g.heads + head;
@@ -282,30 +282,46 @@ struct alignas(kEach * sizeof(T)) Four {
   T channel[kEach];
 };
 
-// A lane's share of the channels of `from`, of which `left` exist from its first on; 0 for those that don't.
-template <typename T>
-__device__ inline void load(const T* from, int lane, int left, float (&to)[kEach]) {
+// A lane's share of the channels at `from`, 64 / count apart, of which `left` exist; 0 for those that don't.
+template <typename T, int count>
+__device__ inline void load(const T* from, int lane, int left, float (&to)[count]) {
 #pragma unroll
-  for (int i = 0; i < kEach; ++i) to[i] = i * kLanes < left ? to_float(from[lane + i * kLanes]) : 0.f;
+  for (int i = 0; i < count; ++i) {
+    const int channel = lane + i * (kSlice / count);
+    to[i] = channel < left ? to_float(from[channel]) : 0.f;
+  }
+}
+
+template <typename T, int count>
+__device__ inline void store(T* to, int lane, int left, const float (&from)[count]) {
+#pragma unroll
+  for (int i = 0; i < count; ++i) {
+    const int channel = lane + i * (kSlice / count);
+    if (channel < left) assign(to + channel, from[i]);
+  }
 }
 
 template <bool kWide, typename T>
 __device__ inline void load_any(const T* from, int lane, int left, float (&to)[kEach]) {
-  if (!kWide) return load(from, lane, left, to);
-  const Four<T> four = *(const Four<T>*)(from + lane * kEach);
+  if (kWide) {
+    const Four<T> four = *(const Four<T>*)(from + lane * kEach);
 #pragma unroll
-  for (int i = 0; i < kEach; ++i) to[i] = to_float(four.channel[i]);
+    for (int i = 0; i < kEach; ++i) to[i] = to_float(four.channel[i]);
+  } else {
+    load(from, lane, left, to);
+  }
 }
 
 template <bool kWide, typename T>
 __device__ inline void store_any(T* to, int lane, int left, const float (&from)[kEach]) {
-  Four<T> four;
+  if (kWide) {
+    Four<T> four;
 #pragma unroll
-  for (int i = 0; i < kEach; ++i) {
-    if (kWide) assign(four.channel + i, from[i]);
-    else if (i * kLanes < left) assign(to + lane + i * kLanes, from[i]);
+    for (int i = 0; i < kEach; ++i) assign(four.channel + i, from[i]);
+    *(Four<T>*)(to + lane * kEach) = four;
+  } else {
+    store(to, lane, left, from);
   }
-  if (kWide) *(Four<T>*)(to + lane * kEach) = four;
 }
 
 template <typename T, bool kWide>
@@ -315,10 +331,11 @@ attention_forward(Geometry g, const T* __restrict__ q, const T* __restrict__ k, 
   __shared__ Corners located[kItems][kWindow];
   const int channels = kWide ? kSlice : g.channels, lane = threadIdx.x % kLanes;
   const int64_t step = (int64_t)g.heads * channels;
-  Corners* const corners = located[threadIdx.x / kLanes];
+  const int place = threadIdx.x / kLanes;  // in the square
+  Corners* const corners = located[place];
   for (int64_t image = blockIdx.z; image < g.batch; image += gridDim.z)
     for (int head = blockIdx.y; head < g.heads; head += gridDim.y) {
-      const Item item = item_of(g, image, head);
+      const Item item = item_of(g, image, head, place);
       const T *keys = k + item.map, *values = v + item.map;
       __syncwarp();  // until all have read the last item's corners
       if (lane < kWindow) corners[lane] = corners_of(locate_attention(g, offset, item, lane), step, true);
@@ -329,7 +346,7 @@ attention_forward(Geometry g, const T* __restrict__ q, const T* __restrict__ k, 
         const Corners at = corners[t];
         float product = 0.f;
         for (int base = 0; base < channels; base += kSlice) {
-          const int left = channels - base - lane;
+          const int left = channels - base;
           float query[kEach];
           load_any<kWide>(q + item.index * channels + base, lane, left, query);
 #pragma unroll
@@ -347,7 +364,7 @@ attention_forward(Geometry g, const T* __restrict__ q, const T* __restrict__ k, 
       if (lane < kWindow) logit = (float)g.scale * logit + to_float(position[item.index * kWindow + lane]);
       const float p = window_softmax(logit, lane);
       for (int base = 0; base < channels; base += kSlice) {
-        const int left = channels - base - lane;
+        const int left = channels - base;
         float sum[kEach] = {};
 #pragma unroll 3
         for (int t = 0; t < kWindow; ++t) {
@@ -366,6 +383,43 @@ attention_forward(Geometry g, const T* __restrict__ q, const T* __restrict__ k, 
     }
 }
 
+// Gradients of an item's query and of the keys and values that it samples. Lane first + t holds, of sample t, the share
+// `p` and the gradient `by_logit` of <q, k_t>.
+template <typename T>
+__device__ inline void scatter(const Geometry& g, const Item& item, const Corners* corners, int first, int channels,
+                               float p, float by_logit, const T* grad, const T* q, const T* k, T* grad_q, float* grad_k,
+                               float* grad_v) {
+  constexpr int kShare = kSlice / kWarp;
+  const int lane = threadIdx.x % kWarp;
+  for (int base = 0; base < channels; base += kSlice) {
+    const int64_t own = item.index * channels + base;
+    const int left = channels - base;
+    float query[kShare], above[kShare], to_q[kShare] = {};
+    load(q + own, lane, left, query);
+    load(grad + own, lane, left, above);
+#pragma unroll 1
+    for (int t = 0; t < kWindow; ++t) {
+      const Corners at = corners[t];
+      const float of_v = __shfl_sync(kAll, p, first + t), of_k = __shfl_sync(kAll, by_logit, first + t);
+#pragma unroll
+      for (int c = 0; c < 4; ++c) {
+        if (at.weight[c] == 0.f) continue;
+        const int64_t element = item.map + at.element[c] + base;
+        float key[kShare];
+        load(k + element, lane, left, key);
+#pragma unroll
+        for (int i = 0; i < kShare; ++i) {
+          if (lane + i * kWarp >= left) continue;
+          to_q[i] += of_k * at.weight[c] * key[i];
+          atomicAdd(grad_k + element + lane + i * kWarp, of_k * at.weight[c] * query[i]);
+          atomicAdd(grad_v + element + lane + i * kWarp, of_v * at.weight[c] * above[i]);
+        }
+      }
+    }
+    if (item.live) store(grad_q + own, lane, left, to_q);
+  }
+}
+
 template <typename T, bool kWide>
 __global__ void __launch_bounds__(kAttentionThreads, 4)
 attention_backward(Geometry g, const T* __restrict__ grad, const T* __restrict__ q, const T* __restrict__ k,
@@ -376,12 +430,13 @@ attention_backward(Geometry g, const T* __restrict__ grad, const T* __restrict__
   __shared__ float products[kItems][kWindow][8];  // of every sample's corners: 4 of <q, k>, 4 of <grad, v>
   const int channels = kWide ? kSlice : g.channels, lane = threadIdx.x % kLanes;
   const int64_t step = (int64_t)g.heads * channels;
-  Corners* const corners = located[threadIdx.x / kLanes];
-  float(*const dots)[8] = products[threadIdx.x / kLanes];
+  const int place = threadIdx.x / kLanes;  // in the square
+  Corners* const corners = located[place];
+  float(*const dots)[8] = products[place];
   const float scale = (float)g.scale;
   for (int64_t image = blockIdx.z; image < g.batch; image += gridDim.z)
     for (int head = blockIdx.y; head < g.heads; head += gridDim.y) {
-      const Item item = item_of(g, image, head);
+      const Item item = item_of(g, image, head, place);
       const int64_t own = item.index * channels;
       const Sample s = locate_attention(g, offset, item, lane);
       __syncwarp();  // until all have read the last item's corners
@@ -392,7 +447,7 @@ attention_backward(Geometry g, const T* __restrict__ grad, const T* __restrict__
         const Corners at = corners[t];
         float sums[8] = {};
         for (int base = 0; base < channels; base += kSlice) {
-          const int left = channels - base - lane;
+          const int left = channels - base;
           float query[kEach], above[kEach];
           load_any<kWide>(q + own + base, lane, left, query);
           load_any<kWide>(grad + own + base, lane, left, above);
@@ -436,34 +491,11 @@ attention_backward(Geometry g, const T* __restrict__ grad, const T* __restrict__
         assign(pair, scale * grad_logit * qk_y + p * gv_y);
         assign(pair + 1, scale * grad_logit * qk_x + p * gv_x);
       }
-      for (int base = 0; base < channels; base += kSlice) {
-        const int left = channels - base - lane;
-        float query[kEach], above[kEach], to_q[kEach] = {};
-        load(q + own + base, lane, left, query);
-        load(grad + own + base, lane, left, above);
+      // The whole warp takes one of its items after the other, so that its atomics fill lines of 128 bytes.
 #pragma unroll 1
-        for (int t = 0; t < kWindow; ++t) {
-          const Corners at = corners[t];
-          const float share = __shfl_sync(kAll, p, t, kLanes);
-          const float by_logit = scale * __shfl_sync(kAll, grad_logit, t, kLanes);
-#pragma unroll
-          for (int c = 0; c < 4; ++c) {
-            if (at.weight[c] == 0.f) continue;
-            const int64_t element = item.map + at.element[c] + base;
-            const float for_k = by_logit * at.weight[c], for_v = share * at.weight[c];
-            float key[kEach];
-            load(k + element, lane, left, key);
-#pragma unroll
-            for (int i = 0; i < kEach; ++i) {
-              if (i * kLanes >= left) continue;
-              to_q[i] += for_k * key[i];
-              atomicAdd(grad_k + element + lane + i * kLanes, for_k * query[i]);
-              atomicAdd(grad_v + element + lane + i * kLanes, for_v * above[i]);
-            }
-          }
-        }
-        if (item.live) store_any<false>(grad_q + own + base, lane, left, to_q);
-      }
+      for (int n = 0; n < kWarp / kLanes; ++n)
+        scatter(g, item_of(g, image, head, place / 2 * 2 + n), located[place / 2 * 2 + n], n * kLanes, channels, p,
+                scale * grad_logit, grad, q, k, grad_q, grad_k, grad_v);
     }
 }
 
