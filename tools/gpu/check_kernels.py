@@ -1,6 +1,7 @@
 """Run the CUDA kernels of mxnetseg.ops against the NumPy reference, and time them. Needs nvcc and a GPU, not MXNet.
 
     python tools/gpu/check_kernels.py                 compile, check, time
+    python tools/gpu/check_kernels.py --table         times as a Markdown table
     python tools/gpu/check_kernels.py --compile-only  no GPU needed
     python tools/gpu/check_kernels.py --emulate       no nvcc and no GPU: their C++ on the CPU, small sizes, no timings
 
@@ -281,7 +282,7 @@ def check(device: Device) -> int:
     return wrong
 
 
-def time_all(device: Device) -> None:
+def time_all(device: Device, table: bool) -> None:
     bandwidth = device.bandwidth()
     torch = composed = None
     if importlib.util.find_spec("torch"):
@@ -292,21 +293,32 @@ def time_all(device: Device) -> None:
         torch = torch if torch.cuda.is_available() else None
     print(f"\ncopies within the device: {bandwidth / 1e9:.0f} GB/s read and written")
     print("GB/s: what must be read and written, per second; in brackets as a share of a copy's\n")
+    if table:
+        print("| operator | type | forward, us | backward, us | of a copy's speed | PyTorch forward | with backward |")
+        print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     for case in TIMINGS:
         for dtype in TYPES:
             *inputs, grad = draw(case, "random", dtype)
             run = Run(device, case, inputs, grad, dtype)
-            line = []
-            mine = []
-            for which, launch, traffic in zip(("forward", "backward"), (run.forward, run.backward), run.traffic):
-                mine.append(device.seconds(launch))
-                rate = traffic / mine[-1]
-                line.append(f"{which} {mine[-1] * 1e6:.0f} us, {rate / 1e9:.0f} GB/s ({rate / bandwidth:.0%})")
+            mine = [device.seconds(launch) for launch in (run.forward, run.backward)]
+            rates = [traffic / seconds for traffic, seconds in zip(run.traffic, mine)]
             run.free()
+            ratios = []
             if torch is not None:
                 theirs = time_torch(torch, composed, case, inputs, grad, dtype)
-                ratios = theirs[0] / mine[0], theirs[1] / sum(mine)
-                line.append(f"PyTorch takes {ratios[0]:.1f} times, with backward {ratios[1]:.1f} times as long")
+                ratios = [theirs[0] / mine[0], theirs[1] / sum(mine)]
+            if table:
+                times = [f"{seconds * 1e6:.0f}" for seconds in mine]
+                shares = ", ".join(f"{rate / bandwidth:.0%}" for rate in rates)
+                compared = [f"{ratio:.1f} times as long" for ratio in ratios] or ["-", "-"]
+                print("|", " | ".join([str(case), dtype, *times, shares, *compared]), "|", flush=True)
+                continue
+            line = [
+                f"{which} {seconds * 1e6:.0f} us, {rate / 1e9:.0f} GB/s ({rate / bandwidth:.0%})"
+                for which, seconds, rate in zip(("forward", "backward"), mine, rates)
+            ]
+            if ratios:
+                line.append("PyTorch takes {:.1f} times, with backward {:.1f} times as long".format(*ratios))
             print(f"{case} {dtype}: {'; '.join(line)}", flush=True)
 
 
@@ -347,6 +359,7 @@ def main() -> int:
     parser.add_argument("--compile-only", action="store_true", help="stop after compiling")
     parser.add_argument("--emulate", action="store_true", help="check the kernels' C++ on the CPU")
     parser.add_argument("--no-timings", action="store_true", help="stop after checking")
+    parser.add_argument("--table", action="store_true", help="print the times as a Markdown table")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -365,7 +378,7 @@ def main() -> int:
         print(device.describe())
         wrong = check(device)
         if not (wrong or args.emulate or args.no_timings):
-            time_all(device)
+            time_all(device, args.table)
     return 1 if wrong else 0
 
 

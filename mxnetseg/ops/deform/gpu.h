@@ -1,7 +1,7 @@
 // Launchers of the CUDA half, declared without CUDA's headers, so that the operator's .cc and other programs can call
 // them. `in` and `out`: device memory, in the order of the operator's inputs and outputs in MXNet; for a backward pass
-// the outputs' gradient comes before the inputs. `workspace`: as many bytes as the operator's _workspace says, may be null
-// where that is 0; `stream`: a cudaStream_t. The result is a cudaError_t (0: launched).
+// the outputs' gradient comes before the inputs. `workspace`: as many bytes as the operator's _workspace says, may be
+// null where that is 0 and for forward passes; `stream`: a cudaStream_t. The result is a cudaError_t (0: launched).
 #pragma once
 
 #include "sampling.h"

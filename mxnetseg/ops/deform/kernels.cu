@@ -202,8 +202,8 @@ channels_first(Geometry g, const float* __restrict__ from, T* __restrict__ to) {
 // a time. A block takes a square of pixels of one head: their samples lie close together, so that most are read from
 // memory only once. All lanes of a warp come to every shuffle.
 //
-// Lane l has channels l, l + 16, l + 32 and l + 48, whatever their number. If kWide, heads have 64 channels as DGMN2's do
-// and arrays are aligned; then the lane reads and writes channels 4l to 4l + 3 at once.
+// Lane l has channels l, l + 16, l + 32 and l + 48, whatever their number. If kWide, heads have 64 channels, as DGMN2's
+// do, and arrays are aligned; then the lane reads and writes channels 4l to 4l + 3 at once.
 
 constexpr int kAttentionThreads = 256;
 constexpr int kLanes = 16;
@@ -254,10 +254,11 @@ struct Item {
   int64_t map;    // first element of the item's head in its image's k and v
 };
 
-__device__ inline Item item_of(const Geometry& g, int64_t image, int head, int place) {
+// The item in a slot of the block's square.
+__device__ inline Item item_of(const Geometry& g, int64_t image, int head, int slot) {
   const int squares = (g.width + kSquare - 1) / kSquare;
-  const int row = (int)(blockIdx.x / squares) * kSquare + place / kSquare;
-  const int column = (int)(blockIdx.x % squares) * kSquare + place % kSquare;
+  const int row = (int)(blockIdx.x / squares) * kSquare + slot / kSquare;
+  const int column = (int)(blockIdx.x % squares) * kSquare + slot % kSquare;
   const int64_t first = image * g.height * g.width * g.heads + head;
   Item item;
   item.live = row < g.height && column < g.width;
@@ -331,11 +332,11 @@ attention_forward(Geometry g, const T* __restrict__ q, const T* __restrict__ k, 
   __shared__ Corners located[kItems][kWindow];
   const int channels = kWide ? kSlice : g.channels, lane = threadIdx.x % kLanes;
   const int64_t step = (int64_t)g.heads * channels;
-  const int place = threadIdx.x / kLanes;  // in the square
-  Corners* const corners = located[place];
+  const int slot = threadIdx.x / kLanes;  // in the square
+  Corners* const corners = located[slot];
   for (int64_t image = blockIdx.z; image < g.batch; image += gridDim.z)
     for (int head = blockIdx.y; head < g.heads; head += gridDim.y) {
-      const Item item = item_of(g, image, head, place);
+      const Item item = item_of(g, image, head, slot);
       const T *keys = k + item.map, *values = v + item.map;
       __syncwarp();  // until all have read the last item's corners
       if (lane < kWindow) corners[lane] = corners_of(locate_attention(g, offset, item, lane), step, true);
@@ -430,13 +431,14 @@ attention_backward(Geometry g, const T* __restrict__ grad, const T* __restrict__
   __shared__ float products[kItems][kWindow][8];  // of every sample's corners: 4 of <q, k>, 4 of <grad, v>
   const int channels = kWide ? kSlice : g.channels, lane = threadIdx.x % kLanes;
   const int64_t step = (int64_t)g.heads * channels;
-  const int place = threadIdx.x / kLanes;  // in the square
-  Corners* const corners = located[place];
-  float(*const dots)[8] = products[place];
+  const int slot = threadIdx.x / kLanes;                     // in the square
+  const int first = threadIdx.x / kWarp * (kWarp / kLanes);  // of the warp's slots
+  Corners* const corners = located[slot];
+  float(*const dots)[8] = products[slot];
   const float scale = (float)g.scale;
   for (int64_t image = blockIdx.z; image < g.batch; image += gridDim.z)
     for (int head = blockIdx.y; head < g.heads; head += gridDim.y) {
-      const Item item = item_of(g, image, head, place);
+      const Item item = item_of(g, image, head, slot);
       const int64_t own = item.index * channels;
       const Sample s = locate_attention(g, offset, item, lane);
       __syncwarp();  // until all have read the last item's corners
@@ -494,8 +496,8 @@ attention_backward(Geometry g, const T* __restrict__ grad, const T* __restrict__
       // The whole warp takes one of its items after the other, so that its atomics fill lines of 128 bytes.
 #pragma unroll 1
       for (int n = 0; n < kWarp / kLanes; ++n)
-        scatter(g, item_of(g, image, head, place / 2 * 2 + n), located[place / 2 * 2 + n], n * kLanes, channels, p,
-                scale * grad_logit, grad, q, k, grad_q, grad_k, grad_v);
+        scatter(g, item_of(g, image, head, first + n), located[first + n], n * kLanes, channels, p, scale * grad_logit,
+                grad, q, k, grad_q, grad_k, grad_v);
     }
 }
 
