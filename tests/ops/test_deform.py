@@ -399,7 +399,8 @@ def test_cuda_kernels_emulated(operators, tmp_path, monkeypatch):
     spec = importlib.util.spec_from_file_location("check_kernels", ROOT / "tools" / "gpu" / "check_kernels.py")
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    cases = [tool.Unfold(1, 9, 5, 4, padding=2, dilation=2, stride=2), tool.Attention(1, 2, 40, 3, 4)]
+    attention = [tool.Attention(1, 1, 64, 3, 4), tool.Attention(1, 2, 40, 2, 3)]  # 64: kernels of their own
+    cases = [tool.Unfold(1, 9, 5, 4, padding=2, dilation=2, stride=2), *attention]
     monkeypatch.setattr(tool, "CHECKS", cases)
     device = tool.Device(tool.compile_kernels(tmp_path, emulate=True))
     assert tool.check(device) == 0

@@ -1,6 +1,7 @@
 """Run the CUDA kernels of mxnetseg.ops against the NumPy reference, and time them. Needs nvcc and a GPU, not MXNet.
 
     python tools/gpu/check_kernels.py                 compile, check, time
+    python tools/gpu/check_kernels.py --table         times as a Markdown table
     python tools/gpu/check_kernels.py --compile-only  no GPU needed
     python tools/gpu/check_kernels.py --emulate       no nvcc and no GPU: their C++ on the CPU, small sizes, no timings
 
@@ -53,8 +54,8 @@ def compile_kernels(folder: Path, emulate: bool) -> Path:
         # g++ does not know kernel<<<grid, block, 0, stream>>>(arguments)
         text = build.KERNELS.read_text(encoding="utf-8")
         text, count = re.subn(
-            r"(\w+(?:<T>)?)<<<(.+?), kThreads, 0, stream>>>\((.+?)\);",
-            r"emulation::launch(\2, kThreads, [=] { \1(\3); });",
+            r"(\w+(?:<T>)?)<<<(.+?), (\w+), 0, stream>>>\((.+?)\);",
+            r"emulation::launch(\2, \3, [=] { \1(\4); });",
             text,
             flags=re.DOTALL,
         )
@@ -81,7 +82,6 @@ class Device:
     def __init__(self, path: Path):
         self.library = ctypes.CDLL(str(path))
         self.library.mxnetseg_gpu_error.restype = ctypes.c_char_p
-        self.library.mxnetseg_gpu_workspace.restype = ctypes.c_int64
 
     def call(self, name, *arguments):
         code = getattr(self.library, name)(*arguments)
@@ -98,16 +98,15 @@ class Device:
         return f"{name.value.decode()}, compute capability {major}.{minor}, {memory.value / 2**30:.0f} GiB"
 
     def allocate(self, size: int) -> ctypes.c_void_p:
+        """`size` bytes, aligned as MXNet's arrays are."""
         pointer = ctypes.c_void_p()
         self.call("device_allocate", ctypes.byref(pointer), ctypes.c_int64(max(size, 1)))
         self.call("device_fill", pointer, 0xFF, ctypes.c_int64(size))  # NaN: what is not written shows
         return pointer
 
-    def upload(self, array: np.ndarray) -> ctypes.c_void_p:
+    def upload(self, pointer: ctypes.c_void_p, array: np.ndarray) -> None:
         array = np.ascontiguousarray(array)
-        pointer = self.allocate(array.nbytes)
         self.call("device_upload", pointer, array.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(array.nbytes))
-        return pointer
 
     def download(self, pointer, shape, dtype) -> np.ndarray:
         array = np.empty(shape, dtype)
@@ -145,7 +144,6 @@ class Device:
 
 class Unfold:
     name = "deform_unfold"
-    summed = 1  # maps whose gradients are summed: x's
 
     def __init__(self, batch, channels, height, width, padding=1, dilation=1, stride=1):
         self.options = dict(padding=padding, dilation=dilation, stride=stride)
@@ -167,7 +165,6 @@ class Unfold:
 
 class Attention:
     name = "deform_attention"
-    summed = 2  # k's and v's
 
     def __init__(self, batch, heads, channels, height, width, padding=1, dilation=1):
         self.options = dict(padding=padding, dilation=dilation, heads=heads, scale=channels**-0.5)
@@ -191,16 +188,22 @@ class Attention:
 class Run:
     """Inputs and results of one case on the device."""
 
-    def __init__(self, device: Device, case, inputs, grad, dtype: str):
+    def __init__(self, device: Device, case, inputs, grad, dtype: str, shift: bool = False):
+        """`shift`: all but the workspace by one element, as views of an array may be."""
         self.device, self.case, self.dtype = device, case, dtype
+        self.launcher = f"mxnetseg_gpu_{case.name.split('_')[1]}"
         size = np.dtype(dtype).itemsize
-        self.inputs = [device.upload(array.astype(dtype)) for array in inputs]
-        self.grad = device.upload(grad.astype(dtype))
-        shapes = [case.out_shape, *case.shapes]
-        self.results = [device.allocate(int(np.prod(shape)) * size) for shape in shapes]
+        before = size * shift
+        self.owned = [device.allocate(array.size * size + before) for array in (*inputs, grad, grad, *inputs)]
+        arrays = [ctypes.c_void_p(pointer.value + before) for pointer in self.owned]
+        *self.inputs, self.grad = arrays[: len(inputs) + 1]
+        self.results = arrays[len(inputs) + 1 :]
+        for pointer, array in zip(arrays, (*inputs, grad)):
+            device.upload(pointer, array.astype(dtype))
         self.geometry = ctypes.byref(case.geometry)
-        bytes_ = device.library.mxnetseg_gpu_workspace(TYPES[dtype], self.geometry, case.summed)
-        self.workspace = device.allocate(bytes_)
+        workspace = getattr(device.library, f"{self.launcher}_workspace")
+        workspace.restype = ctypes.c_int64
+        self.workspace = device.allocate(workspace(TYPES[dtype], self.geometry))
         elements = [int(np.prod(shape)) for shape in case.shapes]
         out = int(np.prod(case.out_shape))
         # bytes that any implementation must read and write
@@ -208,8 +211,7 @@ class Run:
 
     def launch(self, which, inputs, results, workspace=None):
         pointers = [(ctypes.c_void_p * len(of))(*(pointer.value for pointer in of)) for of in (inputs, results)]
-        name = f"mxnetseg_gpu_{self.case.name.split('_')[1]}_{which}"
-        self.device.call(name, TYPES[self.dtype], self.geometry, *pointers, workspace, None)
+        self.device.call(f"{self.launcher}_{which}", TYPES[self.dtype], self.geometry, *pointers, workspace, None)
 
     def forward(self):
         self.launch("forward", self.inputs, self.results[:1])
@@ -223,7 +225,7 @@ class Run:
         return [self.device.download(p, shape, self.dtype) for p, shape in zip(self.results, shapes)]
 
     def free(self):
-        self.device.free([*self.inputs, self.grad, *self.results, self.workspace])
+        self.device.free([*self.owned, self.workspace])
 
 
 def draw(case, kind: str, dtype: str, seed=0):
@@ -244,6 +246,7 @@ CHECKS = [
     Unfold(2, 3, 5, 7),
     Unfold(1, 9, 8, 6, padding=2, dilation=2, stride=3),
     Unfold(1, 1, 9, 4, padding=0, stride=2),
+    Unfold(2, 40, 9, 5),  # more than one warp takes, in positions and channels
     Attention(2, 2, 64, 5, 7),
     Attention(1, 3, 20, 6, 4, padding=2, dilation=2),
     Attention(1, 1, 100, 3, 3),
@@ -259,11 +262,11 @@ TIMINGS = [
 def check(device: Device) -> int:
     wrong = 0
     for case in CHECKS:
-        for kind in ("random", "borders", "far"):
+        for kind in ("random", "borders", "far", "shifted"):
             for dtype in TYPES:
                 *inputs, grad = draw(case, kind, dtype)
                 wanted = case.reference(inputs, grad)
-                run = Run(device, case, inputs, grad, dtype)
+                run = Run(device, case, inputs, grad, dtype, shift=kind == "shifted")
                 run.forward()
                 run.backward()
                 errors = []
@@ -279,7 +282,7 @@ def check(device: Device) -> int:
     return wrong
 
 
-def time_all(device: Device) -> None:
+def time_all(device: Device, table: bool) -> None:
     bandwidth = device.bandwidth()
     torch = composed = None
     if importlib.util.find_spec("torch"):
@@ -290,21 +293,32 @@ def time_all(device: Device) -> None:
         torch = torch if torch.cuda.is_available() else None
     print(f"\ncopies within the device: {bandwidth / 1e9:.0f} GB/s read and written")
     print("GB/s: what must be read and written, per second; in brackets as a share of a copy's\n")
+    if table:
+        print("| operator | type | forward, us | backward, us | of a copy's speed | PyTorch forward | with backward |")
+        print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     for case in TIMINGS:
         for dtype in TYPES:
             *inputs, grad = draw(case, "random", dtype)
             run = Run(device, case, inputs, grad, dtype)
-            line = []
-            mine = []
-            for which, launch, traffic in zip(("forward", "backward"), (run.forward, run.backward), run.traffic):
-                mine.append(device.seconds(launch))
-                rate = traffic / mine[-1]
-                line.append(f"{which} {mine[-1] * 1e6:.0f} us, {rate / 1e9:.0f} GB/s ({rate / bandwidth:.0%})")
+            mine = [device.seconds(launch) for launch in (run.forward, run.backward)]
+            rates = [traffic / seconds for traffic, seconds in zip(run.traffic, mine)]
             run.free()
+            ratios = []
             if torch is not None:
                 theirs = time_torch(torch, composed, case, inputs, grad, dtype)
-                ratios = theirs[0] / mine[0], theirs[1] / sum(mine)
-                line.append(f"PyTorch takes {ratios[0]:.1f} times, with backward {ratios[1]:.1f} times as long")
+                ratios = [theirs[0] / mine[0], theirs[1] / sum(mine)]
+            if table:
+                times = [f"{seconds * 1e6:.0f}" for seconds in mine]
+                shares = ", ".join(f"{rate / bandwidth:.0%}" for rate in rates)
+                compared = [f"{ratio:.1f} times as long" for ratio in ratios] or ["-", "-"]
+                print("|", " | ".join([str(case), dtype, *times, shares, *compared]), "|", flush=True)
+                continue
+            line = [
+                f"{which} {seconds * 1e6:.0f} us, {rate / 1e9:.0f} GB/s ({rate / bandwidth:.0%})"
+                for which, seconds, rate in zip(("forward", "backward"), mine, rates)
+            ]
+            if ratios:
+                line.append("PyTorch takes {:.1f} times, with backward {:.1f} times as long".format(*ratios))
             print(f"{case} {dtype}: {'; '.join(line)}", flush=True)
 
 
@@ -345,6 +359,7 @@ def main() -> int:
     parser.add_argument("--compile-only", action="store_true", help="stop after compiling")
     parser.add_argument("--emulate", action="store_true", help="check the kernels' C++ on the CPU")
     parser.add_argument("--no-timings", action="store_true", help="stop after checking")
+    parser.add_argument("--table", action="store_true", help="print the times as a Markdown table")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -363,7 +378,7 @@ def main() -> int:
         print(device.describe())
         wrong = check(device)
         if not (wrong or args.emulate or args.no_timings):
-            time_all(device)
+            time_all(device, args.table)
     return 1 if wrong else 0
 
 

@@ -146,15 +146,15 @@ MXReturnValue on_cpu(const Attributes& attributes, Tensors* in, Tensors* out, co
 
 #ifdef MXNETSEG_CUDA
 
-// `maps`: how many the workspace is for; 0: a forward pass.
+// `workspace_of`: null for a forward pass.
 template <const std::string& op, decltype(&mxnetseg_gpu_unfold_forward) launcher, decltype(&unfold_geometry) geometry,
-          int maps>
+          decltype(&mxnetseg_gpu_unfold_workspace) workspace_of>
 MXReturnValue launch(const Attributes& attributes, Tensors* in, Tensors* out, const OpResource& resource) {
-  const size_t first = maps ? 1 : 0;
+  const size_t first = workspace_of ? 1 : 0;
   const Geometry g = geometry(attributes, in->at(first), in->at(first + 1));
   const int type = in->at(0).dtype;
   if (type != kFloat32 && type != kFloat16) fail(op + ": on a GPU float32 and float16 only; cast the inputs first");
-  const int64_t bytes = maps ? mxnetseg_gpu_workspace(type, &g, maps) : 0;
+  const int64_t bytes = workspace_of ? workspace_of(type, &g) : 0;
   if (bytes > INT_MAX) fail(op + ": the gradients need more than 2 GiB of scratch memory; take fewer images at a time");
   std::vector<const void*> from;
   std::vector<void*> to;
@@ -175,8 +175,9 @@ REGISTER_OP(mxnetseg_deform_unfold)
     .setInferType(one_type<kUnfold>)
     .setInferShape(unfold_shapes)
 #ifdef MXNETSEG_CUDA
-    .setForward(launch<kUnfold, mxnetseg_gpu_unfold_forward, unfold_geometry, 0>, "gpu")
-    .setBackward(launch<kUnfold, mxnetseg_gpu_unfold_backward, unfold_geometry, 1>, "gpu")
+    .setForward(launch<kUnfold, mxnetseg_gpu_unfold_forward, unfold_geometry, nullptr>, "gpu")
+    .setBackward(launch<kUnfold, mxnetseg_gpu_unfold_backward, unfold_geometry, mxnetseg_gpu_unfold_workspace>,
+                 "gpu")
 #endif
     .setForward(on_cpu<kUnfold, unfold_forward, unfold_geometry, 2, 1>, "cpu")
     .setBackward(on_cpu<kUnfold, unfold_backward, unfold_geometry, 3, 2>, "cpu");
@@ -186,8 +187,9 @@ REGISTER_OP(mxnetseg_deform_attention)
     .setInferType(one_type<kAttention>)
     .setInferShape(attention_shapes)
 #ifdef MXNETSEG_CUDA
-    .setForward(launch<kAttention, mxnetseg_gpu_attention_forward, attention_geometry, 0>, "gpu")
-    .setBackward(launch<kAttention, mxnetseg_gpu_attention_backward, attention_geometry, 2>, "gpu")
+    .setForward(launch<kAttention, mxnetseg_gpu_attention_forward, attention_geometry, nullptr>, "gpu")
+    .setBackward(launch<kAttention, mxnetseg_gpu_attention_backward, attention_geometry, mxnetseg_gpu_attention_workspace>,
+                 "gpu")
 #endif
     .setForward(on_cpu<kAttention, attention_forward, attention_geometry, 5, 1>, "cpu")
     .setBackward(on_cpu<kAttention, attention_backward, attention_geometry, 6, 5>, "cpu");

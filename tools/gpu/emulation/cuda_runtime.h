@@ -17,6 +17,8 @@
 
 #define __global__
 #define __device__
+#define __launch_bounds__(...)
+#define __shared__ static  // one warp runs at a time
 using std::max;
 using std::min;
 
@@ -24,8 +26,9 @@ typedef int cudaError_t;
 typedef void* cudaStream_t;
 enum { cudaSuccess = 0, cudaErrorMemoryAllocation = 2 };
 
-struct Dim3 {
-  unsigned x;
+struct dim3 {
+  unsigned x, y, z;
+  dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
 
 namespace emulation {
@@ -33,13 +36,13 @@ namespace emulation {
 constexpr int kLanes = 32;
 constexpr size_t kStack = 64 << 10;
 
-inline Dim3 block, thread, blocks, threads;
+inline dim3 block, thread, blocks, threads;
 
 struct Warp {
   ucontext_t scheduler, lanes[kLanes];
   std::vector<char> stacks = std::vector<char>(kLanes * kStack);
   bool done[kLanes];
-  int64_t shuffles[kLanes];  // that the lane has come to
+  int64_t shuffles[kLanes];  // and __syncwarp() that the lane has come to
   float slots[2][kLanes];    // two, so that nobody overwrites what another has yet to read
   int lane;
   unsigned first;            // the thread that lane 0 is
@@ -90,11 +93,13 @@ inline void run_warp(unsigned first, const std::function<void()>& body) {
   }
 }
 
-inline void launch(int grid, int size, const std::function<void()>& body) {
-  blocks.x = grid;
+inline void launch(dim3 grid, int size, const std::function<void()>& body) {
+  blocks = grid;
   threads.x = size;
-  for (block.x = 0; block.x < blocks.x; ++block.x)
-    for (unsigned first = 0; first < threads.x; first += kLanes) run_warp(first, body);
+  for (block.z = 0; block.z < blocks.z; ++block.z)
+    for (block.y = 0; block.y < blocks.y; ++block.y)
+      for (block.x = 0; block.x < blocks.x; ++block.x)
+        for (unsigned first = 0; first < threads.x; first += kLanes) run_warp(first, body);
 }
 
 }  // namespace emulation
@@ -107,7 +112,10 @@ inline void launch(int grid, int size, const std::function<void()>& body) {
 inline float __shfl_xor_sync(unsigned, float value, int mask) {
   return emulation::exchange(value, emulation::warp.lane ^ mask);
 }
-inline float __shfl_sync(unsigned, float value, int lane) { return emulation::exchange(value, lane); }
+inline float __shfl_sync(unsigned, float value, int lane, int width = emulation::kLanes) {
+  return emulation::exchange(value, emulation::warp.lane / width * width + lane);
+}
+inline void __syncwarp() { emulation::exchange(0, 0); }
 inline float atomicAdd(float* to, float value) {
   const float before = *to;
   *to += value;
