@@ -6,7 +6,8 @@ Dai et al., "Deformable Convolutional Networks", ICCV 2017.
 sampling.h   the rule by which a map is sampled, for both
 unfold.h, attention.h, samples.h
              C++, OpenMP
-kernels.cu   CUDA; gpu.h: how it is called
+kernels.cu, unfold_kernels.h, attention_kernels.h, warp.h
+             CUDA; gpu.h: how it is called
 op.cc        MXNet's side of both
 composed.py  the same from MXNet's own operators, where the library can't be had
 """
