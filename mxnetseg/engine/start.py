@@ -26,6 +26,7 @@ from .distill import Distillation
 from .inference import Preprocess
 from .learners import hybridize, learners_of, synchronised
 from .lengths import Lengths
+from .memory import keep_freed_memory
 from .origin import read_origin, with_record
 from .peers import Peers
 from .pictures import NAME as PICTURES
@@ -69,6 +70,7 @@ def open_run(
 
     Raises MXNetSegError where something does not fit together; nothing has been written then.
     """
+    keep_freed_memory()
     peers = peers or Peers()
     said = stack.enter_context(remembered())
     before = resumed[1] if resumed else None

@@ -1,0 +1,28 @@
+"""Memory that training frees stays with the process."""
+
+import ctypes
+import os
+import platform
+
+__all__ = ["keep_freed_memory"]
+
+# mallopt's parameters (malloc.h)
+TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
+NEVER = 2**31 - 1  # bytes, of an int
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep what is freed, for the next step; call it before MXNet's first operator.
+
+    MXNet takes every array's memory from the C library, which asks the system for large pieces one by one and gives
+    them back at once: every step the system must clear the same gigabytes anew, a tenth to a quarter of the step's time
+    (docs/performance.md). The process's peak grows by a tenth. glibc alone; whoever sets its environment variables
+    (MALLOC_..., GLIBC_TUNABLES) decides, and MXNETSEG_STARTUP=0 leaves everything as it is.
+    """
+    said = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
+    if said or os.environ.get("MXNETSEG_STARTUP") == "0" or platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    # in other arenas than the first, large pieces are the system's whatever is said here
+    for parameter, value in ((MMAP_MAX, 0), (TRIM_THRESHOLD, NEVER), (ARENA_MAX, 1)):
+        mallopt(parameter, value)
