@@ -5,7 +5,7 @@ import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple, TypeVar
 
 import numpy as np
 
@@ -37,6 +37,7 @@ BANDS = (1, 2, 3, 5, 8, 12, 20, 32, 64)  # pixels on either side of a border
 FINE, RELIABILITY = 150, 15  # bins of the confidence; as many of the fine ones make up one of the others
 SURE = 0.9  # confidence from which a mistake counts as a confident one
 
+Some = TypeVar("Some")
 Pictures = Tuple[bytes, ...]  # files: image, truth, prediction, errors
 
 SHAPES = {  # N images, C classes
@@ -135,12 +136,12 @@ def read_results(folder: Path) -> Results:
         raise MXNetSegError(f"{folder} holds no report: {path} is not there; {how}")
     with _undamaged(path):
         numbers = json.loads(path.read_bytes())
-        if numbers["format"] > FORMAT:
+        if _part(numbers, "format", int) > FORMAT:
             raise MXNetSegError(f"{path} is of a newer version (format {numbers['format']}); update this one")
-        palette = [(int(r), int(g), int(b)) for r, g, b in numbers["palette"]]
-        names = [str(each["name"]) for each in numbers["images"]]
-        classes = [str(each) for each in numbers["classes"]]
-        about = dict(numbers["about"])
+        palette = _part(numbers, "palette", lambda colours: [(int(r), int(g), int(b)) for r, g, b in colours])
+        names = _part(numbers, "images", lambda rows: [str(each["name"]) for each in rows])
+        classes = _part(numbers, "classes", lambda names: [str(each) for each in names])
+        about = _part(numbers, "about", lambda facts: dict(facts.items()))
         _check_about(about)
     with _undamaged(folder / ARRAYS), np.load(folder / ARRAYS, allow_pickle=False) as file:
         results = Results(names, classes, palette, about, {name: file[name] for name in SHAPES})
@@ -166,6 +167,14 @@ def _undamaged(path: Path) -> Iterator[None]:
     except Exception as err:
         how = typed("make the report again by `mxnetseg eval --report`")
         raise MXNetSegError(f"{path} is damaged ({type(err).__name__}: {str(err)[:200]}); {how}") from err
+
+
+def _part(numbers: Any, key: str, convert: Callable[[Any], Some]) -> Some:
+    value = numbers[key]
+    try:
+        return convert(value)
+    except Exception as err:
+        raise ValueError(f"{key} is {str(value)[:80]}") from err
 
 
 def _check_about(about: Dict[str, Any]) -> None:

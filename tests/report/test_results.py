@@ -131,6 +131,8 @@ def test_whatever_is_damaged_is_told_with_the_name_of_the_file(report, name):
         (lambda r: spoil(r, "pictures.npz"), "damaged"),
         (lambda r: spoil(r, "numbers.json"), "damaged"),
         (lambda r: (r / "numbers.json").write_text("{}"), "numbers.json is damaged.*format"),
+        (lambda r: (r / "numbers.json").write_text('{"format": 1, "palette": 3}'), "damaged.*palette is 3"),
+        (lambda r: (r / "numbers.json").write_text('{"format": "x"}'), "damaged.*format is x"),
         (lambda r: about(r, network=[3]), "numbers.json is damaged.*about.network is '.3.'"),
         (lambda r: about(r, flops_at=[{}]), "numbers.json is damaged.*about.flops_at"),
         (lambda r: about(r, versions={"created": 3}), "about.versions.created is 3"),
