@@ -1,6 +1,9 @@
 """The one error that users are meant to read."""
 
-__all__ = ["MXNetSegError"]
+import contextlib
+from typing import Iterator
+
+__all__ = ["MXNetSegError", "named"]
 
 
 class MXNetSegError(Exception):
@@ -8,3 +11,12 @@ class MXNetSegError(Exception):
 
     The command line prints the message alone (no traceback) and exits with status 2.
     """
+
+
+@contextlib.contextmanager
+def named(what: object) -> Iterator[None]:
+    """A context whose errors begin with the name of an image, say: it may be one of many."""
+    try:
+        yield
+    except MXNetSegError as err:
+        raise MXNetSegError(f"{what}: {err}") from err

@@ -2,7 +2,7 @@
 
 import contextlib
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple, TypeVar, Union, overload
+from typing import Any, Callable, ContextManager, Iterable, List, Optional, Tuple, TypeVar, Union, overload
 
 import mxnet as mx
 import numpy as np
@@ -15,7 +15,7 @@ from .data.spec import default_palette
 from .engine.checkpoint import Checkpoint
 from .engine.inference import Preprocess, class_probabilities, predict_images
 from .engine.record import Record
-from .errors import MXNetSegError
+from .errors import MXNetSegError, named
 from .network import Network, as_network
 from .opening import open_network
 from .results import Result
@@ -195,15 +195,9 @@ class Predictor:
         return result if fed.ndim == 4 else result[0]
 
 
-@contextlib.contextmanager
-def _naming(image: Picture) -> Iterator[None]:
-    """What is wrong with an image that is a file is told with its name: it may be one of many."""
-    try:
-        yield
-    except MXNetSegError as err:
-        if isinstance(image, (str, Path)):
-            raise MXNetSegError(f"{image}: {err}") from err
-        raise
+def _naming(image: Picture) -> ContextManager[None]:
+    """What is wrong with an image that is a file is told with its name."""
+    return named(image) if isinstance(image, (str, Path)) else contextlib.nullcontext()
 
 
 def as_image(image: np.ndarray, reading: Reading = READING) -> np.ndarray:

@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Counter, Dict, List, NamedTuple, Optional, TypeVar
+from typing import Any, BinaryIO, Callable, Counter, Dict, List, NamedTuple, Optional, Tuple, TypeVar
 
 import cv2
 import numpy as np
@@ -190,17 +190,37 @@ class Server:
         text = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii", errors="replace")
         return int(re.findall(r"VmRSS:\s+(\d+)", text)[0]) / 1024
 
+    def open(self) -> Tuple[socket.socket, BinaryIO]:
+        """A connection, and what is read from it."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=120)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection, connection.makefile("rb")
+
     def send(self, part: bytes, length: int) -> socket.socket:
         """A connection on which a part of a request was sent."""
-        head = f"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n"
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=120)
-        connection.sendall(head.encode() + part)
+        connection, _ = self.open()
+        connection.sendall(head_of(length) + part)
         return connection
 
     def in_progress(self) -> int:
         """Requests for predictions that are being answered, or wait."""
         text = self.ask("GET", "/metrics").read().decode()
         return int(float(re.findall(r"^mxnetseg_in_progress (\S+)", text, re.MULTILINE)[0]))
+
+
+def head_of(length: int) -> bytes:
+    """The head of a request with so many bytes."""
+    return b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % length
+
+
+def answer_of(reader: BinaryIO) -> Tuple[str, bytes]:
+    """Status and body of an answer, or ValueError; http.client would take more time from the server."""
+    first, *lines = iter(lambda: reader.readline().strip().lower(), b"")
+    lengths = [int(line[15:]) for line in lines if line.startswith(b"content-length:")]
+    content = reader.read(lengths[0]) if lengths else b""
+    if not lengths or len(content) < lengths[0]:
+        raise ValueError("cut off")
+    return first.split()[1].decode(), content
 
 
 def in_turn(
@@ -232,17 +252,18 @@ def load(server: Server, bodies: List[bytes], expected: List[bytes], count: int,
     until = time.monotonic() + seconds
 
     def client(number: int) -> None:
-        connection, chance = server.connect(), random.Random(number)
+        chance = random.Random(number)
+        connection, reader = server.open()
         while time.monotonic() < until:
             which = chance.randrange(len(bodies))
             started = time.monotonic()
             try:
-                connection.request("POST", "/predict", bodies[which], {"Content-Type": "image/jpeg"})
-                answer = connection.getresponse()
-                content, status = answer.read(), str(answer.status)
-            except (OSError, http.client.HTTPException) as err:
+                connection.sendall(head_of(len(bodies[which])) + bodies[which])
+                status, content = answer_of(reader)
+            except (OSError, ValueError) as err:
                 content, status = b"", type(err).__name__
                 connection.close()
+                connection, reader = server.open()
             one = seen[number]
             one.statuses[status] += 1
             one.seconds.append(time.monotonic() - started)

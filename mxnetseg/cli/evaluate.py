@@ -86,14 +86,14 @@ def _run(args, contexts, peers) -> int:
     count = found.record.model and found.record.model.num_classes
     trained, remedies = found.record.feeding.classes, ("--data NAME", "--other-classes")
     check_classes(f"checkpoint {path}", count, trained, dataset, args.other_classes, remedies=remedies)
+    calibration = options.calibration(args, recipe.data)
+    maker = maker_of(found, recipe.eval, args.dtype, calibration)
     if peers.size > 1:
-        how = maker_of(found, recipe.eval, args.dtype).digest
-        peers.check_same("the checkpoint, the settings or the images", how + dataset.digest())
+        peers.check_same("the checkpoint, the settings or the images", maker.digest + dataset.digest())
     if args.mode == "val" and peers.leads:
         learned = args.config or learned_from(found.record, recipe.data)
         check_scored(recipe.data, dataset, named=bool(args.split), learned=learned, force=args.force)
     arguments = options.network_arguments(args, num_classes_of(recipe.data))
-    calibration = options.calibration(args, recipe.data)
     net = open_network(found, contexts, args.dtype, arguments=arguments, calibration=calibration)
     preprocess = Preprocess.of(recipe.data)
     if args.mode == "val":
@@ -125,7 +125,7 @@ def _run(args, contexts, peers) -> int:
         label_ids=args.label_ids,
         overwrite=args.overwrite,
         skip_existing=args.skip_existing,
-        maker=maker_of(found, recipe.eval, args.dtype),
+        maker=maker,
         workers=args.workers,
         progress=not args.quiet and peers.leads,
         ready=peers.barrier,  # all can write, or nobody does

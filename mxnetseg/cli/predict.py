@@ -100,7 +100,8 @@ def run(args) -> int:
     check_free(paths, args.overwrite or args.skip_existing, REMEDIES)
     found = checkpoint.read(options.find_checkpoint(args.checkpoint))
     recipe = override_recipe(found.record.recipe or Recipe(), options.inference_overrides(args))
-    maker, ledger = maker_of(found, recipe.eval, args.dtype), Ledger(out)
+    calibration = options.calibration(args, options.data_at(recipe, args.root))
+    maker, ledger = maker_of(found, recipe.eval, args.dtype, calibration), Ledger(out)
     there = _there(targets) if args.skip_existing else []
     looks = _looks(args, targets)
     unknown = ledger.check(there, maker, looks)
@@ -108,8 +109,7 @@ def run(args) -> int:
     if not targets:
         print(f"nothing to do: what {counted(len(images), 'image')} would give is in {out} already{_of(unknown)}")
         return 0
-    data = options.calibration(args, options.data_at(recipe, args.root))
-    predictor = Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, data, **_limit(args))
+    predictor = Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, calibration, **_limit(args))
     look, failed = _look(args, found, predictor), []
     for name, files in progress_bar(targets.items(), unit="img", shown=not args.quiet):
         try:

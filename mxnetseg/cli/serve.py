@@ -27,6 +27,7 @@ def add_arguments(parser) -> None:
     group.add_argument("--host", metavar="ADDRESS", help=what)
     group.add_argument("--port", type=int, default=8080, metavar="N", help="0: any that is free, which is told (8080)")
     what = "file with the token that clients must say; what the environment variable MXNETSEG_TOKEN says when left out"
+    what += " (nothing: no token)"
     group.add_argument("--token-file", metavar="FILE", help=what)
     group = parser.add_argument_group("limits", "requests beyond them are refused")
     group.add_argument("--max-body", type=float, default=32, metavar="MB", help="megabytes of a request's body (32)")

@@ -29,7 +29,8 @@ def run(args) -> int:
     check_free(paths, args.overwrite or args.skip_existing, predict.REMEDIES)
     found = checkpoint.read(options.find_checkpoint(args.checkpoint))
     recipe = override_recipe(found.record.recipe or Recipe(), options.inference_overrides(args))
-    maker, ledger = maker_of(found, recipe.eval, args.dtype), Ledger(out)
+    calibration = options.calibration(args, options.data_at(recipe, args.root))
+    maker, ledger = maker_of(found, recipe.eval, args.dtype, calibration), Ledger(out)
     there = predict._there(targets) if args.skip_existing else []
     looks = predict._looks(args, targets)
     ledger.check(there, maker, looks)
@@ -37,11 +38,10 @@ def run(args) -> int:
     if not targets:
         print(f"nothing to do: what {counted(len(pictures), 'picture')} would give is in {out} already")
         return 0
-    calibration = options.calibration(args, options.data_at(recipe, args.root))
     predictor = Predictor(found, parse_contexts(args.ctx)[0], recipe.eval, args.dtype, calibration)
     made_with = {"checkpoint": found.digest, "dtype": args.dtype}
     if args.dtype == "int8":
-        made_with["calibration images"] = args.calibration_images
+        made_with["calibration images and settings"] = maker.digest
     look, failed = predict._look(args, found, predictor), []
     palette = look.shown()[1]
     for name, files in targets.items():

@@ -12,7 +12,7 @@ from mxnet import nd
 from ..config.schema import EvalConfig
 from ..context import check_contexts
 from ..data import Dataset, EvalLoader, Sample
-from ..errors import MXNetSegError
+from ..errors import MXNetSegError, named
 from ..metrics import ConfusionMatrix, Scores
 from ..network import Network, as_network
 from ..progress import progress_bar
@@ -94,7 +94,8 @@ def predict_dataset(
     pending: Deque[Tuple[Sample, nd.NDArray]] = deque()
     for number, sample in enumerate(EvalLoader(dataset, workers, broken)):
         context = contexts[number % len(contexts)]
-        pending.append((sample, predict_image(net, sample.image, preprocess, config, context)))
+        with named(sample.name):
+            pending.append((sample, predict_image(net, sample.image, preprocess, config, context)))
         if len(pending) >= len(contexts):
             done, prediction = pending.popleft()
             yield done, prediction.asnumpy()

@@ -3,7 +3,9 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
+
+import numpy as np
 
 from ..config.schema import EvalConfig
 from ..errors import MXNetSegError
@@ -22,17 +24,26 @@ REMEDY = "name another place, or say --overwrite instead"
 
 
 class Maker(NamedTuple):
-    """A network and how it was used: `digest` is of its checkpoint, its type and the settings of the inference."""
+    """A network and how it was used: `digest` is of its checkpoint, its type, what int8 was calibrated on, and the
+    settings of the inference.
+    """
 
     checkpoint: str
     digest: str
 
 
-def maker_of(found: Checkpoint, config: EvalConfig, dtype: Optional[str] = None) -> Maker:
-    """What predictions with this checkpoint will be of."""
+def maker_of(
+    found: Checkpoint,
+    config: EvalConfig,
+    dtype: Optional[str] = None,
+    calibration: Optional[Sequence[np.ndarray]] = None,
+) -> Maker:
+    """What predictions with this checkpoint will be of; `calibration` are the images that int8 is calibrated on."""
     settings = config.model_dump_json(exclude={"batch_size", "miou_classes"})
-    facts = f"{found.digest} {dtype} {settings}"
-    return Maker(str(found.path), hashlib.sha256(facts.encode()).hexdigest()[:16])
+    facts = hashlib.sha256(f"{found.digest} {dtype} {settings}".encode())
+    for image in calibration or ():
+        facts.update(f"{image.dtype} {image.shape}".encode() + np.ascontiguousarray(image).tobytes())
+    return Maker(str(found.path), facts.hexdigest()[:16])
 
 
 class Ledger:

@@ -70,6 +70,7 @@ def _page(results: Sequence[Results], numbers: Dict[str, Any]) -> bytes:
         "compare.html",
         budgeted(rankings, pictures),
         rankings,
+        changed=any(each["items"] for each in rankings),
         parts_shown=["image", "truth", *letters, *(f"errors of {letter}" for letter in letters)],
         names=one.names,
         classes=one.classes,

@@ -13,7 +13,7 @@ from ..config.schema import EvalConfig
 from ..context import check_contexts
 from ..data import Dataset, EvalLoader, Sample
 from ..engine.inference import Preprocess, class_probabilities
-from ..errors import MXNetSegError
+from ..errors import MXNetSegError, named
 from ..network import Network, as_network
 from ..progress import progress_bar
 from ..visual import rgb
@@ -89,7 +89,8 @@ def _predicted(
     pending: Deque[Tuple[Sample, nd.NDArray, nd.NDArray]] = deque()
     for number, sample in enumerate(EvalLoader(dataset, workers)):
         context = contexts[number % len(contexts)]
-        scores = class_probabilities(net, sample.image, preprocess, config, context)
+        with named(sample.name):
+            scores = class_probabilities(net, sample.image, preprocess, config, context)
         pending.append((sample, nd.argmax(scores, axis=1)[0].astype("uint8"), nd.max(scores, axis=1)[0]))
         if len(pending) >= len(contexts):
             yield _arrived(*pending.popleft())

@@ -75,7 +75,7 @@ def render(
         loader=jinja2.FileSystemLoader(str(TEMPLATES)), autoescape=True, undefined=jinja2.StrictUndefined
     )
     left = [dict(ranking, items=[each for each in ranking["items"] if each[0] in pictures]) for ranking in rankings]
-    left = [ranking for ranking in left if ranking["items"] or ranking is left[0]]
+    left = [ranking for ranking in left if ranking["items"]]
     text = environment.get_template(template).render(
         **values,
         parts=environment.get_template("parts.html").module,

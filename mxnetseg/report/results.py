@@ -1,11 +1,11 @@
 """What was counted on a split, image by image: all that a report's numbers are made of; and its form on disk."""
 
+import contextlib
 import io
 import json
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple, TypeVar
 
 import numpy as np
 
@@ -37,6 +37,7 @@ BANDS = (1, 2, 3, 5, 8, 12, 20, 32, 64)  # pixels on either side of a border
 FINE, RELIABILITY = 150, 15  # bins of the confidence; as many of the fine ones make up one of the others
 SURE = 0.9  # confidence from which a mistake counts as a confident one
 
+Some = TypeVar("Some")
 Pictures = Tuple[bytes, ...]  # files: image, truth, prediction, errors
 
 SHAPES = {  # N images, C classes
@@ -51,6 +52,14 @@ SHAPES = {  # N images, C classes
         "N",
         4,
     ),  # sum of the confidence; of wrong pixels: how many, sum of their confidence, how many are sure
+}
+FRACTIONS = ("components", "confidence", "reliability", "sureness")  # sums among their columns
+ABOUT: Dict[str, Any] = {  # types of facts that pages are made of
+    **dict.fromkeys(("checkpoint", "sha256", "dtype", "data", "split", "digest"), str),
+    **dict.fromkeys(("network", "eval", "versions", "trained_with", "recipe"), dict),
+    **dict.fromkeys(("parameters", "flops", "iteration", "iterations"), int),
+    **dict.fromkeys(("flops_at", "contexts"), list),
+    "seconds": (int, float),
 }
 
 
@@ -125,25 +134,63 @@ def read_results(folder: Path) -> Results:
     if not path.is_file():
         how = typed("make one by `mxnetseg eval --report`")
         raise MXNetSegError(f"{folder} holds no report: {path} is not there; {how}")
+    with _undamaged(path):
+        numbers = json.loads(path.read_bytes())
+        if _part(numbers, "format", int) > FORMAT:
+            raise MXNetSegError(f"{path} is of a newer version (format {numbers['format']}); update this one")
+        palette = _part(numbers, "palette", lambda colours: [(int(r), int(g), int(b)) for r, g, b in colours])
+        names = _part(numbers, "images", lambda rows: [str(each["name"]) for each in rows])
+        classes = _part(numbers, "classes", lambda names: [str(each) for each in names])
+        about = _part(numbers, "about", lambda facts: dict(facts.items()))
+        _check_about(about)
+    with _undamaged(folder / ARRAYS), np.load(folder / ARRAYS, allow_pickle=False) as file:
+        results = Results(names, classes, palette, about, {name: file[name] for name in SHAPES})
+        _check(results)
+    with _undamaged(folder / PICTURES), np.load(folder / PICTURES, allow_pickle=False) as file:
+        files = {key: file[key].tobytes() for key in file.files}
+        for key in files:
+            if key.endswith("/0"):
+                results.pictures[int(key[:-2])] = tuple(files[f"{key[:-2]}/{i}"] for i in range(4))
+        if any(not 0 <= number < len(results) for number in results.pictures):
+            raise ValueError("pictures of images that there aren't")
+    return results
+
+
+@contextlib.contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    """A context in which whatever goes wrong is told with the file's name: damage leads to anything."""
     try:
         with explained(path, "read"):
-            numbers = json.loads(path.read_bytes())
-        if numbers["format"] > FORMAT:
-            raise MXNetSegError(f"{path} is of a newer version (format {numbers['format']}); update this one")
-        palette = [(int(r), int(g), int(b)) for r, g, b in numbers["palette"]]
-        names = [str(each["name"]) for each in numbers["images"]]
-        classes = [str(each) for each in numbers["classes"]]
-        with explained(folder / ARRAYS, "read"), np.load(folder / ARRAYS, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in SHAPES}
-        with explained(folder / PICTURES, "read"), np.load(folder / PICTURES, allow_pickle=False) as file:
-            files = {key: file[key].tobytes() for key in file.files}
-        pictures = {int(key[:-2]): tuple(files[f"{key[:-2]}/{i}"] for i in range(4)) for key in files if key[-1] == "0"}
-        results = Results(names, classes, palette, dict(numbers["about"]), arrays, pictures)
-        _check(results)
-    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as err:
-        how = typed("make it again by `mxnetseg eval --report`")
-        raise MXNetSegError(f"{folder}: its report is damaged ({type(err).__name__}: {err}); {how}") from err
-    return results
+            yield
+    except MXNetSegError:
+        raise
+    except Exception as err:
+        how = typed("make the report again by `mxnetseg eval --report`")
+        raise MXNetSegError(f"{path} is damaged ({type(err).__name__}: {str(err)[:200]}); {how}") from err
+
+
+def _part(numbers: Any, key: str, convert: Callable[[Any], Some]) -> Some:
+    value = numbers[key]
+    try:
+        return convert(value)
+    except Exception as err:
+        raise ValueError(f"{key} is {str(value)[:80]}") from err
+
+
+def _check_about(about: Dict[str, Any]) -> None:
+    """Raise ValueError for a fact that is not of its type; those that are not known here are left alone."""
+    for key, kind in ABOUT.items():
+        value = about.get(key)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise ValueError(f"about.{key} is {str(value)[:80]!r}")
+        if isinstance(value, (int, float)) and not 0 <= value < 1e18:
+            raise ValueError(f"about.{key} is {value}")
+    for key in ("contexts", "flops_at"):
+        if not all(isinstance(each, (str, int)) for each in about.get(key) or ()):
+            raise ValueError(f"about.{key} is {str(about[key])[:80]}")
+    created = (about.get("versions") or {}).get("created", "")
+    if not isinstance(created, str):
+        raise ValueError(f"about.versions.created is {str(created)[:80]}")
 
 
 def _check(results: Results) -> None:
@@ -151,14 +198,16 @@ def _check(results: Results) -> None:
     sizes = {"N": len(results.names), "C": len(results.classes)}
     if len(results.palette) != sizes["C"]:
         raise ValueError(f"{len(results.palette)} colours for {sizes['C']} classes")
+    if any(not 0 <= value < 256 for colour in results.palette for value in colour):
+        raise ValueError("palette holds what is no colour")
     for name, wanted in SHAPES.items():
         shape, array = tuple(sizes.get(str(side), side) for side in wanted), results.arrays[name]
         if array.ndim != len(shape) or any(b not in (None, a) for a, b in zip(array.shape, shape)):
             raise ValueError(f"{name} has shape {array.shape}")
+        if array.dtype.kind not in ("uif" if name in FRACTIONS else "ui"):
+            raise ValueError(f"{name} holds {array.dtype}")
         if not np.isfinite(array).all() or array.min(initial=0) < 0:
             raise ValueError(f"{name} holds what is no count")
     entries = results.arrays["confusion"]
     if (entries[:, :3] >= [max(sizes["N"], 1), sizes["C"], sizes["C"]]).any():
         raise ValueError("confusion names what there isn't")
-    if any(not 0 <= number < sizes["N"] for number in results.pictures):
-        raise ValueError("pictures of images that there aren't")

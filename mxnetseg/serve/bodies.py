@@ -9,7 +9,7 @@ from typing import Any, Dict, List
 from starlette.requests import ClientDisconnect, Request
 
 from .limits import Limits
-from .refusal import Refusal
+from .refusal import Refusal, gone
 from .room import Place
 
 try:
@@ -19,18 +19,13 @@ except ImportError:  # its name before 0.0.13
     from multipart.exceptions import FormParserError
     from multipart.multipart import MultipartParser, parse_options_header
 
-__all__ = ["check_head", "gone", "picture_of_form", "read_body"]
+__all__ = ["check_head", "picture_of_form", "read_body"]
 
 LINGER = 2.0  # seconds that a body is read on which is too large, so that its client comes to read why
 MOST_PARTS = 16  # of a form
 MOST_HEADS = 1 << 14  # bytes of the heads of all parts: they are read byte by byte
 SLICE = 1 << 16  # bytes that a form's parser is given at a time
 NO_PICTURES = ("application/json", "application/x-www-form-urlencoded", "text/", "audio/", "video/")
-
-
-def gone() -> Refusal:
-    """What becomes of a request whose client has gone: nobody reads it, but it is counted."""
-    return Refusal(499, "client_gone", "the client closed the connection")
 
 
 def check_head(request: Request) -> None:

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-__all__ = ["Refusal", "content", "install"]
+__all__ = ["Refusal", "content", "gone", "install"]
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,11 @@ class Refusal(Exception):
         self.status = status
         self.reason = reason
         self.headers = dict(headers or {})
+
+
+def gone() -> Refusal:
+    """What becomes of a request whose client has gone: nobody reads it, but it is counted."""
+    return Refusal(499, "client_gone", "the client closed the connection")
 
 
 def content(status: int, reason: str, message: str) -> bytes:

@@ -1,6 +1,7 @@
 """What a server holds at a time is counted, and bounded."""
 
 import contextlib
+import threading
 from collections import Counter
 from typing import Any, Awaitable, Callable, Iterator
 from typing import Counter as Counts
@@ -8,7 +9,7 @@ from typing import Counter as Counts
 from starlette.requests import Request
 
 from .limits import TOGETHER, Limits
-from .refusal import Refusal
+from .refusal import Refusal, gone
 
 __all__ = ["Held", "Place", "Room", "held_by"]
 
@@ -17,10 +18,11 @@ HELD = "mxnetseg.held"
 
 
 class Room:
-    """Requests that are being answered, their bytes and their pixels; used by the event loop's thread alone."""
+    """Requests that are being answered, their bytes and their pixels; for any thread."""
 
     def __init__(self, limits: Limits):
         self.limits = limits
+        self.lock = threading.Lock()
         self.requests = self.bytes = self.pixels = 0
         self.clients: Counts[str] = Counter()
 
@@ -33,6 +35,22 @@ class Room:
         Refusal
             429, it has as many requests here as one client may have; 503, there are as many as there may be.
         """
+        place = Place(self)
+        with self.lock:
+            self._admit(client)
+        try:
+            yield place
+        finally:
+            with self.lock:
+                place.left = True
+                self.requests -= 1
+                self.bytes -= place.bytes
+                self.pixels -= place.pixels
+                self.clients[client] -= 1
+                if not self.clients[client]:
+                    del self.clients[client]
+
+    def _admit(self, client: str) -> None:
         limits = self.limits
         if limits.per_client is not None and self.clients[client] >= limits.per_client:
             raise Refusal(
@@ -40,18 +58,8 @@ class Room:
             )
         if self.requests >= limits.requests:
             raise Refusal(503, "queue_full", f"{limits.requests} requests are being answered; try again", AGAIN)
-        place = Place(self)
         self.requests += 1
         self.clients[client] += 1
-        try:
-            yield place
-        finally:
-            self.requests -= 1
-            self.bytes -= place.bytes
-            self.pixels -= place.pixels
-            self.clients[client] -= 1
-            if not self.clients[client]:
-                del self.clients[client]
 
 
 class Place:
@@ -60,20 +68,25 @@ class Place:
     def __init__(self, room: Room):
         self.room = room
         self.bytes = self.pixels = 0
+        self.left = False
 
     def hold_bytes(self, count: int) -> None:
         """Raises Refusal (503) where all bodies together would be too large."""
-        if self.room.bytes + count > TOGETHER * self.room.limits.body:
-            raise Refusal(503, "no_memory", "the bodies of other requests are being read; try again", AGAIN)
-        self.room.bytes += count
-        self.bytes += count
+        with self.room.lock:
+            if self.room.bytes + count > TOGETHER * self.room.limits.body:
+                raise Refusal(503, "no_memory", "the bodies of other requests are being read; try again", AGAIN)
+            self.room.bytes += count
+            self.bytes += count
 
     def hold_pixels(self, count: int) -> None:
-        """Raises Refusal (503) where all pictures together would be too large."""
-        if self.room.pixels + count > TOGETHER * self.room.limits.pixels:
-            raise Refusal(503, "no_memory", "large pictures of other requests are being answered; try again", AGAIN)
-        self.room.pixels += count
-        self.pixels += count
+        """Raises Refusal: 503 where all pictures together would be too large, 499 after the request's end."""
+        with self.room.lock:
+            if self.left:  # a thread comes to its picture when nobody waits for it any more
+                raise gone()
+            if self.room.pixels + count > TOGETHER * self.room.limits.pixels:
+                raise Refusal(503, "no_memory", "large pictures of other requests are being answered; try again", AGAIN)
+            self.room.pixels += count
+            self.pixels += count
 
 
 class Held:

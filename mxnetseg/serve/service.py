@@ -3,8 +3,9 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Callable
+from typing import Callable, Optional
 
+import numpy as np
 from starlette.requests import Request
 
 from ..errors import MXNetSegError
@@ -14,7 +15,7 @@ from .answers import Encoded, Wish, encode
 from .limits import TOGETHER, Limits
 from .metrics import Metrics
 from .pictures import decode, pixels_of
-from .refusal import Refusal
+from .refusal import Refusal, gone
 from .room import AGAIN, Place, Room, held_by
 from .worker import Worker, predict_together
 
@@ -75,14 +76,14 @@ class Service:
         place = held_by(request).enter_context(self.room.enter(request.client.host if request.client else ""))
         body = await bodies.read_body(request, self.limits, place)
         work = asyncio.ensure_future(self._predicted(body, request, wish, place, until))
-        gone = asyncio.ensure_future(_gone(request))
-        waits = {work, gone}
+        left = asyncio.ensure_future(_gone(request))
+        waits = {work, left}
         try:
             await asyncio.wait(waits, timeout=until - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return work.result()
-            if gone.done():
-                raise bodies.gone()
+            if left.done():
+                raise gone()
             raise Refusal(
                 504, "too_slow", f"no answer within {self.limits.seconds:g} s; try again, or a smaller picture"
             )
@@ -93,17 +94,25 @@ class Service:
 
     async def _predicted(self, body: bytes, request: Request, wish: Wish, place: Place, until: float) -> Encoded:
         run = asyncio.get_running_loop().run_in_executor
+        form = None
         if bodies.content_type(request) == "multipart/form-data":
-            body = await run(self._pool, bodies.picture_of_form, body, request.headers["content-type"])
-        place.hold_pixels(await run(self._pool, pixels_of, body, self.limits.pixels))
-        image = await run(self._pool, decode, body, self.predictor)
-        self._check_values(image.shape[0] * image.shape[1], wish)
+            form = request.headers["content-type"]
+        # in one go: every change of threads takes time from the network
+        image = await run(self._pool, self._picture, body, form, wish, place)
         future = self.worker.submit(image, wish.confident, until - time.monotonic())
         try:
             prediction = await asyncio.wrap_future(future)
         except MXNetSegError as err:
             raise Refusal(422, "not_predictable", str(err)) from err
         return await run(self._pool, encode, wish, image, prediction, self.predictor, until)
+
+    def _picture(self, body: bytes, form: Optional[str], wish: Wish, place: Place) -> np.ndarray:
+        """The picture of a body, which is a form where its Content-Type is given."""
+        data = body if form is None else bodies.picture_of_form(body, form)
+        place.hold_pixels(pixels_of(data, self.limits.pixels))
+        image = decode(data, self.predictor)
+        self._check_values(image.shape[0] * image.shape[1], wish)
+        return image
 
     def _check_values(self, pixels: int, wish: Wish) -> None:
         """Raise Refusal (413) where the probabilities of all classes would take too much memory."""

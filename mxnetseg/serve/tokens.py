@@ -25,7 +25,7 @@ def read_token(file: Optional[str]) -> Optional[str]:
     MXNetSegError
         The file can't be read; the token is too short, or has characters that no header takes.
     """
-    place, text = (f"environment variable {VARIABLE}", os.environ.get(VARIABLE))
+    place, text = (f"environment variable {VARIABLE}", os.environ.get(VARIABLE) or None)  # empty: not set
     if file is not None:
         place = f"--token-file {file}"
         with explained(file, "read"), open(Path(file), encoding="utf-8", errors="replace") as opened:

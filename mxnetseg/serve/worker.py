@@ -13,6 +13,7 @@ from typing import Callable, Deque, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from ..certainty import confidence
 from ..errors import MXNetSegError
 from ..predictor import Predictor
 
@@ -158,6 +159,8 @@ class Worker:
 def predict_together(predictor: Predictor, images: Sequence[np.ndarray], confident: bool) -> List[Prediction]:
     """Pictures of one size, through the network at once."""
     batch = np.stack(images)
-    class_maps = predictor(batch)
-    sure: Sequence[Optional[np.ndarray]] = predictor.confidence(batch) if confident else [None] * len(images)
-    return [Prediction(*each) for each in zip(class_maps, sure)]
+    if not confident:
+        return [Prediction(class_map, None) for class_map in predictor(batch)]
+    return [
+        Prediction(one.argmax(0).astype(np.uint8), confidence(one)) for one in predictor.probabilities(batch)
+    ]  # the network runs once for both

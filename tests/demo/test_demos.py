@@ -356,7 +356,7 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     client.execute()
     outputs = [output for cell in code for output in cell.outputs]
     text = "".join(output.text for output in outputs if output.output_type == "stream")
-    assert "mobilenet_v2_0_5" in text and "(360, 480) uint8" in text and "(1, 11, 96, 128)" in text
+    assert "efficientnet_lite0" in text and "(360, 480) uint8" in text and "(1, 11, 96, 128)" in text
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 4
     assert sorted(tmp_path.glob("demo/**/*")) == before
 

@@ -1,6 +1,7 @@
 """Scoring and writing predictions of a whole split."""
 
 import resource
+from pathlib import Path
 
 import mxnet as mx
 import numpy as np
@@ -11,9 +12,12 @@ from mxnetseg import create_model
 from mxnetseg.config import DataConfig, EvalConfig
 from mxnetseg.data import open_dataset
 from mxnetseg.deploy.accuracy import compare
+from mxnetseg.engine.checkpoint import Checkpoint
 from mxnetseg.engine.evaluator import evaluate
 from mxnetseg.engine.inference import Preprocess, predict_image
+from mxnetseg.engine.ledger import maker_of
 from mxnetseg.engine.predictions import write_predictions
+from mxnetseg.engine.record import Record
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.metrics import ConfusionMatrix
 from mxnetseg.visual import colorize
@@ -49,6 +53,22 @@ def test_an_unlabelled_split_can_not_be_scored(streets):
     test = open_dataset(DataConfig(name="streets", root=str(streets)), "val", labelled=False)
     with pytest.raises(MXNetSegError, match="no labels to score against; predict it with --mode test"):
         evaluate(small_net(), test, Preprocess(), EvalConfig(), [mx.cpu()], progress=False)
+
+
+def test_an_image_that_the_network_refuses_is_named(val, monkeypatch):
+    def too_small(*args):
+        raise MXNetSegError("the network can't take images of 2x2 pixels")
+
+    monkeypatch.setattr("mxnetseg.engine.evaluator.predict_image", too_small)
+    with pytest.raises(MXNetSegError, match=f"^{val.names[0]}: the network can't"):
+        evaluate(small_net(), val, Preprocess(), EvalConfig(), [mx.cpu()], progress=False)
+
+
+def test_int8_of_other_calibration_images_is_another_maker(val):
+    found = Checkpoint(Path("a.params"), {}, Record(), "digest")
+    images = [np.zeros((2, 3, 3), np.uint8), np.ones((2, 3, 3), np.uint8)]
+    makers = [maker_of(found, EvalConfig(), "int8", given) for given in (images, images[:1], images[::-1], images)]
+    assert len({maker.digest for maker in makers}) == 3 and makers[0] == makers[3]
 
 
 @pytest.mark.parametrize("progress, count", [(False, 1), (True, 2)])

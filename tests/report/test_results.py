@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import random
 import shutil
 
 import numpy as np
@@ -100,18 +101,49 @@ def reshape(report, key, change):
     np.savez(report / "arrays.npz", **arrays)
 
 
+def about(report, **facts):
+    path = report / "numbers.json"
+    numbers = json.loads(path.read_bytes())
+    numbers["about"].update(facts)
+    path.write_text(json.dumps(numbers))
+
+
+@pytest.mark.parametrize("name", ["numbers.json", "arrays.npz", "pictures.npz"])
+def test_whatever_is_damaged_is_told_with_the_name_of_the_file(report, name):
+    """Or it is no damage that shows; zlib, zipfile, json and NumPy have errors of their own."""
+    whole, chance, told = (report / name).read_bytes(), random.Random(0), 0
+    for _ in range(60):
+        part = bytearray(whole[: chance.choice([len(whole), chance.randrange(len(whole))])])
+        for _ in range(min(len(part), 3)):
+            part[chance.randrange(len(part))] ^= 1 << chance.randrange(8)
+        (report / name).write_bytes(part)
+        try:
+            read_results(report)
+        except MXNetSegError as err:
+            told += name in str(err)
+    assert told > 30
+
+
 @pytest.mark.parametrize(
     "damage, message",
     [
         (lambda r: spoil(r, "arrays.npz"), "damaged"),
         (lambda r: spoil(r, "pictures.npz"), "damaged"),
         (lambda r: spoil(r, "numbers.json"), "damaged"),
-        (lambda r: (r / "numbers.json").write_text("{}"), "damaged.*format"),
+        (lambda r: (r / "numbers.json").write_text("{}"), "numbers.json is damaged.*format"),
+        (lambda r: (r / "numbers.json").write_text('{"format": 1, "palette": 3}'), "damaged.*palette is 3"),
+        (lambda r: (r / "numbers.json").write_text('{"format": "x"}'), "damaged.*format is x"),
+        (lambda r: about(r, network=[3]), "numbers.json is damaged.*about.network is '.3.'"),
+        (lambda r: about(r, flops_at=[{}]), "numbers.json is damaged.*about.flops_at"),
+        (lambda r: about(r, versions={"created": 3}), "about.versions.created is 3"),
+        (lambda r: about(r, seconds=float("inf")), "about.seconds is inf"),
         (lambda r: (r / "numbers.json").write_text('{"format": 99}'), "newer version"),
         (lambda r: (r / "numbers.json").unlink(), "holds no report.*numbers.json is not there"),
         (lambda r: (r / "arrays.npz").unlink(), "arrays.npz can't be read"),
         (lambda r: reshape(r, "counts", lambda a: a[1:]), "damaged.*counts has shape"),
         (lambda r: reshape(r, "bands", lambda a: a - 10**9), "damaged.*no count"),
+        (lambda r: reshape(r, "bands", lambda a: a / 2), "arrays.npz is damaged.*bands holds float64"),
+        (lambda r: reshape(r, "confusion", lambda a: a.astype(str)), "arrays.npz is damaged"),
         (lambda r: reshape(r, "confusion", lambda a: a + 7), "damaged.*confusion names"),
         (lambda r: reshape(r, "components", lambda a: np.array([{}])), "damaged.*pickle"),
     ],
@@ -199,3 +231,13 @@ def test_plots_take_the_colours_of_the_page():
     assert text.startswith("<svg ") and "var(--accent)" in text and plots.ACCENT not in text
     assert 'aria-label="some plot"' in text and "metadata" not in text and files["png"].startswith(b"\x89PNG")
     assert drawn.files()["svg"] == files["svg"]
+
+
+def test_a_report_compared_with_itself_says_so(report, tmp_path):
+    one = read_results(report)
+    page = write_comparison([(report, one), (report, one)], tmp_path / "c").read_text(encoding="utf-8")
+    assert "No image got better or worse." in page and "There are no pictures" not in page
+    bare = results(seed=5, pictures=False)
+    bare.arrays["counts"][..., 1] = one.arrays["counts"][..., 1]
+    page = write_comparison([(report, one), (report, bare)], tmp_path / "d").read_text(encoding="utf-8")
+    assert "There are no pictures of images that got better or worse." in page

@@ -57,9 +57,9 @@ def test_from_the_environment_and_from_folders(run, served, file, monkeypatch): 
     assert status == 2 and "--checkpoint .: 2 checkpoints in this folder" in err
 
 
-@pytest.mark.parametrize("token, warns", [(None, True), ("a-token-of-some-length", False)])
+@pytest.mark.parametrize("token, warns", [(None, True), ("", True), ("a-token-of-some-length", False)])
 def test_reachable_without_a_token_is_warned_of(run, served, file, monkeypatch, token, warns):  # noqa: F811
-    if token:
+    if token is not None:
         monkeypatch.setenv("MXNETSEG_TOKEN", token)
     status, _, err = run("serve", "--checkpoint", file, *CPU, "--host", "0.0.0.0")
     assert status == 0 and ("0.0.0.0 can be reached from other machines, and there is no token" in err) is warns

@@ -264,6 +264,9 @@ def test_room_gives_back_what_was_held():
             with pytest.raises(Refusal) as caught:
                 hold(1)
             assert (caught.value.status, caught.value.reason) == (503, "no_memory")
+    with pytest.raises(Refusal) as caught:  # by a thread that comes to the picture after the time limit
+        place.hold_pixels(1)
+    assert caught.value.status == 499
     assert (room.requests, room.bytes, room.pixels, dict(room.clients)) == (0, 0, 0, {})
     with pytest.raises(MXNetSegError, match="seconds"):
         Limits(seconds=0)

@@ -72,3 +72,20 @@ def test_a_batch_says_what_each_picture_says_alone(predictor, image):
         np.testing.assert_array_equal(prediction.class_map, predictor(one))
         np.testing.assert_allclose(prediction.confidence, predictor.confidence(one), atol=1e-5)
     assert predict_together(predictor, images[:1], False)[0].confidence is None
+
+
+def test_what_is_wanted_with_its_confidence_is_computed_once():
+    class Counting:
+        runs = 0
+
+        def probabilities(self, batch):
+            self.runs += 1
+            return np.moveaxis(np.stack([batch[..., 0], 255 - batch[..., 0]]) / np.float32(255), 0, 1)
+
+    counting = Counting()
+    image = np.zeros((2, 3, 3), np.uint8)
+    image[0] = 204
+    (one,) = predict_together(counting, [image], True)  # class 0 in the upper row alone
+    assert counting.runs == 1
+    np.testing.assert_array_equal(one.class_map, [[0] * 3, [1] * 3])
+    np.testing.assert_allclose(one.confidence, [[0.8] * 3, [1.0] * 3], atol=1e-6)
