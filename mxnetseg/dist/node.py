@@ -11,10 +11,11 @@ from ..errors import MXNetSegError
 from .roles import Role
 from .watch import Watch
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
-KEPT = (1 << 31) - 1  # bytes
-
 __all__ = ["COMMAND", "main", "run"]
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+MOST = (1 << 31) - 1  # bytes; an old glibc takes 32 MB for the second
+KEPT = [(M_TRIM_THRESHOLD, MOST), (M_MMAP_THRESHOLD, 1 << 25), (M_MMAP_THRESHOLD, MOST)]
 
 # how Python starts one; address of the root, size and rank of its worker follow
 COMMAND = ["-c", "from mxnetseg.dist.node import main; main()"]
@@ -54,8 +55,8 @@ def _library() -> str:
 def _keep_memory() -> None:
     """Else every message takes memory from the kernel and gives it back: half of the server's time in summing."""
     libc = ctypes.CDLL(None)
-    for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
-        libc.mallopt(parameter, KEPT)
+    for parameter, size in KEPT:
+        libc.mallopt(parameter, size)
 
 
 def _check(mxnet: ctypes.CDLL, status: int) -> None:
