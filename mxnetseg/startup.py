@@ -6,10 +6,11 @@ contexts; MXNETSEG_AMX=0 leaves AMX alone.
 """
 
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from . import amx
 
@@ -19,6 +20,7 @@ __all__ = [
     "prepare",
     "prepare_contexts",
     "several_contexts",
+    "share",
     "synchronisation_problem",
     "threads",
     "threads_problem",
@@ -28,6 +30,9 @@ __all__ = [
 # siblings on the other contexts (SyncBatchNorm) deadlocks when it holds one that a sibling is queued for, so
 # there must be more of them than operators in the compiled graphs.
 SYNCHRONISATION = {"MXNET_CPU_TEMP_COPY": 100_000, "MXNET_CPU_PARALLEL_RAND_COPY": 32}
+
+# processes that an MPI or Horovod has started on this host
+NEIGHBOURS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "HOROVOD_LOCAL_SIZE")
 
 _changed: Dict[str, Tuple[Optional[str], str]] = {}  # by `prepare`: what variables were, and are since
 
@@ -39,7 +44,7 @@ def prepare() -> None:
     before = dict(os.environ)
     said = os.environ.get("OMP_NUM_THREADS")
     if said and _granted() is None:
-        warnings.warn(f"OMP_NUM_THREADS={said!r} is no number of threads; taking all {cores()} cores", stacklevel=2)
+        warnings.warn(f"OMP_NUM_THREADS={said!r} is no number of threads; taking {threads()}", stacklevel=2)
     # MXNet would take half of the processors for hyper-threads, whether they are or not. Anything but one number,
     # OpenMP's lists among it, ends the process when MXNet is imported
     os.environ["OMP_NUM_THREADS"] = str(threads())
@@ -105,8 +110,14 @@ def synchronisation_problem() -> Optional[str]:
 
 
 def threads() -> int:
-    """Threads that an operator may use: the first number of OMP_NUM_THREADS; all cores where that says none."""
-    return _granted() or cores()
+    """Threads that an operator may use: the first number of OMP_NUM_THREADS; where that says none, a share of the
+    cores."""
+    return _granted() or share(_neighbours())
+
+
+def share(processes: int) -> int:
+    """Threads of each of so many processes that share the cores which this one may use."""
+    return max(1, cores() // processes)
 
 
 def cores() -> int:
@@ -117,6 +128,25 @@ def cores() -> int:
         return os.cpu_count() or 1
     physical = {_core_of(cpu) for cpu in allowed}
     return max(1, min(len(physical), _quota()))
+
+
+def _neighbours() -> int:
+    """Processes that were started together on this host, and may use the same cores."""
+    given = _number(os.environ.get("SLURM_CPUS_ON_NODE", "")) or os.cpu_count() or 1
+    try:
+        if len(os.sched_getaffinity(0)) < given:  # bound to cores of its own
+            return 1
+    except AttributeError:  # not Linux
+        pass
+    for name in NEIGHBOURS:
+        if name in os.environ:
+            return _number(os.environ[name]) or 1
+    # "2(x3),1": of the nodes in their order; only a step has it, not the script around
+    counts: List[int] = []
+    for count, times in re.findall(r"(\d+)(?:\(x(\d+)\))?", os.environ.get("SLURM_STEP_TASKS_PER_NODE", "")):
+        counts += [int(count)] * int(times or 1)
+    node = _number(os.environ.get("SLURM_NODEID", "")) or 0
+    return max(1, counts[node]) if node < len(counts) else 1
 
 
 def _granted() -> Optional[int]:

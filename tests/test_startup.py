@@ -29,6 +29,32 @@ def test_no_number_of_threads(monkeypatch):
     assert startup.threads_problem()
 
 
+@pytest.mark.parametrize(
+    "env, threads",
+    [
+        ({}, 8),
+        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, 2),
+        ({"HOROVOD_LOCAL_SIZE": "3"}, 2),
+        ({"MPI_LOCALNRANKS": "16"}, 1),
+        ({"MPI_LOCALNRANKS": "what"}, 8),
+        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "4", "OMP_NUM_THREADS": "5"}, 5),
+        ({"SLURM_STEP_TASKS_PER_NODE": "2(x3),1", "SLURM_NODEID": "2"}, 4),
+        ({"SLURM_STEP_TASKS_PER_NODE": "2(x3),1", "SLURM_NODEID": "3"}, 8),
+        ({"SLURM_STEP_TASKS_PER_NODE": "2(x3),1", "SLURM_NODEID": "4"}, 8),
+        ({"SLURM_STEP_TASKS_PER_NODE": "4", "SLURM_CPUS_ON_NODE": "16"}, 8),  # bound to half of them
+        ({"SLURM_NTASKS_PER_NODE": "4"}, 8),  # the script around the steps has this, too
+    ],
+)
+def test_processes_of_a_host_share_its_cores(monkeypatch, env, threads):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(startup, "cores", lambda: 8)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert startup.threads() == threads
+
+
 @pytest.mark.parametrize("said", ["1", "1,1", " 1"])
 def test_one_thread_for_each_of_several_contexts(monkeypatch, said):
     monkeypatch.setenv("OMP_NUM_THREADS", said)

@@ -6,12 +6,13 @@ import threading
 import time
 from typing import Dict, List, Optional, Set, Tuple
 
-from .wire import Peer
+from .wire import Peer, tell
 
 __all__ = ["HELLO", "Hub"]
 
 HELLO = "mxnetseg "  # begins what a member says first, its name
 SETTLE = 0.5  # seconds in which the cause may come, after a complaint that may follow from another
+SOON = 20.0  # seconds after which it is told who has not come yet
 LAST = 60.0  # seconds that members have to end after the hub's own process is done
 
 
@@ -121,9 +122,15 @@ class Hub:
             self._changed.notify_all()
 
     def _await_missing(self) -> None:
-        time.sleep(self._start)
+        soon = min(SOON, self._start / 2)
+        time.sleep(soon)
+        if self._missing and not self._verdict:
+            tell(f"{self._name} waits for {self._who()}, for {self._start:g} s in all (MXNETSEG_START_DEADLINE)")
+        time.sleep(self._start - soon)
         if self._missing:
-            missing = " and ".join(sorted(self._missing, key=lambda name: (len(name), name))[:5])
             host, port = self._server.getsockname()[:2]
             reach = f"is it running, and does a firewall let it reach {host}:{port}?"
-            self._complain(0, f"{missing} did not come within {self._start:g} s; {reach}")
+            self._complain(0, f"{self._who()} did not come within {self._start:g} s; {reach}")
+
+    def _who(self) -> str:
+        return " and ".join(sorted(self._missing, key=lambda name: (len(name), name))[:5])

@@ -43,7 +43,7 @@ def start_here(command: Sequence[str], ranks: range, size: int, root: Address, s
     """
     env = {SIZE: str(size), ROOT: f"{root[0]}:{root[1]}", SERVERS: str(servers)}
     if not startup.given().get("OMP_NUM_THREADS"):
-        env["OMP_NUM_THREADS"] = str(max(1, startup.cores() // len(ranks)))
+        env["OMP_NUM_THREADS"] = str(startup.share(len(ranks)))
     return [_start(command, rank, {**env, RANK: str(rank)}) for rank in ranks]
 
 
@@ -103,6 +103,8 @@ def tend(started: Sequence[Child]) -> int:
 def _status(child: Child) -> int:
     code = child.process.returncode
     if code >= 0:
+        if code and not _asked(child):  # it may have said nothing, as ssh does at times
+            _write(f"{child.name} ended with status {code}")
         return code
     _write(f"{child.name} was killed by {signal.Signals(-code).name}")
     return 128 - code

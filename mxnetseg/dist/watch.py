@@ -19,14 +19,15 @@ from ..errors import MXNetSegError
 from .addresses import listen
 from .children import tied
 from .deadlines import deadlines
-from .hub import HELLO, SETTLE, Hub
+from .hub import HELLO, SETTLE, SOON, Hub
 from .roles import Role
-from .wire import Peer
+from .wire import Peer, tell
 
 __all__ = ["Watch"]
 
 GRACE = 3.0  # seconds that a worker has to end by itself before its server ends it
 LEAVE = 10.0  # seconds to end after a failure
+INTERRUPTED = "was interrupted"  # ends what is told of a process that Ctrl-C has ended
 ALONE = 300.0  # seconds to save and end after the launcher is gone, which has sent SIGTERM
 
 
@@ -34,7 +35,7 @@ class Watch:
     """A context in which the processes of a run watch one another; the worker of rank 0 is the hub.
 
     If it is left by an exception, the others hear of it and end. When they do, or one is lost, this process ends at
-    once, with status 2 and a message that names the one; so do its children, and a server's worker.
+    once, with status 2 (130 after Ctrl-C) and a message that names the one; so do its children, and a server's worker.
 
     Parameters
     ----------
@@ -58,6 +59,7 @@ class Watch:
         self._joined = threading.Event()
         self._over = threading.Event()  # from here on others may go
         self._hub: Optional[Hub] = None
+        self._status = 2
         first = role.tracked or role.rank == 0  # where another tracker started all, any process of the root's host
         server = listen(self._address) if first and of == "worker" else None
         if server is not None:
@@ -101,7 +103,10 @@ class Watch:
         said = (str(error).splitlines() or [""])[0]
         if not isinstance(error, MXNetSegError):
             said = f"{type(error).__name__}: {said}"
-        self._say("failed " + (said if said.startswith("rank ") else f"{self.name} failed: {said}"))
+        said = said if said.startswith("rank ") else f"{self.name} failed: {said}"
+        if isinstance(error, KeyboardInterrupt):
+            said, self._status = f"{self.name} {INTERRUPTED}", 128 + signal.SIGINT
+        self._say(f"failed {said}")
         # MXNet's destructors wait for others, who don't come any more: when this error is handled, or at exit
         atexit.register(self._quit)
         late = threading.Timer(LEAVE, self._quit)
@@ -147,13 +152,16 @@ class Watch:
         self._end(f"{hub} {gone}")
 
     def _connect(self) -> Optional[Peer]:
-        end = time.monotonic() + self._start
-        while time.monotonic() < end:
+        host, port = self._address
+        begin, told = time.monotonic(), self._child
+        while time.monotonic() < begin + self._start:
+            if not told and time.monotonic() > begin + min(SOON, self._start / 2):
+                tell(f"{self.name} waits for rank 0 at {host}:{port}, for {self._start:g} s (MXNETSEG_START_DEADLINE)")
+                told = True
             try:
                 return Peer(socket.create_connection(self._address, timeout=5), self._deadline)
             except OSError:
                 time.sleep(0.2)
-        host, port = self._address
         self._end(f"rank 0 does not answer at {host}:{port}; is it running, and does a firewall let others reach it?")
         return None
 
@@ -161,10 +169,10 @@ class Watch:
         """End this process, unless it is ending already."""
         if self._over.is_set():
             return
+        if message.endswith(INTERRUPTED):
+            self._status = 128 + signal.SIGINT
         if not self._child:
-            what = f"\nerror: {message}; the run ends here; train --resume goes on from what was saved last\n"
-            with contextlib.suppress(OSError):
-                os.write(2, what.encode())
+            tell(f"\nerror: {message}; the run ends here; train --resume goes on from what was saved last")
         else:  # its worker may be stopped, and then can't end itself
             time.sleep(GRACE)
             if os.getppid() == self._parent:
@@ -178,4 +186,4 @@ class Watch:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
-        os._exit(2)
+        os._exit(self._status)

@@ -1,13 +1,20 @@
 """Lines of text over a TCP connection, with a deadline."""
 
 import contextlib
+import os
 import socket
 import threading
 from typing import Iterator
 
-__all__ = ["Peer"]
+__all__ = ["Peer", "tell"]
 
 LONGEST = 2000  # bytes of a line
+
+
+def tell(line: str) -> None:
+    """Write a line to standard error, also while another thread writes there."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{line}\n".encode())
 
 
 class Peer:

@@ -103,6 +103,7 @@ class Callbacks:
         self._stop = stop
         self._on_step = on_step
         self._on_validation = on_validation
+        self._error: Optional[BaseException] = None
 
     def iteration(self, loss: float, lr: float, scored: bool) -> None:
         """Tell of a step, then of its validation if there was one, even if `on_step` raises: a resumed run does not
@@ -119,8 +120,8 @@ class Callbacks:
             self.validation()
 
     def _step(self, loss: float, lr: float) -> None:
-        if self._on_step:
-            with saved(self._run):
+        if self._on_step and self._error is None:
+            with self._guarded():
                 self._on_step(Step(*self._facts(), loss=loss, lr=lr))
 
     def validation(self) -> None:
@@ -128,8 +129,29 @@ class Callbacks:
         run = self._run
         if self._on_validation:
             assert run.scores
-            with saved(run):
+            with self._guarded():
                 self._on_validation(Validation(*self._facts(), scores=run.scores, best=run.state.best))
+
+    def end(self) -> None:
+        """Raise what one of them has raised, now that the run is saved."""
+        if self._error is not None:
+            raise self._error
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """As `saved`; of many processes, all are stopped first: the one that saves may be another."""
+        if self._run.peers.size == 1:
+            with saved(self._run):
+                yield
+            return
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise
+        except BaseException as err:
+            log.warning("a callback raised %s; the run stops", reason(err))
+            self._error = self._error or err
+            self._stop.ask(f"a callback raised {reason(err)}")
 
     def _facts(self) -> Tuple[int, int, Segmentor, Path, StopSignal]:
         run = self._run

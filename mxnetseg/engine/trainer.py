@@ -198,6 +198,7 @@ def _loop(run: Run, on_step: Optional[OnStep], on_validation: Optional[OnValidat
             run.save()  # comes last: a run that is stopped before can tell by its state what is left to do
         peers.barrier()  # nobody goes on to files that rank 0 is still writing
         signum = None if run.complete else _signal(stop, peers)
+        tell.end()
         if signum is not None:
             iteration, total = run.state.iteration, run.lengths.total
             raise Interrupted(signum, run.place.folder, f"stopped and saved after iteration {iteration} of {total}")

@@ -73,6 +73,14 @@ def test_who_never_comes(address):
     assert [member.hears(), member.hears()][1].startswith("end rank 1 did not come within 0.3 s; is it running")
 
 
+def test_who_is_waited_for(address, capfd):
+    hub(address, "rank 0", "rank 2", "rank 10", start=0.4)
+    member = Member(address, "mxnetseg rank 0")
+    assert member.hears() == "hub rank 0" and "rank 2 and rank 10 did not come" in member.hears()
+    said = "rank 0 waits for rank 2 and rank 10, for 0.4 s in all (MXNETSEG_START_DEADLINE)\n"
+    assert capfd.readouterr().err == said
+
+
 def test_two_of_one_rank(address):
     hub(address)
     members = [Member(address, "mxnetseg rank 1") for _ in range(2)]

@@ -36,6 +36,13 @@ def test_other_hosts_take_their_own_cores(monkeypatch):
     assert "OMP_NUM_THREADS" not in lines[0] and "secret" not in lines[0]
 
 
+def test_ssh_that_fails_without_a_word(tmp_path, capfd):
+    (tmp_path / "hosts.txt").write_text("somewhere\n")
+    command = ["launch", "-H", str(tmp_path / "hosts.txt"), "--ssh", "sh -c 'exit 255'", "--", "train", "--model", "fcn"]
+    assert main(command) == 255
+    assert capfd.readouterr().err == "launch: rank 0 on somewhere ended with status 255\n"
+
+
 def test_mistakes_are_told_once(capfd):
     with pytest.raises(SystemExit):
         main(["launch", "-n", "4", "--", "train", "--modle", "fcn"])

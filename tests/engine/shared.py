@@ -19,9 +19,13 @@ from mxnetseg.errors import MXNetSegError
 from tests.engine import tiny
 
 __all__ = [
+    "GROWN",
     "TWO",
     "VARIANTS",
     "WORK",
+    "begin",
+    "called",
+    "go_on",
     "main",
     "prepare",
     "same",
@@ -50,12 +54,19 @@ EXACT = [
     "loss=[{name: ohem, min_kept: 100}, {name: ce, weight: 0.5, class_weights: [1, 2, 0.3, 1, 1, 1, 1, 4, 1, 1]}]",
 ]
 VARIANTS = {
-    "adamw_gn": ["optimizer={name: adamw, lr: 0.003}", "train.static=false", "model.norm=gn"],
-    "rare_classes_swa": ["data.rare_class={temperature: 0.3}", "optimizer={name: nag, lr: 0.01}", "train.swa=0.5"],
+    "adamw_gn": ["optimizer={name: adamw, lr: 0.003, backbone_lr: 0.1}", "train.static=false", "model.norm=gn"],
+    "rare_classes_swa": [
+        "data.rare_class={temperature: 0.3}",
+        "optimizer={name: nag, lr: 0.01, layer_decay: 0.7}",
+        "train.swa=0.5",
+    ],
     "frozen_dice": ["model.freeze=[^backbone]", "model.unfreeze_at=3", "loss=[{name: dice}]"],
     "distilled_boundary": ["distill={teacher: teacher.params, temperature: 2}", "loss=[{name: boundary}]"],
     "epoch": ["train.epochs=1", "train.accumulate=1"],
 }
+
+# nothing that depends on how many images a process has, as batch norm and hard examples do
+GROWN = ["train.batch_size=4", "model.norm=gn", "loss=[{name: ce}]"]
 
 
 def without_dropout(patch=setattr):
@@ -63,11 +74,11 @@ def without_dropout(patch=setattr):
     patch(mx.gluon.nn.Dropout, "hybrid_forward", lambda block, F, x: x)
 
 
-def trained(name, contexts, joined=None, resume=False, stop=None, changes=()):
+def trained(name, contexts, joined=None, resume=False, stop=None, changes=(), on_step=None):
     """Train in the folder's `name`, or go on there; `stop`: ask to stop after that iteration."""
     recipe = override_recipe(load_recipe("recipe.yaml", [*EXACT, "model.init=init.params"]), changes)
     where = {"resume": name} if resume else {"run_dir": name, "weights_dir": f"weights_{name}"}
-    return train(recipe, contexts, progress=False, peers=joined, on_step=stop and stop_after(stop), **where)
+    return train(recipe, contexts, progress=False, peers=joined, on_step=stop_after(stop) if stop else on_step, **where)
 
 
 def stop_after(iteration):
@@ -137,6 +148,47 @@ def uneven(role, folder):
     contexts = [mx.cpu(i) for i in range(1 + role.rank)]
     with peers.join(role, contexts) as joined:
         trained("uneven", contexts, joined, changes=["train.batch_size=4"])
+
+
+def begin(role, folder):
+    """Train in `grown` until the second iteration."""
+    _grown(role, folder, stop=2)
+
+
+def go_on(role, folder):
+    """Go on there."""
+    _grown(role, folder, resume=True)
+
+
+def _grown(role, folder, **how):
+    tiny.register()
+    without_dropout()
+    os.chdir(folder)
+    with peers.join(role, [mx.cpu()]) as joined, contextlib.suppress(Interrupted):
+        trained("grown", [mx.cpu()], joined, changes=GROWN, **how)
+
+
+def called(role, folder):
+    """A callback of rank 1 ends a run, in `asked`, and raises, in `raised`."""
+    tiny.register()
+    without_dropout()
+    os.chdir(folder)
+    with peers.join(role, [mx.cpu()]) as joined:
+
+        def ask(event):
+            if joined.rank == 1 and event.iteration == 2:
+                event.stop("enough")
+
+        def fail(event):
+            if joined.rank == 1 and event.iteration == 2:
+                raise ZeroDivisionError("mine")
+
+        for name, on_step in (("asked", ask), ("raised", fail)):
+            try:
+                why = trained(name, [mx.cpu()], joined, on_step=on_step).stopped
+            except ZeroDivisionError as err:
+                why = f"raised {err}"
+            print(f"rank {joined.rank} {name}: {why}", flush=True)
 
 
 def variant(name, size, contexts, joined=None):

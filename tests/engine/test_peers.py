@@ -134,6 +134,29 @@ def test_processes_with_one_and_two_contexts(folder):
     same("uneven", "uneven_here", rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_four_processes_go_on_where_two_were_stopped(folder):
+    for count, what in ((2, "begin"), (4, "go_on")):
+        status, output = launch("-c", shared.WORK % ("env", what), folder, count=count)
+        assert status == 0, output
+    assert "of 2 processes" in Path("grown/log.txt").read_text()
+    assert "of 4 processes" in Path("grown/log.txt").read_text()
+    shared.trained("grown_here", [mx.cpu(i) for i in range(4)], changes=shared.GROWN)
+    same("grown", "grown_here", rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_callback_of_one_process_ends_all_and_the_run_is_saved(folder):
+    status, output = launch("-c", shared.WORK % ("env", "called"), folder)
+    assert status == 0, output
+    assert "rank 0 asked: a callback in another process" in output and "rank 1 asked: enough" in output, output
+    assert "rank 0 raised: a callback in another process" in output and "rank 1 raised: raised mine" in output, output
+    for name in ("asked", "raised"):
+        assert checkpoint.read(Path(name) / STATE).record.state.iteration == 3
+        shared.trained(name, TWO, resume=True)
+        same(name, "reference")
+
+
 @pytest.fixture(scope="module", params=[2, 3, 4])
 def variants(folder, request):
     """How many processes have trained the variants."""

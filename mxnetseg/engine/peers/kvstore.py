@@ -7,6 +7,7 @@ import numpy as np
 from mxnet import nd
 
 from ...errors import MXNetSegError
+from .buckets import Buckets
 from .keys import Keys
 from .link import SMALL
 
@@ -38,6 +39,7 @@ class KVStore:
         store = mx.kv.create("dist_device_sync" if on_gpus else "dist_sync")
         self._store: Optional[mx.kvstore.KVStore] = store
         self._keys = Keys(store)
+        self._buckets = Buckets(self._keys)
         self.size = int(store.num_workers)
         self.rank = self._agreed(rank, int(store.rank))
 
@@ -65,10 +67,11 @@ class KVStore:
 
     def add_arrays(self, arrays: Mapping[str, Sequence[nd.NDArray]]) -> None:
         """See `Link`."""
-        self._keys.add(arrays)
+        self._buckets.add(arrays)
 
     def close(self) -> None:
         """Wait for the others, and end the servers."""
         nd.waitall()
         self._keys = Keys(None)
+        self._buckets = Buckets(self._keys)
         self._store = None  # the last reference to it

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import os
+import signal
 import sys
 import threading
 from typing import Any, Callable, Mapping, Optional, Sequence
@@ -140,6 +141,9 @@ class Peers:
     def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         if error is None or isinstance(error, Interrupted):  # all stop at the same place
             self.close()
+        elif isinstance(error, KeyboardInterrupt):  # the others hear of it by their watch
+            if self.size > 1:
+                atexit.register(_exit, 128 + signal.SIGINT)
         elif isinstance(error, OtherFailed):
             self._leave()
         else:
@@ -184,12 +188,12 @@ def _failure(total: np.ndarray) -> str:
     return f"rank {int(total[RANK])} failed: {text}"
 
 
-def _exit() -> None:
+def _exit(status: int = 2) -> None:
     """End at once: MXNet would wait for sums to which somebody does not come any more."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
-    os._exit(2)
+    os._exit(status)
 
 
 def _padded(values: np.ndarray, size: int) -> np.ndarray:
