@@ -147,7 +147,9 @@ def work(args) -> int:
         from mxnetseg.engine.optimizer import Optimizer
         from mxnetseg.engine.step import Part, TrainStep
         from mxnetseg.losses import build_loss
+        from mxnetseg.memory import keep_freed_memory
 
+        keep_freed_memory()  # as training does
         with peers.join(role) as joined:
             model, backbone = NETWORKS[args.networks[0]]
             net = create_model(model, backbone=backbone, num_classes=19)

@@ -8,14 +8,11 @@ from pathlib import Path
 
 from .. import cuda
 from ..errors import MXNetSegError
+from ..memory import keep_freed_memory
 from .roles import Role
 from .watch import Watch
 
 __all__ = ["COMMAND", "main", "run"]
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
-MOST = (1 << 31) - 1  # bytes; an old glibc takes 32 MB for the second
-KEPT = [(M_TRIM_THRESHOLD, MOST), (M_MMAP_THRESHOLD, 1 << 25), (M_MMAP_THRESHOLD, MOST)]
 
 # how Python starts one; address of the root, size and rank of its worker follow
 COMMAND = ["-c", "from mxnetseg.dist.node import main; main()"]
@@ -27,7 +24,7 @@ def run() -> None:
     MXNet's library alone: its Python half takes seconds to import, and would begin a loop of its own, which unpickles
     the commands of anybody who can connect. This one has no command to obey.
     """
-    _keep_memory()
+    keep_freed_memory()
     library = _library()
     cuda.load(library)
     mxnet = ctypes.CDLL(library)
@@ -50,13 +47,6 @@ def _library() -> str:
     spec = importlib.util.find_spec("mxnet")
     assert spec is not None and spec.origin is not None  # its worker imports it
     return os.environ.get("MXNET_LIBRARY_PATH") or str(Path(spec.origin).with_name("libmxnet.so"))
-
-
-def _keep_memory() -> None:
-    """Else every message takes memory from the kernel and gives it back: half of the server's time in summing."""
-    libc = ctypes.CDLL(None)
-    for parameter, size in KEPT:
-        libc.mallopt(parameter, size)
 
 
 def _check(mxnet: ctypes.CDLL, status: int) -> None:

@@ -15,6 +15,7 @@ from ..data.diagnosis.gate import examine
 from ..data.foreign import Function, name_of
 from ..errors import MXNetSegError
 from ..losses import build_loss
+from ..memory import keep_freed_memory
 from ..names import counted
 from ..nn.norm import check_synchronisation
 from ..optional import check_installed
@@ -26,7 +27,6 @@ from .distill import Distillation
 from .inference import Preprocess
 from .learners import hybridize, learners_of, synchronised
 from .lengths import Lengths
-from .memory import keep_freed_memory
 from .origin import read_origin, with_record
 from .peers import Peers
 from .pictures import NAME as PICTURES

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = """
 import resource, sys
 from mxnet import nd
-from mxnetseg.engine.memory import keep_freed_memory
+from mxnetseg.memory import keep_freed_memory
 if sys.argv[1] == "kept":
     keep_freed_memory()
 def faults():

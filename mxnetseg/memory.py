@@ -1,4 +1,4 @@
-"""Memory that training frees stays with the process."""
+"""Memory that a process frees stays with it."""
 
 import ctypes
 import os
@@ -15,9 +15,11 @@ def keep_freed_memory() -> None:
     """Have the C library keep what is freed, for the next step; call it before MXNet's first operator.
 
     MXNet takes every array's memory from the C library, which asks the system for large pieces one by one and gives
-    them back at once: every step the system must clear the same gigabytes anew, a tenth to a quarter of the step's time
-    (docs/performance.md). The process's peak grows by a tenth. glibc alone; whoever sets its environment variables
-    (MALLOC_..., GLIBC_TUNABLES) decides, and MXNETSEG_STARTUP=0 leaves everything as it is.
+    them back at once: every step the system must clear the same gigabytes anew, a tenth to a quarter of a training
+    step's time (docs/performance.md), half of a server's that sums gradients. The process's peak grows by a tenth.
+
+    glibc alone; whoever sets its environment variables (MALLOC_..., GLIBC_TUNABLES) decides, and MXNETSEG_STARTUP=0
+    leaves everything as it is.
     """
     said = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
     if said or os.environ.get("MXNETSEG_STARTUP") == "0" or platform.libc_ver()[0] != "glibc":
