@@ -1,0 +1,95 @@
+"""What it gains to keep freed memory (mxnetseg.memory): training steps with and without, in turn.
+
+    python -m tools.bench_kept_memory            # a few minutes; prints the table of docs/performance.md
+
+Every number is of processes of their own, which alternate: medians of their steps after the first three.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tabulate import tabulate
+
+ROOT = Path(__file__).resolve().parents[1]
+NETWORKS = {
+    "bisenet-r18": dict(name="bisenet", backbone="resnet18"),
+    "fcn-r50": dict(name="fcn", backbone="resnet50"),
+    "swiftnet-efficientnet_lite0": dict(name="swiftnet", backbone="efficientnet_lite0", width=96),
+}
+WARM = 3
+
+
+def main() -> None:
+    args = arguments()
+    if args.child:
+        print(json.dumps(steps(args)))
+        return
+    rows = []
+    for network in args.networks:
+        seen = {"given back": [], "kept": []}
+        for _ in range(args.rounds):
+            for how in seen:
+                command = [sys.executable, "-m", "tools.bench_kept_memory", *sys.argv[1:], "--child", network, how]
+                done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+                seen[how].append(json.loads(done.stdout.splitlines()[-1]))
+        middle = {how: [statistics.median(column) for column in zip(*runs)] for how, runs in seen.items()}
+        before, after = middle["given back"], middle["kept"]
+        rows.append([network, *before, *after, after[0] / before[0]])
+        print(network, middle, flush=True)
+    both = [
+        f"{what}, {how}" for how in ("given back", "kept") for what in ("s a step", "of it the system's", "peak, MB")
+    ]
+    print(tabulate(rows, ["network", *both, "ratio"], tablefmt="github", floatfmt=".2f"))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--crop", type=int, nargs=2, default=[288, 384], metavar="N", help="height and width (288 384)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def steps(args: argparse.Namespace) -> list:
+    """Median seconds of a step, those of it in the system, and the peak, MB."""
+    network, how = args.child
+    import mxnet as mx
+    from mxnet import autograd, gluon, nd
+
+    from mxnetseg import create_model
+    from mxnetseg.memory import keep_freed_memory
+
+    if how == "kept":
+        keep_freed_memory()
+    net = create_model(num_classes=11, **NETWORKS[network])
+    net.initialize(mx.init.Xavier())
+    net.hybridize(static_alloc=True, static_shape=True)
+    trainer = gluon.Trainer(net.collect_params(), "adam")
+    loss = gluon.loss.SoftmaxCrossEntropyLoss(axis=1)
+    x, y = nd.random.uniform(shape=(args.batch, 3, *args.crop)), nd.zeros((args.batch, *args.crop))
+    times, system = [], []
+    for _ in range(WARM + args.steps):
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_stime
+        with autograd.record():
+            outputs = net(x)
+            total = loss(outputs[0] if isinstance(outputs, tuple) else outputs, y).mean()
+        total.backward()
+        trainer.step(1)
+        nd.waitall()
+        times.append(time.perf_counter() - start)
+        system.append(resource.getrusage(resource.RUSAGE_SELF).ru_stime - before)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return [statistics.median(times[WARM:]), statistics.median(system[WARM:]), peak]
+
+
+if __name__ == "__main__":
+    main()
