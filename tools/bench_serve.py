@@ -277,7 +277,7 @@ def load(server: Server, bodies: List[bytes], expected: List[bytes], count: int,
     time.sleep(min(30.0, seconds / 4))  # the memory that so many requests at a time take is there by then
     memory = [server.memory()]
     while any(thread.is_alive() for thread in threads):
-        time.sleep(min(1.0, seconds / 10))
+        threads[0].join(min(1.0, seconds / 10))
         memory.append(server.memory())
     took = time.monotonic() - started
     statuses = sum((one.statuses for one in seen), collections.Counter())

@@ -120,6 +120,7 @@ def _app(args, path: Path, limits, token):
     from ..config import Recipe, override_recipe
     from ..context import parse_contexts
     from ..engine import checkpoint
+    from ..models import Segmentor
     from ..predictor import Predictor
     from ..serve.app import make_app
     from ..serve.worker import predict_together
@@ -141,6 +142,8 @@ def _app(args, path: Path, limits, token):
         image = np.zeros((height, width, len(predictor.preprocess.mean)), kind)
         for count in range(1, 1 + max(1, min(batch, together // (height * width)))):
             predict_together(predictor, [image] * count, confident=count == 1)
+        if args.warm_up is None and isinstance(predictor.net, Segmentor):
+            predictor.net.forget_sizes()  # those to come may have another
 
     facts = {"checkpoint": path.name, "digest": found.digest, "dtype": _dtype(args, found.record)}
     return make_app(

@@ -377,3 +377,14 @@ def test_a_reparameterized_network_has_no_trace_of_its_branches(part):
     got = net(x).asnumpy()
     net.hybridize(False)
     np.testing.assert_allclose(got, net(x).asnumpy(), rtol=1e-4)
+
+
+def test_forgotten_sizes_change_no_result():
+    net = build("fcn")
+    small, large = batch(64, 96), batch(96, 129)
+    wanted = net(large).asnumpy()
+    before = {name: p.data().asnumpy() for name, p in net.collect_params().items()}
+    net(small)
+    net.forget_sizes()
+    assert all((p.data().asnumpy() == before[name]).all() for name, p in net.collect_params().items())
+    np.testing.assert_allclose(net(large).asnumpy(), wanted, rtol=1e-5, atol=1e-6)
