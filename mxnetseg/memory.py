@@ -15,8 +15,8 @@ def keep_freed_memory() -> None:
     """Have the C library keep what is freed, for the next step; call it before MXNet's first operator.
 
     MXNet takes every array's memory from the C library, which asks the system for large pieces one by one and gives
-    them back at once, and the system clears them before the next use: up to a seventh of a training step, a third of the
-    time of a server that sums gradients (docs/performance.md). The process's peak grows by 1 to 10 %.
+    them back at once, and the system clears them before the next use: up to a seventh of a training step, a third of
+    the time of a server that sums gradients (docs/performance.md). The process's peak grows by 1 to 10 %.
 
     glibc alone; whoever sets its environment variables (MALLOC_..., GLIBC_TUNABLES) decides, and MXNETSEG_STARTUP=0
     leaves everything as it is.

@@ -87,6 +87,18 @@ def test_simpler_outlines(tolerance):
     assert simple < exact and (back & mask).sum() / (back | mask).sum() > 1 - tolerance / 10
 
 
+@pytest.mark.parametrize("tolerance", [1.0, 5.0])
+def test_simpler_outlines_whichever_side_an_edge_belongs_to(tolerance):
+    """Programs differ on pixels whose centres an edge runs through."""
+    rows, columns = np.mgrid[:60, :80]
+    slanted = (rows + columns) % 40 < 20
+    for exact, region in zip(regions(slanted), regions(slanted, tolerance, 0.99)):
+        part = drawn([Polygon(exact.one_ring())], slanted.shape)
+        for aside in ([1e-6, 0], [-1e-6, 0], [0, 1e-6], [0, -1e-6]):
+            back = drawn([Polygon(region.one_ring() + aside)], slanted.shape)
+            assert (back & part).sum() / (back | part).sum() >= 0.99
+
+
 def test_shapes_that_are_no_polygons():
     size = (40, 60)
     rows, columns = np.mgrid[:40, :60] + 0.5
