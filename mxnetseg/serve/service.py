@@ -3,7 +3,7 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, Optional
 
 import numpy as np
 from starlette.requests import Request
@@ -17,8 +17,7 @@ from .metrics import Metrics
 from .pictures import decode, pixels_of
 from .refusal import Refusal, gone
 from .room import AGAIN, Place, Room, held_by
-from .shifts import Shifts
-from .worker import Prediction, Worker, predict_together
+from .worker import Worker, predict_together
 
 __all__ = ["Service"]
 
@@ -40,8 +39,7 @@ class Service:
         self.predictor = predictor
         self.limits = limits
         self.room = Room(limits)
-        self.shifts = Shifts(predictor.context.device_type == "cpu", limits.seconds)
-        self.worker = Worker(self._predict, warm_up, batch, together, wait)
+        self.worker = Worker(lambda *args: predict_together(predictor, *args), warm_up, batch, together, wait)
         self.metrics = Metrics(self.worker.waiting, lambda: self.room.requests, lambda: self.worker.state == "ready")
         self.worker.seen = self.metrics.batches.observe
         self._pool = ThreadPoolExecutor(HELPERS, thread_name_prefix="mxnetseg-pictures")
@@ -106,22 +104,13 @@ class Service:
             prediction = await asyncio.wrap_future(future)
         except MXNetSegError as err:
             raise Refusal(422, "not_predictable", str(err)) from err
-        return await run(self._pool, self._encoded, wish, image, prediction, until)
-
-    def _predict(self, images: Sequence[np.ndarray], confident: bool) -> List[Prediction]:
-        with self.shifts.network():
-            return predict_together(self.predictor, images, confident)
-
-    def _encoded(self, wish: Wish, image: np.ndarray, prediction: Prediction, until: float) -> Encoded:
-        with self.shifts.helper():
-            return encode(wish, image, prediction, self.predictor, until)
+        return await run(self._pool, encode, wish, image, prediction, self.predictor, until)
 
     def _picture(self, body: bytes, form: Optional[str], wish: Wish, place: Place) -> np.ndarray:
         """The picture of a body, which is a form where its Content-Type is given."""
         data = body if form is None else bodies.picture_of_form(body, form)
         place.hold_pixels(pixels_of(data, self.limits.pixels))
-        with self.shifts.helper():
-            image = decode(data, self.predictor)
+        image = decode(data, self.predictor)
         self._check_values(image.shape[0] * image.shape[1], wish)
         return image
 

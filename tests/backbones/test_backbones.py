@@ -10,7 +10,7 @@ from tests.small import batch, check_gradients
 
 
 @pytest.mark.parametrize("backbone", ["densenet121", "efficientnet_lite0", "resnest14", "xception39", "xception65"])
-@pytest.mark.parametrize("norm", ["bn", "gn"])
+@pytest.mark.parametrize("norm", ["bn", pytest.param("gn", marks=pytest.mark.slow)])
 def test_every_parameter_gets_a_gradient(backbone, norm):
     mx.random.seed(0)
     net = create_model("fcn", backbone=backbone, output_stride=16, norm=norm)

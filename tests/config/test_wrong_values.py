@@ -123,7 +123,8 @@ def rows() -> Iterator[Row]:
 
 # values other than the default, of keys that need something beside them
 OTHERS = {
-    "average": "all", "batch_size": 4, "betas": [0.5, 0.6], "blur_sigma": [0.7, 0.9], "colors": {},
+    "average": "all", "batch_size": 4, "betas": [0.5, 0.6], "blur_sigma": [0.7, 0.9], "classes": "present",
+    "colors": {},
     "min_kept": 48, "mix": {"chance": 0.25}, "momentum_lr": "outside", "options": {"a": 1}, "steps": [0.5],
     "stride": 48,
 }  # fmt: skip

@@ -30,7 +30,7 @@ RECIPES = {
 }
 
 
-QUICK = ("moganet_fpn_xtiny", "dgmn2_fpn_tiny", "dgmn2_setr_mla_tiny")
+QUICK = ("moganet_fpn_xtiny", "dgmn2_setr_mla_tiny")
 
 
 def recipe(golden):

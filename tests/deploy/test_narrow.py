@@ -221,6 +221,7 @@ def test_calibration_images_are_spread_over_the_train_split(streets):
         calibration_images(data, 0)
 
 
+@pytest.mark.slow  # by default: tests/cli/test_dtype.py, through the command
 def test_the_predictor_takes_a_dtype_or_an_optimized_network():
     net = build("bisenet")
     image = np.random.RandomState(0).randint(0, 256, (50, 70, 3)).astype(np.uint8)

@@ -178,7 +178,8 @@ def test_dropping_acts_in_training_only(name, backbone):
 # --- folding ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["ffnet_upernet_2", pytest.param("ffnet_seg_ade20k", marks=pytest.mark.slow)])
+@pytest.mark.slow  # test_folding_follows_trained_statistics folds a network by default
+@pytest.mark.parametrize("name", ["ffnet_upernet_2", "ffnet_seg_ade20k"])
 def test_folded_branches_answer_the_same(name, tmp_path):
     from mxnetseg.convert import load_state
     from tests.goldens.deterministic import image

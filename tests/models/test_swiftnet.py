@@ -10,7 +10,7 @@ from mxnetseg.flops import count
 from tests.small import batch, build, check_gradients
 
 
-@pytest.mark.parametrize("size", [(64, 96), (65, 129)])
+@pytest.mark.parametrize("size", [pytest.param((64, 96), marks=pytest.mark.slow), (65, 129)])
 def test_detail_reads_the_image_at_half_its_size(size):
     net = build("swiftnet", detail=8)
     x = batch(*size, n=3)  # of fewer the pyramid's norms leave nothing to learn from
@@ -31,8 +31,7 @@ def test_without_detail_it_is_the_paper():
     assert count(finer, (64, 64)).flops < count(plain, (64, 64)).flops  # narrow where there are most pixels
 
 
-@pytest.mark.parametrize("detail", [0, 8])
-@pytest.mark.parametrize("size", [(64, 96), (65, 97)])
+@pytest.mark.parametrize("size, detail", [((64, 96), 8), pytest.param((65, 97), 0, marks=pytest.mark.slow)])
 def test_enlarge_is_the_network_on_a_larger_image(size, detail):
     net, plain = (build("swiftnet", detail=detail, **options) for options in (dict(enlarge=1.5), {}))
     for mine, same in zip(net.collect_params().values(), plain.collect_params().values()):
