@@ -382,7 +382,7 @@ def tables(found: Dict[str, Any], args: argparse.Namespace) -> str:
     cores = len(os.sched_getaffinity(0))
     lines = [
         f"{args.checkpoint.split('_2026')[0]}, {args.dtype or 'as trained'}, JPEGs of {wide}x{high} pixels, {cores} "
-        f"processors that clients and server share, {args.minutes:g} minute{"s" * (args.minutes != 1)} each. After every minute the Predictor's "
+        f"processors that clients and server share, {args.minutes:g} min each. After every minute the Predictor's "
         "own loop has its turn, which reads the same bytes and encodes the same answers; medians.",
         "",
         "| clients | answers | wrong | 503, 504 | a second | the loop, a second | of the loop "
