@@ -4,6 +4,8 @@ import functools
 import http.server
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -266,6 +268,18 @@ def test_ctrl_c_leaves_nothing_of_a_file(convert, clip, monkeypatch):
     monkeypatch.setattr(Predictor, "__call__", predict)
     assert convert(clip, "--out", "o.mp4")[0] == 130
     assert [p.name for p in Path().glob("*.mp4")] == ["clip.mp4"]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    ours, theirs = video.partial_of(Path("o.mp4"), ".mp4"), video.partial_of(Path("other.mp4"), ".mp4")
+    left = [Path(one.name.replace(f".{os.getpid()}.", f".{gone.pid}.")) for one in (ours, theirs)]
+    for one in (ours, *left):  # the first one is of a process that lives
+        one.write_bytes(b"a part")
+    with pytest.raises(ZeroDivisionError), video.VideoWriter("o.mp4", 10):
+        assert sorted(os.listdir()) == sorted([ours.name, left[1].name])
+        raise ZeroDivisionError
 
 
 def test_what_can_not_be_opened(convert, monkeypatch):
