@@ -16,6 +16,7 @@ __all__ = ["LiveReader", "is_live", "shown_source"]
 USUAL_RATE = 25.0
 WAITING = 3  # frames that are kept for whoever is busy
 POLL = 0.1  # seconds
+LATER = 0.25  # seconds that OpenCV gives up after us, who have the better message
 
 
 def is_live(source: str) -> bool:
@@ -67,10 +68,11 @@ class LiveReader:
         self._thread = threading.Thread(target=self._run, name="live", daemon=True)  # it may hang in a driver
         self._thread.start()
         with self._change:
-            if not self._wait(lambda: False):
-                self._closed = True
-                what = "can't be opened" if self._ended else f"gives no frame in {timeout:g} s"
-                raise MXNetSegError(f"{self.title}: {what}; is it on, is its address right, is nobody else using it?")
+            came, ended = self._wait(lambda: False), self._ended
+        if not came:
+            self.close()
+            what = "can't be opened" if ended else f"gives no frame in {timeout:g} s"
+            raise MXNetSegError(f"{self.title}: {what}; is it on, is its address right, is nobody else using it?")
 
     def frames(self, every: int = 1, stop: Callable[[], bool] = lambda: False) -> Iterator[Tuple[np.ndarray, int]]:
         """Every `every`-th frame, and for how many of these it stands: itself and those dropped before it.
@@ -98,11 +100,11 @@ class LiveReader:
             following = index + every
 
     def close(self) -> None:
-        """End the reading thread."""
+        """End the reading thread: if it came back from OpenCV while Python ends, C++ would abort the process."""
         with self._change:
             self._closed = True
             self._change.notify_all()
-        self._thread.join(1.0)
+        self._thread.join(self.timeout + 4 * LATER)
 
     def _wait(self, stop: Callable[[], bool]) -> bool:
         """Wait for a frame; False where none will come."""
@@ -155,8 +157,7 @@ class LiveReader:
 def _opened(source: str, timeout: float) -> "cv2.VideoCapture":
     if source.isdigit():
         return cv2.VideoCapture(int(source))
-    # a little later than ours, which has the better message
-    limit = int(1000 * (timeout + 2))
+    limit = int(1000 * (timeout + LATER))
     return cv2.VideoCapture(
         source, cv2.CAP_FFMPEG, [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
     )

@@ -19,6 +19,8 @@ __all__ = [
     "bring",
     "check_free",
     "explained",
+    "partial_of",
+    "remove_dead_partials",
     "remove_partials",
     "sync_file",
     "whole_file",
@@ -74,8 +76,8 @@ def write_files(contents: Mapping[Path, Iterable[Any]], *, sync: bool = True) ->
             with explained(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if sync:
-                    _remove_dead_partials(path)
-                temporaries[path] = _partial(path)
+                    remove_dead_partials(path)
+                temporaries[path] = partial_of(path)
                 with open(temporaries[path], "wb") as file:
                     for chunk in chunks:
                         file.write(chunk)
@@ -109,8 +111,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_dead_partials(path)
-    partial = _partial(path)
+        remove_dead_partials(path)
+    partial = partial_of(path)
     try:
         yield partial
         with explained(path):
@@ -139,7 +141,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         for dead in _dead_partials(folder):
             shutil.rmtree(dead, ignore_errors=True)
-        partial = _partial(folder)
+        partial = partial_of(folder)
         partial.mkdir()
     try:
         yield partial
@@ -162,7 +164,7 @@ def bring(path: Path, target: Path) -> None:
         try:
             os.link(path, target)
         except OSError:  # another file system
-            partial = _partial(target)
+            partial = partial_of(target)
             shutil.copyfile(path, partial)
             os.replace(partial, target)
 
@@ -252,19 +254,20 @@ def explained(path: Union[str, Path], what: str = "written") -> Iterator[None]:
         raise error from err
 
 
-def _partial(path: Path) -> Path:
-    """Where what becomes `path` is written."""
-    return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.partial")
+def partial_of(path: Path, ending: str = "") -> Path:
+    """Where what becomes `path` is written; `ending` for programs that tell kinds of files by their names."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.partial{ending}")
 
 
 def _dead_partials(path: Path) -> List[Path]:
     """What processes that were killed here have left of `path`."""
-    pattern = re.compile(rf"\.{re.escape(path.name)}\.{re.escape(socket.gethostname())}\.(\d+)\.partial")
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.{re.escape(socket.gethostname())}\.(\d+)\.partial(\.\w+)?")
     matches = [pattern.fullmatch(name) for name in _names(path.parent)]
     return [path.with_name(match.group()) for match in matches if match and not _alive(int(match.group(1)))]
 
 
-def _remove_dead_partials(path: Path) -> None:
+def remove_dead_partials(path: Path) -> None:
+    """Remove what processes that were killed here have left of `path`."""
     for dead in _dead_partials(path):
         with contextlib.suppress(OSError):
             os.unlink(dead)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from .errors import MXNetSegError
-from .saving import explained
+from .saving import explained, partial_of, remove_dead_partials
 
 __all__ = ["VideoReader", "VideoWriter", "pan", "scaled_size"]
 
@@ -82,13 +82,14 @@ class VideoWriter:
     def __init__(self, path, rate: float):
         self.path = Path(path)
         self.rate = rate
-        self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}.partial.mp4")
+        self._partial = partial_of(self.path, ".mp4")
         self._writer = None
         self._size: Optional[Tuple[int, int]] = None
 
     def __enter__(self) -> "VideoWriter":
         with explained(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            remove_dead_partials(self.path)
         return self
 
     def write(self, frame: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tu
 import numpy as np
 
 from ..data.files import READING, Reading, read_header_of, upright
-from .outlines import Region, regions
+from .outlines import WITHIN, Region, regions
 
 __all__ = ["FORMATS", "How", "Labelled", "as_json", "coco_file", "feature"]
 
@@ -76,8 +76,8 @@ def _runs(label: np.ndarray) -> Iterator[Dict[str, Any]]:
 
 def _polygons(label: np.ndarray, how: How) -> Iterator[Dict[str, Any]]:
     """One for every region."""
-    for index, region in _regions(label, how):
-        low, high = region.outer.min(0), region.outer.max(0)
+    for index, region in _regions(label, how, WITHIN):
+        low, high = np.floor(region.outer.min(0)), np.ceil(region.outer.max(0))
         yield dict(
             category_id=index + 1,
             segmentation=[_numbers(region.one_ring().ravel())],
@@ -101,7 +101,7 @@ def labelme(entry: Labelled, label: np.ndarray, how: How) -> Dict[str, Any]:
             shape_type="polygon",
             flags={},
         )
-        for index, region in _regions(label, how)
+        for index, region in _regions(label, how, WITHIN)
     ]
     return dict(
         version="5.0.1",
@@ -162,9 +162,9 @@ def _classes(label: np.ndarray) -> List[int]:
     return [int(index) for index in np.unique(label) if index != 255]
 
 
-def _regions(label: np.ndarray, how: How) -> Iterator[Tuple[int, Region]]:
+def _regions(label: np.ndarray, how: How, within: float = 0.0) -> Iterator[Tuple[int, Region]]:
     for index in _classes(label):
-        for region in regions(label == index, how.tolerance, how.least):
+        for region in regions(label == index, how.tolerance, how.least, within):
             yield index, region
 
 

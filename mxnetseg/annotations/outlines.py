@@ -4,12 +4,14 @@ from typing import Iterator, List, NamedTuple
 
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw
 
 from .shapes import Polygon
 
-__all__ = ["Region", "regions"]
+__all__ = ["WITHIN", "Region", "regions"]
 
 FINEST = 0.35  # pixels: below that hardly a corner is left out
+WITHIN = 0.005  # pixels; more would let a tolerance of 0.7 take stairs for slopes
 STEP = 0.85  # with which a tolerance that was too much is multiplied; halves would leave a third more corners
 ASIDE = [(x, 0.43 * y) for x in (-1e-6, 1e-6) for y in (-1e-6, 1e-6)]  # pixels, to both sides of any edge
 
@@ -36,7 +38,7 @@ class Region(NamedTuple):
         return ring
 
 
-def regions(inside: np.ndarray, tolerance: float = 0.0, least: float = 0.0) -> Iterator[Region]:
+def regions(inside: np.ndarray, tolerance: float = 0.0, least: float = 0.0, within: float = 0.0) -> Iterator[Region]:
     """The regions of an (H, W) bool mask.
 
     Parameters
@@ -46,6 +48,9 @@ def regions(inside: np.ndarray, tolerance: float = 0.0, least: float = 0.0) -> I
     least : float
         IoU that what outlines enclose has with the region at least: where it would be less, as it is with thin and
         small ones, that region's tolerance is made smaller until it is not.
+    within : float
+        Pixels by which right and lower edges are moved into the region (`WITHIN`). Programs that cut coordinates to
+        whole numbers, and fill what the edges run through as well, as Pillow and OpenCV do, so get its own last pixels.
     """
     # regions that touch at a corner only are two: their common outline would cross itself
     count, parts, facts, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=4)
@@ -55,23 +60,26 @@ def regions(inside: np.ndarray, tolerance: float = 0.0, least: float = 0.0) -> I
         # doubled, the contour's pixels tell on which side of them the edge is
         doubled = np.kron(part, np.ones((2, 2), np.uint8)).astype(np.uint8)
         found, order = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-        rings = [_edges(contour[:, 0]) for contour in found]
+        rings = [_edges(contour[:, 0], within) for contour in found]
         outer = next(index for index, (_, _, _, parent) in enumerate(order[0]) if parent < 0)
         rings.insert(0, rings.pop(outer))
         exact = Region(int(facts[number, cv2.CC_STAT_AREA]), rings[0], rings[1:])
         region, allowed = _simpler(exact, tolerance), tolerance
-        while allowed and _iou(region, part) < least:
+        while allowed and _iou(region, part, within > 0) < least:
             allowed = STEP * allowed if STEP * allowed > FINEST else 0.0
             region = _simpler(exact, allowed)
         yield Region(region.pixels, region.outer + (left, top), [hole + (left, top) for hole in region.holes])
 
 
-def _edges(contour: np.ndarray) -> np.ndarray:
+def _edges(contour: np.ndarray, within: float) -> np.ndarray:
     """A contour through the doubled pixels -> the corners of the pixels' edges, without those on straight lines."""
     ring = (contour + 1) // 2
     ring = ring[(ring != np.roll(ring, 1, axis=0)).any(1)]
     before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
-    corners: np.ndarray = ring[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]].astype(np.float64)
+    kept = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
+    # of the two edges at a corner one is upright, the other level; OpenCV has the region to the left of both
+    run, rise = (before + after)[kept].T
+    corners: np.ndarray = ring[kept] - within * np.stack([rise < 0, run > 0], 1)
     return corners
 
 
@@ -86,16 +94,23 @@ def _simpler(region: Region, tolerance: float) -> Region:
     return Region(region.pixels, outer if len(outer) > 2 else region.outer, kept)
 
 
-def _iou(region: Region, part: np.ndarray) -> float:
+def _iou(region: Region, part: np.ndarray, cut: bool) -> float:
     """Of what the region's outlines enclose and the pixels it was made of.
 
-    Programs that fill polygons differ on pixels whose centres an edge runs through: the least of all they may say.
+    Programs that fill polygons differ on pixels whose centres an edge runs through: the least of all they may say. With
+    `cut`, those that cut coordinates to whole numbers are among them: Pillow, with which LabelMe fills.
     """
     ring, found = region.one_ring(), 1.0
-    for aside in ASIDE:
-        patch = Polygon(ring + aside).patch(*part.shape)
-        both = np.count_nonzero(patch.inside & part[patch.window])
-        found = min(found, both / (np.count_nonzero(patch.inside) + region.pixels - both))
+    patches = [Polygon(ring + aside).patch(*part.shape) for aside in ASIDE]
+    filled = [(patch.inside, part[patch.window]) for patch in patches]
+    if cut:
+        height, width = part.shape
+        whole = Image.new("1", (width, height))
+        ImageDraw.Draw(whole).polygon([tuple(point) for point in ring.tolist()], fill=1, outline=1)
+        filled.append((np.asarray(whole), part))
+    for inside, there in filled:
+        both = np.count_nonzero(inside & there)
+        found = min(found, both / (np.count_nonzero(inside) + region.pixels - both))
     return found
 
 

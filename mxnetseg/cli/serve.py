@@ -67,8 +67,7 @@ def run(args) -> int:
 
     if len(args.ctx or ()) > 1:
         raise MXNetSegError(f"--ctx {' '.join(args.ctx)}: serve runs on one context; name one")
-    if args.wait_ms < 0 or (args.batch is not None and args.batch < 1):
-        raise MXNetSegError("--batch is a number from 1, --wait-ms one from 0")
+    _check_numbers(args)
     limits = Limits(int(args.max_body * MEGABYTE), args.max_pixels, args.queue, args.per_client, args.timeout)
     token = tokens.read_token(args.token_file)
     checkpoint = _checkpoint(args.checkpoint)
@@ -86,6 +85,15 @@ def run(args) -> int:
         running.serve(app, bound, limits)
         print("all requests are answered", flush=True)
     return 0
+
+
+def _check_numbers(args) -> None:
+    """Raise MXNetSegError for what is beyond any use: not a number, or without an end."""
+    bounds = {"max_body": (1e-3, 1e6), "timeout": (1e-3, 86400), "wait_ms": (0, 60_000), "batch": (1, 4096)}
+    for name, (least, most) in bounds.items():
+        value = getattr(args, name)
+        if value is not None and not least <= value <= most:
+            raise MXNetSegError(f"--{name.replace('_', '-')} {value:g}: a number from {least:g} to {most:g}")
 
 
 def _has_multipart() -> bool:

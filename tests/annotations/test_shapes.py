@@ -1,12 +1,14 @@
 """Which pixels a shape has, and outlines that lead back to them."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image, ImageDraw
 
-from mxnetseg.annotations.outlines import regions
+from mxnetseg.annotations.outlines import WITHIN, regions
 from mxnetseg.annotations.shapes import Bitmap, Columns, Patch, Polygon, box, ellipse, line, minus, union
 from mxnetseg.errors import MXNetSegError
 
@@ -64,9 +66,26 @@ def test_outlines_lead_back_to_the_mask(mask):
 @settings(max_examples=50, deadline=None)
 def test_pycocotools_reads_the_outlines_alike(mask):
     coco = pytest.importorskip("pycocotools.mask")
-    rings = [region.one_ring().ravel().tolist() for region in regions(mask)]
+    rings = [region.one_ring().ravel().tolist() for region in regions(mask, within=WITHIN)]
     if rings:
+        assert (drawn([Polygon(np.reshape(ring, (-1, 2))) for ring in rings], mask.shape) == mask).all()
         assert (coco.decode(coco.merge(coco.frPyObjects(rings, *mask.shape))) == mask).all()
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1.0])
+def test_programs_that_cut_coordinates_to_whole_numbers(tolerance):
+    """LabelMe fills with Pillow, others with OpenCV; both also paint what the edges run through."""
+    rows, columns = np.mgrid[:90, :120]
+    mask = (np.hypot(rows - 45, columns - 60) < 40) & (np.hypot(rows - 40, columns - 65) > 9)
+    mask &= (columns % 40 != 3) & ((rows + columns) % 50 > 2)  # thin gaps
+    mask |= (np.abs(columns - 110) < 2) | (rows == 88)  # and thin things
+    pillow, opencv = Image.new("1", mask.shape[::-1]), np.zeros(mask.shape, np.uint8)
+    for region in regions(mask, tolerance, 0.99, WITHIN):
+        ring = region.one_ring()
+        ImageDraw.Draw(pillow).polygon([tuple(point) for point in ring.tolist()], fill=1, outline=1)
+        cv2.fillPoly(opencv, [ring.astype(np.int32)], 1)
+    for back in (np.asarray(pillow), opencv > 0):
+        assert (back & mask).sum() / (back | mask).sum() >= (0.99 if tolerance else 1)
 
 
 def test_a_ring_never_touches_itself():

@@ -4,6 +4,8 @@ import functools
 import http.server
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -167,15 +169,21 @@ def test_a_stream_that_ends(convert, server):
     assert len(frames("o.mp4")[0]) == 9
 
 
+def reads_on():
+    """Whether a thread is left that reads; were it in OpenCV when Python ends, the process would abort."""
+    return any(thread.name == "live" for thread in threading.enumerate())
+
+
 def test_a_stream_that_stalls_is_an_error_and_what_came_is_kept(convert, server):
     begin = time.time()
     status, out, err = convert(
         f"{server}/stall/9", "--save", "label", "--out", "o.mp4", "--timeout", "1", "--every", "2"
     )
     assert status == 2 and "stall/9: no frame for 1 s, after 9; it stalls" in err and "5 frames" in out
-    assert len(frames("o.mp4")[0]) == 5 and time.time() - begin < 30
+    assert len(frames("o.mp4")[0]) == 5 and time.time() - begin < 30 and not reads_on()
     status, _, err = convert(f"{server}/never/0", "--out", "n.mp4", "--timeout", "0.5")
     assert status == 2 and "/never/0: gives no frame in 0.5 s" in err and not Path("n.mp4").exists()
+    assert not reads_on()
 
 
 @pytest.mark.parametrize("silent", [True, False])
@@ -260,6 +268,18 @@ def test_ctrl_c_leaves_nothing_of_a_file(convert, clip, monkeypatch):
     monkeypatch.setattr(Predictor, "__call__", predict)
     assert convert(clip, "--out", "o.mp4")[0] == 130
     assert [p.name for p in Path().glob("*.mp4")] == ["clip.mp4"]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    ours, theirs = video.partial_of(Path("o.mp4"), ".mp4"), video.partial_of(Path("other.mp4"), ".mp4")
+    left = [Path(one.name.replace(f".{os.getpid()}.", f".{gone.pid}.")) for one in (ours, theirs)]
+    for one in (ours, *left):  # the first one is of a process that lives
+        one.write_bytes(b"a part")
+    with pytest.raises(ZeroDivisionError), video.VideoWriter("o.mp4", 10):
+        assert sorted(os.listdir()) == sorted([ours.name, left[1].name])
+        raise ZeroDivisionError
 
 
 def test_what_can_not_be_opened(convert, monkeypatch):

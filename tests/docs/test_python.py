@@ -105,6 +105,7 @@ def test_blocks_run(page, tmp_path):
     code = [block.text for block in blocks(page) if block.language == "python" and not block.mark]
     for name in ("configs", "demo", "weights"):
         (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "photo.jpg").symlink_to(ROOT / "demo/images/street.png")
     draw_streets(tmp_path / "datasets" / "streets", {"train": 4, "val": 2}, (64, 96), progress=False)
     (tmp_path / "datasets" / "two_kinds").symlink_to("streets")  # docs/extending.md reads them with other classes
     done = subprocess.run(
