@@ -250,7 +250,16 @@ def _step(
     criterion = build_loss(recipe.loss, spec.num_classes, net.align_corners)
     criterion.initialize(ctx=context)
     average = WeightAverage.of(net, recipe.train, 1)
-    step = TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, average=average, frozen=frozen, distill=distill)
+    step = TrainStep(
+        net,
+        criterion,
+        optimizer,
+        recipe.loss.aux_weight,
+        average=average,
+        frozen=frozen,
+        distill=distill,
+        recompute=recipe.train.checkpoint,
+    )
     loader = TrainLoader(dataset, TrainTransform(data), sample_stream(recipe, dataset), mixed=data.augment.mix)
     begin = time.perf_counter()
     try:

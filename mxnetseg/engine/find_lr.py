@@ -68,7 +68,16 @@ def find_lr(
     criterion.initialize(ctx=[context])
     distill = Distillation.of(recipe, dataset.spec, [context])
     net.hybridize(static_alloc=recipe.train.static, static_shape=recipe.train.static)
-    step = TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, recipe.train.accumulate, None, frozen, distill)
+    step = TrainStep(
+        net,
+        criterion,
+        optimizer,
+        recipe.loss.aux_weight,
+        recipe.train.accumulate,
+        frozen=frozen,
+        distill=distill,
+        recompute=recipe.train.checkpoint,
+    )
     stream, augment = sample_stream(recipe, dataset, progress), recipe.data.augment
     loader = TrainLoader(dataset, TrainTransform(recipe.data), stream, recipe.train.workers, mixed=augment.mix)
     tried: List[Tried] = []

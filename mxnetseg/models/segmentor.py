@@ -149,6 +149,12 @@ class Segmentor(HybridBlock):
             nd, self._graphs.coarse(x), height=x.shape[2], width=x.shape[3], align_corners=self.align_corners
         )
 
+    def training_graph(self, coarse: bool = False) -> mx.sym.Symbol:
+        """What is computed while recording, of `data`, as a symbol; `coarse`: without the last resizes."""
+        graph = self._graphs.train_coarse if coarse else self._graphs.train
+        outputs = graph(mx.sym.var("data"))
+        return mx.sym.Group(list(outputs)) if isinstance(outputs, (list, tuple)) else outputs
+
     def head_logits(self, x) -> tuple:
         """Logits (N, num_classes, h, w) of the head, then of each auxiliary head, at their own resolutions."""
         check_input(x, self._least_side, channels_of(self))
