@@ -7,7 +7,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tup
 from .shapes import Shape, infer_shapes
 from .symbol import VARIABLE, Entry, Graph, Node
 
-__all__ = ["Piece", "in_pieces"]
+__all__ = ["Piece", "in_pieces", "numbers_held"]
 
 MOST = 48  # more make the most that is held hardly less
 
@@ -25,13 +25,46 @@ def in_pieces(graph: Graph, known: Mapping[str, Shape]) -> List[Piece]:
     Held is all that pieces take from one another, and everything that is within the largest piece. Shapes of variables
     are `known` as for `infer_shapes`, which see for errors.
     """
+    ends, held, _ = _cut(graph, known)
+    names = {entry: f"held:{number}" for number, entry in enumerate(held)}
+    return [_piece(graph, begin, end, names) for begin, end in zip([0, *ends], ends)]
+
+
+def numbers_held(graph: Graph, known: Mapping[str, Shape]) -> int:
+    """How many numbers pass from one of `in_pieces` to others, or are within the largest."""
+    _, held, largest = _cut(graph, known)
+    return sum(held.values()) + largest
+
+
+def _cut(graph: Graph, known: Mapping[str, Shape]) -> Tuple[List[int], Dict[Entry, int], int]:
+    """The place behind each piece, what passes and its size, and the size of all within the largest piece."""
     nodes, shapes = graph.operators(), infer_shapes(graph, known)
-    sizes = {entry: math.prod(shape) for entry, shape in shapes.items()}
+    sizes = {entry: math.prod(shape) for entry, shape in shapes.items() if entry.node.op != VARIABLE}
+    given = dict.fromkeys(nodes, 0)
+    for entry, size in sizes.items():
+        given[entry.node] += size
+    upto = [0, *accumulate(given.values())]
     passing = _passing(graph, nodes)
-    bounds = [-1, *_cuts(nodes, sizes, passing), len(nodes) - 1]
-    held = set().union(*(passing[cut] for cut in bounds[1:-1]))
-    names = {entry: f"held:{number}" for number, entry in enumerate(entry for entry in sizes if entry in held)}
-    return [_piece(graph, begin + 1, end + 1, names) for begin, end in zip(bounds, bounds[1:])]
+    widths = [sum(sizes[entry] for entry in entries) for entries in passing]
+    narrow = [at for at in range(1, len(nodes) - 1) if widths[at - 1] >= widths[at] <= widths[at + 1]]
+    place = {node: at for at, node in enumerate(nodes)}
+    made = {at: sorted((place[entry.node], sizes[entry]) for entry in passing[at]) for at in narrow}
+    best: Tuple[List[int], Dict[Entry, int], int] = ([len(nodes)], {}, upto[-1])
+    for count in range(2, MOST):
+        cuts = _cheapest(narrow, made, upto, upto[-1] // count)
+        if cuts is None:
+            break
+        ends = [*(cut + 1 for cut in cuts), len(nodes)]
+        largest = max(upto[end] - upto[begin] for begin, end in zip([0, *ends], ends))
+        through = set().union(*(passing[cut] for cut in cuts))
+        held = {entry: size for entry, size in sizes.items() if entry in through}
+        if _cost(held, largest) < _cost(*best[1:]):
+            best = ends, held, largest
+    return best
+
+
+def _cost(held: Mapping[Entry, int], largest: int) -> int:
+    return sum(held.values()) + 2 * largest  # of the largest the gradients, too
 
 
 def _passing(graph: Graph, nodes: Sequence[Node]) -> List[Set[Entry]]:
@@ -48,30 +81,6 @@ def _passing(graph: Graph, nodes: Sequence[Node]) -> List[Set[Entry]]:
         before = passing[-1] if passing else set()
         passing.append({entry for entry in (*before, *starting.get(node, ())) if last[entry] > place})
     return passing
-
-
-def _cuts(nodes: Sequence[Node], sizes: Mapping[Entry, int], passing: Sequence[Set[Entry]]) -> List[int]:
-    """The places to cut behind, so that least is held: what passes, and the largest piece with its gradients."""
-    given = dict.fromkeys(nodes, 0)
-    for entry, size in sizes.items():
-        if entry.node in given:
-            given[entry.node] += size
-    upto = [0, *accumulate(given.values())]
-    widths = [sum(sizes[entry] for entry in entries) for entries in passing]
-    narrow = [at for at in range(1, len(nodes) - 1) if widths[at - 1] >= widths[at] <= widths[at + 1]]
-    place = {node: at for at, node in enumerate(nodes)}
-    made = {at: sorted((place[entry.node], sizes[entry]) for entry in passing[at]) for at in narrow}
-    best, least = [], 2 * upto[-1]
-    for count in range(2, MOST):
-        cuts = _cheapest(narrow, made, upto, upto[-1] // count)
-        if cuts is None:
-            break
-        bounds = [0, *(cut + 1 for cut in cuts), len(nodes)]
-        largest = max(upto[end] - upto[begin] for begin, end in zip(bounds, bounds[1:]))
-        held = sum(sizes[entry] for entry in set().union(*(passing[cut] for cut in cuts)))
-        if held + 2 * largest < least:
-            best, least = cuts, held + 2 * largest
-    return best
 
 
 def _cheapest(
