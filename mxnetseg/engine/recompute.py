@@ -5,6 +5,7 @@ from the last piece to the first, and computes what is within each once more. So
 with Sublinear Memory Cost, 2016.
 """
 
+from collections import Counter
 from typing import Any, Container, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 import mxnet as mx
@@ -79,6 +80,10 @@ class Recompute:
             for kept in self._kept:
                 for name in names:
                     del kept[name]
+        for kept, gradients in zip(self._kept, self._gradients):
+            for name in self._shared & gradients.keys():
+                gradient = self._parameters[name].grad(kept["data"].context)
+                gradient[:] = gradients[name] + (gradient if self._parameters[name].grad_req == "add" else 0)
         self._kept = []
 
     def _cut(self, shape: Sequence[int]) -> None:
@@ -88,6 +93,9 @@ class Recompute:
         for part, outputs in in_pieces(graph, {"data": tuple(shape)}):
             symbol = part.symbol()
             self._pieces.append(_Piece(nd.CachedOp(symbol), symbol.list_inputs(), outputs))
+        uses = Counter(name for piece in self._pieces for name in piece.inputs)
+        # a pass writes a parameter's gradient; those of several pieces are added up here
+        self._shared = {name for name, count in uses.items() if count > 1 and name in self._parameters}
 
     def _run(self, number: int, given: Sequence[Arrays]) -> List[List[nd.NDArray]]:
         """The outputs of a piece, for every context."""
@@ -106,7 +114,9 @@ class Recompute:
         learning = self._learning()
         taken: List[Arrays] = []
         for kept in self._kept:
-            taken.append({name: kept[name].detach() for name in self._pieces[number].inputs if name in learning})
+            given = {name: self._parameters[name].data(kept["data"].context) for name in self._shared}
+            given.update(kept)
+            taken.append({name: given[name].detach() for name in self._pieces[number].inputs if name in learning})
             for array in taken[-1].values():
                 array.attach_grad()
         return taken, self._run(number, [{**kept, **own} for kept, own in zip(self._kept, taken)])
@@ -119,9 +129,9 @@ class Recompute:
         self._taken = []
 
     def _learning(self) -> Set[str]:
-        """Which of what is kept needs a gradient: what depends on parameters that learn."""
+        """Whose gradients are collected here: what depends on parameters that learn, and shared ones of these."""
         found = {name for name, parameter in self._parameters.items() if parameter.grad_req != "null"}
         for piece in self._pieces:
             if found.intersection(piece.inputs):
                 found.update(piece.outputs)
-        return found.difference(self._parameters)
+        return found.difference(self._parameters.keys() - self._shared)

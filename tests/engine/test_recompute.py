@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from mxnet import autograd, nd
 
-from mxnetseg import create_model
+from mxnetseg import create_model, list_models
 from mxnetseg.config.schema import ModelConfig
 from mxnetseg.engine.freeze import Freeze
 from mxnetseg.engine.recompute import Recompute
 from mxnetseg.engine.stop import Interrupted
 from mxnetseg.errors import MXNetSegError
 
+from ..deploy.networks import SMALL
 from . import tiny
 from .test_trainer import CPU, assert_same, go, resume, state, stop_after
 
@@ -84,6 +85,12 @@ def both(batches, prepare=lambda net: (), **arguments):
 @pytest.mark.parametrize("model", ["bisenet", pytest.param("pspnet", marks=pytest.mark.slow)])
 def test_gradients_and_statistics(model):
     both([images()], name=model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", list_models())
+def test_every_model(model):
+    both([images()], name=model, **{"backbone": "resnet18", "aux": False, **SMALL.get(model, {})})
 
 
 @pytest.mark.slow
