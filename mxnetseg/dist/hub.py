@@ -44,6 +44,7 @@ class Hub:
         self._address = server.getsockname()[:2]
         self._missing = set(expected)
         self._members: Dict[str, Peer] = {}
+        self._came: Set[str] = set()
         self._excused: Set[str] = set()
         self._complaints: List[Tuple[int, str]] = []
         self._verdict: Optional[str] = None
@@ -93,6 +94,10 @@ class Hub:
                     peer.say(".")
                 elif line == "bye":
                     self._leave(name)
+                elif line.startswith("starts "):
+                    check = threading.Timer(self._deadline, self._check_came, [line[7:]])
+                    check.daemon = True
+                    check.start()
                 elif line.startswith("excuse "):
                     self._excused.add(line[7:])
                 elif line.startswith("failed "):
@@ -114,6 +119,7 @@ class Hub:
             twice = name in self._members
             self._members[name] = peer
             self._missing.discard(name)
+            self._came.add(name)
             verdict = self._verdict
             self._changed.notify_all()
         peer.say(f"hub {self._name}")
@@ -147,6 +153,12 @@ class Hub:
             peer.say(f"end {self._verdict}")
         with self._changed:
             self._changed.notify_all()
+
+    def _check_came(self, name: str) -> None:
+        with self._changed:
+            came = name in self._came | self._excused
+        if not came:
+            self._complain(0, f"{name} did not come within {self._deadline:g} s")
 
     def _await_missing(self) -> None:
         soon = min(SOON, self._start / 2)

@@ -143,6 +143,8 @@ class Watch:
             return
         self._peer = peer
         peer.say(hello(self.name, self._run))
+        for name in self._children:  # ps-lite would wait for one that is stopped now
+            peer.say(f"starts {name}")
         self._joined.set()
         gone = "has ended unexpectedly"
         try:

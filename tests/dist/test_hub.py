@@ -46,9 +46,7 @@ def test_beats_are_answered_and_leave_is_taken(address):
 
 def test_the_cause_is_told_not_what_follows(address):
     it = hub(address)
-    first, second, third = (
-        Member(address, hello(name, "")) for name in ("rank 0", "the server of rank 1", "rank 1")
-    )
+    first, second, third = (Member(address, hello(name, "")) for name in ("rank 0", "the server of rank 1", "rank 1"))
     assert [one.hears() for one in (first, second, third)] == ["hub rank 0"] * 3
     second.peer.close()
     first.peer.say("failed rank 0 failed: a sum did not come")
@@ -110,6 +108,22 @@ def test_versions_must_agree(address, monkeypatch):
     member = Member(address, hello("rank 1", "").replace("0.1", "9.9"))
     assert member.hears() == "hub rank 0"
     assert member.hears() == "end rank 1 has MXNetSeg 9.9, rank 0 0.1; they must agree"
+
+
+def test_a_child_that_does_not_come(address):
+    """The worker has started it; one that came and left is no concern."""
+    hub(address, "rank 1", deadline=0.5)
+    child = Member(address, hello("the scheduler of rank 1", ""))
+    assert child.hears() == "hub rank 0"
+    child.peer.say("bye")
+    member = Member(address, hello("rank 1", ""))
+    member.peer.say("starts the scheduler of rank 1")
+    member.peer.say("starts the server of rank 1")
+    heard = ["."]
+    while heard[-1] in (".", "hub rank 0"):
+        member.peer.say(".")
+        heard.append(member.hears())
+    assert heard[-1] == "end the server of rank 1 did not come within 0.5 s"
 
 
 def test_who_comes_after_a_failure_hears_of_it(address):
