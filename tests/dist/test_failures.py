@@ -67,7 +67,7 @@ def test_another_rank_does_not_know_an_option(tmp_path):
         ("--no-val", "differ from those of rank 0: it has "),
         ("--root /nowhere", "data set streets: no folder /nowhere"),
         ("--import nowhere", "--import nowhere: no module"),
-        ("--ctx 0", "--ctx cpu 0: take GPUs or CPU contexts"),
+        ("--ctx 99", "rank 1 failed: --ctx 99: "),
     ],
 )
 def test_one_is_told_otherwise(recipe_file, options, reason):
