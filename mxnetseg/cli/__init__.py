@@ -127,10 +127,13 @@ def _guarded(work, check: bool = True, argv=()) -> int:
 
 
 def _dist(argv):
-    """What --dist says, whatever else there is."""
+    """What --dist says, whatever else there is; None where that is no way to start processes."""
+    from ..dist import KINDS
+
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--dist", nargs="?")
-    return parser.parse_known_args(argv)[0].dist
+    parser.add_argument("--dist", nargs="?", type=str.lower)
+    said = parser.parse_known_args(argv)[0].dist
+    return said if said in KINDS else None
 
 
 def parse(argv, program=None):

@@ -60,9 +60,9 @@ class Hub:
                 late = " and ".join(sorted(self._members))
                 self._complain(2, f"{late} did not end within {LAST:.0f} s of {self._name}")
                 self._changed.wait_for(lambda: self._verdict, 2 * SETTLE)
-            if patience and not self._changed.wait_for(lambda: not self._missing, LATE):
+            if patience and not self._changed.wait_for(self._told, min(patience, LATE)) and patience > LATE:
                 tell(f"{self._verdict}; waiting for {self._who()} to hear of it, for {patience:g} s")
-                self._changed.wait_for(lambda: not self._missing, patience - LATE)
+                self._changed.wait_for(self._told, patience - LATE)
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)  # `accept` would hold the port
         self._server.close()
@@ -159,6 +159,9 @@ class Hub:
             came = name in self._came | self._excused
         if not came:
             self._complain(0, f"{name} did not come within {self._deadline:g} s")
+
+    def _told(self) -> bool:
+        return self._verdict is not None and not self._missing
 
     def _await_missing(self) -> None:
         soon = min(SOON, self._start / 2)

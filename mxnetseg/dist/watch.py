@@ -77,6 +77,10 @@ class Watch:
     def __enter__(self) -> "Watch":
         return self
 
+    def wait(self) -> None:
+        """Until the hub hears this process."""
+        self._joined.wait(self._start)
+
     def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         if error is None or (isinstance(error, SystemExit) and not error.code):
             self._part()
