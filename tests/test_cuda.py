@@ -13,7 +13,7 @@ import pytest
 
 from mxnetseg import cuda, preflight
 from mxnetseg.cli import doctor
-from mxnetseg.ops import build
+from mxnetseg.ops import build, compilers
 
 ROOT = Path(__file__).resolve().parents[1]
 needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler to make libraries with")
@@ -200,7 +200,7 @@ print(sorted({line.split("/")[-1].strip() for line in open("/proc/self/maps") if
 
 @pytest.mark.slow
 @needs_compiler
-@pytest.mark.skipif(build.find_nvcc() is None, reason="there is no nvcc to compile the CUDA half with")
+@pytest.mark.skipif(compilers.find_nvcc() is None, reason="there is no nvcc to compile the CUDA half with")
 def test_the_operators_with_their_cuda_half_in_the_cuda_build(cuda_build):
     """All but the kernels' run on a card: the library is built and loaded with them, its own CUDA runtime works beside
     MXNet's (it finds out that there is no card), and the tests of the operators pass."""

@@ -1,29 +1,28 @@
 """Annotations of other tools -> a folder of images and masks that a recipe reads as it is."""
 
 import contextlib
-import os
 import re
 from collections import Counter
-from pathlib import Path, PurePosixPath
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 import yaml
 
 from ..config.schema import MAX_PIXELS
 from ..data import IGNORE
-from ..data.masks import write_mask
 from ..data.split import below
 from ..data.workers import check_workers, in_order
 from ..errors import MXNetSegError
 from ..names import counted
 from ..progress import progress_bar
-from ..saving import bring, whole_folder, write_file
+from ..saving import whole_folder, write_file
 from . import coco, colors, cvat, labelme, voc_xml
-from .drawing import Drawn, draw
+from .gather import named, with_others
+from .making import Made, Make
 from .names import Target, Wishes, target
-from .picture import Annotations, Kinds, Picture, Request, split_of
-from .reading import Images, image_header, listed, stop, turned_size
+from .picture import Annotations, Kinds, Picture, Request
+from .reading import Images, listed, stop
 
 __all__ = ["FORMATS", "convert"]
 
@@ -35,71 +34,6 @@ FORMATS: Dict[str, Callable[[Request], Annotations]] = {
     "voc-xml": voc_xml.read,
 }
 FEW = 32  # pictures: fewer are not worth starting workers for
-
-
-class _Made(NamedTuple):
-    """What became of one picture."""
-
-    counts: np.ndarray  # (256,) pixels of every class and of IGNORE
-    drawn: Drawn
-    image: str  # below the folder
-    exif: Optional[str]  # which way round the annotations are, if the image is turned: upright or raw
-
-
-class _Make:
-    """Task of a worker: write a picture's mask, and bring its image; what is wrong with it, where that can't be."""
-
-    def __init__(self, folder: Path, target: Target, overlap: str, crowd: str, exif: Optional[str], most: int):
-        self.folder = folder
-        self.target = target
-        self.overlap = overlap
-        self.crowd = crowd
-        self.exif = exif
-        self.most = most
-
-    def name(self, picture: Picture) -> str:
-        return picture.source
-
-    def __call__(self, picture: Picture) -> Union[_Made, str]:
-        try:
-            return self._made(picture)
-        except MXNetSegError as err:  # those of all pictures are told together
-            return str(err)
-
-    def _made(self, picture: Picture) -> _Made:
-        size, exif = self._size(picture)
-        drawn = draw(picture, size, self.target, self.overlap, self.crowd)
-        counts = np.bincount(drawn.mask.ravel(), minlength=256)
-        write_mask(self.folder / f"masks/{picture.name}.png", drawn.mask, self.target.palette)
-        image = f"images/{picture.name}{_ending(picture.image)}"
-        if isinstance(picture.image, bytes):
-            write_file(self.folder / image, picture.image, sync=False)
-        else:
-            bring(picture.image.resolve(), self.folder / image)
-        return _Made(counts, drawn._replace(mask=np.empty(0, np.uint8)), image, exif)
-
-    def _size(self, picture: Picture) -> Tuple[Tuple[int, int], Optional[str]]:
-        """Height and width of the mask, and which way round that is where it makes a difference."""
-        header = image_header(picture.image, picture.source, self.most)
-        raw, upright = (header.height, header.width), turned_size(header)
-        ways = {"raw": raw, "upright": upright} if header.orientation != 1 else {"": raw}
-        if picture.size is not None:
-            fitting = {way: size for way, size in ways.items() if size == picture.size}
-            if not fitting:
-                raise MXNetSegError(
-                    f"{picture.source}: annotated as {_size(picture.size)}, but its image is {_size(raw)} "
-                    "(width x height); is it another version of the image?"
-                )
-            ways = fitting
-        if self.exif in ways:
-            ways = {self.exif: ways[self.exif]}
-        if len(ways) > 1:
-            raise MXNetSegError(
-                f"{picture.source}: viewers show its image turned (EXIF), and nothing tells which way round it was "
-                "annotated; --exif upright: as they show it (most tools do), --exif raw: as it is stored"
-            )
-        ((way, size),) = ways.items()
-        return size, way or None
 
 
 def convert(
@@ -169,17 +103,17 @@ def convert(
     found = FORMATS[kind](Request(source, annotations, pool, kinds, hole, table, max_pixels))
     kinds.check()
     goal = _goal(found, wishes or Wishes())
-    pictures, notes = _with_others(found.pictures, pool, keep_empty)
-    pictures = _named(pictures)
+    pictures, notes = with_others(found.pictures, pool, keep_empty)
+    pictures = named(pictures)
     notes += _alike(goal.classes)
     notes += [
         f"left out: {counted(count, 'shape')} of the kind {kind!r}" for kind, count in sorted(kinds.skipped.items())
     ]
     counts = np.zeros((len(pictures), 256), np.int64)
-    made: List[_Made] = []
+    made: List[Made] = []
     faults: List[str] = []
     with whole_folder(to) as folder:
-        job = _Make(folder, goal, overlap or found.overlap, crowd, exif, max_pixels)
+        job = Make(folder, goal, overlap or found.overlap, crowd, exif, max_pixels)
         results = in_order(job, pictures, workers if len(pictures) > FEW else 0)
         bar = progress_bar(total=len(pictures), desc=kind, unit="img", shown=progress)
         with bar, contextlib.closing(results):
@@ -245,58 +179,7 @@ def _goal(found: Annotations, wishes: Wishes) -> Target:
     return goal._replace(palette=[found.colours.get(name, own) for name, own in zip(goal.classes, goal.palette)])
 
 
-def _with_others(pictures: List[Picture], pool: Images, keep: bool) -> Tuple[List[Picture], List[str]]:
-    """The pictures, with those that no annotation speaks of if they are kept; and what is to be said of them."""
-    spoken = {picture.image.resolve() for picture in pictures if isinstance(picture.image, Path)}
-    sources = {picture.source for picture in pictures}  # of masks of colours, which are pictures too
-    others = [path for path in pool.files if path.resolve() not in spoken and str(path) not in sources]
-    notes = []
-    if others:
-        what = "kept, with nothing drawn" if keep else "left out (--keep-empty keeps them)"
-        notes.append(f"{what}: {counted(len(others), 'image')} that no annotation file speaks of: {listed(others, 3)}")
-    bare = [picture.source for picture in pictures if not picture.things]
-    if bare:
-        notes.append(f"annotated with nothing: {counted(len(bare), 'image')}: {listed(bare, 3)}")
-    if keep:
-        names = [path.relative_to(pool.folder).with_suffix("").as_posix() for path in others]
-        pictures = pictures + [
-            Picture(str(path), path, name, None, [], split_of(Path(name))) for path, name in zip(others, names)
-        ]
-    return pictures, notes
-
-
-def _named(pictures: List[Picture]) -> List[Picture]:
-    """The pictures, without the folders that all their names begin with; no image twice, no name twice.
-
-    Raises
-    ------
-    MXNetSegError
-        Two would have one name.
-    """
-    parents = [str(PurePosixPath(picture.name).parent) for picture in pictures]
-    common = os.path.commonpath(parents) if parents else ""
-    shorter = [
-        picture._replace(name=PurePosixPath(picture.name).relative_to(common or ".").as_posix()) for picture in pictures
-    ]
-    images: Dict[Path, Picture] = {}
-    for picture in shorter:
-        if isinstance(picture.image, Path) and images.setdefault(picture.image.resolve(), picture) is not picture:
-            raise MXNetSegError(
-                f"{images[picture.image.resolve()].source} and {picture.source} annotate one image, {picture.image}; "
-                "keep one of the two, or name the files to take with --annotations PATTERN"
-            )
-    first: Dict[str, Picture] = {}
-    for picture in shorter:
-        other = first.setdefault(picture.name, picture)
-        if other is not picture:
-            raise MXNetSegError(
-                f"{other.source} and {picture.source} would both become {picture.name}; keep one of the two, or name "
-                "the files to take with --annotations PATTERN"
-            )
-    return shorter
-
-
-def _notes(pictures: Sequence[Picture], made: Sequence[_Made]) -> List[str]:
+def _notes(pictures: Sequence[Picture], made: Sequence[Made]) -> List[str]:
     """What is to be said of objects that can't be seen; an error if that is so of all."""
     empty = [(picture, label) for picture, one in zip(pictures, made) for label in one.drawn.empty]
     objects = sum(len(picture.things) for picture in pictures)
@@ -311,7 +194,7 @@ def _notes(pictures: Sequence[Picture], made: Sequence[_Made]) -> List[str]:
     return [f"{told}; by label: {', '.join(f'{label} {count}' for label, count in by_label.most_common(8))}"]
 
 
-def _write_lists(folder: Path, pictures: Sequence[Picture], made: Sequence[_Made]) -> Dict[str, List[str]]:
+def _write_lists(folder: Path, pictures: Sequence[Picture], made: Sequence[Made]) -> Dict[str, List[str]]:
     """A list of images for every split that the annotations speak of; all.txt where they don't."""
     splits: Dict[str, List[str]] = {}
     for picture, one in zip(pictures, made):
@@ -329,7 +212,7 @@ def _data(to: Path, goal: Target) -> Dict[str, Any]:
     return data
 
 
-def _exif(pictures: Sequence[Picture], made: Sequence[_Made]) -> Dict[str, str]:
+def _exif(pictures: Sequence[Picture], made: Sequence[Made]) -> Dict[str, str]:
     """`data.exif`, where it makes a difference."""
     first: Dict[str, Picture] = {}
     for picture, one in zip(pictures, made):
@@ -341,14 +224,3 @@ def _exif(pictures: Sequence[Picture], made: Sequence[_Made]) -> Dict[str, str]:
             "it is stored; convert them apart"
         )
     return {"exif": next(iter(first))} if first else {}
-
-
-def _ending(image: Union[Path, bytes]) -> str:
-    """The image's ending, in lower case; for what has no file the one that its first bytes speak of."""
-    if isinstance(image, Path):
-        return image.suffix.lower()
-    return ".png" if image[:4] == b"\x89PNG" else ".jpg" if image[:2] == b"\xff\xd8" else ".bmp"
-
-
-def _size(size: Tuple[int, int]) -> str:
-    return f"{size[1]}x{size[0]}"

@@ -100,15 +100,15 @@ def _gpus(mxnet, features, problems):
 
 def _toolkit(problems):
     """The driver, and nvcc, which makes the operators' kernels for it."""
-    from ..ops import build
+    from ..ops import compilers
 
-    known, nvcc = cuda.driver(), build.find_nvcc()
+    known, nvcc = cuda.driver(), compilers.find_nvcc()
     rows = [("driver", f"runs what CUDA up to {known[0]}.{known[1]} makes")] if known else []
     if nvcc is None:
         return [*rows, ("nvcc", "none; DGMN2's attention runs on MXNet's own operators on a GPU, slower")]
     try:
-        (major, minor), made_for = build.nvcc_facts(nvcc)
-    except build.BuildError as err:
+        (major, minor), made_for = compilers.nvcc_facts(nvcc)
+    except compilers.BuildError as err:
         problems.append(str(err))
         return [*rows, ("nvcc", "not usable")]
     problem = cuda.toolkit_problem((major, minor), made_for)

@@ -12,42 +12,27 @@ import importlib.util
 import logging
 import os
 import platform
-import re
-import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, Optional
 
-from .. import cuda as gpus
 from .. import preflight
 from ..commands import typed
-from ..errors import MXNetSegError
 from ..saving import SaveError, explained
 from ..versions import package_version
 from . import cache
+from .compilers import ARCHITECTURES, BuildError, compiler, find_nvcc, kernels_problem, nvcc_command, run
 
-__all__ = [
-    "BuildError",
-    "Library",
-    "build",
-    "compiler",
-    "find",
-    "find_nvcc",
-    "kernels_problem",
-    "nvcc_command",
-    "nvcc_facts",
-]
+__all__ = ["Library", "build", "find"]
 
 log = logging.getLogger(__name__)
 
 SOURCES = Path(__file__).resolve().parent  # one folder per family of operators
 KERNELS = SOURCES / "deform" / "kernels.cu"
-COMPILERS = ("g++", "c++", "clang++")
 # Not -ffast-math: linking with it makes the whole process flush small numbers to zero. These two parts of it are
 # what vector code needs; a NaN or an infinity still counts.
 FLAGS = (
@@ -64,12 +49,6 @@ FLAGS = (
 # Names are looked up in the library itself first. libmxnet.so has some of them, too, of another compiler: where it is
 # visible to all, as Horovod makes it, the two would be mixed.
 LINKED = () if sys.platform == "darwin" else ("-Bsymbolic",)
-# GPUs to compile for, as far as an nvcc knows them; PTX for the newest of them serves those that came later
-ARCHITECTURES = (60, 61, 70, 75, 80, 86, 89, 90)
-
-
-class BuildError(MXNetSegError):
-    """The library can't be built; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -206,9 +185,9 @@ def _compile(library: Library, scratch: Path) -> None:
         objects.append(str(scratch / "kernels.o"))
         commands.append([*nvcc_command(nvcc), "-c", str(KERNELS), "-o", objects[-1]])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(_run, commands))
+        results = list(pool.map(run, commands))
     if all(result.failed is None for result in results):
-        results.append(_run([*link, *objects, "-o", str(target)]))
+        results.append(run([*link, *objects, "-o", str(target)]))
     said = "".join(result.said for result in results)
     failed = next((result for result in results if result.failed is not None), None)
     if failed and "No space left on device" in said:
@@ -222,90 +201,6 @@ def _compile(library: Library, scratch: Path) -> None:
             + typed("then run `mxnetseg ops build --force`")
         )
     cache.keep(target, library.path)
-
-
-class _Result(NamedTuple):
-    program: str
-    said: str
-    failed: Optional[str]
-
-
-def _run(command: List[str]) -> _Result:
-    said, failed = f"$ {shlex.join(command)}\n", None
-    try:
-        done = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=1800,
-            check=False,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-        said += done.stdout.decode(errors="replace")
-        if done.returncode:
-            failed = f"exit status {done.returncode}"
-    except (OSError, subprocess.TimeoutExpired) as err:
-        failed = str(err)
-    return _Result(command[0], f"{said}{failed}\n" if failed else said, failed)
-
-
-def nvcc_command(nvcc: str, architectures: Optional[Tuple[int, ...]] = None) -> List[str]:
-    """nvcc and its flags, for all GPUs it knows or those named (75: compute capability 7.5)."""
-    # Only CUDA's own headers are included, which bear compilers newer than nvcc was tested with.
-    flags = ["-O3", "-std=c++14", "-Xcompiler", "-fPIC", "-allow-unsupported-compiler"]
-    return [nvcc, *flags, *_gpu_codes(nvcc, architectures)]
-
-
-def find_nvcc() -> Optional[str]:
-    """$NVCC, or nvcc of $CUDA_HOME, of PATH, or of /usr/local/cuda."""
-    homes = [os.environ[name] for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)]
-    places = [os.environ.get("NVCC"), *(f"{home}/bin/nvcc" for home in homes), "nvcc", "/usr/local/cuda/bin/nvcc"]
-    return next((found for found in (shutil.which(place) for place in places if place) if found), None)
-
-
-def nvcc_facts(nvcc: str) -> Tuple[Tuple[int, int], List[int]]:
-    """The CUDA of an nvcc, (13, 0), and the GPUs that it makes machine code for, 75 for compute capability 7.5."""
-    release = re.search(r"release (\d+)\.(\d+)", _output([nvcc, "--version"]) or "")
-    if not release:
-        raise BuildError(f"{nvcc} --version names no release; CUDA 11 or newer is needed")
-    return (int(release[1]), int(release[2])), _architectures(nvcc)
-
-
-def kernels_problem(nvcc: str) -> Optional[str]:
-    """Why kernels of this nvcc can't run on the GPUs of this machine, or None."""
-    try:
-        return gpus.toolkit_problem(*nvcc_facts(nvcc))
-    except BuildError as err:
-        return str(err)
-
-
-def _architectures(nvcc: str, wanted: Tuple[int, ...] = ARCHITECTURES) -> List[int]:
-    known = sorted(int(number) for number in re.findall(r"compute_(\d+)\b", _output([nvcc, "--list-gpu-arch"]) or ""))
-    if not known:
-        raise BuildError(f"{nvcc} --list-gpu-arch lists nothing; CUDA 11 or newer is needed")
-    return [number for number in wanted if number in known] or known[-1:]
-
-
-def _gpu_codes(nvcc: str, architectures: Optional[Tuple[int, ...]] = None) -> List[str]:
-    chosen = _architectures(nvcc, architectures or ARCHITECTURES)
-    codes = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in chosen]
-    if architectures is None:
-        codes.append(f"-gencode=arch=compute_{chosen[-1]},code=compute_{chosen[-1]}")
-    return codes
-
-
-def compiler() -> List[str]:
-    """The C++ compiler, $CXX or one of COMPILERS, as the begin of a command; raises BuildError where there is none."""
-    chosen = os.environ.get("CXX")
-    for command in [shlex.split(chosen)] if chosen else [[name] for name in COMPILERS]:
-        if _output([*command, "--version"]) is not None:
-            return command
-    raise BuildError(
-        f"CXX={chosen} does not run; set CXX to a C++17 compiler with OpenMP, or unset it"
-        if chosen
-        else f"there is no C++ compiler ({', '.join(COMPILERS)}): install g++ 8 or newer (Debian, Ubuntu: "
-        "apt install g++), or set CXX"
-    )
 
 
 def _mxnet_folder() -> Path:
@@ -342,11 +237,3 @@ def _processor() -> List[str]:
             if name.strip() in ("model name", "flags", "Features", "CPU part"):
                 found.setdefault(name.strip(), value.strip())
     return [f"{name}={value}" for name, value in sorted(found.items())]
-
-
-def _output(command: List[str]) -> Optional[str]:
-    try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None

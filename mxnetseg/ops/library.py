@@ -10,7 +10,8 @@ from typing import Iterator, Optional, Tuple
 
 from ..commands import typed
 from ..errors import MXNetSegError
-from .build import Library, build, compiler, find, find_nvcc, kernels_problem
+from .build import Library, build, find
+from .compilers import compiler, find_nvcc, kernels_problem
 
 __all__ = ["Status", "available", "function", "load", "mxnet_only", "serves", "status"]
 

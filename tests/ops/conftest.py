@@ -7,7 +7,7 @@ import os
 import pytest
 
 from mxnetseg import ops
-from mxnetseg.ops import build
+from mxnetseg.ops import compilers
 
 from .helpers import finish, run
 
@@ -16,8 +16,8 @@ from .helpers import finish, run
 def first_builds(tmp_path_factory):
     """(cache, output of each) of two processes that build the library at the same time; the tests go on with it."""
     try:
-        build.compiler()
-    except build.BuildError as err:
+        compilers.compiler()
+    except compilers.BuildError as err:
         pytest.skip(str(err))
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:  # once for all workers

@@ -17,7 +17,7 @@ from mxnet.gluon import HybridBlock, SymbolBlock
 
 from mxnetseg import ops
 from mxnetseg.errors import MXNetSegError
-from mxnetseg.ops import build
+from mxnetseg.ops import build, compilers
 from mxnetseg.ops.deform import composed
 
 from . import deform_reference as reference
@@ -384,11 +384,11 @@ def test_bad_arrays(operators):
 
 
 def test_cuda_kernels_compile(tmp_path):
-    nvcc = build.find_nvcc()
+    nvcc = compilers.find_nvcc()
     if nvcc is None:
         pytest.skip("no nvcc")
     target = tmp_path / "kernels.o"
-    command = [*build.nvcc_command(nvcc, (75,)), "-c", str(build.KERNELS), "-o", str(target)]
+    command = [*compilers.nvcc_command(nvcc, (75,)), "-c", str(build.KERNELS), "-o", str(target)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert target.stat().st_size > 10_000

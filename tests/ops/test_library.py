@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mxnetseg import ops
-from mxnetseg.ops import build, cache, library
+from mxnetseg.ops import build, cache, compilers, library
 
 from .helpers import finish, run
 
@@ -63,7 +63,7 @@ def refused(home, caplog, *words):
         assert word in message
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MXNETSEG_CACHE", str(home / ".cache" / "mxnetseg"))
-        with pytest.raises(build.BuildError, match="there is no place for the operator library") as caught:
+        with pytest.raises(compilers.BuildError, match="there is no place for the operator library") as caught:
             cpu_library()
         assert all(word in str(caught.value) for word in words)
 
@@ -90,7 +90,7 @@ def test_what_is_built_needs_no_compiler(home, monkeypatch):
     monkeypatch.setenv("CXX", "/nonexistent")
     assert cpu_library() == path and build.find(cuda=False) == build.Library(path, cuda=False, built=True)
     path.unlink()
-    with pytest.raises(build.BuildError, match="CXX=/nonexistent does not run; set CXX to"):
+    with pytest.raises(compilers.BuildError, match="CXX=/nonexistent does not run; set CXX to"):
         cpu_library()
 
 
@@ -135,14 +135,14 @@ def test_a_full_disk(home, monkeypatch, caplog):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(cache.os, "replace", full)
-    with pytest.raises(build.BuildError, match="No space left on device.; free some space; .*another folder"):
+    with pytest.raises(compilers.BuildError, match="No space left on device.; free some space; .*another folder"):
         cpu_library()
     assert not list(home.rglob("*.so")) and not list(home.rglob(".build-*"))
     monkeypatch.undo()
     (home.parent / "cxx").write_text("[ $1 = --version ] || { echo 'x.o: No space left on device'; exit 1; }")
     monkeypatch.setenv("CXX", f"sh {home.parent / 'cxx'}")
     monkeypatch.setenv("MXNETSEG_CACHE", str(home))
-    with pytest.raises(build.BuildError, match="free some space"):
+    with pytest.raises(compilers.BuildError, match="free some space"):
         cpu_library()
 
 
@@ -242,7 +242,7 @@ def test_a_cache_that_cannot_be_written(home, monkeypatch):
     """Whoever named a folder gets that one or none."""
     for place, reason in ((Path(__file__), "a part of its path is a file"), (Path("/proc"), "can't be written")):
         monkeypatch.setenv("MXNETSEG_CACHE", str(place))
-        with pytest.raises(build.BuildError, match=f"{reason}.*; or name another folder in MXNETSEG_CACHE"):
+        with pytest.raises(compilers.BuildError, match=f"{reason}.*; or name another folder in MXNETSEG_CACHE"):
             cpu_library()
 
 
@@ -354,14 +354,14 @@ def test_results_without_it(operators, tmp_path):
 
 def test_cuda_without_nvcc(home, monkeypatch):
     monkeypatch.setattr(build, "find_nvcc", lambda: None)
-    with pytest.raises(build.BuildError, match="needs nvcc"):
+    with pytest.raises(compilers.BuildError, match="needs nvcc"):
         build.build(cuda=True)
 
 
 def test_an_mxnet_for_cuda(home, monkeypatch, caplog):
     """The CUDA half is taken where it is built, tried once where it is not, and done without then."""
     monkeypatch.setattr(build, "_mxnet_has_cuda", lambda: True)
-    monkeypatch.setattr(build.gpus, "toolkit_problem", lambda *facts: None)  # whatever card this machine has
+    monkeypatch.setattr(compilers.gpus, "toolkit_problem", lambda *facts: None)  # whatever card this machine has
     nvcc = home.parent / "nvcc"
     monkeypatch.setattr(build, "find_nvcc", lambda: str(nvcc))
     for broken in (True, False):

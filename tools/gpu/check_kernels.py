@@ -25,7 +25,7 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT))
 
 from mxnetseg.errors import MXNetSegError  # noqa: E402
-from mxnetseg.ops import build  # noqa: E402
+from mxnetseg.ops import build, compilers  # noqa: E402
 from tests.ops import deform_reference as reference  # noqa: E402
 
 TYPES = {"float32": 0, "float16": 2}  # MXNet's numbers
@@ -66,10 +66,10 @@ def compile_kernels(folder: Path, emulate: bool) -> Path:
         includes = [f"-I{HERE / 'emulation'}", f"-I{build.KERNELS.parent}"]
         command = [compiler, *options, *includes, str(folder / "kernels.cc")]
     else:
-        nvcc = build.find_nvcc()
+        nvcc = compilers.find_nvcc()
         if nvcc is None:
             raise Missing("no nvcc: put it in PATH, or set CUDA_HOME (or try --emulate)")
-        command = [*build.nvcc_command(nvcc), "-shared", str(build.KERNELS), str(HERE / "device.cu")]
+        command = [*compilers.nvcc_command(nvcc), "-shared", str(build.KERNELS), str(HERE / "device.cu")]
     print("$", *command, "-o", target.name, flush=True)
     subprocess.run([*command, "-o", str(target)], check=True)
     return target
