@@ -100,7 +100,8 @@ def open_run(
     digests = {dataset.split: dataset.digest() for dataset in sets}
     if resumed:
         digests = checked_data(resumed[0], digests, changed_data)
-    peers.check_same("the recipe, or the images,", dump_recipe(_anywhere(recipe)) + repr(digests))
+    images = "".join(f"images of {split}: {digest}\n" for split, digest in digests.items())
+    peers.check_same("the recipe, or the images,", f"{dump_recipe(_anywhere(recipe))}{images}transform: {named}")
     if (not resumed or changed_data) and peers.leads:
         examine(recipe.data, sets, loss=recipe.loss, validating=validate, force=force)
     net, optimizer, average, frozen = learners_of(recipe, sets[0].spec, contexts, before, origin, lengths.total, peers)
