@@ -96,6 +96,7 @@ def open_run(
     if before:
         check_transform(before, named)
     augment = data.TrainTransform(recipe.data, transform)
+    mixing = data.mixing_of(recipe.data.augment.mix, sets[0].classes)
     state = state_of(before, recipe, lengths, validate)
     digests = {dataset.split: dataset.digest() for dataset in sets}
     if resumed:
@@ -135,10 +136,10 @@ def open_run(
     if peers.leads:
         write_file(place.folder / "recipe.yaml", dump_recipe(recipe).encode())
     accumulate, workers = recipe.train.accumulate, recipe.train.workers
-    begin, mixed = state.iteration * accumulate, recipe.data.augment.mix
+    begin = state.iteration * accumulate
     if peers.size > 1:
         stream = data.Share(stream, peers.rank, peers.size)
-    loader = data.TrainLoader(sets[0], augment, stream, workers, begin, mixed)
+    loader = data.TrainLoader(sets[0], augment, stream, workers, begin, mixing)
     stack.callback(loader.close)
     run_log: Union[RunLog, Silent] = Silent()
     if peers.leads:

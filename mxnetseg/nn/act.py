@@ -3,7 +3,7 @@
 from mxnet.gluon import HybridBlock, nn
 
 from ..ops import relu6
-from .inference import inference_constants
+from .inference import inference_constants, runs_forward_only
 
 __all__ = ["PReLU", "ReLU6", "activation", "gelu", "silu"]
 
@@ -21,12 +21,12 @@ class ReLU6(HybridBlock):
 class PReLU(nn.PReLU):
     """x where it is positive, else x times one learned slope for all channels (https://arxiv.org/abs/1502.01852).
 
-    MXNet's own operator is for inference graphs alone: where it is compiled, the gradient of x is written over the one
-    that comes in, before the slope's is computed of that, which is then too small by the slope.
+    MXNet's own operator is for graphs alone that nobody learns from: where it is compiled, the gradient of x is written
+    over the one that comes in, before the slope's is computed of that, which is then too small by the slope.
     """
 
     def hybrid_forward(self, F, x, alpha):
-        if inference_constants() is not None:
+        if runs_forward_only():
             return super().hybrid_forward(F, x, alpha)
         return F.relu(x) - F.broadcast_mul(F.relu(-x), alpha.reshape((1, -1, 1, 1)))
 
