@@ -1,14 +1,16 @@
-"""Memory that a process frees stays with it."""
+"""What becomes of memory that a process frees."""
 
 import ctypes
 import os
 import platform
+from typing import Dict
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["give_back_freed_memory", "keep_freed_memory"]
 
 # mallopt's parameters (malloc.h)
-TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -3, -4, -8
 NEVER = 2**31 - 1  # bytes, of an int
+LARGE = 2**17  # bytes
 
 
 def keep_freed_memory() -> None:
@@ -21,10 +23,23 @@ def keep_freed_memory() -> None:
     glibc alone; whoever sets its environment variables (MALLOC_..., GLIBC_TUNABLES) decides, and MXNETSEG_STARTUP=0
     leaves everything as it is.
     """
+    # in other arenas than the first, large pieces are the system's whatever is said here
+    _tell({MMAP_MAX: 0, TRIM_THRESHOLD: NEVER, ARENA_MAX: 1})
+
+
+def give_back_freed_memory() -> None:
+    """Have the C library give all large pieces back at once, where memory is scarcer than time.
+
+    By itself it soon keeps those below 32 MB, and what is freed between others is lost to larger arrays. When and where
+    it says so, as for `keep_freed_memory`.
+    """
+    _tell({MMAP_THRESHOLD: LARGE})
+
+
+def _tell(parameters: Dict[int, int]) -> None:
     said = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
     if said or os.environ.get("MXNETSEG_STARTUP") == "0" or platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt
-    # in other arenas than the first, large pieces are the system's whatever is said here
-    for parameter, value in ((MMAP_MAX, 0), (TRIM_THRESHOLD, NEVER), (ARENA_MAX, 1)):
+    for parameter, value in parameters.items():
         mallopt(parameter, value)

@@ -1,5 +1,7 @@
 """The front door: python -m mxnetseg COMMAND, the console script mxnetseg, train.py, eval.py and the demos."""
 
+import argparse
+import contextlib
 import importlib
 import sys
 
@@ -45,6 +47,7 @@ PLUGGED = (
     "models",
     "config",
 )
+MANY = (["train"], ["eval"])  # in many processes, if they are told so
 
 
 def main(argv=None, program=None) -> int:
@@ -60,7 +63,7 @@ def main(argv=None, program=None) -> int:
         return _run(command.run, args)
 
     # doctor is there to list what is missing
-    return _guarded(work, check=argv[:1] != ["doctor"])
+    return _guarded(work, check=argv[:1] != ["doctor"], argv=argv)
 
 
 def run_script(program: str, description: str, add_arguments, run, argv=None) -> int:
@@ -96,14 +99,19 @@ def add_import(parser) -> None:
     )
 
 
-def _guarded(work, check: bool = True) -> int:
-    problem = preflight.python_problem() or preflight.numpy_problem()
+def _guarded(work, check: bool = True, argv=()) -> int:
+    problem = preflight.python_problem()
     if problem and check:
         return _fail(problem)
+    from ..dist import failures_told
     from ..errors import MXNetSegError
 
     try:
-        return work() or 0
+        with failures_told(_dist(argv)) if argv[:1] in MANY else contextlib.nullcontext():
+            problem = preflight.numpy_problem()
+            if problem and check:
+                raise MXNetSegError(problem)
+            return work() or 0
     except MXNetSegError as err:
         return _fail(err)
     except (ImportError, OSError) as err:
@@ -116,6 +124,16 @@ def _guarded(work, check: bool = True) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _dist(argv):
+    """What --dist says, whatever else there is; None where that is no way to start processes."""
+    from ..dist import KINDS
+
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--dist", nargs="?", type=str.lower)
+    said = parser.parse_known_args(argv)[0].dist
+    return said if said in KINDS else None
 
 
 def parse(argv, program=None):

@@ -89,7 +89,8 @@ def _run(args, contexts, peers) -> int:
     calibration = options.calibration(args, recipe.data)
     maker = maker_of(found, recipe.eval, args.dtype, calibration)
     if peers.size > 1:
-        peers.check_same("the checkpoint, the settings or the images", maker.digest + dataset.digest())
+        told = f"--mode {args.mode}\nsettings: {maker.digest}\nimages: {dataset.digest()}"
+        peers.check_same("the checkpoint, the settings or the images", told)
     if args.mode == "val" and peers.leads:
         learned = args.config or learned_from(found.record, recipe.data)
         check_scored(recipe.data, dataset, named=bool(args.split), learned=learned, force=args.force)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import uuid
 
 from ..errors import MXNetSegError
 
@@ -40,7 +41,7 @@ def run(args) -> int:
     from ..dist.addresses import free_port, parse_address
     from ..dist.hosts import obey, read_hosts, start_there
     from ..dist.launcher import start_here, tend
-    from ..dist.roles import launched
+    from ..dist.roles import RUN, launched
     from . import parse
 
     command = args.rest[1:] if args.rest[:1] == ["--"] else args.rest
@@ -56,6 +57,8 @@ def run(args) -> int:
         raise MXNetSegError("launch: this is a process of a launched run already (MXNETSEG_RANK is set)")
     if args.port is not None and not 0 < args.port < 65535:
         raise MXNetSegError(f"--port {args.port}: a number from 1 to 65534")
+    if args.rank is None:
+        os.environ.setdefault(RUN, uuid.uuid4().hex)
     if args.hosts:
         return tend(start_there(command, read_hosts(args.hosts), args.port or PORT, args.ssh))
     if args.rank is not None:

@@ -1,7 +1,9 @@
 """The parser of all commands: argparse, in which nothing that is said gets lost."""
 
 import argparse
-from typing import Set
+from typing import NoReturn, Set
+
+from ..errors import MXNetSegError
 
 __all__ = ["Parser"]
 
@@ -21,6 +23,13 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args=None, namespace=None):
         self.given.clear()
         return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """As argparse does; the exit says why, for those who have to tell others."""
+        try:
+            super().error(message)
+        except SystemExit as ending:
+            raise ending from MXNetSegError(message)
 
 
 class _StoreOnce(argparse._StoreAction):

@@ -5,6 +5,7 @@ from .catalog import get_spec, list_datasets, num_classes_of
 from .dataset import IGNORE, Dataset, Sample
 from .foreign import register_transform
 from .loader import Batch, EvalLoader, TrainLoader
+from .mixing import mixing_of
 from .opening import open_dataset
 from .sampling import RareClassStream, SampleStream, Share, count_pixels
 from .spec import DatasetSpec
@@ -28,6 +29,7 @@ __all__ = [
     "count_pixels",
     "get_spec",
     "list_datasets",
+    "mixing_of",
     "normalize",
     "num_classes_of",
     "open_dataset",

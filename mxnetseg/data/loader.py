@@ -6,10 +6,9 @@ from typing import Callable, Deque, Generic, Iterator, List, NamedTuple, Optiona
 
 import numpy as np
 
-from ..config.schema import MixConfig
 from ..errors import MXNetSegError
 from .dataset import Dataset, Sample
-from .mixing import mix
+from .mixing import Mixing, mix
 from .sampling import Draw, SampleStream, sample_rng
 from .workers import Job, WorkerPool, check_workers
 
@@ -36,10 +35,10 @@ class _Load:
         dataset: Dataset,
         transform: Optional[Transform] = None,
         seed: int = 0,
-        mixed: Optional[MixConfig] = None,
+        mixing: Optional[Mixing] = None,
     ):
         self.dataset = dataset
-        self.mixed = mixed
+        self.mixing = mixing
         self.transform = transform
         self.seed = seed
 
@@ -52,9 +51,9 @@ class _Load:
             return sample
         rng = sample_rng(self.seed, draw)
         image, label = self._changed(sample, rng)
-        if self.mixed and rng.random() < self.mixed.chance:
+        if self.mixing and rng.random() < self.mixing.chance:
             other = self.dataset.load(int(rng.integers(len(self.dataset))))
-            image, label = mix(self.mixed, (image, label), self._changed(other, rng), rng)
+            image, label = mix(self.mixing.mask, (image, label), self._changed(other, rng), rng)
         return Sample(image, label, sample.name)
 
     def _changed(self, sample: Sample, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
@@ -133,13 +132,13 @@ class TrainLoader:
         stream: SampleStream,
         workers: int = 0,
         start: int = 0,
-        mixed: Optional[MixConfig] = None,
+        mixing: Optional[Mixing] = None,
     ):
         dataset.masks()  # must be there
         self.waited = 0.0
         self._size = stream.batch_size
         depth = max(2 * workers, 2 * stream.batch_size)
-        self._ahead = _Ahead(_Load(dataset, transform, stream.seed, mixed), _draws(stream, start), workers, depth)
+        self._ahead = _Ahead(_Load(dataset, transform, stream.seed, mixing), _draws(stream, start), workers, depth)
 
     def __iter__(self) -> "TrainLoader":
         return self

@@ -5,6 +5,6 @@ never imports MXNet but in servers and schedulers (node), which are processes of
 """
 
 from .roles import KINDS, Role
-from .session import join
+from .session import failures_told, join
 
-__all__ = ["KINDS", "Role", "join"]
+__all__ = ["KINDS", "Role", "failures_told", "join"]

@@ -30,9 +30,10 @@ class Host(NamedTuple):
 
 
 def read_hosts(path: str) -> List[Host]:
-    """The hosts of a file: a name a line, and behind it the address for the others where that is another.
+    """The hosts of a file: a name a line, as ssh takes it, and behind it the address for the others where that is
+    another.
 
-    Raises MXNetSegError for a file without hosts, and for a host that stands there twice.
+    Raises MXNetSegError for a file without hosts, a port or an IPv6 address, and for a host that stands there twice.
     """
     with explained(Path(path), "read"):
         lines = [line.split("#")[0].split() for line in Path(path).read_text(encoding="utf-8").splitlines()]
@@ -40,11 +41,17 @@ def read_hosts(path: str) -> List[Host]:
     for words in filter(None, lines):
         if len(words) > 2 or any(word.startswith("-") for word in words):  # "-o..." would be an option of ssh
             raise MXNetSegError(f"{path}: {' '.join(words)}: write a host a line, NAME or NAME ADDRESS")
-        if words[0] in [host.name for host in hosts]:
+        address = words[-1].rpartition("@")[2]  # what stands before it is a user's name
+        if ":" in words[0] + address:
+            raise MXNetSegError(
+                f"{path}: {' '.join(words)}: an IPv4 address or a name, without a port; ssh's port belongs into its "
+                "settings (~/.ssh/config), that of the run into --port"
+            )
+        if any(words[0] == host.name or address == host.address for host in hosts):
             raise MXNetSegError(
                 f"{path}: {words[0]} stands there twice; a host has one worker, name its GPUs with --ctx"
             )
-        hosts.append(Host(words[0], words[-1]))
+        hosts.append(Host(words[0], address))
     if not hosts:
         raise MXNetSegError(f"{path}: holds no host; write one a line")
     return hosts

@@ -14,7 +14,7 @@ from .watch import Watch
 
 __all__ = ["COMMAND", "main", "run"]
 
-# how Python starts one; address of the root, size and rank of its worker follow
+# how Python starts one; address of the root, size, and rank of its worker, and the run follow
 COMMAND = ["-c", "from mxnetseg.dist.node import main; main()"]
 
 
@@ -38,8 +38,8 @@ def run() -> None:
 
 def main() -> None:
     """Of a worker's child."""
-    host, port, size, rank = sys.argv[1:]
-    with Watch(Role("kvstore", int(size), int(rank), (host, int(port))), of=os.environ["DMLC_ROLE"]):
+    host, port, size, rank, name = sys.argv[1:]
+    with Watch(Role("kvstore", int(size), int(rank), (host, int(port)), run=name), of=os.environ["DMLC_ROLE"]):
         run()
 
 

@@ -13,6 +13,7 @@ from .addresses import Address, first_host, own_address, parse_address, resolve
 __all__ = ["KINDS", "Role", "launched", "read_role"]
 
 RANK, SIZE, ROOT, SERVERS = "MXNETSEG_RANK", "MXNETSEG_SIZE", "MXNETSEG_ROOT", "MXNETSEG_SERVERS"
+RUN = "MXNETSEG_RUN"
 
 Environment = Mapping[str, str]
 
@@ -37,6 +38,8 @@ class Role:
         ps-lite's servers: the workers of ranks below have one each, as a child process.
     tracked : bool
         Another tracker starts servers and scheduler.
+    run : str
+        Another for every run, so that those that meet at one port by mistake notice; empty where nobody names it.
     surroundings : ExitStack
         Left at the end of the run, with the error that ended it.
     """
@@ -48,6 +51,7 @@ class Role:
     kind: str = "worker"
     servers: int = 0
     tracked: bool = False
+    run: str = ""
     surroundings: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, compare=False, repr=False)
 
     @property
@@ -62,6 +66,8 @@ class Role:
         if self.root is None or self.tracked:
             return {}
         host, port = self.root
+        # No DMLC_LOCAL=1, though Unix sockets are a little faster on one host: they are files /tmp/<port>, whatever
+        # TMPDIR says, which stay when a process is killed, and which two runs that draw one number take from each other
         return {
             "DMLC_ROLE": self.kind,
             "DMLC_PS_ROOT_URI": host,
@@ -112,11 +118,13 @@ def _env(env: Environment) -> Role:
 
 def _slurm(env: Environment) -> Role:
     rank, size = _number(env, "SLURM_PROCID", "slurm"), _number(env, "SLURM_NTASKS", "slurm")
+    step = env.get("SLURM_STEP_ID", "0")
+    env = {RUN: f"{env.get('SLURM_JOB_ID', '')}.{step}", **env}
     if ROOT in env:
         return _kvstore(env, rank, size, parse_address(env[ROOT], ROOT))
     job = _number(env, "SLURM_JOB_ID", "slurm")
     # steps of one job must not meet: 5 ports apart
-    port = 20_000 + (job * 40 + 5 * int(env.get("SLURM_STEP_ID", "0")) % 40) % 10_000
+    port = 20_000 + (job * 40 + 5 * int(step) % 40) % 10_000
     return _kvstore(env, rank, size, (first_host(_text(env, "SLURM_STEP_NODELIST", "slurm")), port))
 
 
@@ -163,7 +171,8 @@ def _kvstore(env: Environment, rank: int, size: int, root: Address) -> Role:
     if rank >= size:
         raise MXNetSegError(f"rank {rank} of {size} processes: ranks begin with 0")
     servers = int(env[SERVERS]) if env.get(SERVERS, "").isdecimal() else size
-    return Role("kvstore", size, rank, (resolve(root[0]), root[1]), servers=max(1, min(servers, size)))
+    address, run = (resolve(root[0]), root[1]), "_".join(env.get(RUN, "").split())
+    return Role("kvstore", size, rank, address, servers=max(1, min(servers, size)), run=run)
 
 
 def _text(env: Environment, name: str, how: str) -> str:

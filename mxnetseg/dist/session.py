@@ -4,7 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from typing import Dict, Iterator, Optional
+from typing import Dict, Iterator, List, Optional
 
 from ..commands import typed
 from ..errors import MXNetSegError
@@ -12,7 +12,32 @@ from . import children, node
 from .roles import Role, read_role
 from .watch import Watch
 
-__all__ = ["join"]
+__all__ = ["failures_told", "join"]
+
+_joined: List[Role] = []  # by this process
+
+
+@contextlib.contextmanager
+def failures_told(how: Optional[str]) -> Iterator[None]:
+    """A context around `join(how)` and what comes before it: what fails before it has joined is told to the others.
+
+    Under Horovod, whose processes can't find each other before, horovodrun ends them.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as err:
+        failed = not isinstance(err, SystemExit) or err.code
+        if failed and not _joined:
+            _tell(how, err.__cause__ if isinstance(err, SystemExit) and err.__cause__ else err)
+        raise
+
+
+def _tell(how: Optional[str], error: BaseException) -> None:
+    with contextlib.suppress(MXNetSegError, type(error)):
+        role = read_role(how, os.environ)
+        if role is not None and role.root is not None:
+            with Watch(role, role.kind):
+                raise error
 
 
 @contextlib.contextmanager
@@ -43,6 +68,7 @@ def join(how: Optional[str] = None) -> Iterator[Optional[Role]]:
             nodes = {} if role.tracked else _start_nodes(role)
             stack.enter_context(_killed(nodes))
             stack.enter_context(Watch(role, role.kind, nodes))
+            _joined.append(role)
             if role.kind != "worker":
                 node.run()
                 raise SystemExit(0)
@@ -52,7 +78,7 @@ def join(how: Optional[str] = None) -> Iterator[Optional[Role]]:
 def _start_nodes(role: Role) -> Dict[str, "subprocess.Popen[bytes]"]:
     """The children of a worker: rank 0 has the scheduler, the first ranks a server each."""
     assert role.root is not None and role.rank is not None
-    command = [*node.COMMAND, role.root[0], str(role.root[1]), str(role.size), str(role.rank)]
+    command = [*node.COMMAND, role.root[0], str(role.root[1]), str(role.size), str(role.rank), role.run]
     kinds = ["scheduler"] * (role.rank == 0) + ["server"] * (role.rank < role.servers)
     return {kind: children.python(command, {"DMLC_ROLE": kind}, deaf=True) for kind in kinds}
 

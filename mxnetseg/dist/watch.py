@@ -19,7 +19,7 @@ from ..errors import MXNetSegError
 from .addresses import listen
 from .children import tied
 from .deadlines import deadlines
-from .hub import HELLO, SETTLE, SOON, Hub
+from .hub import SETTLE, SOON, Hub, hello
 from .roles import Role
 from .wire import Peer, tell
 
@@ -27,6 +27,7 @@ __all__ = ["Watch"]
 
 GRACE = 3.0  # seconds that a worker has to end by itself before its server ends it
 LEAVE = 10.0  # seconds to end after a failure
+PATIENCE = 45.0  # seconds in which one that failed waits for others that have not come yet, to tell them
 INTERRUPTED = "was interrupted"  # ends what is told of a process that Ctrl-C has ended
 ALONE = 300.0  # seconds to save and end after the launcher is gone, which has sent SIGTERM
 
@@ -52,7 +53,7 @@ class Watch:
         self.name = role.name if of == "worker" else f"the {of} of {role.name}"
         self._child = of != "worker" and not role.tracked  # of its worker
         self._parent = os.getppid()
-        self._address = (role.root[0], role.root[1] + 1)
+        self._address, self._run = (role.root[0], role.root[1] + 1), role.run
         self._deadline, self._start = deadlines()
         self._children = {f"the {kind} of {self.name}": process for kind, process in (children or {}).items()}
         self._peer: Optional[Peer] = None
@@ -64,7 +65,7 @@ class Watch:
         server = listen(self._address) if first and of == "worker" else None
         if server is not None:
             expected = set() if role.tracked else {f"rank {rank}" for rank in range(role.size)}
-            self._hub = Hub(server, self.name, expected, self._deadline, self._start)
+            self._hub = Hub(server, self.name, expected, self._deadline, self._start, role.run)
         elif role.rank == 0 and of == "worker":
             host, port = self._address
             raise MXNetSegError(
@@ -75,6 +76,10 @@ class Watch:
 
     def __enter__(self) -> "Watch":
         return self
+
+    def wait(self) -> None:
+        """Until the hub hears this process."""
+        self._joined.wait(self._start)
 
     def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         if error is None or (isinstance(error, SystemExit) and not error.code):
@@ -99,23 +104,26 @@ class Watch:
 
     def _fail(self, error: BaseException) -> None:
         self._over.set()
-        self._joined.wait(GRACE)
         said = (str(error).splitlines() or [""])[0]
         if not isinstance(error, MXNetSegError):
             said = f"{type(error).__name__}: {said}"
         said = said if said.startswith("rank ") else f"{self.name} failed: {said}"
         if isinstance(error, KeyboardInterrupt):
             said, self._status = f"{self.name} {INTERRUPTED}", 128 + signal.SIGINT
+        patience = GRACE if self._status != 2 else PATIENCE
+        if not self._joined.wait(GRACE) and patience > GRACE:
+            tell(f"{said}; waiting for rank 0 to hear of it, for {patience:g} s")
+            self._joined.wait(patience - GRACE)
         self._say(f"failed {said}")
+        for process in self._children.values():  # they would end this process when they hear of it
+            process.kill()
+        if self._hub:
+            self._hub.close(patience)
         # MXNet's destructors wait for others, who don't come any more: when this error is handled, or at exit
         atexit.register(self._quit)
         late = threading.Timer(LEAVE, self._quit)
         late.daemon = True
         late.start()
-        if self._hub:
-            self._hub.close()
-        for process in self._children.values():
-            process.kill()
 
     def _say(self, line: str) -> None:
         if self._peer:
@@ -138,7 +146,9 @@ class Watch:
         if peer is None:
             return
         self._peer = peer
-        peer.say(HELLO + self.name)
+        peer.say(hello(self.name, self._run))
+        for name in self._children:  # ps-lite would wait for one that is stopped now
+            peer.say(f"starts {name}")
         self._joined.set()
         gone = "has ended unexpectedly"
         try:

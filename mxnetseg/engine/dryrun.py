@@ -12,7 +12,7 @@ from mxnet import nd
 from ..commands import typed
 from ..config import Recipe
 from ..config.schema import DistillConfig
-from ..data import Dataset, DatasetSpec, Sample, TrainLoader, TrainTransform, get_spec, open_dataset
+from ..data import Dataset, DatasetSpec, Sample, TrainLoader, TrainTransform, get_spec, mixing_of, open_dataset
 from ..data.diagnosis.gate import examine
 from ..data.files import READING, Reading
 from ..errors import MXNetSegError
@@ -186,7 +186,9 @@ def _data(recipe: Recipe, missing: List[str], validate: bool, force: bool) -> Tu
         "PhotoMetricDistortion": augment.photometric_distortion,
         f"gamma {augment.gamma[0]:g} to {augment.gamma[1]:g}": augment.gamma != (1.0, 1.0),
         f"blur {augment.blur:g}": augment.blur,
-        f"{augment.mix.name} {augment.mix.chance:g}" if augment.mix else "": augment.mix,
+        f"{augment.mix.name} {augment.mix.chance:g} {', '.join(augment.mix.classes)}".rstrip() if augment.mix else "": (
+            augment.mix
+        ),
         **{transform.name: True for transform in augment.transforms},
         "rare classes more often": data.rare_class,
     }
@@ -250,8 +252,18 @@ def _step(
     criterion = build_loss(recipe.loss, spec.num_classes, net.align_corners)
     criterion.initialize(ctx=context)
     average = WeightAverage.of(net, recipe.train, 1)
-    step = TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, average=average, frozen=frozen, distill=distill)
-    loader = TrainLoader(dataset, TrainTransform(data), sample_stream(recipe, dataset), mixed=data.augment.mix)
+    step = TrainStep(
+        net,
+        criterion,
+        optimizer,
+        recipe.loss.aux_weight,
+        average=average,
+        frozen=frozen,
+        distill=distill,
+        recompute=recipe.train.checkpoint,
+    )
+    mixing = mixing_of(data.augment.mix, dataset.classes)
+    loader = TrainLoader(dataset, TrainTransform(data), sample_stream(recipe, dataset), mixing=mixing)
     begin = time.perf_counter()
     try:
         with Feed(loader, criterion, Preprocess.of(data), [context], distill=distill) as feed:

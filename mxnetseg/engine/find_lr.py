@@ -8,7 +8,7 @@ from typing import List, NamedTuple, Optional
 import mxnet as mx
 
 from ..config import Recipe
-from ..data import TrainLoader, TrainTransform, open_dataset
+from ..data import TrainLoader, TrainTransform, mixing_of, open_dataset
 from ..data.diagnosis.gate import examine
 from ..errors import MXNetSegError
 from ..losses import build_loss
@@ -68,9 +68,19 @@ def find_lr(
     criterion.initialize(ctx=[context])
     distill = Distillation.of(recipe, dataset.spec, [context])
     net.hybridize(static_alloc=recipe.train.static, static_shape=recipe.train.static)
-    step = TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, recipe.train.accumulate, None, frozen, distill)
-    stream, augment = sample_stream(recipe, dataset, progress), recipe.data.augment
-    loader = TrainLoader(dataset, TrainTransform(recipe.data), stream, recipe.train.workers, mixed=augment.mix)
+    step = TrainStep(
+        net,
+        criterion,
+        optimizer,
+        recipe.loss.aux_weight,
+        recipe.train.accumulate,
+        frozen=frozen,
+        distill=distill,
+        recompute=recipe.train.checkpoint,
+    )
+    stream = sample_stream(recipe, dataset, progress)
+    mixing = mixing_of(recipe.data.augment.mix, dataset.classes)
+    loader = TrainLoader(dataset, TrainTransform(recipe.data), stream, recipe.train.workers, mixing=mixing)
     tried: List[Tried] = []
     with Feed(loader, criterion, Preprocess.of(recipe.data), [context], recipe.train.accumulate, distill) as feed:
         for index in progress_bar(range(steps), unit="step", shown=progress):

@@ -3,11 +3,10 @@
 import math
 from typing import List, Optional, Sequence, Tuple
 
-import mxnet as mx
 from tabulate import tabulate
 
 from ..config import Recipe
-from ..graph import VARIABLE, Graph, infer_shapes
+from ..graph import VARIABLE, Graph, infer_shapes, numbers_held
 from ..models import Segmentor
 from ..names import counted
 from ..network import channels_of
@@ -40,20 +39,23 @@ def memory_line(recipe: Recipe, net: Segmentor, optimizer: Optimizer, contexts: 
     if crop:
         height, width = (crop, crop) if isinstance(crop, int) else crop
         share = math.ceil(recipe.train.batch_size / contexts)
-        activations = _size(activation_bytes(net, (share, channels_of(net), height, width)))
+        shape = (share, channels_of(net), height, width)
+        activations = _size(activation_bytes(net, shape, recipe.train.checkpoint))
         text += f"; activations of {counted(share, 'crop')} of {height}x{width}: {activations} at most"
     return f"{text}, on each of {contexts} context{'s' * (contexts > 1)}"
 
 
-def activation_bytes(net: Segmentor, shape: Tuple[int, int, int, int]) -> int:
+def activation_bytes(net: Segmentor, shape: Tuple[int, int, int, int], checkpoint: bool = False) -> int:
     """Bytes of everything that the training graph computes of a batch (N, 3, H, W), from shapes alone.
 
-    An upper bound of what has to be kept for the backward pass: some of it is computed in place.
+    An upper bound of what has to be kept for the backward pass: some of it is computed in place. With `checkpoint`, of
+    what is kept at once.
 
     Raises MXNetSegError where the network can't take that size.
     """
-    output = net._graphs.train(mx.sym.var("data"))
-    graph = Graph(mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output)
+    graph = Graph(net.training_graph())
+    if checkpoint:
+        return 4 * numbers_held(graph, {"data": shape})
     return 4 * sum(
         math.prod(s) for entry, s in infer_shapes(graph, {"data": shape}).items() if entry.node.op != VARIABLE
     )

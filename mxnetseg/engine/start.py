@@ -15,7 +15,7 @@ from ..data.diagnosis.gate import examine
 from ..data.foreign import Function, name_of
 from ..errors import MXNetSegError
 from ..losses import build_loss
-from ..memory import keep_freed_memory
+from ..memory import give_back_freed_memory, keep_freed_memory
 from ..names import counted
 from ..nn.norm import check_synchronisation
 from ..optional import check_installed
@@ -70,7 +70,7 @@ def open_run(
 
     Raises MXNetSegError where something does not fit together; nothing has been written then.
     """
-    keep_freed_memory()
+    (give_back_freed_memory if recipe.train.checkpoint else keep_freed_memory)()
     peers = peers or Peers()
     said = stack.enter_context(remembered())
     before = resumed[1] if resumed else None
@@ -96,11 +96,13 @@ def open_run(
     if before:
         check_transform(before, named)
     augment = data.TrainTransform(recipe.data, transform)
+    mixing = data.mixing_of(recipe.data.augment.mix, sets[0].classes)
     state = state_of(before, recipe, lengths, validate)
     digests = {dataset.split: dataset.digest() for dataset in sets}
     if resumed:
         digests = checked_data(resumed[0], digests, changed_data)
-    peers.check_same("the recipe, or the images,", dump_recipe(_anywhere(recipe)) + repr(digests))
+    images = "".join(f"images of {split}: {digest}\n" for split, digest in digests.items())
+    peers.check_same("the recipe, or the images,", f"{dump_recipe(_anywhere(recipe))}{images}transform: {named}")
     if (not resumed or changed_data) and peers.leads:
         examine(recipe.data, sets, loss=recipe.loss, validating=validate, force=force)
     net, optimizer, average, frozen = learners_of(recipe, sets[0].spec, contexts, before, origin, lengths.total, peers)
@@ -134,10 +136,10 @@ def open_run(
     if peers.leads:
         write_file(place.folder / "recipe.yaml", dump_recipe(recipe).encode())
     accumulate, workers = recipe.train.accumulate, recipe.train.workers
-    begin, mixed = state.iteration * accumulate, recipe.data.augment.mix
+    begin = state.iteration * accumulate
     if peers.size > 1:
         stream = data.Share(stream, peers.rank, peers.size)
-    loader = data.TrainLoader(sets[0], augment, stream, workers, begin, mixed)
+    loader = data.TrainLoader(sets[0], augment, stream, workers, begin, mixing)
     stack.callback(loader.close)
     run_log: Union[RunLog, Silent] = Silent()
     if peers.leads:
@@ -156,7 +158,18 @@ def open_run(
         optimizer=optimizer,
         average=average,
         frozen=frozen,
-        step=TrainStep(net, criterion, optimizer, recipe.loss.aux_weight, accumulate, average, frozen, distill, peers),
+        step=TrainStep(
+            net,
+            criterion,
+            optimizer,
+            recipe.loss.aux_weight,
+            accumulate,
+            average,
+            frozen,
+            distill,
+            peers,
+            recompute=recipe.train.checkpoint,
+        ),
         feed=Feed(loader, criterion, Preprocess.of(recipe.data), contexts, accumulate, distill, peers),
         train_set=sets[0],
         val_set=sets[1] if validate else None,
@@ -235,6 +248,11 @@ def _check_contexts(recipe: Recipe, contexts: List[mx.Context], processes: int) 
         each = f"the {len(contexts)} contexts" if contexts[1:] else "the one context"
         log.info("model.norm syncbn: statistics span %s of a process, not the %d processes", each, processes)
     if synchronised(recipe, contexts):
+        if recipe.train.checkpoint:
+            raise MXNetSegError(
+                "train.checkpoint: true does not work with model.norm syncbn over several contexts, which wait for one "
+                "another; leave it out, take norm bn, or one context"
+            )
         check_synchronisation(contexts)
         if share % len(contexts):
             evenly = f"does not share out evenly over {processes * len(contexts)} contexts"

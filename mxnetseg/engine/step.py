@@ -18,6 +18,7 @@ from .freeze import Freeze
 from .inference import Preprocess
 from .optimizer import Optimizer
 from .peers import Peers
+from .recompute import Recompute
 from .statistics import Statistics
 
 __all__ = ["Feed", "NotFinite", "Part", "TrainStep"]
@@ -114,11 +115,13 @@ class TrainStep:
     frozen: Optional[Freeze] = None
     distill: Optional[Distillation] = None
     peers: Peers = field(default_factory=Peers)
+    recompute: bool = False  # activations, in the backward pass
 
     def __post_init__(self) -> None:
         self._statistics = Statistics(self.net)
         self._replicas: Optional[int] = None
         self._forward = self.net.coarse_logits if self.criterion.resizes else self.net
+        self._pieces = Recompute(self.net, self.criterion.resizes) if self.recompute else None
         if self.accumulate > 1:
             for parameter in self.net.collect_params().values():
                 if parameter.grad_req != "null":
@@ -134,7 +137,7 @@ class TrainStep:
         Raises NotFinite, in all processes.
         """
         mx.random.seed(seed)
-        losses = self._forward_backward(batches)
+        losses = self._forward_backward(batches, seed)
         self._sum(len(batches[0]))
         meanwhile()
         loss = self._total(losses)
@@ -160,15 +163,15 @@ class TrainStep:
             raise NotFinite(f"the loss is {loss}" + (f" (of rank {', '.join(spoilt)})" if len(each) > 1 else ""))
         return loss
 
-    def _forward_backward(self, batches: Sequence[Sequence[Part]]) -> List[nd.NDArray]:
+    def _forward_backward(self, batches: Sequence[Sequence[Part]], seed: int) -> List[nd.NDArray]:
         if self.accumulate > 1:
             self.net.collect_params().zero_grad()
         losses: List[nd.NDArray] = []
-        for parts in batches:
+        for number, parts in enumerate(batches):
             taught = [self.distill.taught(part.images) if self.distill else None for part in parts]
             with autograd.record():
                 # all networks first: with SyncBN nothing may come between contexts that wait for one another
-                outputs = [self._forward(part.images) for part in parts]
+                outputs = self._outputs([part.images for part in parts], seed * self.accumulate + number)
                 part_losses = [
                     self._loss(output, part, answers) for output, part, answers in zip(outputs, parts, taught)
                 ]
@@ -180,8 +183,15 @@ class TrainStep:
                 raise MXNetSegError(
                     "the loss does not depend on the network's logits, so nothing can be learned; compute it from them"
                 ) from err
+            if self._pieces:
+                self._pieces.backward()
             losses += part_losses
         return losses
+
+    def _outputs(self, images: List[nd.NDArray], seed: int) -> List[Any]:
+        if self._pieces:
+            return self._pieces(images, seed, self.frozen.names if self.frozen else ())
+        return [self._forward(one) for one in images]
 
     def _loss(self, outputs: Any, part: Part, taught: Optional[nd.NDArray]) -> nd.NDArray:
         if self.distill is None or taught is None:

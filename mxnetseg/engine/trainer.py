@@ -126,6 +126,8 @@ def train(
     """
     check_callable(transform=transform, on_step=on_step, on_validation=on_validation)
     folder = Path(resume or run_dir or "")
+    if peers:
+        peers.check_same("the commands", "train --resume" if resume else "train")
     try:
         with contextlib.ExitStack() as stack:
             resumed = _resumed(resume, weights_dir, stack, peers or Peers()) if resume else None

@@ -2,6 +2,7 @@
 
 from .costs import Call
 from .operators import ALL, FIRST, NONE, OPERATORS, Operator, is_relu, known, operator_name, sees
+from .pieces import Piece, in_pieces, numbers_held
 from .shapes import Shape, infer_shapes, wrong_reshape
 from .symbol import VARIABLE, Current, Entry, Graph, Node, operators_named
 
@@ -17,10 +18,13 @@ __all__ = [
     "Graph",
     "Node",
     "Operator",
+    "Piece",
     "Shape",
+    "in_pieces",
     "infer_shapes",
     "is_relu",
     "known",
+    "numbers_held",
     "operator_name",
     "operators_named",
     "sees",

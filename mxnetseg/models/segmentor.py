@@ -12,7 +12,7 @@ from mxnet.ndarray import NDArray
 from ..backbones import LEVELS, Backbone
 from ..errors import MXNetSegError
 from ..network import channels_of, check_input, contexts_of
-from ..nn import LinearSum, enlarge_image, halve, resize_like, reuse
+from ..nn import LinearSum, enlarge_image, forward_only, halve, resize_like, reuse
 from ..ops import upsample_argmax
 from ..turn import in_turn
 
@@ -108,13 +108,11 @@ class Segmentor(HybridBlock):
         # this network's blocks and are kept out of its children, so parameter names stay single.
         plain, every = [main._replace(extra=0)], [main, *aux]
         build = partial(_Graph, backbone, neck, enlarge=enlarge)
-        logits = build(plain, align_corners)
-        coarse = build(plain, align_corners, to_input=False)
         self._graphs = SimpleNamespace(
-            logits=logits,
-            coarse=coarse,
-            train=build(every, align_corners) if self.num_aux else logits,
-            train_coarse=build(every, align_corners, to_input=False) if self.num_aux else coarse,
+            logits=build(plain, align_corners, learns=False),
+            coarse=build(plain, align_corners, to_input=False, learns=False),
+            train=build(every, align_corners),
+            train_coarse=build(every, align_corners, to_input=False),
             heads=build(every, None),
         )
 
@@ -148,6 +146,12 @@ class Segmentor(HybridBlock):
         return upsample_argmax(
             nd, self._graphs.coarse(x), height=x.shape[2], width=x.shape[3], align_corners=self.align_corners
         )
+
+    def training_graph(self, coarse: bool = False) -> mx.sym.Symbol:
+        """What is computed while recording, of `data`, as a symbol; `coarse`: without the last resizes."""
+        graph = self._graphs.train_coarse if coarse else self._graphs.train
+        outputs = graph(mx.sym.var("data"))
+        return mx.sym.Group(list(outputs)) if isinstance(outputs, (list, tuple)) else outputs
 
     def head_logits(self, x) -> tuple:
         """Logits (N, num_classes, h, w) of the head, then of each auxiliary head, at their own resolutions."""
@@ -216,7 +220,7 @@ class _Graph(HybridBlock):
     """One way through the network: the image enlarged, the backbone, the neck, some heads, and their resizes unless
     align_corners is None; the last of these, to the size of the input, may be left out."""
 
-    def __init__(self, backbone, neck, branches, align_corners, to_input=True, enlarge=1):
+    def __init__(self, backbone, neck, branches, align_corners, to_input=True, enlarge=1, learns=True):
         super().__init__()
         self.backbone = backbone
         if neck:
@@ -227,6 +231,7 @@ class _Graph(HybridBlock):
         self._align_corners = align_corners
         self._to_input = to_input
         self._enlarge = enlarge
+        self._learns = learns
         self.heads = nn.HybridSequential()
         self.heads.add(*(branch.head for branch in branches))
 
@@ -235,6 +240,10 @@ class _Graph(HybridBlock):
         return super().__call__(x)
 
     def hybrid_forward(self, F, x):
+        with forward_only(not self._learns):
+            return self._outputs(F, x)
+
+    def _outputs(self, F, x):
         image = enlarge_image(F, x, self._enlarge)
         features = dict(zip(LEVELS, self.backbone(image)), image=image)
         if self._half:

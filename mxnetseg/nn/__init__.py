@@ -9,7 +9,7 @@ from .deform import DeformConv
 from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
-from .inference import inference_graph
+from .inference import forward_only, inference_graph
 from .mixer import ChannelMixer, TokenMixer, strip_kernels
 from .norm import make_norm, norm_scope, reuse, unsynchronised
 from .resize import bicubic_like, enlarge_image, global_average, halve, nearest_like, resize_like, shrink
@@ -43,6 +43,7 @@ __all__ = [
     "halve",
     "image_channels",
     "image_scope",
+    "forward_only",
     "inference_graph",
     "layer_norm",
     "make_norm",

@@ -3,9 +3,9 @@
 from mxnet.gluon import HybridBlock, nn
 
 from ..ops import relu6
-from .inference import inference_constants
+from .inference import inference_constants, runs_forward_only
 
-__all__ = ["ReLU6", "activation", "gelu", "silu"]
+__all__ = ["PReLU", "ReLU6", "activation", "gelu", "silu"]
 
 
 class ReLU6(HybridBlock):
@@ -18,11 +18,24 @@ class ReLU6(HybridBlock):
         return relu6(F, x) if inference_constants() is None else F.clip(x, 0, 6)
 
 
+class PReLU(nn.PReLU):
+    """x where it is positive, else x times one learned slope for all channels (https://arxiv.org/abs/1502.01852).
+
+    MXNet's own operator is for graphs alone that nobody learns from: where it is compiled, the gradient of x is written
+    over the one that comes in, before the slope's is computed of that, which is then too small by the slope.
+    """
+
+    def hybrid_forward(self, F, x, alpha):
+        if runs_forward_only():
+            return super().hybrid_forward(F, x, alpha)
+        return F.relu(x) - F.broadcast_mul(F.relu(-x), alpha.reshape((1, -1, 1, 1)))
+
+
 def activation(name: str) -> HybridBlock:
-    """What `mxnet.gluon.nn.Activation` takes, "relu6", or "prelu": one learned slope for all channels."""
+    """What `mxnet.gluon.nn.Activation` takes, "relu6", or "prelu"."""
     if name == "relu6":
         return ReLU6()
-    return nn.PReLU() if name == "prelu" else nn.Activation(name)
+    return PReLU() if name == "prelu" else nn.Activation(name)
 
 
 def gelu(F, x):

@@ -4,7 +4,7 @@ import contextlib
 import threading
 from typing import Any, Dict, Iterator, Optional
 
-__all__ = ["inference_constants", "inference_graph"]
+__all__ = ["forward_only", "inference_constants", "inference_graph", "runs_forward_only"]
 
 _scope = threading.local()
 
@@ -27,3 +27,19 @@ def inference_graph() -> Iterator[Dict[str, Any]]:
 def inference_constants() -> Optional[Dict[str, Any]]:
     """What `inference_graph` gave, to be added to; None outside of it."""
     return getattr(_scope, "constants", None)
+
+
+@contextlib.contextmanager
+def forward_only(holds: bool = True) -> Iterator[None]:
+    """Inside, operators may be taken whose gradient MXNet gets wrong; else the network is as it was written."""
+    before = getattr(_scope, "forward", False)
+    _scope.forward = holds
+    try:
+        yield
+    finally:
+        _scope.forward = before
+
+
+def runs_forward_only() -> bool:
+    """Whether this is within `forward_only` or `inference_graph`."""
+    return getattr(_scope, "forward", False) or inference_constants() is not None

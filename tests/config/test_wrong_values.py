@@ -132,8 +132,12 @@ OTHERS = {
 
 def without_effect(part: Any, path: Tuple[Any, ...], name: str, rule: Any) -> Iterator[Row]:
     """A key's value beside each name, or what else, that leaves it without effect."""
-    value = OTHERS.get(
-        name, "text" if str in [kind for kind, _ in forms(part.model_fields[name].annotation)] else 0.123
+    value = (
+        ["pole"]
+        if path[-1:] == ("mix",)
+        else OTHERS.get(
+            name, "text" if str in [kind for kind, _ in forms(part.model_fields[name].annotation)] else 0.123
+        )
     )
     setups: List[Dict[str, Any]] = [{key: 0 if key == "momentum" else None for key in rule[0]}]
     if isinstance(rule, Only):

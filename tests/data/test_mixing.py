@@ -1,12 +1,15 @@
 """Parts of one training image in another: images and labels together, the same whenever and wherever it is done."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 from mxnetseg.config import DataConfig
 from mxnetseg.config.schema import MixConfig
 from mxnetseg.data import IGNORE, SampleStream, TrainLoader, TrainTransform, open_dataset
-from mxnetseg.data.mixing import mix
+from mxnetseg.data.mixing import mix, mixing_of
+from mxnetseg.errors import MXNetSegError
 
 
 def pair(seed, classes):
@@ -20,7 +23,7 @@ def test_image_and_label_move_together(name):
     onto, source = pair(0, [0, 1, 2]), pair(1, [10, 11, 12, 13, 14, IGNORE])
     shares = []
     for seed in range(200):
-        image, label = mix(MixConfig(name=name), onto, source, np.random.default_rng(seed))
+        image, label = mix(mixing_of(MixConfig(name=name), ()).mask, onto, source, np.random.default_rng(seed))
         assert (image == label[..., None]).all() and image.dtype == label.dtype == np.uint8
         taken = label >= 10
         assert (label[taken] == source[1][taken]).all() and (label[~taken] == onto[1][~taken]).all()
@@ -35,9 +38,27 @@ def test_image_and_label_move_together(name):
     assert np.std(shares) > (0.2 if name == "cutmix" else 0)
 
 
+def test_classes_that_are_named():
+    onto, source = pair(0, [0, 1]), pair(1, [0, 1, 2, 3, IGNORE])
+    config = MixConfig(name="copypaste", classes=["Pole", "traffic-sign"])
+    mixing = mixing_of(config, ["road", "sky", "pole", "traffic_sign"])
+    image, label = mix(pickle.loads(pickle.dumps(mixing)).mask, onto, source, np.random.default_rng(0))
+    taken = np.isin(source[1], (2, 3))
+    np.testing.assert_array_equal(label, np.where(taken, source[1], onto[1]))
+    assert (image == label[..., None]).all() and mixing.chance == 0.5
+
+
+def test_a_class_that_is_not_there():
+    config = MixConfig(name="copypaste", classes=["pols"])
+    with pytest.raises(MXNetSegError, match="data.augment.mix.classes: unknown class 'pols'; did you mean pole"):
+        mixing_of(config, ["road", "pole"])
+    with pytest.raises(ValueError, match="the names of the classes that copypaste takes"):
+        MixConfig(name="copypaste")
+
+
 def test_nothing_to_take_changes_nothing():
     onto, (image, label) = pair(0, [0, 1]), pair(1, [IGNORE])
-    mixed = mix(MixConfig(), onto, (image, label), np.random.default_rng(0))
+    mixed = mix(mixing_of(MixConfig(), ()).mask, onto, (image, label), np.random.default_rng(0))
     assert (mixed[1] == onto[1]).all()
 
 
@@ -46,8 +67,10 @@ def test_it_depends_on_the_sample_alone(streets):
     config = DataConfig(name="streets", root=str(streets), augment={"crop": 48, "mix": {"chance": 0.5}})
     dataset, stream = open_dataset(config, "train"), SampleStream(10, 5, seed=3)
 
-    def batches(workers, start, mixed=config.augment.mix):
-        with TrainLoader(dataset, TrainTransform(config), stream, workers, start, mixed) as loader:
+    chosen = mixing_of(config.augment.mix, dataset.classes)
+
+    def batches(workers, start, mixing=chosen):
+        with TrainLoader(dataset, TrainTransform(config), stream, workers, start, mixing) as loader:
             return [next(loader) for _ in range(4 - start)]
 
     here, plain = batches(0, 0), batches(0, 0, None)

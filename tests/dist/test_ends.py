@@ -1,11 +1,15 @@
 """A run in two processes ends when one of them does: with real processes, on ps-lite."""
 
+import os
+import re
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
-from .launched import HERE, Launched
+from .launched import CLONE, HERE, Launched
 
 WORKER = HERE / "worker.py"
 
@@ -61,6 +65,33 @@ def test_stopped(kind, rank):
     assert status
     name = f"rank {rank}" if kind == "worker" else f"the {kind} of rank {rank}"
     assert f"error: {name} has been silent for 4 s" in output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["server", "scheduler"])
+def test_stopped_before_anybody_hears_of_it(kind):
+    with Launched([WORKER, 10_000, 0.05], MXNETSEG_DEADLINE="5") as run:
+        run.send(signal.SIGSTOP, kind)
+        status, output = run.end(60)
+    assert status == 2
+    assert re.search(f"error: the {kind} of rank 0 (did not come within|has been silent for) 5 s", output), output
+
+
+@pytest.mark.slow
+def test_two_runs_at_one_port():
+    """The second ends, the first goes on."""
+    with Launched([WORKER, 10_000, 0.05]) as run:
+        run.wait_for("rank 1 step 3")
+        command = ["-m", "mxnetseg", "launch", "-n", "2", "--port", str(run.port), "--", str(WORKER), "5", "0.05"]
+        env = {**os.environ, "PYTHONPATH": str(CLONE)}
+        second = subprocess.run([sys.executable, *command], env=env, stderr=subprocess.PIPE, timeout=120)
+        assert second.returncode and b"rank 0 can't listen on" in second.stderr
+        assert (
+            f"[rank 1] error: another run is at 127.0.0.1:{run.port + 1}; name another port" in second.stderr.decode()
+        )
+        run.send(signal.SIGTERM)
+        status, output = run.end(30)
+    assert status == 128 + signal.SIGTERM and "error" not in output
 
 
 @pytest.mark.slow

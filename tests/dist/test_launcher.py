@@ -38,7 +38,8 @@ def test_other_hosts_take_their_own_cores(monkeypatch):
 
 def test_ssh_that_fails_without_a_word(tmp_path, capfd):
     (tmp_path / "hosts.txt").write_text("somewhere\n")
-    command = ["launch", "-H", str(tmp_path / "hosts.txt"), "--ssh", "sh -c 'exit 255'", "--", "train", "--model", "fcn"]
+    where = ["-H", str(tmp_path / "hosts.txt"), "--ssh", "sh -c 'exit 255'"]
+    command = ["launch", *where, "--", "train", "--model", "fcn"]
     assert main(command) == 255
     assert capfd.readouterr().err == "launch: rank 0 on somewhere ended with status 255\n"
 

@@ -104,9 +104,11 @@ def test_free_port():
 
 def test_hosts(tmp_path):
     path = tmp_path / "hosts.txt"
-    path.write_text("# ours\n a \nb 10.0.0.2  # the fast network\n\n")
-    assert read_hosts(str(path)) == [Host("a", "a"), Host("b", "10.0.0.2")]
-    for text, what in [("", "no host"), ("a\na 1.2.3.4", "twice"), ("a b c", "NAME ADDRESS"), ("-oProxy=x", "NAME")]:
+    path.write_text("# ours\n a \nb 10.0.0.2  # the fast network\n\nme@c\r\nme@d 10.0.0.4\n")
+    assert read_hosts(str(path)) == [Host("a", "a"), Host("b", "10.0.0.2"), Host("me@c", "c"), Host("me@d", "10.0.0.4")]
+    wrong = [("", "no host"), ("a\na 1.2.3.4", "twice"), ("a\nme@a", "twice"), ("a b c", "NAME ADDRESS")]
+    wrong += [("-oProxy=x", "NAME"), ("a:22", "without a port"), ("a fe80::1", "an IPv4 address")]
+    for text, what in wrong:
         path.write_text(text)
         with pytest.raises(MXNetSegError, match=what):
             read_hosts(str(path))

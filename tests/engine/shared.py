@@ -57,7 +57,7 @@ VARIANTS = {
     "adamw_gn": ["optimizer={name: adamw, lr: 0.003, backbone_lr: 0.1}", "train.static=false", "model.norm=gn"],
     "rare_classes_swa": [
         "data.rare_class={temperature: 0.3}",
-        "optimizer={name: nag, lr: 0.01, layer_decay: 0.7}",
+        "optimizer={name: nag, lr: 0.01, layer_decay: {rate: 0.7, layers: 4}}",
         "train.swa=0.5",
     ],
     "frozen_dice": ["model.freeze=[^backbone]", "model.unfreeze_at=3", "loss=[{name: dice}]"],

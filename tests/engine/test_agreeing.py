@@ -75,11 +75,12 @@ def test_bytes_of_rank_0(length):
 def test_what_must_be_the_same_and_is_not():
     def work(one):
         with pytest.raises(MXNetSegError) as wrong, one:
-            one.check_same("the images", "abc" if one.rank != 1 else "abd")
+            one.check_same("the images", "a\nlr: 1\nb" if one.rank != 1 else "a\n lr: 2")
         return str(wrong.value)
 
     told = together(work)
-    assert told[1] == "the images of rank 1 differ from those of rank 0; all need the same"
+    differ = "the images of rank 1 differ from those of rank 0: it has 'lr: 2' where rank 0 has 'lr: 1'"
+    assert told[1] == f"{differ}; all need the same"
     assert told[0] == told[2] == f"rank 1 failed: {told[1]}"
 
 

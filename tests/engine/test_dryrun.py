@@ -146,6 +146,7 @@ def test_activations_grow_with_the_batch_and_the_crop(recipe_file):
     one = activation_bytes(net, (1, 3, 64, 64))
     assert activation_bytes(net, (4, 3, 64, 64)) == pytest.approx(4 * one, rel=0.02)
     assert 3.5 * one < activation_bytes(net, (1, 3, 128, 128)) < 4.5 * one
+    assert activation_bytes(net, (4, 3, 64, 64), checkpoint=True) < 3 * one
     assert one > 4 * 10 * 64 * 64  # the logits alone
 
 

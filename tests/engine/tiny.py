@@ -28,6 +28,9 @@ class Tiny(Backbone):
     def hybrid_forward(self, F: Any, x: Any) -> Tuple[Any, ...]:
         return (self.stem(x),) * 4
 
+    def layer_of(self, name: str, config: Any) -> int:
+        return 0
+
 
 def register() -> None:
     """Make the backbone known."""

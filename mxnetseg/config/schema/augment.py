@@ -5,10 +5,10 @@ from typing import Any, Dict, List, Literal, Optional, Tuple
 from pydantic import Field, model_validator
 from typing_extensions import Annotated
 
-from .effect import needs
+from .effect import needs, only
 from .names import TransformName
 from .part import Part
-from .values import Gamma, Scale, Size, check_order
+from .values import Gamma, Scale, Size, check_order, wrong
 
 
 class TransformConfig(Part):
@@ -25,10 +25,20 @@ class TransformConfig(Part):
 class MixConfig(Part):
     """Parts of a second image, drawn and augmented by itself, in a training image, with its labels."""
 
-    name: Literal["classmix", "cutmix"] = Field(
-        "classmix", description="what is taken: half of its classes, or a rectangle of any size"
+    name: Literal["classmix", "cutmix", "copypaste"] = Field(
+        "classmix",
+        description="what is taken: half of its classes, a rectangle of any size, or the classes named below",
+    )
+    classes: Annotated[List[str], only("copypaste")] = Field(
+        [], description="names of the classes that copypaste takes, rare and thin ones for example: [pole, bicyclist]"
     )
     chance: float = Field(0.5, gt=0, le=1, description="share of the training images that get one")
+
+    @model_validator(mode="after")
+    def _names_what_it_takes(self) -> "MixConfig":
+        if self.name == "copypaste" and not self.classes:
+            raise wrong("classes", "the names of the classes that copypaste takes, such as [pole, bicyclist]", [])
+        return self
 
 
 class AugmentConfig(Part):

@@ -51,6 +51,11 @@ class TrainConfig(Part):
     patience: Optional[int] = Field(
         None, ge=1, le=MOST, description="stop when the mIoU has not improved for so many validations in a row"
     )
+    checkpoint: bool = Field(
+        False,
+        description="keep few activations, and compute the others again in the backward pass: about half the memory, "
+        "for a third more time (activation checkpointing)",
+    )
     static: bool = Field(
         True, description="hybridize with static_alloc and static_shape; SyncBN over several contexts always does"
     )

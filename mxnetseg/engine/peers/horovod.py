@@ -47,7 +47,9 @@ class Horovod:
         self.rank, self.size = int(horovod.rank()), int(horovod.size())
         self._within = Alone()
         # Horovod notices that a process is gone, but not which, and waits for a silent host for ever
-        role.surroundings.enter_context(Watch(dataclasses.replace(role, rank=self.rank, root=self._root())))
+        watch = Watch(dataclasses.replace(role, rank=self.rank, root=self._root()))
+        role.surroundings.enter_context(watch).wait()
+        self.add(np.zeros(SMALL, np.float32))  # one that is lost from here on is missed
 
     def _root(self) -> Address:
         """An address of rank 0's host, and a free port there."""

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -108,9 +109,12 @@ class Peers:
 
     def check_same(self, what: str, text: str) -> None:
         """Raise MXNetSegError, in all processes, where `text` is not everywhere what it is in rank 0."""
-        same = self.broadcast(text.encode()) == text.encode()
-        if not same:
-            raise MXNetSegError(f"{what} of rank {self.rank} differ from those of rank 0; all need the same")
+        wanted = self.broadcast(text.encode()).decode(errors="replace")
+        if wanted != text:
+            pairs = itertools.zip_longest(text.splitlines(), wanted.splitlines(), fillvalue="nothing")
+            mine, theirs = next((pair for pair in pairs if pair[0] != pair[1]), (text, wanted))
+            said = f"it has {mine.strip()[:99]!r} where rank 0 has {theirs.strip()[:99]!r}"
+            raise MXNetSegError(f"{what} of rank {self.rank} differ from those of rank 0: {said}; all need the same")
         self.barrier()
 
     def barrier(self) -> None:

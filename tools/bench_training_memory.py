@@ -1,8 +1,9 @@
-"""What it gains to keep freed memory (mxnetseg.memory): training steps with and without, in turn.
+"""Training steps by what becomes of memory: freed and given back, freed and kept, or activations computed again.
 
-    python -m tools.bench_kept_memory            # a few minutes; prints the table of docs/performance.md
+    python -m tools.bench_training_memory        # some minutes; prints the table of docs/performance.md
 
-Every number is of processes of their own, which alternate: medians of their steps after the first three.
+`kept` is what training does (mxnetseg.memory), `checkpoint` what it does with `train.checkpoint: true`. Every number is
+of processes of their own, which alternate: medians of their steps after the first three.
 """
 
 import argparse
@@ -22,6 +23,7 @@ NETWORKS = {
     "fcn-r50": dict(name="fcn", backbone="resnet50"),
     "swiftnet-efficientnet_lite0": dict(name="swiftnet", backbone="efficientnet_lite0", width=96),
 }
+WAYS = ("given back", "kept", "checkpoint")
 WARM = 3
 
 
@@ -32,25 +34,22 @@ def main() -> None:
         return
     rows = []
     for network in args.networks:
-        seen = {"given back": [], "kept": []}
+        seen = {way: [] for way in args.ways}
         for _ in range(args.rounds):
             for how in seen:
-                command = [sys.executable, "-m", "tools.bench_kept_memory", *sys.argv[1:], "--child", network, how]
+                command = [sys.executable, "-m", "tools.bench_training_memory", *sys.argv[1:], "--child", network, how]
                 done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
                 seen[how].append(json.loads(done.stdout.splitlines()[-1]))
-        middle = {how: [statistics.median(column) for column in zip(*runs)] for how, runs in seen.items()}
-        before, after = middle["given back"], middle["kept"]
-        rows.append([network, *before, *after, after[0] / before[0]])
-        print(network, middle, flush=True)
-    both = [
-        f"{what}, {how}" for how in ("given back", "kept") for what in ("s a step", "of it the system's", "peak, MB")
-    ]
-    print(tabulate(rows, ["network", *both, "ratio"], tablefmt="github", floatfmt=".2f"))
+        for how, runs in seen.items():
+            rows.append([network, how, *map(statistics.median, zip(*runs))])
+            print(network, how, runs, flush=True)
+    print(tabulate(rows, ["network", "memory", "s a step", "of it the system's", "peak, MB"], "github", floatfmt=".2f"))
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--crop", type=int, nargs=2, default=[288, 384], metavar="N", help="height and width (288 384)")
     parser.add_argument("--rounds", type=int, default=3)
@@ -66,23 +65,26 @@ def steps(args: argparse.Namespace) -> list:
     from mxnet import autograd, gluon, nd
 
     from mxnetseg import create_model
-    from mxnetseg.memory import keep_freed_memory
+    from mxnetseg.engine.recompute import Recompute
+    from mxnetseg.memory import give_back_freed_memory, keep_freed_memory
 
-    if how == "kept":
-        keep_freed_memory()
+    {"kept": keep_freed_memory, "checkpoint": give_back_freed_memory}.get(how, lambda: None)()
     net = create_model(num_classes=11, **NETWORKS[network])
     net.initialize(mx.init.Xavier())
     net.hybridize(static_alloc=True, static_shape=True)
     trainer = gluon.Trainer(net.collect_params(), "adam")
     loss = gluon.loss.SoftmaxCrossEntropyLoss(axis=1)
     x, y = nd.random.uniform(shape=(args.batch, 3, *args.crop)), nd.zeros((args.batch, *args.crop))
+    pieces = Recompute(net, coarse=False) if how == "checkpoint" else None
     times, system = [], []
     for _ in range(WARM + args.steps):
         start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_stime
         with autograd.record():
-            outputs = net(x)
-            total = loss(outputs[0] if isinstance(outputs, tuple) else outputs, y).mean()
+            outputs = pieces([x], 0)[0] if pieces else net(x)
+            total = loss(outputs[0] if isinstance(outputs, (list, tuple)) else outputs, y).mean()
         total.backward()
+        if pieces:
+            pieces.backward()
         trainer.step(1)
         nd.waitall()
         times.append(time.perf_counter() - start)
