@@ -9,7 +9,15 @@ from mxnetseg import create_model
 from tests.small import batch, check_gradients
 
 
-@pytest.mark.parametrize("backbone", ["densenet121", "efficientnet_lite0", "resnest14", "xception39", "xception65"])
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        "efficientnet_lite0",
+        "resnest14",
+        "xception39",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("densenet121", "xception65")),
+    ],
+)
 @pytest.mark.parametrize("norm", ["bn", pytest.param("gn", marks=pytest.mark.slow)])
 def test_every_parameter_gets_a_gradient(backbone, norm):
     mx.random.seed(0)

@@ -79,7 +79,7 @@ def test_unfold_gives_the_goldens(implementation, case, dtype):
     assert_close(got, wanted, TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "height, width, options",
     [
