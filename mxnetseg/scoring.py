@@ -116,14 +116,15 @@ def evaluate(
     used = _data_of(record, data, root, source)
     dataset = open_dataset(used, split or used.val_split)
     check_classes(source, opened.spec.get("num_classes"), record.feeding.classes, dataset, other_classes)
+    how = _settings_of(record, settings)
     if peers:
         digest = found.digest if isinstance(found, checkpoint.Checkpoint) else ""
-        peers.check_same("the checkpoint, or the images,", digest + dataset.digest())
+        told = f"checkpoint: {digest} {dtype or ''}\nsettings: {how.model_dump_json()}\nimages: {dataset.digest()}"
+        peers.check_same("the checkpoint, the settings or the images", told)
     if peers is None or peers.leads:
         check_scored(used, dataset, named=split is not None, learned=learned_from(record, used), force=force)
     if "num_classes" not in opened.spec:  # its logits alone say how many it has
         opened = ForeignNetwork(opened, opened.align_corners, dataset.num_classes)
-    how = _settings_of(record, settings)
     if folder is not None:
         about: Any = {"checkpoint": found if isinstance(found, checkpoint.Checkpoint) else None, "dtype": dtype}
         made = (opened, dataset, Preprocess.of(used), how, chosen, folder)

@@ -12,7 +12,8 @@ import mxnetseg
 
 with mxnetseg.processes(contexts="cpu") as peers:
     result = mxnetseg.train(sys.argv[1], run_dir="run", peers=peers)
-    scores = mxnetseg.evaluate(result.best_path, peers=peers)
+    settings = {"flip": True} if sys.argv[2:] == ["settings"] and not peers.leads else None
+    scores = mxnetseg.evaluate(result.best_path, settings=settings, peers=peers)
     print(f"rank {peers.rank} of {peers.size}: {scores.miou == result.best}", flush=True)
     if sys.argv[2:]:
         assert peers.leads, "only rank 0 is of use"
@@ -21,15 +22,22 @@ with mxnetseg.processes(contexts="cpu") as peers:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_script_in_two_processes(recipe_file, tmp_path, fails):
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        ("", ""),
+        ("assertion", "only rank 0 is of use"),
+        ("settings", "the checkpoint, the settings or the images of rank 1 differ"),
+    ],
+)
+def test_a_script_in_two_processes(recipe_file, tmp_path, wrong, said):
     (tmp_path / "script.py").write_text(SCRIPT)
-    with Launched([tmp_path / "script.py", recipe_file, *["fail"] * fails], where=["-n", "2"]) as run:
+    with Launched([tmp_path / "script.py", recipe_file, *wrong.split()], where=["-n", "2"]) as run:
         status, output = run.end(300)
+    assert status == (2 if wrong else 0), output
     for rank in (0, 1):
-        assert f"rank {rank} of 2: True" in output
-    assert status == 2 * fails, output
-    assert ("rank 1 failed: only rank 0 is of use" in output) is fails
+        assert (f"rank {rank} of 2: True" in output) is (wrong != "settings")
+    assert (f"rank 1 failed: {said}" in output) is bool(wrong)
 
 
 def test_one_process():

@@ -1,5 +1,6 @@
 """mxnetseg eval"""
 
+import os
 import time
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def _run(args, contexts, peers) -> int:
         options.write_json(args, {**about, **scores.to_dict()})
         return 0
     out = args.out or Path("runs") / f"{path.stem}_{split}_{time.strftime('%Y%m%d_%H%M%S')}"
-    out = Path(peers.broadcast(str(out).encode()).decode())
+    out = Path(os.fsdecode(peers.broadcast(os.fsencode(out))))
     written = write_predictions(
         net,
         dataset.share(peers.rank, peers.size),

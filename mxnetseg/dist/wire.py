@@ -14,7 +14,7 @@ LONGEST = 2000  # bytes of a line
 def tell(line: str) -> None:
     """Write a line to standard error, also while another thread writes there."""
     with contextlib.suppress(OSError):
-        os.write(2, f"{line}\n".encode())
+        os.write(2, _bytes(line) + b"\n")
 
 
 class Peer:
@@ -27,7 +27,7 @@ class Peer:
 
     def say(self, line: str) -> None:
         """Send a line. A connection that is broken is noticed where it is read."""
-        text = " ".join(line.split()).encode()[: LONGEST - 1]
+        text = _bytes(" ".join(line.split()))[: LONGEST - 1]
         with self._turn, contextlib.suppress(OSError):
             self._connection.sendall(text + b"\n")
 
@@ -54,3 +54,8 @@ class Peer:
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()
+
+
+def _bytes(line: str) -> bytes:
+    """A name of a file in it need not be UTF-8; such bytes are written as standard error writes them."""
+    return line.encode(errors="backslashreplace")

@@ -191,6 +191,7 @@ class _LogFile(logging.FileHandler):
     def __init__(self, path: Path):
         with explained(path):
             super().__init__(path, encoding="utf-8")
+        self.stream.reconfigure(errors="backslashreplace")  # a file's name need not be UTF-8
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
 
     def handleError(self, record: logging.LogRecord) -> None:

@@ -103,9 +103,9 @@ class BoundaryCrossEntropy(PixelLoss):
         if self._average == "all":
             return super().tally(labels) * STEPS
         tally = np.zeros(256, np.int64)
-        for label in labels:
-            weights = border_weights(label, *self._border)
-            tally += np.rint(np.bincount(label.ravel(), weights.ravel(), minlength=256) * STEPS).astype(np.int64)
+        for image in (image for label in labels for image in label):  # rounded: then sums of any parts are the same
+            weights = border_weights(image[None], *self._border)
+            tally += np.rint(np.bincount(image.ravel(), weights.ravel(), minlength=256) * STEPS).astype(np.int64)
         return tally
 
     def weigh(self, tally: np.ndarray) -> float:

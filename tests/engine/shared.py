@@ -57,10 +57,16 @@ VARIANTS = {
     "adamw_gn": ["optimizer={name: adamw, lr: 0.003, backbone_lr: 0.1}", "train.static=false", "model.norm=gn"],
     "rare_classes_swa": [
         "data.rare_class={temperature: 0.3}",
+        "data.augment.mix={name: copypaste, chance: 0.7, classes: [car, person]}",
         "optimizer={name: nag, lr: 0.01, layer_decay: {rate: 0.7, layers: 4}}",
         "train.swa=0.5",
     ],
-    "frozen_dice": ["model.freeze=[^backbone]", "model.unfreeze_at=3", "loss=[{name: dice}]"],
+    "frozen_dice": [
+        "model.freeze=[^backbone]",
+        "model.unfreeze_at=3",
+        "loss=[{name: dice, classes: present}]",
+        "train.checkpoint=true",
+    ],
     "distilled_boundary": ["distill={teacher: teacher.params, temperature: 2}", "loss=[{name: boundary}]"],
     "epoch": ["train.epochs=1", "train.accumulate=1"],
 }

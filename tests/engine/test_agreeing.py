@@ -89,12 +89,12 @@ def test_an_error_in_one_is_told_to_all():
     def work(one):
         with pytest.raises((OSError, OtherFailed)) as wrong, one:
             if one.rank == 2:
-                raise OSError("Datenträger voll, " + 500 * "x")
+                raise OSError("Datenträger voll, \udcff" + 500 * "x")  # a file's name that is no UTF-8
             one.sum(np.zeros(3, np.int64))
         return str(wrong.value)
 
     told = together(work)
-    assert told[0] == told[1] and told[0].startswith("rank 2 failed: Datenträger voll, xxx")
+    assert told[0] == told[1] and told[0].startswith(r"rank 2 failed: Datenträger voll, \udcffxxx")
 
 
 def test_all_stop_where_one_was_asked_to():
@@ -130,6 +130,7 @@ def test_a_batch_that_does_not_share_out():
     [
         {"class_weights": [0.1, 0.7, 1 / 3]},
         {"average": "all"},
+        {"name": "boundary"},
         {"name": "ohem", "also": [{"name": "dice"}, {"name": "ce", "class_weights": [1, 2, 0.3]}]},
     ],
 )
@@ -137,7 +138,8 @@ def test_the_weight_of_labels_is_that_of_all_processes(loss):
     criterion = build_loss(as_recipe({"loss": loss}).loss, 3)
     labels = np.random.default_rng(2).choice(np.array([0, 1, 2, 255], np.uint8), (3, 2, 4, 5))
     labels[1] = 255  # one has none
-    whole = criterion.normalizer(list(labels))
+    labels = labels.repeat(5, axis=2).repeat(5, axis=3)  # not all pixels are at borders
+    whole = criterion.normalizer([np.concatenate(labels)])
     for weight in together(
         lambda one: Feed(None, criterion, None, [], peers=one)._normalizer(criterion, [labels[one.rank]])
     ):

@@ -128,7 +128,7 @@ class Peers:
             return
         self._left = True
         header = np.zeros(SMALL, np.float32)
-        text = message.encode()[: 2 * WORDS]
+        text = message.encode(errors="backslashreplace")[: 2 * WORDS]  # a file's name need not be UTF-8
         header[FAILED], header[RANK], header[LENGTH] = 1, self.rank, len(text)
         header[MESSAGE:PAYLOAD] = np.frombuffer(text.ljust(2 * WORDS, b"\0"), "<u2")
         self._leave(header)
@@ -147,7 +147,7 @@ class Peers:
             self.close()
         elif isinstance(error, KeyboardInterrupt):  # the others hear of it by their watch
             if self.size > 1:
-                atexit.register(_exit, 128 + signal.SIGINT)
+                atexit.register(self._exit, 128 + signal.SIGINT)
         elif isinstance(error, OtherFailed):
             self._leave()
         else:
@@ -155,11 +155,21 @@ class Peers:
 
     def _leave(self, *word: np.ndarray) -> None:
         """Meet the others for the last time: one may still be saving. Afterwards nothing is waited for."""
-        atexit.register(_exit)
+        atexit.register(self._exit)
         messages = [*word, np.zeros(SMALL, np.float32)]
         meeting = threading.Thread(target=lambda: [self._link.add(one) for one in messages], daemon=True)
         meeting.start()
         meeting.join(PATIENCE)
+
+    def _exit(self, status: int = 2) -> None:
+        """End at once: MXNet would wait for sums to which somebody does not come any more.
+
+        Registered as a method, it keeps the link until then: the destructor of MXNet's store waits for others, too.
+        """
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(status)
 
     def _sum(self, whole: np.ndarray) -> np.ndarray:
         """Of int64 arrays (n,), in 16-bit parts: the store of MXNet adds in float32, whatever it is given."""
@@ -190,14 +200,6 @@ def _failure(total: np.ndarray) -> str:
         return f"{int(total[FAILED])} processes failed; see what they say"
     text = total[MESSAGE:PAYLOAD].astype("<u2").tobytes()[: int(total[LENGTH])].decode(errors="replace")
     return f"rank {int(total[RANK])} failed: {text}"
-
-
-def _exit(status: int = 2) -> None:
-    """End at once: MXNet would wait for sums to which somebody does not come any more."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
-    os._exit(status)
 
 
 def _padded(values: np.ndarray, size: int) -> np.ndarray:
