@@ -1,11 +1,12 @@
-"""Look a name up without caring about case, and say what is near when it is not there; one thing, two things."""
+"""Look a name up without caring about case, and say what is near when it is not there; one thing, two things;
+names in plots."""
 
 import difflib
 from typing import Iterable, List, Mapping, TypeVar
 
 from .errors import MXNetSegError
 
-__all__ = ["counted", "lookup", "near", "same"]
+__all__ = ["counted", "drawable", "lookup", "near", "same"]
 
 Entry = TypeVar("Entry")
 
@@ -13,6 +14,12 @@ Entry = TypeVar("Entry")
 def counted(count: int, noun: str) -> str:
     """ "1 image", "2,000 images"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def drawable(name: str) -> str:
+    """A name for matplotlib to draw: nothing in it is mathematics, and every character can be written."""
+    written = name.encode("utf-8", "replace").decode()
+    return "".join(letter if letter.isprintable() else "?" for letter in written).replace("$", r"\$")
 
 
 def near(name: str, names: Iterable[str]) -> List[str]:

@@ -9,6 +9,7 @@ from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, 
 import cv2
 import numpy as np
 
+from .names import drawable
 from .saving import explained, write_file
 
 __all__ = [
@@ -231,7 +232,7 @@ def plot_runs(curves: Mapping[str, Path], path: Path) -> None:
             points = list(_points(_rows(file), column))
             style = dict(color=f"C{number % 10}", linestyle=("-", "--", ":", "-.")[number // 10 % 4], linewidth=1.2)
             marker = "o" if len(points) < (60 if column == "val_miou" else 2) else None
-            axes.plot(*(zip(*points) if points else ([], [])), label=name, marker=marker, markersize=3, **style)
+            axes.plot(*(zip(*points) if points else ([], [])), label=_label(name), marker=marker, markersize=3, **style)
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("iteration", fontsize=9)
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -241,6 +242,11 @@ def plot_runs(curves: Mapping[str, Path], path: Path) -> None:
     picture = io.BytesIO()
     figure.savefig(picture, format=path.suffix[1:].lower())
     write_file(path, picture.getvalue())
+
+
+def _label(name: str) -> str:
+    """A name for matplotlib's legend, which leaves out those that begin with _."""
+    return f"./{drawable(name)}" if name.startswith("_") else drawable(name)
 
 
 def _rows(csv_path) -> List[Dict[str, str]]:

@@ -83,3 +83,12 @@ def test_curves_are_drawn(tmp_path):
 def test_curves_end_where_the_file_is_damaged(tmp_path):
     (tmp_path / "metrics.csv").write_text("iteration,loss\n1,0.5\n" + 200_000 * "x" + "\n3,0.1\n")
     assert visual._rows(tmp_path / "metrics.csv") == [{"iteration": "1", "loss": "0.5"}]
+
+
+def test_curves_of_several_runs_name_all_of_them(tmp_path):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "metrics.csv").write_text("iteration,loss,val_miou\n1,2.0,0.5\n")
+    names = ["_old", r"$a_\foo{$", "line\nbreak"]  # matplotlib leaves out the first, and takes the second for a formula
+    visual.plot_runs(dict.fromkeys(names, tmp_path / "metrics.csv"), tmp_path / "runs.svg")
+    svg = (tmp_path / "runs.svg").read_text(encoding="utf-8")
+    assert all(f"<!-- {name} -->" in svg for name in ("./_old", r"$a_\foo{$", "line?break"))

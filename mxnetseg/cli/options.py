@@ -234,4 +234,4 @@ class _Console(logging.Handler):
         from tqdm import tqdm
 
         prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        tqdm.write(prefix + record.getMessage(), file=sys.stderr)
+        tqdm.write(prefix + self.format(record), file=sys.stderr)  # with the traceback, if it has one

@@ -143,7 +143,10 @@ def _app(args, path: Path, limits, token):
     together = limits.pixels if large else min(GAIN, limits.pixels)
     height, width = _warm_up_size(args, found.record)
     if height * width > limits.pixels:
-        raise MXNetSegError(f"--warm-up {height} {width}: more pixels than --max-pixels {limits.pixels}")
+        raise MXNetSegError(
+            f"the picture that is tried at the start, {height}x{width}, has more pixels than --max-pixels "
+            f"{limits.pixels}; name a smaller one, --warm-up HEIGHT WIDTH"
+        )
 
     def warm_up() -> None:
         kind = np.uint8 if predictor.reading.range is None else np.float32

@@ -15,6 +15,7 @@ from .demos import OPACITY, check_opacity, fresh_folder, output_file
 
 HELP = "Predict a video, a camera or a stream, and draw it."
 KINDS = ("overlay", "label", "side-by-side")
+HEEDED = {"--opacity": ("overlay", "side-by-side"), "--no-legend": ("overlay",)}
 TIMEOUT = 10.0
 
 
@@ -42,8 +43,8 @@ def add_output(parser, option: str, kind: str) -> None:
     what = f"seconds without a frame after which a camera or a stream counts as dead ({TIMEOUT:g})"
     parser.add_argument("--timeout", type=float, default=TIMEOUT, metavar="SECONDS", help=what)
     what = f"of the class colours, 0 (the image alone) to 1 (the colours alone) ({OPACITY})"
-    parser.add_argument("--opacity", type=float, default=OPACITY, metavar="X", help=what)
-    parser.add_argument("--no-legend", action="store_true", help="no legend below an overlay")
+    parser.add_argument("--opacity", type=float, metavar="X", help=what)
+    parser.add_argument("--no-legend", action="store_true", default=None, help="no legend below an overlay")
     parser.add_argument("--height", type=int, metavar="N", help="of the output; in proportion when left out")
     parser.add_argument("--width", type=int, metavar="N", help="of the output; in proportion when left out")
     parser.add_argument("--show", action="store_true", help="show it meanwhile; q or Esc ends it")
@@ -169,20 +170,25 @@ def _drawing(args, predictor):
     from .. import visual
 
     classes, palette = predictor.classes, predictor.palette
+    opacity = OPACITY if args.opacity is None else args.opacity
 
     def draw(frame, class_map):
         if args.save == "side-by-side":
-            return visual.pair(frame, class_map, classes, palette, args.opacity)
+            return visual.pair(frame, class_map, classes, palette, opacity)
         if args.save == "label":
             return visual.colorize(class_map, palette)
-        picture = visual.overlay(frame, class_map, palette, args.opacity)
+        picture = visual.overlay(frame, class_map, palette, opacity)
         return picture if args.no_legend else visual.with_legend(picture, classes, palette)
 
     return draw
 
 
 def check(args) -> None:
-    check_opacity(args.opacity)
+    for option, kinds in HEEDED.items():
+        if getattr(args, option[2:].replace("-", "_")) is not None and args.save not in kinds:
+            raise MXNetSegError(f"{option} has no effect without --save {' or '.join(kinds)}; leave it out")
+    if args.opacity is not None:
+        check_opacity(args.opacity)
     for option in ("every", "height", "width"):
         value = getattr(args, option)
         if value is not None and not 1 <= value <= 16384:

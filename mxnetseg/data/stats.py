@@ -9,6 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple, Union
 import numpy as np
 
 from ..errors import MXNetSegError
+from ..names import drawable
 from ..optional import check_installed
 from ..progress import progress_bar
 from ..saving import write_file
@@ -150,7 +151,7 @@ def plot(report: Dict[str, Any], path: Union[str, Path]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    names = list(report["classes"])
+    names = [drawable(name) for name in report["classes"]]
     rows = list(report["classes"].values())
     height = max(3.0, 0.22 * len(names) + 1)
     figure = Figure(figsize=(13, height), dpi=110)

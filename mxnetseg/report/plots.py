@@ -5,6 +5,8 @@ import re
 import warnings
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from ..names import drawable
+
 __all__ = ["Plot", "inline", "plots_of"]
 
 # each stands for a variable of the page's style sheet
@@ -171,7 +173,5 @@ def _percent(values: Sequence[Optional[float]]) -> List[float]:
 
 
 def _plain(name: str) -> str:
-    """A name that is short, in which nothing is mathematics to matplotlib, and every character can be written."""
-    written = name.encode("utf-8", "replace").decode()
-    written = written if len(written) <= LONGEST else written[: LONGEST - 1] + "…"
-    return "".join(letter if letter.isprintable() else "?" for letter in written).replace("$", r"\$")
+    """A name that is short, as matplotlib may draw it."""
+    return drawable(name if len(name) <= LONGEST else name[: LONGEST - 1] + "…")

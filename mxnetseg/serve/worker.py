@@ -110,8 +110,11 @@ class Worker:
     def _run(self) -> None:
         try:
             self.warm_up()
-        except Exception:
-            log.exception("the network can't be used")
+        except Exception as err:
+            if isinstance(err, MXNetSegError):
+                log.error("the network can't be used: %s", err)
+            else:
+                log.exception("the network can't be used")
             self.state = "failed"
             return
         self.state = "ready"

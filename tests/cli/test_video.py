@@ -108,7 +108,8 @@ def test_kinds(convert, clip, trained, monkeypatch):
         "side-by-side": lambda f: visual.pair(f, bands(None, f), predictor.classes, predictor.palette, 0.4),
     }
     for kind, draw in expected.items():
-        argv = [clip, "--out", f"{kind}.mp4", "--save", kind, "--every", "5", "--opacity", "0.4", "--no-legend"]
+        look = {"overlay": ["--opacity", "0.4", "--no-legend"], "label": [], "side-by-side": ["--opacity", "0.4"]}[kind]
+        argv = [clip, "--out", f"{kind}.mp4", "--save", kind, "--every", "5", *look]
         status, out, err = convert(*argv)
         assert status == 0 and f"clip.mp4: 3 frames, {kind} in {kind}.mp4" in out, err
         written, rate = frames(f"{kind}.mp4")
@@ -119,6 +120,12 @@ def test_kinds(convert, clip, trained, monkeypatch):
     assert status == 2 and "--out label.mp4 is there already" in err
     status, out, _ = convert(clip, "--width", "97", "--every", "12")  # a legend, and sides that are not even
     assert status == 0 and len(list(Path("runs").glob("video_*/clip_overlay.mp4"))) == 1
+
+
+def test_options_without_effect(run):
+    for kind, *look in (("label", "--opacity", "0"), ("label", "--no-legend"), ("side-by-side", "--no-legend")):
+        status, _, err = run("video", "none.mp4", "--checkpoint", "none", "--save", kind, *look)
+        assert status == 2 and f"{look[0]} has no effect without --save overlay" in err
 
 
 @pytest.mark.slow

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mxnetseg.data.streets import draw_streets
-from mxnetseg.serve import running
+from mxnetseg.errors import MXNetSegError
+from mxnetseg.serve import running, worker
 from tests.cli.conftest import run  # noqa: F401  (a fixture)
 
 from .conftest import TestClient, ready
@@ -122,7 +123,7 @@ def test_answers_go_at_once():
         (("--checkpoint", "FILE", "--timeout", "inf"), "--timeout inf: a number from 0.001 to 86400"),
         (("--checkpoint", "FILE", "--wait-ms", "nan"), "--wait-ms nan: a number from 0 to 60000"),
         (("--checkpoint", "FILE", "--warm-up", "1", "2", "3"), "--warm-up 1 2 3"),
-        (("--checkpoint", "FILE", "--warm-up", "9999"), "more pixels than --max-pixels"),
+        (("--checkpoint", "FILE", "--warm-up", "9999"), "9999x9999, has more pixels than --max-pixels"),
         (("--checkpoint", "FILE", "--dtype", "int8", "--calibration", "none"), "--calibration none: no such folder"),
         (("--checkpoint", "FILE", "--dtype", "int8", "--calibration", "."), "--calibration .: holds no images"),
         (("--checkpoint", "FILE", "--ctx", "cpu:0", "cpu:1"), "serve runs on one context"),
@@ -134,3 +135,21 @@ def test_mistakes(run, file, options, message):  # noqa: F811
     address = [] if "--port" in words else ["--port", "0"]
     status, _, err = run("serve", *words, *address, *([] if "--ctx" in words else ["--ctx", "cpu"]))
     assert status == 2 and message in err and "hush" not in err
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (MXNetSegError("too small"), "error: the network can't be used: too small\n"),
+        (ValueError("a bug"), "in predict\n    raise error\nValueError: a bug\n"),
+    ],
+)
+def test_why_a_network_fails_is_told(run, served, file, monkeypatch, capsys, error, told):  # noqa: F811
+    def predict(*_, **__):
+        raise error
+
+    monkeypatch.setattr(worker, "predict_together", predict)
+    assert run("serve", "--checkpoint", file, *CPU)[0] == 0
+    with TestClient(served[0][0]) as client:
+        ready(client, "failed")
+    assert capsys.readouterr().err.endswith(told)
