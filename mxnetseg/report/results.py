@@ -137,7 +137,7 @@ def read_results(folder: Path) -> Results:
     with _undamaged(path):
         numbers = json.loads(path.read_bytes())
         if _part(numbers, "format", int) > FORMAT:
-            raise MXNetSegError(f"{path} is of a newer version (format {numbers['format']}); update this one")
+            raise MXNetSegError(f"{path} is of a newer version (format {numbers['format']}); update mxnetseg")
         palette = _part(numbers, "palette", lambda colours: [(int(r), int(g), int(b)) for r, g, b in colours])
         names = _part(numbers, "images", lambda rows: [str(each["name"]) for each in rows])
         classes = _part(numbers, "classes", lambda names: [str(each) for each in names])
