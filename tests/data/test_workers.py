@@ -201,7 +201,7 @@ def test_what_workers_write_to_stderr_is_passed_on(capfd):
     assert "xxx" in written
 
 
-@pytest.mark.parametrize("task", ["spin", "stdin", *slow("sleep", "deaf", "send")])
+@pytest.mark.parametrize("task", ["stdin", *slow("spin", "sleep", "deaf", "send")])
 def test_closing_is_prompt_whatever_workers_do(mark, task, tmp_path):
     pool = WorkerPool(Do(note=str(tmp_path / "busy")), 2)
     for _ in range(20):
@@ -241,7 +241,7 @@ def kill_and_check(parent, mark):
     assert parent.communicate(timeout=5)[0] == b""
 
 
-@pytest.mark.parametrize("task", ["spin", "stdin", *slow("0", "sleep", "send", "unpickle")])
+@pytest.mark.parametrize("task", ["stdin", *slow("spin", "0", "sleep", "send", "unpickle")])
 def test_workers_end_with_their_parent_whatever_they_do(mark, tmp_path, task):
     parent = start_parent(task, tmp_path / "busy")
     while not (tmp_path / "busy").exists():

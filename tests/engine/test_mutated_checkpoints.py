@@ -170,6 +170,7 @@ def test_opening_a_network(stopped: Stopped, count: int) -> None:
     check(outcomes("tests.engine.readers:open_it", damaged(stopped.weights, count), stopped.folder, times), count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", FILES)
 def test_going_on_with_a_run(stopped: Stopped, count: int) -> None:
     """Nothing is written but the run's own files."""

@@ -117,6 +117,7 @@ def test_mistakes(net, wrong, message):
         mxnetseg.Predictor(net)(wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hybridized", [False, True])
 @pytest.mark.parametrize("config", [None, EvalConfig(scales=[1.0, 0.5], flip=True)], ids=["whole", "scales"])
 def test_threads_that_are_the_first_to_use_it_all_at_once(hybridized, config):

@@ -77,6 +77,7 @@ def test_every_parameter_gets_a_gradient(name, backbone):
     check_gradients(net)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["moganet_tiny", "ffnet_3", "ffnet_4", "dgmn2_small", "resnet50"])
 @pytest.mark.parametrize("name", ["fcn", "bisenet", "upernet"])
 def test_backbones_and_decoders_compose(name, backbone):
@@ -209,6 +210,7 @@ def test_folded_branches_answer_the_same(name, tmp_path):
         load_state(net, families.state_of(meta), source="mmseg")
 
 
+@pytest.mark.slow
 def test_folding_follows_trained_statistics():
     """The running statistics that training has left go into the convolutions."""
     net = build("ffnet", "ffnet_seg", backbone_options={"init_value": 0.5})

@@ -10,6 +10,7 @@ from mxnetseg.flops import count
 from tests.small import batch, build, check_gradients
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [pytest.param((64, 96), marks=pytest.mark.slow), (65, 129)])
 def test_detail_reads_the_image_at_half_its_size(size):
     net = build("swiftnet", detail=8)
