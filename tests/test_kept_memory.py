@@ -12,9 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = """
 import resource, sys
 from mxnet import nd
-from mxnetseg.memory import keep_freed_memory
-if sys.argv[1] == "kept":
-    keep_freed_memory()
+from mxnetseg import memory
+{"kept": memory.keep_freed_memory, "given back": memory.give_back_freed_memory}[sys.argv[1]]()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def step():
@@ -39,8 +38,17 @@ def faults(*arguments, **environment):
     return int(done.stdout)
 
 
+PAGES = 5 * 8 * 2**24 // os.sysconf("SC_PAGE_SIZE")
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have other allocators")
 def test_the_next_array_takes_the_last_ones_memory():
-    pages = 5 * 8 * 2**24 // os.sysconf("SC_PAGE_SIZE")
-    assert faults("kept") < pages / 10
-    assert faults("kept", MALLOC_TRIM_THRESHOLD_="131072") > pages / 2  # whoever sets these decides
+    assert faults("kept") < PAGES / 10
+    assert faults("kept", MALLOC_TRIM_THRESHOLD_="131072") > PAGES / 2  # whoever sets these decides
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have other allocators")
+def test_memory_goes_back_where_it_is_scarce_and_where_nothing_may_be_set():
+    assert faults("given back") > PAGES / 2
+    assert faults("kept", MXNETSEG_STARTUP="0") > PAGES / 2

@@ -210,7 +210,6 @@ def test_folded_branches_answer_the_same(name, tmp_path):
         load_state(net, families.state_of(meta), source="mmseg")
 
 
-@pytest.mark.slow
 def test_folding_follows_trained_statistics():
     """The running statistics that training has left go into the convolutions."""
     net = build("ffnet", "ffnet_seg", backbone_options={"init_value": 0.5})

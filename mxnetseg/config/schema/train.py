@@ -54,7 +54,7 @@ class TrainConfig(Part):
     checkpoint: bool = Field(
         False,
         description="keep few activations, and compute the others again in the backward pass: about half the memory, "
-        "two to three times the time (activation checkpointing)",
+        "up to three times the time (activation checkpointing)",
     )
     static: bool = Field(
         True, description="hybridize with static_alloc and static_shape; SyncBN over several contexts always does"
