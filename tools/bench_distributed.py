@@ -8,14 +8,15 @@ Every process has one thread and a batch of its own (weak scaling), and all are 
 processes, if the machine has them. Beside them stands one process with as many threads and the whole batch. Images are
 made up and ready in memory, so that nothing but the step is timed.
 
-Three things are timed in turn, in every round, so that a machine that is shared disturbs all alike:
+Four things are timed in turn, in every round, so that a machine that is shared disturbs all alike:
 
-step      forward, backward, sums, update
+single    forward, backward, update in one process, while the others wait: what several are compared with
+step      forward, backward, sums, update in all
 alone     the same without the sums: each process for itself, all at the same time
 sums      the sums of all gradients alone, which are ready
 
 What the sums cost, shown, is step - alone; the rest of `sums` hides behind the backward pass. Loopback is the time that
-the bytes of all gradients take there and back over a bare TCP connection of this machine.
+the bytes of all gradients take there and back over bare TCP connections of this machine, one a process, all at once.
 """
 
 import argparse
@@ -29,6 +30,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tabulate import tabulate
@@ -71,8 +73,8 @@ def measured(args):
         for count in args.processes:
             many = one if count == 1 else measure(args, name, count, 1, args.batch)
             whole = one if count == 1 else measure(args, name, 1, count, args.batch * count)
-            loopback = None if count == 1 else there_and_back(4 * one["parameters"])
-            rows.append(row(args.engine if count > 1 else "", name, count, one, many, whole, loopback))
+            loopback = None if count == 1 else there_and_back(4 * one["parameters"], count)
+            rows.append(row(args.engine if count > 1 else "", name, count, many, whole, loopback))
     return rows
 
 
@@ -82,7 +84,7 @@ def arguments():
     parser.add_argument("--processes", nargs="+", type=int, default=[1, 2, 4])
     parser.add_argument("--engine", choices=("kvstore", "horovod"), default="kvstore")
     parser.add_argument("--servers", type=int, default=1, help="of the key-value store (1)")
-    parser.add_argument("--batch", type=int, default=2, help="images of a process (2)")
+    parser.add_argument("--batch", type=int, default=4, help="images of a process (4)")
     parser.add_argument("--crop", type=int, default=256, help="their side (256)")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--json", metavar="FILE")
@@ -92,24 +94,25 @@ def arguments():
     return parser.parse_args()
 
 
-def row(engine, name, count, one, many, whole, loopback):
+def row(engine, name, count, many, whole, loopback):
     shown = many["step"] - many["alone"]
     return {
         "network": name,
         "engine": engine,
         "processes": count,
+        "one process of one thread": many["single"],
         "s a step": many["step"],
         "alone": many["alone"],
         "sums": None if count == 1 else many["sums"],
         "loopback": loopback,
         "sums shown": None if count == 1 else shown,
         "one process, as many threads": whole["step"],
-        "images/s, of one process of one thread": count * one["step"] / many["step"],
+        "images/s, of one process of one thread": count * many["single"] / many["step"],
     }
 
 
 def measure(args, name, count, threads, batch):
-    """Seconds of step, alone and sums, medians over the rounds; of rank 0."""
+    """Seconds of each kind, medians over the rounds; of rank 0."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "measured.json"
         options = ["--networks", name, "--batch", str(batch), "--crop", str(args.crop), "--rounds", str(args.rounds)]
@@ -169,8 +172,9 @@ def work(args) -> int:
                 step.peers = who
                 step([[part]], 1e-4, 0)
 
-            alone, seconds = peers.Peers(), {"step": [], "alone": [], "sums": []}
+            alone, seconds = peers.Peers(), {"single": [], "step": [], "alone": [], "sums": []}
             what = {
+                "single": lambda: joined.leads and take(alone),
                 "step": lambda: take(joined),
                 "alone": lambda: take(alone),
                 "sums": lambda: joined.size > 1 and joined.sum_arrays(optimizer.gradients()),
@@ -192,30 +196,38 @@ def work(args) -> int:
     return 0
 
 
-def there_and_back(size: int) -> float:
-    """Seconds that so many bytes take over the loopback and back, the best of five; memory copies included."""
-    server = socket.create_server(("127.0.0.1", 0))
+def there_and_back(size: int, connections: int) -> float:
+    """Seconds that so many bytes take over the loopback and back, over each connection; the best of five.
+
+    Memory copies are included, as they are in sums.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def echo(peer):
+            with peer:
+                buffer = bytearray(size)
+                for _ in range(5):
+                    receive(peer, buffer)
+                    peer.sendall(buffer)
+
+        ends = []
+        for _ in range(connections):
+            ends.append(socket.create_connection(server.getsockname()))
+            threading.Thread(target=echo, args=server.accept()[:1]).start()
+
+    def exchange(end, content):
+        end.sendall(content)
+        receive(end, content)
+
     times = []
-
-    def echo():
-        peer, _ = server.accept()
-        with peer:
-            buffer = bytearray(size)
-            for _ in range(5):
-                receive(peer, buffer)
-                peer.sendall(buffer)
-
-    thread = threading.Thread(target=echo)
-    thread.start()
-    with socket.create_connection(server.getsockname()) as peer:
-        content = bytearray(size)
+    with ThreadPoolExecutor(connections) as pool:
+        contents = [bytearray(size) for _ in ends]
         for _ in range(5):
             begin = time.perf_counter()
-            peer.sendall(content)
-            receive(peer, content)
+            list(pool.map(exchange, ends, contents))
             times.append(time.perf_counter() - begin)
-    thread.join()
-    server.close()
+    for end in ends:
+        end.close()
     return min(times)
 
 

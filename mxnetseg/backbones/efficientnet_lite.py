@@ -11,7 +11,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from ..config.schema import LayerDecayConfig
 from ..errors import MXNetSegError
-from ..nn import activation, drop_path, drop_path_rates, image_channels, make_norm
+from ..nn import DepthwiseConv, activation, drop_path, drop_path_rates, image_channels, make_norm
 from ..registry import register_backbone
 from .base import LEVELS, Backbone
 
@@ -54,7 +54,8 @@ class ConvNorm(HybridBlock):
         ahead = stride > 1 and even
         self._pad = (0, 0, 0, 0, side - 1, side, side - 1, side) if ahead else None
         with self.name_scope():
-            self.conv = nn.Conv2D(
+            kind = DepthwiseConv if groups == in_channels == channels else nn.Conv2D
+            self.conv = kind(
                 channels,
                 kernel,
                 stride,

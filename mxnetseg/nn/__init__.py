@@ -4,7 +4,7 @@ from .act import ReLU6, activation, gelu, silu
 from .attention import attend
 from .channels import image_channels, image_scope
 from .concat import concat
-from .conv import ConvNormAct, SeparableConv, classifier, conv2d
+from .conv import ConvNormAct, DepthwiseConv, SeparableConv, classifier, conv2d
 from .deform import DeformConv
 from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
@@ -20,6 +20,7 @@ from .warp import warp
 __all__ = [
     "ChannelMixer",
     "ConvNormAct",
+    "DepthwiseConv",
     "DeformConv",
     "LinearSum",
     "NormConv",

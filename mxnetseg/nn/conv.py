@@ -4,13 +4,14 @@ from typing import Optional, Tuple, Union
 
 from mxnet.gluon import HybridBlock, nn
 
+from ..ops import depthwise
 from .act import activation
 from .concat import BLOCK
-from .inference import inference_constants
+from .inference import inference_constants, runs_forward_only
 from .init import CLASSIFIER, FAN_IN, fan_in_bias
 from .norm import make_norm
 
-__all__ = ["ConvNormAct", "SeparableConv", "classifier", "conv2d"]
+__all__ = ["ConvNormAct", "DepthwiseConv", "SeparableConv", "classifier", "conv2d"]
 
 Kernel = Union[int, Tuple[int, int]]
 
@@ -60,6 +61,19 @@ class ConvNormAct(HybridBlock):
         return x if self.act is None else self.act(x)
 
 
+class DepthwiseConv(nn.Conv2D):
+    """A convolution with one kernel for each channel: (N, C, H, W) -> (N, C, H / stride, W / stride).
+
+    The arguments are those of `nn.Conv2D`; `groups` must be the channels in and out.
+    """
+
+    def hybrid_forward(self, F, x, weight, bias=None):
+        if runs_forward_only():
+            return super().hybrid_forward(F, x, weight, bias)
+        sides = {name: self._kwargs[name] for name in ("kernel", "stride", "pad", "dilate")}
+        return depthwise(F, x, weight, bias, channels=self._channels, **sides)
+
+
 class SeparableConv(HybridBlock):
     """A depthwise, then a 1x1 convolution, each with norm and ReLU (MobileNet; https://arxiv.org/abs/1704.04861)."""
 
@@ -86,7 +100,8 @@ def conv2d(
 ) -> nn.Conv2D:
     """A plain convolution whose padding keeps H and W at stride 1, initialised as PyTorch's."""
     kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
-    return nn.Conv2D(
+    kind = DepthwiseConv if groups == in_channels == channels else nn.Conv2D
+    return kind(
         channels,
         kernel,
         stride,

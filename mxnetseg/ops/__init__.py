@@ -8,6 +8,7 @@ calls `load()` first. Networks traced under `mxnet_only()` need no library.
 """
 
 from .deform import deform_attention, deform_unfold
+from .depthwise import depthwise
 from .library import Status, available, load, mxnet_only, status
 from .relu6 import relu6
 from .upsample import upsample_argmax, upsample_cross_entropy, upsample_taps
@@ -17,6 +18,7 @@ __all__ = [
     "available",
     "deform_attention",
     "deform_unfold",
+    "depthwise",
     "load",
     "mxnet_only",
     "relu6",
