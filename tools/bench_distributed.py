@@ -68,20 +68,18 @@ def joined(files):
 def measured(args):
     rows = []
     for name in args.networks:
-        one = measure(args, name, 1, 1, args.batch)
-        print(f"{name}: {one['parameters'] / 1e6:.1f} M parameters", file=sys.stderr)
         for count in args.processes:
-            many = one if count == 1 else measure(args, name, count, 1, args.batch)
-            whole = one if count == 1 else measure(args, name, 1, count, args.batch * count)
-            loopback = None if count == 1 else there_and_back(4 * one["parameters"], count)
-            rows.append(row(args.engine if count > 1 else "", name, count, many, whole, loopback))
+            many = measure(args, name, count, 1, args.batch)
+            whole = measure(args, name, 1, count, args.batch * count)
+            rows.append(row(args.engine, name, count, many, whole, there_and_back(4 * many["parameters"], count)))
+            print(f"{rows[-1]}, {many['parameters'] / 1e6:.1f} M parameters", file=sys.stderr)
     return rows
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--processes", nargs="+", type=int, default=[1, 2, 4])
+    parser.add_argument("--processes", nargs="+", type=int, default=[2, 4])
     parser.add_argument("--engine", choices=("kvstore", "horovod"), default="kvstore")
     parser.add_argument("--servers", type=int, default=1, help="of the key-value store (1)")
     parser.add_argument("--batch", type=int, default=4, help="images of a process (4)")
@@ -95,7 +93,6 @@ def arguments():
 
 
 def row(engine, name, count, many, whole, loopback):
-    shown = many["step"] - many["alone"]
     return {
         "network": name,
         "engine": engine,
@@ -103,9 +100,9 @@ def row(engine, name, count, many, whole, loopback):
         "one process of one thread": many["single"],
         "s a step": many["step"],
         "alone": many["alone"],
-        "sums": None if count == 1 else many["sums"],
+        "sums": many["sums"],
         "loopback": loopback,
-        "sums shown": None if count == 1 else shown,
+        "sums shown": many["step"] - many["alone"],
         "one process, as many threads": whole["step"],
         "images/s, of one process of one thread": count * many["single"] / many["step"],
     }
@@ -172,13 +169,13 @@ def work(args) -> int:
                 step.peers = who
                 step([[part]], 1e-4, 0)
 
-            alone, seconds = peers.Peers(), {"single": [], "step": [], "alone": [], "sums": []}
-            what = {
-                "single": lambda: joined.leads and take(alone),
-                "step": lambda: take(joined),
-                "alone": lambda: take(alone),
-                "sums": lambda: joined.size > 1 and joined.sum_arrays(optimizer.gradients()),
-            }
+            alone = peers.Peers()
+            what = {"step": lambda: take(joined)}
+            if joined.size > 1:
+                what["single"] = lambda: joined.leads and take(alone)
+                what["alone"] = lambda: take(alone)
+                what["sums"] = lambda: joined.sum_arrays(optimizer.gradients())
+            seconds = {key: [] for key in what}
             for turn in range(args.rounds + 2):
                 for key, run in what.items():
                     nd.waitall()

@@ -2,7 +2,7 @@
 
 from ..errors import MXNetSegError
 
-__all__ = ["array_of", "check_shape", "shielded"]
+__all__ = ["array_of", "check_shape", "learns", "shielded"]
 
 
 def array_of(x):
@@ -10,12 +10,17 @@ def array_of(x):
     return x if hasattr(x, "shape") else None
 
 
+def learns() -> bool:
+    """Whether what is done with arrays now is recorded, for a gradient."""
+    from mxnet import autograd  # here: the CUDA kernels are checked where MXNet need not be
+
+    return autograd.is_recording()
+
+
 def shielded(*inputs):
     """MXNet tells an operator of a library to write a gradient even where it is to be added (grad_req="add", or an
     input used several times). Behind a reshape to the same shape it is MXNet that adds; an array is not copied."""
-    from mxnet import autograd  # here: the CUDA kernels are checked where MXNet need not be
-
-    if array_of(inputs[0]) is not None and not autograd.is_recording():
+    if array_of(inputs[0]) is not None and not learns():
         return inputs  # no gradient will be asked for
     return [x.reshape(shape=(-2,)) for x in inputs]
 

@@ -1,6 +1,6 @@
 """Time the library's operators against what MXNet and PyTorch do of the same, on a CPU.
 
-    OMP_NUM_THREADS=2 python -m tools.bench.operators [--only attention argmax relu6 ...] [--torch-python PATH]
+    OMP_NUM_THREADS=2 python -m tools.bench.operators [--only attention depthwise ...] [--torch-python PATH]
 
 Every contender runs in a process of its own, and they take turns, a burst of calls each; medians of the rounds are
 compared. MXNet's is what MXNetSeg does without the library. PyTorch is eager; without a Python that has it, its columns
@@ -25,7 +25,8 @@ LEAST = 0.05  # seconds of a turn
 TOLERANCE = 1e-3  # of the largest value; of class maps, the share of pixels that may differ (ties)
 CORNERS = True
 # operation -> sizes; of attention those of DGMN2-tiny's stages at 512x512: heads, channels of a head, side of the map;
-# of logits images, classes, height and width, and what they are enlarged to; of relu6 maps of EfficientNet-Lite0
+# of logits images, classes, height and width, and what they are enlarged to; of relu6 maps of EfficientNet-Lite0;
+# of depthwise maps of EfficientNet-Lite0 and MogaNet-tiny, then side of the kernel, stride, dilation
 CASES = {
     "attention": [(1, 64, 128), (2, 64, 64), (5, 64, 32), (8, 64, 16)],
     "argmax": [
@@ -40,13 +41,28 @@ CASES = {
         (2, 19, 96, 96, 768, 768),
     ],
     "relu6": [(8, 96, 144, 192), (8, 144, 72, 96), (8, 672, 18, 24)],
+    "depthwise": [
+        (8, 144, 75, 99, 5, 2, 1),
+        (8, 240, 36, 48, 5, 1, 1),
+        (8, 672, 18, 24, 5, 1, 1),
+        (8, 1152, 9, 12, 5, 1, 1),
+        (2, 16, 64, 64, 5, 1, 2),
+        (2, 16, 64, 64, 7, 1, 3),
+    ],
 }
-PASSES = {"attention": (False, True), "argmax": (False,), "cross-entropy": (True,), "relu6": (True,)}  # with backward?
+# with backward?
+PASSES = {
+    "attention": (False, True),
+    "argmax": (False,),
+    "cross-entropy": (True,),
+    "relu6": (True,),
+    "depthwise": (True,),
+}
 
 
 def inputs(request):
-    """Attention: q, k, v, offset, position and a gradient; relu6: a map and a gradient. Else logits, and labels with
-    some ignored pixels."""
+    """Attention: q, k, v, offset, position and a gradient; relu6: a map and a gradient; depthwise: a map, weights and a
+    gradient. Else logits, and labels with some ignored pixels."""
     rng = np.random.RandomState(0)
     if request["operation"] == "attention":
         heads, d, side = request["sizes"]
@@ -55,10 +71,22 @@ def inputs(request):
         return [(rng.randn(1, side, side, c) * s).astype("float32") for c, s in zip(channels, spread)]
     if request["operation"] == "relu6":
         return [(k * rng.standard_normal(request["sizes"])).astype("float32") for k in (4, 1)]
+    if request["operation"] == "depthwise":
+        n, channels, h, w, kernel, stride, dilation = request["sizes"]
+        padding = depthwise_padding(request["sizes"])
+        size = [(side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1 for side in (h, w)]
+        shapes = (n, channels, h, w), (channels, 1, kernel, kernel), (n, channels, *size)
+        return [rng.standard_normal(shape).astype("float32") for shape in shapes]
     n, classes, h, w, height, width = request["sizes"]
     labels = rng.randint(0, classes, (n, height, width))
     labels[rng.uniform(size=labels.shape) < 0.1] = 255
     return [3 * rng.standard_normal((n, classes, h, w)).astype("float32"), labels.astype("float32")]
+
+
+def depthwise_padding(sizes) -> int:
+    """EfficientNet-Lite pads the input of layers with a stride on its own."""
+    kernel, stride, dilation = sizes[4:]
+    return dilation * (kernel // 2) if stride == 1 else 0
 
 
 def composed(request) -> Prepared:
@@ -98,6 +126,14 @@ def operator(request) -> Prepared:
 
         def call(x):
             return ops.relu6(nd, x)
+    elif request["operation"] == "depthwise":
+        _, channels, *_, kernel, stride, dilation = sizes
+        arguments, grad, padding = arrays, last, depthwise_padding(sizes)
+        sides = {"kernel": kernel, "stride": stride, "pad": padding, "dilate": dilation}
+
+        def call(x, weight):
+            pairs = {name: (side, side) for name, side in sides.items()}
+            return ops.depthwise(nd, x, weight, channels=channels, **pairs)
     else:
         arguments, grad, options = arrays, last, dict(heads=sizes[0], scale=sizes[1] ** -0.5)
 
@@ -140,6 +176,9 @@ def eager(request) -> Prepared:
             return deform_attention(*arrays, heads=sizes[0], scale=sizes[1] ** -0.5)
         if request["operation"] == "relu6":
             return functional.relu6(arrays[0])
+        if request["operation"] == "depthwise":
+            (x, weight), (stride, dilation) = arrays, sizes[-2:]
+            return functional.conv2d(x, weight, None, stride, depthwise_padding(sizes), dilation, groups=sizes[1])
         full = functional.interpolate(arrays[0], size=sizes[-2:], mode="bilinear", align_corners=CORNERS)
         if request["operation"] == "argmax":
             return full.argmax(1).to(torch.uint8)
@@ -153,7 +192,7 @@ def eager(request) -> Prepared:
                 return forward()
         for array in arrays:
             array.grad = None
-        forward().backward(last if request["operation"] in ("attention", "relu6") else None)
+        forward().backward(last if request["operation"] in ("attention", "relu6", "depthwise") else None)
         return arrays[0].grad
 
     return Prepared(run, run().numpy())

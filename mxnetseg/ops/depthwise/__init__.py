@@ -5,10 +5,9 @@ op.cc      MXNet's operator
 """
 
 import numpy as np
-from mxnet import autograd
 
 from ...startup import several_contexts
-from ..inputs import array_of, shielded
+from ..inputs import array_of, learns, shielded
 from ..library import serves
 
 __all__ = ["depthwise"]
@@ -49,6 +48,6 @@ def depthwise(F, x, weight, bias=None, *, channels, kernel, stride=(1, 1), pad=(
 def _serves(array, kernel, pad, dilate) -> bool:
     if kernel[0] * kernel[1] < LEAST_TAPS or any(p > d * (k - 1) for p, d, k in zip(pad, dilate, kernel)):
         return False
-    if array is not None and not (array.dtype in TYPES and autograd.is_recording()):
+    if array is not None and not (array.dtype in TYPES and learns()):
         return False
     return not several_contexts() and serves(array, cuda=False)
