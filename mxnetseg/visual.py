@@ -198,7 +198,7 @@ def plot_curves(csv_path, png_path) -> None:
     rows = _rows(csv_path)
     figure = Figure(figsize=(11, 3.4), dpi=110)
     FigureCanvasAgg(figure)
-    margins = dict(left=0.05, right=0.99, bottom=0.15, top=0.9, wspace=0.2)  # finding them takes as long as drawing
+    margins = dict(left=0.05, right=0.98, bottom=0.15, top=0.9, wspace=0.2)  # finding them takes as long as drawing
     plots = (("loss", "training loss", "C0"), ("lr", "learning rate", "C2"), ("val_miou", "validation mIoU", "C1"))
     for axes, (column, title, colour) in zip(figure.subplots(1, 3, gridspec_kw=margins), plots):
         points = list(_points(rows, column))

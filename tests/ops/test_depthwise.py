@@ -86,6 +86,39 @@ def test_what_it_does_not_take(operators, kernel, pad, message):
         nd.mxnetseg_depthwise(nd.ones((1, 2, 4, 4)), nd.ones((2, 2, 3, 3)), no_bias=1).asnumpy()
 
 
+@pytest.mark.parametrize("channels", [16, 24, 30])
+def test_learning_goes_on_after_a_prediction(operators, channels):
+    """Inference leaves weights of 16 or 24 groups in oneDNN's blocked layout."""
+
+    class Twice(mx.gluon.HybridBlock):
+        """A graph each, as `Segmentor` has them."""
+
+        def __init__(self):
+            super().__init__()
+            with self.name_scope():
+                self.conv = DepthwiseConv(channels, 5, padding=2, groups=channels, in_channels=channels)
+
+        def graph(self, forward):
+            with forward_only(forward):
+                data = mx.sym.var("x")
+                block = mx.gluon.SymbolBlock(self.conv(data), data, params=self.collect_params())
+            block.hybridize(static_alloc=True, static_shape=True)
+            return block
+
+    net, x = Twice(), nd.random.normal(shape=(2, channels, 20, 21))
+    net.initialize()
+    learn, predict = net.graph(False), net.graph(True)
+    gradients = []
+    for _ in range(2):
+        with autograd.record():
+            y = learn(x)
+        y.backward()
+        gradients.append(net.conv.weight.grad().asnumpy())
+        for _ in range(2):
+            np.testing.assert_allclose(predict(x).asnumpy(), y.asnumpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(*gradients)
+
+
 def test_where_a_network_has_it(operators):
     """In graphs that learn, with kernels that MXNet is slow at; nowhere else."""
 

@@ -42,7 +42,9 @@ def depthwise(F, x, weight, bias=None, *, channels, kernel, stride=(1, 1), pad=(
         return F.Convolution(*inputs, num_filter=channels, num_group=channels, no_bias=bias is None, **sides)
     sides = {"stride": stride, "pad": pad, "dilation": dilate}
     numbers = {f"{name}_{axis}": value for name, pair in sides.items() for axis, value in zip("hw", pair)}
-    return F.mxnetseg_depthwise(*shielded(*inputs), **numbers, no_bias=int(bias is None))
+    # not reshaped as x is: inference leaves such weights in a layout of oneDNN's that Reshape can't read
+    weights = map(F.identity, inputs[1:])
+    return F.mxnetseg_depthwise(*shielded(x), *weights, **numbers, no_bias=int(bias is None))
 
 
 def _serves(array, kernel, pad, dilate) -> bool:
