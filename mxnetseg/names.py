@@ -2,11 +2,11 @@
 names in plots."""
 
 import difflib
-from typing import Iterable, List, Mapping, TypeVar
+from typing import Dict, Iterable, List, Mapping, Sequence, TypeVar
 
 from .errors import MXNetSegError
 
-__all__ = ["counted", "drawable", "lookup", "near", "same"]
+__all__ = ["counted", "drawable", "lookup", "lookup_all", "near", "same"]
 
 Entry = TypeVar("Entry")
 
@@ -47,6 +47,26 @@ def lookup(kind: str, name: str, table: Mapping[str, Entry]) -> Entry:
     close = near(str(name), table)
     hint = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(sorted(table))}"
     raise MXNetSegError(f"unknown {kind} {str(name)!r}; {hint}")
+
+
+def lookup_all(kind: str, names: Sequence[str], table: Mapping[str, Entry]) -> List[Entry]:
+    """The entries under all the names, as `lookup` finds them, each once.
+
+    Raises
+    ------
+    MXNetSegError
+        Names are not in the table; the message speaks of every one.
+    """
+    found: Dict[Entry, None] = {}
+    problems: List[str] = []
+    for name in names:
+        try:
+            found[lookup(kind, name, table)] = None
+        except MXNetSegError as err:
+            problems.append(str(err))
+    if problems:
+        raise MXNetSegError("; ".join(dict.fromkeys(problems)))
+    return list(found)
 
 
 def _key(name: str) -> str:

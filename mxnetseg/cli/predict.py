@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Dict, List
 
 from ..errors import MXNetSegError
-from ..names import counted, lookup
+from ..names import counted, lookup_all
 from ..saving import check_free, write_file
 from . import options
 
@@ -200,7 +200,7 @@ def _look(args, found, predictor):
     return Look(
         predictor.classes,
         predictor.palette,
-        list(dict.fromkeys(lookup("class", name, known) for name in args.classes)) if args.classes else None,
+        lookup_all("class", args.classes, known) if args.classes else None,
         visual.OPACITY if args.opacity is None else args.opacity,
         not args.no_legend,
         _values(found) if args.labels_as == "dataset" else None,

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..config.schema import MixConfig
 from ..errors import MXNetSegError
-from ..names import lookup
+from ..names import lookup_all
 from .dataset import IGNORE
 
 __all__ = ["Mask", "Mixing", "mix", "mixing_of"]
@@ -34,7 +34,7 @@ def _mask_of(config: MixConfig, classes: Sequence[str]) -> Mask:
         return MASKS[config.name]
     known = {name: index for index, name in enumerate(classes)}
     try:
-        return partial(_named_classes, [lookup("class", name, known) for name in config.classes])
+        return partial(_named_classes, lookup_all("class", config.classes, known))
     except MXNetSegError as err:
         raise MXNetSegError(f"data.augment.mix.classes: {err}") from None
 

@@ -12,7 +12,7 @@ from .. import results, visual
 from ..annotations.describe import as_json, feature
 from ..annotations.outlines import regions
 from ..errors import MXNetSegError
-from ..names import lookup
+from ..names import lookup_all
 from ..predictor import Predictor
 from .refusal import Refusal
 from .worker import Prediction
@@ -111,7 +111,7 @@ def chosen_classes(names: Sequence[str], answer: Answer, predictor: Predictor) -
         return None
     known = {name: index for index, name in enumerate(predictor.classes)}
     try:
-        return list(dict.fromkeys(lookup("class", name, known) for name in names))
+        return lookup_all("class", names, known)
     except MXNetSegError as err:
         raise Refusal(422, "invalid_option", f"classes: {err}") from err
 

@@ -213,8 +213,9 @@ def test_drawing_options(predict, photos):
     np.testing.assert_array_equal(drawn[len(image) :], legend)
     assert np.asarray(Image.open("y/a_panel.png")).shape[0] > panel.shape[0]
 
-    status, _, err = predict(*common, "--out", "z", "--classes", "raod")
+    status, _, err = predict(*common, "--out", "z", "--classes", "raod", chosen, "tere")
     assert status == 2 and "unknown class 'raod'; did you mean road" in err
+    assert "unknown class 'tere'; did you mean tree" in err  # every one is named
     status, _, err = predict(*common, "--out", "z", "--opacity", "1.5")
     assert status == 2 and "--opacity 1.5" in err and not Path("z").exists()
 
