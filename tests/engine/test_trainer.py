@@ -79,7 +79,11 @@ def assert_same(left, right):
     "overrides, iterations",  # 10 images, batches of 4: 1, 3 and 4 don't end an epoch
     [
         (["optimizer.name=adam"], (1,)),
-        (["optimizer.name=sgd", "optimizer.lr=0.01", "train.accumulate=2", "optimizer.clip_norm=1.0"], (1, 3)),
+        pytest.param(
+            ["optimizer.name=sgd", "optimizer.lr=0.01", "train.accumulate=2", "optimizer.clip_norm=1.0"],
+            (1, 3),
+            marks=pytest.mark.slow,  # test_freeze.py stops a run that accumulates, too
+        ),
         (["optimizer.name=adamw", "train.static=true", "model.aux=true"], (4,)),
         (
             [
