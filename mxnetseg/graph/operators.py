@@ -157,7 +157,7 @@ _FACTS: Dict[str, Operator] = {
     **_each("BatchNorm GroupNorm InstanceNorm", _NORM),
     **_each("L2Normalization LRN", Operator(every=costs.per_output(2))),
     "_contrib_SyncBatchNorm": Operator(every=costs.per_output(2)),  # not in mmcv's table
-    "LayerNorm": Operator(costs.last_axis_norm, costs.per_output(2)),
+    **_each("LayerNorm mxnetseg_layer_norm", Operator(costs.last_axis_norm, costs.per_output(2))),
     # activations
     "relu": Operator(costs.per_output(1), channels=FIRST, bfloat16=_follows),
     "Activation": Operator(costs.activation, channels=FIRST, bfloat16=_follows, blocked=True),

@@ -2,10 +2,12 @@
 
 from mxnet.gluon import HybridBlock, nn
 
+from .. import ops
 from .act import gelu
+from .inference import runs_forward_only
 from .init import TRUNCATED
 
-__all__ = ["TransformerBlock", "dense", "layer_norm"]
+__all__ = ["LastAxisNorm", "TransformerBlock", "dense", "layer_norm"]
 
 
 class TransformerBlock(HybridBlock):
@@ -45,6 +47,18 @@ def dense(in_channels: int, channels: int) -> nn.Dense:
     return nn.Dense(channels, flatten=False, in_units=in_channels, weight_initializer=TRUNCATED)
 
 
-def layer_norm(channels: int) -> nn.LayerNorm:
+class LastAxisNorm(nn.LayerNorm):
+    """A layer norm of the last axis: (..., C) -> the same. In training it is an operator of ours."""
+
+    def _alias(self):
+        return "layernorm"  # names of parameters begin as MXNet's layer would have it
+
+    def hybrid_forward(self, F, x, gamma, beta):
+        if runs_forward_only():
+            return super().hybrid_forward(F, x, gamma, beta)
+        return ops.layer_norm(F, x, gamma, beta, epsilon=self._epsilon)
+
+
+def layer_norm(channels: int) -> LastAxisNorm:
     """A norm of the last axis; vision transformers' epsilon."""
-    return nn.LayerNorm(epsilon=1e-6, in_channels=channels)
+    return LastAxisNorm(epsilon=1e-6, in_channels=channels)

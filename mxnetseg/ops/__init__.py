@@ -9,6 +9,7 @@ calls `load()` first. Networks traced under `mxnet_only()` need no library.
 
 from .deform import deform_attention, deform_unfold
 from .depthwise import depthwise
+from .layer_norm import layer_norm
 from .library import Status, available, load, mxnet_only, status
 from .relu6 import relu6
 from .upsample import upsample_argmax, upsample_cross_entropy, upsample_taps
@@ -19,6 +20,7 @@ __all__ = [
     "deform_attention",
     "deform_unfold",
     "depthwise",
+    "layer_norm",
     "load",
     "mxnet_only",
     "relu6",

@@ -41,6 +41,11 @@ def results(context=None):
     x, products, bias = numbers((2, 8, 33, 21), (36, 4, 8), 4)
     yield forward(lambda F, a: F.mxnetseg_winograd_input(a, dilation=2)[0], x)
     yield forward(winograd_conv, x, products, bias)  # MXNet's matrix product in it; of one thread and three the same
+    x, weight, bias, grad = numbers((2, 24, 33, 40), (24, 1, 5, 5), 24, (2, 24, 17, 20))
+    sides = {"channels": 24, "kernel": (5, 5), "stride": (2, 2), "pad": (2, 2)}
+    yield both(lambda F, *a: ops.depthwise(F, *a, **sides), grad, x, weight, bias)
+    x, gamma, beta, grad = numbers((2, 300, 40), 40, 40, (2, 300, 40))
+    yield both(lambda F, *a: ops.layer_norm(F, *a, epsilon=1e-6), grad, x, gamma, beta)
     total = np.zeros((11, 200, 1100), np.float32)
     rows, columns = resize_axis(300, 200, False), resize_axis(400, 1100, False)
     add_view(total, *numbers((11, 40, 50)), rows, columns, align_corners=True, softmax=True)

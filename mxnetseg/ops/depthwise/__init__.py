@@ -4,15 +4,11 @@ planes.h   C++ and OpenMP
 op.cc      MXNet's operator
 """
 
-import numpy as np
-
-from ...startup import several_contexts
 from ..inputs import array_of, learns, shielded
-from ..library import serves
+from ..training import serves_training
 
 __all__ = ["depthwise"]
 
-TYPES = (np.float32, np.float64)
 LEAST_TAPS = 10  # 3x3 MXNet does well
 
 
@@ -34,7 +30,7 @@ def depthwise(F, x, weight, bias=None, *, channels, kernel, stride=(1, 1), pad=(
     -------
     NDArray or Symbol
         What `F.Convolution` gives, within rounding. It serves itself where nothing is to be learned, where there is no
-        library, and on several CPU contexts (see `relu6`).
+        library, and on several CPU contexts (see `serves_training`).
     """
     inputs = [x, weight] if bias is None else [x, weight, bias]
     if not _serves(array_of(x), kernel, pad, dilate):
@@ -50,6 +46,4 @@ def depthwise(F, x, weight, bias=None, *, channels, kernel, stride=(1, 1), pad=(
 def _serves(array, kernel, pad, dilate) -> bool:
     if kernel[0] * kernel[1] < LEAST_TAPS or any(p > d * (k - 1) for p, d, k in zip(pad, dilate, kernel)):
         return False
-    if array is not None and not (array.dtype in TYPES and learns()):
-        return False
-    return not several_contexts() and serves(array, cuda=False)
+    return serves_training(array) and (array is None or learns())
