@@ -10,7 +10,16 @@ import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
 
 from ..config.schema import LayerDecayConfig
-from ..nn import ChannelMixer, LinearSum, TokenMixer, drop_path, drop_path_rates, image_channels, strip_kernels
+from ..nn import (
+    ChannelMixer,
+    LinearSum,
+    TokenMixer,
+    channel_scale,
+    drop_path,
+    drop_path_rates,
+    image_channels,
+    strip_kernels,
+)
 from ..registry import register_backbone
 from .base import Backbone
 from .levels import drop_levels
@@ -34,7 +43,7 @@ class Residual(HybridBlock):
     def hybrid_forward(self, F, x, layer_scale=None):
         out = self.main(x)
         if layer_scale is not None:
-            out = F.broadcast_mul(out, F.expand_dims(layer_scale, 0))
+            out = channel_scale(F, out, F.expand_dims(layer_scale, 0))
         return x + self.drop_path(out)
 
 

@@ -7,7 +7,18 @@ import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
 
 from ..config.schema import LayerDecayConfig
-from ..nn import concat, conv2d, drop_path, drop_path_rates, gelu, image_channels, make_norm, silu, unsynchronised
+from ..nn import (
+    channel_scale,
+    concat,
+    conv2d,
+    drop_path,
+    drop_path_rates,
+    gelu,
+    image_channels,
+    make_norm,
+    silu,
+    unsynchronised,
+)
 from ..registry import register_backbone
 from .base import Backbone
 
@@ -55,7 +66,7 @@ class GatedAggregation(HybridBlock):
         x = self.project_in(x)
         # a reduction, not a pooling layer: the originals' FLOPs leave it out
         contrast = F.broadcast_sub(x, F.mean(x, axis=(2, 3), keepdims=True))
-        x = silu(F, x + F.broadcast_mul(contrast, sigma))
+        x = silu(F, x + channel_scale(F, contrast, sigma))
         x = self.project_out(silu(F, self.gate(x)) * silu(F, self.value(x)))
         # the block's own shortcut starts behind its norm, as it did for the published weights
         return x + shortcut
@@ -76,7 +87,7 @@ class ChannelAggregation(HybridBlock):
     def hybrid_forward(self, F, x, sigma):
         x = gelu(F, self.depthwise(self.fc1(x)))
         contrast = F.broadcast_sub(x, gelu(F, self.decompose(x)))
-        return self.fc2(x + F.broadcast_mul(contrast, sigma))
+        return self.fc2(x + channel_scale(F, contrast, sigma))
 
 
 class MogaBlock(HybridBlock):
@@ -94,8 +105,8 @@ class MogaBlock(HybridBlock):
             self.drop_path = drop_path(drop_path_rate)
 
     def hybrid_forward(self, F, x, layer_scale_1, layer_scale_2):
-        x = x + self.drop_path(F.broadcast_mul(self.attn(self.norm1(x)), layer_scale_1))
-        return x + self.drop_path(F.broadcast_mul(self.mlp(self.norm2(x)), layer_scale_2))
+        x = x + self.drop_path(channel_scale(F, self.attn(self.norm1(x)), layer_scale_1))
+        return x + self.drop_path(channel_scale(F, self.mlp(self.norm2(x)), layer_scale_2))
 
 
 class Stage(HybridBlock):

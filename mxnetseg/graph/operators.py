@@ -170,7 +170,7 @@ _FACTS: Dict[str, Operator] = {
     # signed integers only, but is given others.
     "elemwise_add": Operator(channels=ALL, bfloat16=_follows, int8=always, blocked=True),
     **_each("elemwise_mul broadcast_add broadcast_mul", Operator(channels=ALL)),
-    **_each("_plus_scalar _mul_scalar", Operator(channels=FIRST)),
+    **_each("_plus_scalar _mul_scalar mxnetseg_channel_scale", Operator(channels=FIRST)),
     "add_n": Operator(every=costs.summands),
     **_each(
         "elemwise_sub elemwise_div broadcast_sub broadcast_div _minus_scalar _rminus_scalar _div_scalar _rdiv_scalar"

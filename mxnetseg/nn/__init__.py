@@ -13,6 +13,7 @@ from .inference import forward_only, inference_graph
 from .mixer import ChannelMixer, TokenMixer, strip_kernels
 from .norm import make_norm, norm_scope, reuse, unsynchronised
 from .resize import bicubic_like, enlarge_image, global_average, halve, nearest_like, resize_like, shrink
+from .scale import channel_scale
 from .tokens import to_map, to_tokens
 from .transformer import TransformerBlock, dense, layer_norm
 from .warp import warp
@@ -31,6 +32,7 @@ __all__ = [
     "activation",
     "attend",
     "bicubic_like",
+    "channel_scale",
     "classifier",
     "concat",
     "conv2d",

@@ -7,6 +7,7 @@ Importing this package loads nothing. A process that reads an exported network (
 calls `load()` first. Networks traced under `mxnet_only()` need no library.
 """
 
+from .channel_scale import channel_scale
 from .deform import deform_attention, deform_unfold
 from .depthwise import depthwise
 from .layer_norm import layer_norm
@@ -17,6 +18,7 @@ from .upsample import upsample_argmax, upsample_cross_entropy, upsample_taps
 __all__ = [
     "Status",
     "available",
+    "channel_scale",
     "deform_attention",
     "deform_unfold",
     "depthwise",

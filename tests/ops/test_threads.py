@@ -46,6 +46,8 @@ def results(context=None):
     yield both(lambda F, *a: ops.depthwise(F, *a, **sides), grad, x, weight, bias)
     x, gamma, beta, grad = numbers((2, 300, 40), 40, 40, (2, 300, 40))
     yield both(lambda F, *a: ops.layer_norm(F, *a, epsilon=1e-6), grad, x, gamma, beta)
+    x, scale, grad = numbers((2, 24, 17, 20), (1, 24, 1, 1), (2, 24, 17, 20))
+    yield both(ops.channel_scale, grad, x, scale)
     total = np.zeros((11, 200, 1100), np.float32)
     rows, columns = resize_axis(300, 200, False), resize_axis(400, 1100, False)
     add_view(total, *numbers((11, 40, 50)), rows, columns, align_corners=True, softmax=True)
