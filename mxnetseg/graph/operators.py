@@ -192,6 +192,7 @@ _FACTS: Dict[str, Operator] = {
     "_contrib_interleaved_matmul_selfatt_valatt": Operator(every=costs.weighted_sums),
     # samples of an image
     "_contrib_BilinearResize2D": Operator(every=costs.per_result(CORNERS), channels=FIRST, values=FIRST),
+    "mxnetseg_resize": Operator(every=costs.per_result(CORNERS), channels=FIRST, values=FIRST),  # in training
     **_each("BilinearSampler SpatialTransformer", Operator(every=costs.per_result(CORNERS))),
     "GridGenerator": Operator(every=costs.per_result(2)),
     # per element: q.k, samples of k and v, the weighted sum of v

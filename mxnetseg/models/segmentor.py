@@ -12,8 +12,8 @@ from mxnet.ndarray import NDArray
 from ..backbones import LEVELS, Backbone
 from ..errors import MXNetSegError
 from ..network import channels_of, check_input, contexts_of
-from ..nn import LinearSum, enlarge_image, forward_only, halve, resize_like, reuse
-from ..ops import upsample_argmax
+from ..nn import LinearSum, enlarge_image, forward_only, halve, resize_like, reuse, waits_for_siblings
+from ..ops import upsample_argmax, waiting
 from ..turn import in_turn
 
 __all__ = ["HALF_LEVELS", "LEVELS", "Branch", "Segmentor"]
@@ -240,7 +240,7 @@ class _Graph(HybridBlock):
         return super().__call__(x)
 
     def hybrid_forward(self, F, x):
-        with forward_only(not self._learns):
+        with forward_only(not self._learns), waiting(waits_for_siblings(self)):
             return self._outputs(F, x)
 
     def _outputs(self, F, x):

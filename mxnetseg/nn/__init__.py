@@ -11,7 +11,7 @@ from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
 from .inference import forward_only, inference_graph
 from .mixer import ChannelMixer, TokenMixer, strip_kernels
-from .norm import make_norm, norm_scope, reuse, unsynchronised
+from .norm import make_norm, norm_scope, reuse, unsynchronised, waits_for_siblings
 from .resize import bicubic_like, enlarge_image, global_average, halve, nearest_like, resize_like, shrink
 from .scale import channel_scale
 from .tokens import to_map, to_tokens
@@ -61,5 +61,6 @@ __all__ = [
     "to_map",
     "to_tokens",
     "unsynchronised",
+    "waits_for_siblings",
     "warp",
 ]

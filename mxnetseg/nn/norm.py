@@ -6,7 +6,7 @@ Inside the scope every brick asks `make_norm` for its layer, so no constructor h
 import contextlib
 import logging
 import threading
-from typing import Iterator
+from typing import Iterator, List
 
 from mxnet.gluon import HybridBlock, nn
 
@@ -23,6 +23,7 @@ __all__ = [
     "norm_scope",
     "reuse",
     "unsynchronised",
+    "waits_for_siblings",
     "NORMS",
 ]
 
@@ -76,6 +77,13 @@ class SyncBatchNorm(BatchNorm):
             fix_gamma=self._kwargs["fix_gamma"],
             name="fwd",
         )
+
+
+def waits_for_siblings(net: HybridBlock) -> bool:
+    """Whether a layer of the network waits for those of its copies on other contexts."""
+    found: List[SyncBatchNorm] = []
+    net.apply(lambda block: found.append(block) if isinstance(block, SyncBatchNorm) else None)
+    return any(norm._devices() > 1 for norm in found)
 
 
 class GroupNorm(HybridBlock):

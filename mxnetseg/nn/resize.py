@@ -2,10 +2,11 @@
 
 A resize is two matrix products, one per axis. They give what MXNet's and PyTorch's kernels give; the
 backward pass of `contrib.BilinearResize2D` is slow on a CPU (docs/performance.md). Its forward pass is not: a graph
-for inference alone (`inference_graph`) has the kernel.
+for inference alone (`inference_graph`) has the kernel. In training on a CPU a bilinear one is an operator of ours.
 """
 
-from .inference import inference_constants
+from ..ops import resize, serves_resize
+from .inference import inference_constants, runs_forward_only
 
 __all__ = ["bicubic_like", "enlarge_image", "global_average", "halve", "nearest_like", "resize_like", "shrink"]
 
@@ -25,6 +26,8 @@ def resize_like(F, x, like, *, align_corners: bool, factor: int = 1, may_shrink:
         if like is x:
             scale = dict(scale_height=factor, scale_width=factor)
             return F.contrib.BilinearResize2D(x, **scale, mode="size", align_corners=align_corners)
+    if not runs_forward_only() and serves_resize(x):
+        return resize(F, x, like, align_corners=align_corners, factor=factor)
     rows = _bilinear(F, x, like, 2, align_corners, factor)
     columns = _bilinear(F, x, like, 3, align_corners, factor)
     return _resize(F, x, rows, columns)

@@ -13,6 +13,8 @@ from .depthwise import depthwise
 from .layer_norm import layer_norm
 from .library import Status, available, load, mxnet_only, status
 from .relu6 import relu6
+from .resize import resize, serves_resize
+from .training import waiting
 from .upsample import upsample_argmax, upsample_cross_entropy, upsample_taps
 
 __all__ = [
@@ -26,8 +28,11 @@ __all__ = [
     "load",
     "mxnet_only",
     "relu6",
+    "resize",
+    "serves_resize",
     "status",
     "upsample_argmax",
     "upsample_cross_entropy",
     "upsample_taps",
+    "waiting",
 ]

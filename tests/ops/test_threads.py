@@ -48,6 +48,8 @@ def results(context=None):
     yield both(lambda F, *a: ops.layer_norm(F, *a, epsilon=1e-6), grad, x, gamma, beta)
     x, scale, grad = numbers((2, 24, 17, 20), (1, 24, 1, 1), (2, 24, 17, 20))
     yield both(ops.channel_scale, grad, x, scale)
+    x, like, grad = numbers((2, 7, 17, 20), (1, 1, 34, 29), (2, 7, 34, 29))
+    yield both(lambda F, *a: ops.resize(F, *a, align_corners=False), grad, x, like)
     total = np.zeros((11, 200, 1100), np.float32)
     rows, columns = resize_axis(300, 200, False), resize_axis(400, 1100, False)
     add_view(total, *numbers((11, 40, 50)), rows, columns, align_corners=True, softmax=True)

@@ -25,7 +25,7 @@ def channel_scale(F, x, scale):
     -------
     NDArray or Symbol
         What `F.broadcast_mul` gives, and gradients within rounding of its. It serves itself where nothing is to be
-        learned, where there is no library, and on several CPU contexts (see `serves_training`).
+        learned, where there is no library, and where layers wait for those of other contexts (see `serves_training`).
     """
     array = array_of(x)
     if not serves_training(array) or not (array is None or learns()):

@@ -30,7 +30,7 @@ def depthwise(F, x, weight, bias=None, *, channels, kernel, stride=(1, 1), pad=(
     -------
     NDArray or Symbol
         What `F.Convolution` gives, within rounding. It serves itself where nothing is to be learned, where there is no
-        library, and on several CPU contexts (see `serves_training`).
+        library, and where layers wait for those of other contexts (see `serves_training`).
     """
     inputs = [x, weight] if bias is None else [x, weight, bias]
     if not _serves(array_of(x), kernel, pad, dilate):

@@ -28,7 +28,7 @@ def layer_norm(F, x, gamma, beta, *, epsilon: float):
     -------
     NDArray or Symbol
         What `F.LayerNorm` gives, within rounding. It serves itself where nothing is to be learned, where there is no
-        library, and on several CPU contexts (see `serves_training`).
+        library, and where layers wait for those of other contexts (see `serves_training`).
     """
     array = array_of(x)
     if not serves_training(array) or not (array is None or learns()):

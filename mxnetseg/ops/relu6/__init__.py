@@ -9,7 +9,7 @@ __all__ = ["relu6"]
 def relu6(F, x):
     """`x`, of any shape, clipped to 0..6; `F` is mx.nd or mx.sym.
 
-    The gradient is that of `F.clip`, which is taken where there is no library, and on several CPU contexts (see
-    `serves_training`).
+    The gradient is that of `F.clip`, which is taken where there is no library, and where layers wait for those of other
+    contexts (see `serves_training`).
     """
     return F.mxnetseg_relu6(*shielded(x)) if serves_training(array_of(x)) else F.clip(x, 0, 6)
