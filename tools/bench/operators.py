@@ -24,9 +24,10 @@ from .worker import Prepared
 LEAST = 0.05  # seconds of a turn
 TOLERANCE = 1e-3  # of the largest value; of class maps, the share of pixels that may differ (ties)
 CORNERS = True
-# operation -> sizes; of attention those of DGMN2-tiny's stages at 512x512: heads, channels of a head, side of the map;
-# of logits images, classes, height and width, and what they are enlarged to; of relu6 maps of EfficientNet-Lite0;
-# of depthwise maps of EfficientNet-Lite0 and MogaNet-tiny, then side of the kernel, stride, dilation
+# operation -> sizes. Attention: those of DGMN2-tiny's stages at 512x512: heads, channels of a head, side of the map.
+# Logits: images, classes, height and width, and what they are enlarged to. ReLU6: maps of EfficientNet-Lite0. Depthwise:
+# such maps, and MogaNet-tiny's, then side of the kernel, stride, dilation. Layer norm: maps of DGMN2-tiny and ViT. Channel
+# scale: MogaNet-tiny's. Resize: SwiftNet's and SETR-PUP's, and the size that they get.
 CASES = {
     "attention": [(1, 64, 128), (2, 64, 64), (5, 64, 32), (8, 64, 16)],
     "argmax": [
@@ -49,20 +50,22 @@ CASES = {
         (2, 16, 64, 64, 5, 1, 2),
         (2, 16, 64, 64, 7, 1, 3),
     ],
+    "layer-norm": [(1, 16384, 64), (1, 1024, 320), (2, 256, 768)],
+    "channel-scale": [(2, 256, 64, 64), (2, 32, 64, 64)],
+    "resize": [(8, 96, 36, 48, 72, 96), (1, 256, 64, 64, 128, 128)],
 }
+TRAINING = ("relu6", "depthwise", "layer-norm", "channel-scale", "resize")
 # with backward?
 PASSES = {
     "attention": (False, True),
     "argmax": (False,),
     "cross-entropy": (True,),
-    "relu6": (True,),
-    "depthwise": (True,),
+    **dict.fromkeys(TRAINING, (True,)),
 }
 
 
 def inputs(request):
-    """Attention: q, k, v, offset, position and a gradient; relu6: a map and a gradient; depthwise: a map, weights and a
-    gradient. Else logits, and labels with some ignored pixels."""
+    """Logits, and labels with some ignored pixels; else what the operation takes, and a gradient."""
     rng = np.random.RandomState(0)
     if request["operation"] == "attention":
         heads, d, side = request["sizes"]
@@ -71,6 +74,19 @@ def inputs(request):
         return [(rng.randn(1, side, side, c) * s).astype("float32") for c, s in zip(channels, spread)]
     if request["operation"] == "relu6":
         return [(k * rng.standard_normal(request["sizes"])).astype("float32") for k in (4, 1)]
+    if request["operation"] == "layer-norm":
+        channels = request["sizes"][-1]
+        return [
+            rng.standard_normal(one).astype("float32")
+            for one in (request["sizes"], channels, channels, request["sizes"])
+        ]
+    if request["operation"] == "channel-scale":
+        shapes = request["sizes"], (1, request["sizes"][1], 1, 1), request["sizes"]
+        return [rng.standard_normal(shape).astype("float32") for shape in shapes]
+    if request["operation"] == "resize":
+        n, channels, h, w, height, width = request["sizes"]
+        shapes = (n, channels, h, w), (n, channels, height, width)
+        return [rng.standard_normal(shape).astype("float32") for shape in shapes]
     if request["operation"] == "depthwise":
         n, channels, h, w, kernel, stride, dilation = request["sizes"]
         padding = depthwise_padding(request["sizes"])
@@ -102,6 +118,7 @@ def operator(request) -> Prepared:
 
     from mxnetseg import ops
     from mxnetseg.losses import CrossEntropy
+    from mxnetseg.nn import resize_like
 
     if os.environ.get("MXNETSEG_OPS") != "0":
         ops.load()
@@ -126,6 +143,21 @@ def operator(request) -> Prepared:
 
         def call(x):
             return ops.relu6(nd, x)
+    elif request["operation"] == "layer-norm":
+        arguments, grad = arrays, last
+
+        def call(*tensors):
+            return ops.layer_norm(nd, *tensors, epsilon=1e-6)
+    elif request["operation"] == "channel-scale":
+        arguments, grad = arrays, last
+
+        def call(x, scale):
+            return ops.channel_scale(nd, x, scale)
+    elif request["operation"] == "resize":
+        arguments, grad, like = arrays, last, nd.zeros((1, 1, *sizes[-2:]))
+
+        def call(x):
+            return resize_like(nd, x, like, align_corners=CORNERS)
     elif request["operation"] == "depthwise":
         _, channels, *_, kernel, stride, dilation = sizes
         arguments, grad, padding = arrays, last, depthwise_padding(sizes)
@@ -176,10 +208,17 @@ def eager(request) -> Prepared:
             return deform_attention(*arrays, heads=sizes[0], scale=sizes[1] ** -0.5)
         if request["operation"] == "relu6":
             return functional.relu6(arrays[0])
+        if request["operation"] == "layer-norm":
+            x, gamma, beta = arrays
+            return functional.layer_norm(x, x.shape[-1:], gamma, beta, 1e-6)
+        if request["operation"] == "channel-scale":
+            return arrays[0] * arrays[1]
         if request["operation"] == "depthwise":
             (x, weight), (stride, dilation) = arrays, sizes[-2:]
             return functional.conv2d(x, weight, None, stride, depthwise_padding(sizes), dilation, groups=sizes[1])
         full = functional.interpolate(arrays[0], size=sizes[-2:], mode="bilinear", align_corners=CORNERS)
+        if request["operation"] == "resize":
+            return full
         if request["operation"] == "argmax":
             return full.argmax(1).to(torch.uint8)
         return functional.cross_entropy(full, labels, ignore_index=255)
@@ -192,7 +231,7 @@ def eager(request) -> Prepared:
                 return forward()
         for array in arrays:
             array.grad = None
-        forward().backward(last if request["operation"] in ("attention", "relu6", "depthwise") else None)
+        forward().backward(last if request["operation"] in ("attention", *TRAINING) else None)
         return arrays[0].grad
 
     return Prepared(run, run().numpy())
