@@ -26,8 +26,8 @@ TOLERANCE = 1e-3  # of the largest value; of class maps, the share of pixels tha
 CORNERS = True
 # operation -> sizes. Attention: those of DGMN2-tiny's stages at 512x512: heads, channels of a head, side of the map.
 # Logits: images, classes, height and width, and what they are enlarged to. ReLU6: maps of EfficientNet-Lite0. Depthwise:
-# such maps, and MogaNet-tiny's, then side of the kernel, stride, dilation. Layer norm: maps of DGMN2-tiny and ViT. Channel
-# scale: MogaNet-tiny's. Resize: SwiftNet's and SETR-PUP's, and the size that they get.
+# such maps, and MogaNet-tiny's, then side of the kernel, stride, dilation. Layer norm: of DGMN2-tiny and ViT. Channel
+# scale: of MogaNet-tiny. Resize: of SwiftNet and SETR-PUP, and the size that they get.
 CASES = {
     "attention": [(1, 64, 128), (2, 64, 64), (5, 64, 32), (8, 64, 16)],
     "argmax": [
