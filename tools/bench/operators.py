@@ -24,10 +24,12 @@ from .worker import Prepared
 LEAST = 0.05  # seconds of a turn
 TOLERANCE = 1e-3  # of the largest value; of class maps, the share of pixels that may differ (ties)
 CORNERS = True
-# operation -> sizes. Attention: those of DGMN2-tiny's stages at 512x512: heads, channels of a head, side of the map.
-# Logits: images, classes, height and width, and what they are enlarged to. ReLU6: maps of EfficientNet-Lite0. Depthwise:
-# such maps, and MogaNet-tiny's, then side of the kernel, stride, dilation. Layer norm: of DGMN2-tiny and ViT. Channel
-# scale: of MogaNet-tiny. Resize: of SwiftNet and SETR-PUP, and the size that they get.
+# operation -> sizes
+# attention: those of DGMN2-tiny's stages at 512x512: heads, channels of a head, side of the map
+# logits: images, classes, height and width, and what they are enlarged to
+# relu6, depthwise: maps of EfficientNet-Lite0, and MogaNet-tiny's; then side of the kernel, stride, dilation
+# layer-norm, channel-scale: of DGMN2-tiny and ViT, of MogaNet-tiny
+# resize: of SwiftNet and SETR-PUP, and the size that they get
 CASES = {
     "attention": [(1, 64, 128), (2, 64, 64), (5, 64, 32), (8, 64, 16)],
     "argmax": [
