@@ -10,6 +10,7 @@ Their code asks NumPy for names that it dropped in 1.24 and in 2.0 (`bool`, `PZE
 import builtins
 import functools
 import importlib
+import importlib.util
 import re
 import sys
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -27,6 +28,9 @@ GONE = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")
 
 # Modules that write operators' arguments as text
 WRITERS = ("mxnet._ctypes.ndarray", "mxnet._ctypes.symbol")
+
+# What MXNet imports at once and hardly anybody needs: the fifth part of `import mxnet`. They are imported when used
+LATER = ("scipy.stats", "requests")
 
 # Methods that arrays lost (`tostring` with NumPy 2.3): module -> old and new spelling
 RESPELLED = {"mxnet.recordio": (".tostring()", ".tobytes()")}
@@ -83,9 +87,21 @@ def _import(name: str, globals: Any = None, locals: Any = None, fromlist: Any = 
     """`__import__` of MXNet's and GluonCV's modules."""
     if name == "distutils.version":
         return SimpleNamespace(LooseVersion=_Version, StrictVersion=_Version)
+    package, *_ = name.split(".")
+    wanted = name if "." in name or not fromlist else f"{name}.{fromlist[0]}"
+    if wanted in LATER and not level and importlib.util.find_spec(package) is not None:
+        later = _Later(wanted)
+        return later if wanted == package else SimpleNamespace(**{wanted.partition(".")[2]: later})
     found = builtins.__import__(name, globals, locals, fromlist, level)
     # `found` is the package itself for `import numpy.random` too, unless names are taken from a module below it
     return _old_numpy() if found is sys.modules.get("numpy") else found
+
+
+class _Later(ModuleType):
+    """A module that is imported when somebody asks for what is in it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self.__name__), name)
 
 
 @functools.lru_cache(maxsize=None)

@@ -52,6 +52,18 @@ assert x.grad.sum().asscalar() == 8 and mxnet.numpy.ones(2).sum().item() == 2
 """
 
 
+LATER = """
+import sys
+import mxnetseg
+import mxnet
+assert not {"scipy.stats", "requests"} & set(sys.modules)
+assert mxnet.contrib.quantization.stats.entropy([0.5, 0.5], [0.5, 0.5]) == 0
+from scipy import stats
+assert mxnet.test_utils.ss.chisquare is stats.chisquare and type(stats) is type(sys)
+assert callable(mxnet.gluon.utils.requests.get)
+"""
+
+
 def python(script):
     """Run it in a fresh process where every deprecated thing is an error."""
     command = [sys.executable, "-W", "error::DeprecationWarning", "-W", "error::FutureWarning", "-c", script]
@@ -65,6 +77,10 @@ def test_numpy_stays_as_it_was():
 
 def test_an_import_of_mxnet_that_failed_can_be_tried_again():
     python(AFTER_A_FAILURE)
+
+
+def test_what_hardly_anybody_needs_is_imported_when_used():
+    python(LATER)
 
 
 def test_once_is_enough():
