@@ -59,5 +59,6 @@ def test_outputs_are_fine_coarse_and_auxiliary():
     head = net.head(net.backbone(x)[3])
     np.testing.assert_array_equal(fine_logits.asnumpy(), head[0].asnumpy())
     np.testing.assert_array_equal(coarse_logits.asnumpy(), head[1].asnumpy())
-    np.testing.assert_array_equal(fine.asnumpy(), net(x).asnumpy())
+    # a network that only runs forward has other operators, which round otherwise
+    np.testing.assert_allclose(net(x).asnumpy(), fine.asnumpy(), rtol=0, atol=2e-6 * np.abs(fine.asnumpy()).max())
     assert (fine != coarse).min().asscalar() == 1

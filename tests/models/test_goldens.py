@@ -84,7 +84,8 @@ def check_outputs(golden, net, x, meta, data):
     for i, (out, std) in enumerate(zip(as_published(golden, net, x, outputs), meta["std"])):
         ours = out[:, :, ::step, ::step].ravel()[data[f"index{i}"]]
         assert np.abs(ours - data[f"value{i}"]).max() <= 2e-4 * std
-    np.testing.assert_array_equal(net(x).asnumpy(), outputs[0])
+    # a network that only runs forward has other operators, which round otherwise
+    np.testing.assert_allclose(net(x).asnumpy(), outputs[0], rtol=0, atol=2e-5 * meta["std"][0])
 
 
 def check_features(golden, net, x, meta):
