@@ -5,7 +5,8 @@ backward pass of `contrib.BilinearResize2D` is slow on a CPU (docs/performance.m
 for inference alone (`inference_graph`) has the kernel. In training on a CPU a bilinear one is an operator of ours.
 """
 
-from ..ops import resize, serves_resize
+from ..ops import resize, serves_training
+from ..ops.inputs import array_of
 from .inference import inference_constants, runs_forward_only
 
 __all__ = ["bicubic_like", "enlarge_image", "global_average", "halve", "nearest_like", "resize_like", "shrink"]
@@ -26,7 +27,7 @@ def resize_like(F, x, like, *, align_corners: bool, factor: int = 1, may_shrink:
         if like is x:
             scale = dict(scale_height=factor, scale_width=factor)
             return F.contrib.BilinearResize2D(x, **scale, mode="size", align_corners=align_corners)
-    if not runs_forward_only() and serves_resize(x):
+    if not runs_forward_only() and serves_training(array_of(x)):
         return resize(F, x, like, align_corners=align_corners, factor=factor)
     rows = _bilinear(F, x, like, 2, align_corners, factor)
     columns = _bilinear(F, x, like, 3, align_corners, factor)

@@ -13,8 +13,8 @@ from .depthwise import depthwise
 from .layer_norm import layer_norm
 from .library import Status, available, load, mxnet_only, status
 from .relu6 import relu6
-from .resize import resize, serves_resize
-from .training import waiting
+from .resize import resize
+from .training import serves_training, waiting
 from .upsample import upsample_argmax, upsample_cross_entropy, upsample_taps
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
     "mxnet_only",
     "relu6",
     "resize",
-    "serves_resize",
+    "serves_training",
     "status",
     "upsample_argmax",
     "upsample_cross_entropy",

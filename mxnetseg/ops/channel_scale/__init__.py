@@ -3,7 +3,7 @@
 op.cc: C++ and OpenMP.
 """
 
-from ..inputs import array_of, learns, shielded
+from ..inputs import array_of, shielded
 from ..training import serves_training
 
 __all__ = ["channel_scale"]
@@ -27,7 +27,6 @@ def channel_scale(F, x, scale):
         What `F.broadcast_mul` gives, and gradients within rounding of its. It serves itself where nothing is to be
         learned, where there is no library, and where layers wait for those of other contexts (see `serves_training`).
     """
-    array = array_of(x)
-    if not serves_training(array) or not (array is None or learns()):
+    if not serves_training(array_of(x)):
         return F.broadcast_mul(x, scale)
     return F.mxnetseg_channel_scale(*shielded(x), F.identity(scale))

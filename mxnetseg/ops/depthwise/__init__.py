@@ -4,7 +4,7 @@ planes.h   C++ and OpenMP
 op.cc      MXNet's operator
 """
 
-from ..inputs import array_of, learns, shielded
+from ..inputs import array_of, shielded
 from ..training import serves_training
 
 __all__ = ["depthwise"]
@@ -46,4 +46,4 @@ def depthwise(F, x, weight, bias=None, *, channels, kernel, stride=(1, 1), pad=(
 def _serves(array, kernel, pad, dilate) -> bool:
     if kernel[0] * kernel[1] < LEAST_TAPS or any(p > d * (k - 1) for p, d, k in zip(pad, dilate, kernel)):
         return False
-    return serves_training(array) and (array is None or learns())
+    return serves_training(array)

@@ -4,7 +4,7 @@ rows.h   C++ and OpenMP
 op.cc    MXNet's operator
 """
 
-from ..inputs import array_of, learns, shielded
+from ..inputs import array_of, shielded
 from ..training import serves_training
 
 __all__ = ["layer_norm"]
@@ -30,7 +30,6 @@ def layer_norm(F, x, gamma, beta, *, epsilon: float):
         What `F.LayerNorm` gives, within rounding. It serves itself where nothing is to be learned, where there is no
         library, and where layers wait for those of other contexts (see `serves_training`).
     """
-    array = array_of(x)
-    if not serves_training(array) or not (array is None or learns()):
+    if not serves_training(array_of(x)):
         return F.LayerNorm(x, gamma, beta, axis=-1, eps=epsilon)
     return F.mxnetseg_layer_norm(*shielded(x), F.identity(gamma), F.identity(beta), epsilon=epsilon)

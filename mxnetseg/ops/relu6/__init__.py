@@ -12,4 +12,4 @@ def relu6(F, x):
     The gradient is that of `F.clip`, which is taken where there is no library, and where layers wait for those of other
     contexts (see `serves_training`).
     """
-    return F.mxnetseg_relu6(*shielded(x)) if serves_training(array_of(x)) else F.clip(x, 0, 6)
+    return F.mxnetseg_relu6(*shielded(x)) if serves_training(array_of(x), forward=True) else F.clip(x, 0, 6)

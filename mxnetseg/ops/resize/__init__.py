@@ -4,20 +4,13 @@ planes.h   C++ and OpenMP
 op.cc      MXNet's operator
 """
 
-from ..inputs import array_of, learns, shielded
-from ..training import serves_training
+from ..inputs import shielded
 
-__all__ = ["resize", "serves_resize"]
-
-
-def serves_resize(x) -> bool:
-    """Whether `resize` can be had for `x`: there is a gradient to compute, by operators of the library."""
-    array = array_of(x)
-    return serves_training(array) and (array is None or learns())
+__all__ = ["resize"]
 
 
 def resize(F, x, like, *, align_corners: bool, factor: int = 1):
-    """Resize bilinearly, to the size of another map.
+    """Resize bilinearly, to the size of another map; for where `serves_training` says so.
 
     Parameters
     ----------
