@@ -10,9 +10,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from mxnetseg import create_model
+from mxnetseg import create_model, ops
 from mxnetseg.errors import MXNetSegError
-from mxnetseg.nn import make_norm, norm_scope
+from mxnetseg.nn import make_norm, norm_scope, waits_for_siblings
 from mxnetseg.nn import norm as norm_module
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +65,7 @@ from mxnetseg.context import parse_contexts
 contexts = parse_contexts(sys.argv[1:])  # before MXNet is imported: it makes room for contexts that wait
 import mxnet as mx
 from mxnet import autograd
-from mxnetseg.nn import make_norm, norm_scope
+from mxnetseg.nn import make_norm, norm_scope, waits_for_siblings
 
 rng = np.random.RandomState(0)
 x = rng.standard_normal((4, 3, 6, 5)).astype("float32") + np.arange(4).reshape(4, 1, 1, 1)
@@ -105,6 +105,19 @@ def test_syncbn_over_contexts_equals_one_big_batch():
         split = np.load(name)
         for key in whole.files:
             np.testing.assert_allclose(split[key], whole[key], rtol=1e-3, atol=1e-3, err_msg=key)
+
+
+@pytest.mark.parametrize("norm, contexts, waits", [("syncbn", 2, True), ("syncbn", 1, False), ("bn", 2, False)])
+def test_layers_that_wait_have_no_operators_of_a_library_beside_them(norm, contexts, waits, monkeypatch):
+    """Else those of one context might be queued behind a layer of another, which waits for them."""
+    monkeypatch.setattr(norm_module, "check_synchronisation", lambda contexts: None)
+    net = create_model("fcn", backbone="mobilenet_v2_0_25", norm=norm, num_classes=3)
+    net.initialize(ctx=[mx.cpu(i) for i in range(contexts)])
+    assert waits_for_siblings(net) == waits
+    operators = net.training_graph().tojson()
+    assert ("SyncBatchNorm" in operators) == waits
+    if ops.available():
+        assert ("mxnetseg_relu6" in operators) == ("mxnetseg_resize" in operators) == (not waits)
 
 
 def test_syncbn_says_what_it_needs_instead_of_waiting_for_ever(monkeypatch):
