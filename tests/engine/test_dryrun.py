@@ -51,7 +51,7 @@ def shared_networks():
 # siblings of a recipe that is tried by default: larger ones, other data or an older name
 SIBLINGS = re.compile(
     "setr_(mla|naive|pup)$|_(large|base|medium|small)_|setr_naive_|ffnet_[34]_|ffnet_seg_1024|moganet_tiny|^[a-z]+-[a-z]+-[0-9]+$"
-    "|fcn_resnet101_os8|pspnet_resnet101_os8|ffnet_2_512|setr_pup_dgmn2|upernet_moganet_xtiny|_finer$|_lite2$"
+    "|fcn_resnet101_os8|pspnet_resnet101_os8|ffnet_2_512|setr_pup_dgmn2|upernet_moganet_xtiny|_finer$|_pasted$|_lite2$"
 )
 CASES = [
     pytest.param(path, id=str(path.relative_to(CONFIGS)), marks=pytest.mark.slow if SIBLINGS.search(path.stem) else [])
