@@ -29,8 +29,9 @@ GONE = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")
 # Modules that write operators' arguments as text
 WRITERS = ("mxnet._ctypes.ndarray", "mxnet._ctypes.symbol")
 
-# What MXNet imports at once and hardly anybody needs: the fifth part of `import mxnet`. They are imported when used
-LATER = ("scipy.stats", "requests")
+# What MXNet imports at once and hardly anybody needs, a sixth of `import mxnet`, is imported when it is used:
+# package and names of an import statement -> module
+LATER = {("requests", ()): "requests", ("scipy", ("stats",)): "scipy.stats", ("scipy.stats", ()): "scipy.stats"}
 
 # Methods that arrays lost (`tostring` with NumPy 2.3): module -> old and new spelling
 RESPELLED = {"mxnet.recordio": (".tostring()", ".tobytes()")}
@@ -87,11 +88,10 @@ def _import(name: str, globals: Any = None, locals: Any = None, fromlist: Any = 
     """`__import__` of MXNet's and GluonCV's modules."""
     if name == "distutils.version":
         return SimpleNamespace(LooseVersion=_Version, StrictVersion=_Version)
-    package, *_ = name.split(".")
-    wanted = name if "." in name or not fromlist else f"{name}.{fromlist[0]}"
-    if wanted in LATER and not level and importlib.util.find_spec(package) is not None:
-        later = _Later(wanted)
-        return later if wanted == package else SimpleNamespace(**{wanted.partition(".")[2]: later})
+    later = LATER.get((name, tuple(fromlist or ())))
+    package, _, part = (later or "").partition(".")
+    if later and not level and importlib.util.find_spec(package) is not None:
+        return SimpleNamespace(**{part: _Later(later)}) if part else _Later(later)
     found = builtins.__import__(name, globals, locals, fromlist, level)
     # `found` is the package itself for `import numpy.random` too, unless names are taken from a module below it
     return _old_numpy() if found is sys.modules.get("numpy") else found

@@ -31,8 +31,9 @@ def test_every_parameter_gets_a_gradient(backbone, norm):
     check_gradients(net)
 
 
-def test_resnest_trains_at_any_size():
-    net = create_model("fcn", backbone="resnest14")
+@pytest.mark.parametrize("backbone", ["resnest14", pytest.param("resnest26", marks=pytest.mark.slow)])
+def test_resnest_trains_at_any_size(backbone):
+    net = create_model("fcn", backbone=backbone)
     net.initialize()
     for size in ((64, 64), (65, 97)):
         with autograd.record():

@@ -6,6 +6,7 @@ from mxnet import autograd
 
 from mxnetseg import create_model
 from mxnetseg.models.acfnet import ClassFeature, class_features
+from mxnetseg.ops import mxnet_only
 from tests.small import batch
 
 
@@ -59,6 +60,10 @@ def test_outputs_are_fine_coarse_and_auxiliary():
     head = net.head(net.backbone(x)[3])
     np.testing.assert_array_equal(fine_logits.asnumpy(), head[0].asnumpy())
     np.testing.assert_array_equal(coarse_logits.asnumpy(), head[1].asnumpy())
-    # a network that only runs forward has other operators, which round otherwise
+    with mxnet_only():
+        with autograd.record(train_mode=False):
+            by_mxnet = net(x)[0]
+        np.testing.assert_array_equal(by_mxnet.asnumpy(), net(x).asnumpy())
+    # the operators for training round otherwise
     np.testing.assert_allclose(net(x).asnumpy(), fine.asnumpy(), rtol=0, atol=2e-6 * np.abs(fine.asnumpy()).max())
     assert (fine != coarse).min().asscalar() == 1

@@ -65,7 +65,7 @@ from mxnetseg.context import parse_contexts
 contexts = parse_contexts(sys.argv[1:])  # before MXNet is imported: it makes room for contexts that wait
 import mxnet as mx
 from mxnet import autograd
-from mxnetseg.nn import make_norm, norm_scope, waits_for_siblings
+from mxnetseg.nn import make_norm, norm_scope
 
 rng = np.random.RandomState(0)
 x = rng.standard_normal((4, 3, 6, 5)).astype("float32") + np.arange(4).reshape(4, 1, 1, 1)

@@ -1,4 +1,4 @@
-"""Depthwise convolution for training on a CPU: MXNet's takes up to twenty times longer backward than forward.
+"""Depthwise convolution for training on a CPU: MXNet's backward pass takes ten times its forward pass.
 
 planes.h   C++ and OpenMP
 op.cc      MXNet's operator

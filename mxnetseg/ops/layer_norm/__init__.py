@@ -1,4 +1,4 @@
-"""Layer normalisation for training on a CPU, where MXNet's backward pass takes fifteen times its forward pass.
+"""Layer normalisation for training on a CPU, where MXNet's backward pass takes fourteen times its forward pass.
 
 rows.h   C++ and OpenMP
 op.cc    MXNet's operator
