@@ -12,9 +12,9 @@ from types import FrameType
 from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 from .. import startup
-from . import children
+from . import children, sockets
 from .addresses import Address
-from .roles import RANK, ROOT, SERVERS, SIZE
+from .roles import ONE_HOST, RANK, ROOT, SERVERS, SIZE, read_role
 
 __all__ = ["Child", "start_here", "tend"]
 
@@ -24,16 +24,18 @@ STOPPED = 300.0  # seconds in which all end after they, or one of them, were tol
 
 @dataclass
 class Child:
-    """A process that is tended; `tell` passes a signal on to it."""
+    """A process that is tended; `tell` passes a signal on to it, `numbers` are those of sockets that it may leave."""
 
     name: str
     process: "subprocess.Popen[bytes]"
     tell: Callable[[int], None]
+    numbers: Sequence[int] = ()
 
     def kill(self) -> None:
         """End it, and whatever it started (it leads a session)."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        sockets.unname(self.numbers)
 
 
 def start_here(command: Sequence[str], ranks: range, size: int, root: Address, servers: int) -> List[Child]:
@@ -42,6 +44,8 @@ def start_here(command: Sequence[str], ranks: range, size: int, root: Address, s
     Rank 0 writes where this process writes; the others' lines go to standard error, with their rank before them.
     """
     env = {SIZE: str(size), ROOT: f"{root[0]}:{root[1]}", SERVERS: str(servers)}
+    if len(ranks) == size and servers == 1 and sockets.usable():
+        env[ONE_HOST] = "1"
     if not startup.given().get("OMP_NUM_THREADS"):
         env["OMP_NUM_THREADS"] = str(startup.share(len(ranks)))
     return [_start(command, rank, {**env, RANK: str(rank)}) for rank in ranks]
@@ -54,7 +58,8 @@ def _start(command: Sequence[str], rank: int, env: Dict[str, str]) -> Child:
     process = children.python(command, env, **options)
     if process.stdout is not None:
         threading.Thread(target=relay, args=(process.stdout, f"[rank {rank}] "), daemon=True).start()
-    return Child(f"rank {rank}", process, process.send_signal)
+    role = read_role(None, {**os.environ, **env})
+    return Child(f"rank {rank}", process, process.send_signal, role.sockets() if role else ())
 
 
 def relay(stream: IO[bytes], prefix: str) -> None:

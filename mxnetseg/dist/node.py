@@ -39,6 +39,7 @@ def run() -> None:
 def main() -> None:
     """Of a worker's child."""
     host, port, size, rank, name = sys.argv[1:]
+    os.umask(0o077)  # a socket's file is for this user alone
     with Watch(Role("kvstore", int(size), int(rank), (host, int(port)), run=name), of=os.environ["DMLC_ROLE"]):
         run()
 

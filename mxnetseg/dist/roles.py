@@ -4,16 +4,17 @@ import contextlib
 import os
 import socket
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Mapping, Optional
+from typing import Callable, Dict, List, Mapping, Optional
 
 from ..commands import command, typed
 from ..errors import MXNetSegError
+from . import sockets
 from .addresses import Address, first_host, own_address, parse_address, resolve
 
 __all__ = ["KINDS", "Role", "launched", "read_role"]
 
 RANK, SIZE, ROOT, SERVERS = "MXNETSEG_RANK", "MXNETSEG_SIZE", "MXNETSEG_ROOT", "MXNETSEG_SERVERS"
-RUN = "MXNETSEG_RUN"
+RUN, ONE_HOST = "MXNETSEG_RUN", "MXNETSEG_ONE_HOST"
 
 Environment = Mapping[str, str]
 
@@ -40,6 +41,8 @@ class Role:
         Another tracker starts servers and scheduler.
     run : str
         Another for every run, so that those that meet at one port by mistake notice; empty where nobody names it.
+    one_host : bool
+        All processes are on this host, with one server, so ps-lite's are to meet at Unix sockets.
     surroundings : ExitStack
         Left at the end of the run, with the error that ended it.
     """
@@ -52,6 +55,7 @@ class Role:
     servers: int = 0
     tracked: bool = False
     run: str = ""
+    one_host: bool = False
     surroundings: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, compare=False, repr=False)
 
     @property
@@ -61,15 +65,13 @@ class Role:
             return f"rank {self.rank}"
         return f"the {self.kind} in process {os.getpid()} on {socket.gethostname()}"
 
-    def variables(self) -> Dict[str, str]:
-        """What ps-lite reads; for a server or a scheduler of ours DMLC_ROLE differs."""
+    def variables(self, kind: str = "worker") -> Dict[str, str]:
+        """What ps-lite reads in this process, or in its child of another kind."""
         if self.root is None or self.tracked:
             return {}
         host, port = self.root
-        # No DMLC_LOCAL=1, though Unix sockets are a little faster on one host: they are files /tmp/<port>, whatever
-        # TMPDIR says, which stay when a process is killed, and which two runs that draw one number take from each other
-        return {
-            "DMLC_ROLE": self.kind,
+        variables = {
+            "DMLC_ROLE": kind,
             "DMLC_PS_ROOT_URI": host,
             "DMLC_PS_ROOT_PORT": str(port),
             "DMLC_NUM_WORKER": str(self.size),
@@ -77,6 +79,20 @@ class Role:
             # else ps-lite takes the first interface that it finds, Docker's for example
             "DMLC_NODE_HOST": own_address(host),
         }
+        if self.one_host:
+            variables.update(DMLC_LOCAL="1", PORT=str(self.socket(kind)))
+            variables["DMLC_PS_ROOT_PORT"] = str(self.socket("scheduler"))
+        return variables
+
+    def socket(self, kind: str) -> int:
+        """The number of the Unix socket of this worker, or of the run's server or scheduler."""
+        assert self.root is not None
+        return sockets.number(self.run, self.root[1], self.name if kind == "worker" else kind)
+
+    def sockets(self) -> List[int]:
+        """The numbers of the Unix sockets of this worker and its children."""
+        kinds = ["worker", "server", "scheduler"] if self.rank == 0 else ["worker"]
+        return [self.socket(kind) for kind in kinds] if self.one_host else []
 
 
 def launched(env: Environment) -> bool:
@@ -172,7 +188,8 @@ def _kvstore(env: Environment, rank: int, size: int, root: Address) -> Role:
         raise MXNetSegError(f"rank {rank} of {size} processes: ranks begin with 0")
     servers = int(env[SERVERS]) if env.get(SERVERS, "").isdecimal() else size
     address, run = (resolve(root[0]), root[1]), "_".join(env.get(RUN, "").split())
-    return Role("kvstore", size, rank, address, servers=max(1, min(servers, size)), run=run)
+    servers = max(1, min(servers, size))
+    return Role("kvstore", size, rank, address, servers=servers, run=run, one_host=env.get(ONE_HOST) == "1")
 
 
 def _text(env: Environment, name: str, how: str) -> str:

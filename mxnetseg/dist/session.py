@@ -64,7 +64,7 @@ def join(how: Optional[str] = None) -> Iterator[Optional[Role]]:
         )
     with role.surroundings as stack:
         if role.root is not None:
-            os.environ.update(role.variables())
+            os.environ.update(role.variables(role.kind))
             nodes = {} if role.tracked else _start_nodes(role)
             stack.enter_context(_killed(nodes))
             stack.enter_context(Watch(role, role.kind, nodes))
@@ -80,7 +80,7 @@ def _start_nodes(role: Role) -> Dict[str, "subprocess.Popen[bytes]"]:
     assert role.root is not None and role.rank is not None
     command = [*node.COMMAND, role.root[0], str(role.root[1]), str(role.size), str(role.rank), role.run]
     kinds = ["scheduler"] * (role.rank == 0) + ["server"] * (role.rank < role.servers)
-    return {kind: children.python(command, {"DMLC_ROLE": kind}, deaf=True) for kind in kinds}
+    return {kind: children.python(command, role.variables(kind), deaf=True) for kind in kinds}
 
 
 @contextlib.contextmanager

@@ -3,9 +3,11 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +24,28 @@ def test_killed_worker():
     assert status == 128 + signal.SIGKILL
     assert "rank 1 was killed by SIGKILL" in output
     assert "error: rank 1 has ended unexpectedly" in output and "--resume" in output
+
+
+def test_one_host_opens_no_port_to_others_and_leaves_no_socket():
+    with Launched([WORKER, 10_000, 0.05]) as run:
+        run.wait_for("rank 1 step 3")
+        sockets = [Path("/tmp", env["PORT"]) for _, env in run.processes() if "PORT" in env]
+        assert len(sockets) == 2 and all(path.is_socket() for path in sockets)  # of the server and the scheduler
+        assert not any(path.stat().st_mode & 0o077 for path in sockets)
+        assert [address for pid, _ in run.processes() for address in listening(pid)] == [("127.0.0.1", run.port + 1)]
+        run.send(signal.SIGKILL, "server")
+        run.end(30)
+    assert not any(path.exists() for path in sockets)
+
+
+def listening(pid):
+    """Where a process listens for TCP over IPv4."""
+    inodes = {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        host, port = fields[1].split(":")
+        if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+            yield socket.inet_ntoa(bytes.fromhex(host)[::-1]), int(port, 16)
 
 
 def test_killed_server():

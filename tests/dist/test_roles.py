@@ -120,3 +120,21 @@ def test_own_name_that_is_local(monkeypatch):
     assert resolve("localhost") == "127.0.0.1" and resolve("127.0.1.1") == "127.0.1.1"
     monkeypatch.setattr(addresses, "own_address", lambda root: "10.0.0.7")
     assert resolve("gpu1") == "10.0.0.7"
+
+
+def test_one_host_meets_at_unix_sockets():
+    """Each process at one of its own, of which all know the scheduler's; another run has others."""
+
+    def of(rank, **env):
+        return read_role(None, {**OURS, "MXNETSEG_ONE_HOST": "1", "MXNETSEG_RANK": rank, **env})
+
+    first, second = of("0"), of("1")
+    kinds = [(first, "scheduler"), (first, "server"), (first, "worker"), (second, "worker")]
+    variables = [role.variables(kind) for role, kind in kinds]
+    assert {each["DMLC_LOCAL"] for each in variables} == {"1"}
+    assert {each["DMLC_PS_ROOT_PORT"] for each in variables} == {variables[0]["PORT"]}
+    assert len({each["PORT"] for each in variables}) == 4
+    assert [each["PORT"] for each in variables[1:]] == [str(n) for n in (*first.sockets()[1::-1], *second.sockets())]
+    assert not {*first.sockets()} & {*of("0", MXNETSEG_RUN="other").sockets()}
+    assert all(2**16 < number < 2**31 for number in first.sockets())
+    assert read_role(None, OURS).sockets() == []

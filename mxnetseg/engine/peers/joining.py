@@ -4,7 +4,7 @@ from typing import Optional, Sequence
 
 import mxnet as mx
 
-from ...dist import Role
+from ...dist import Role, sockets
 from .alone import Alone
 from .horovod import Horovod
 from .kvstore import KVStore
@@ -27,4 +27,7 @@ def _link(role: Optional[Role], on_gpus: bool) -> Link:
         return Alone()
     if role.engine == "horovod":
         return Horovod(role)
-    return KVStore(role.rank, on_gpus)
+    with sockets.private():
+        store = KVStore(role.rank, on_gpus)
+    sockets.unname(role.sockets())  # its first sum came by them all, so they are connected
+    return store
