@@ -1,9 +1,12 @@
-"""Training steps by what becomes of memory: freed and given back, freed and kept, or activations computed again.
+"""Training steps by what becomes of memory: freed and given back, freed and kept, activations computed again, or none
+kept of a frozen backbone.
 
     python -m tools.bench_training_memory        # some minutes; prints the table of docs/performance.md
+    python -m tools.bench_training_memory --ways kept frozen     # that of docs/finetune.md
 
-`kept` is what training does (mxnetseg.memory), `checkpoint` what it does with `train.checkpoint: true`. Every number is
-of processes of their own, which alternate: medians of their steps after the first three.
+`kept` is what training does (mxnetseg.memory), `checkpoint` what it does with `train.checkpoint: true`, `frozen` with
+`model.freeze: backbone`. Every number is of processes of their own, which alternate: medians of their steps after the
+first three.
 """
 
 import argparse
@@ -23,7 +26,7 @@ NETWORKS = {
     "fcn-r50": dict(name="fcn", backbone="resnet50"),
     "swiftnet-efficientnet_lite0": dict(name="swiftnet", backbone="efficientnet_lite0", width=96),
 }
-WAYS = ("given back", "kept", "checkpoint")
+WAYS = ("given back", "kept", "checkpoint", "frozen")
 WARM = 3
 
 
@@ -65,12 +68,18 @@ def steps(args: argparse.Namespace) -> list:
     from mxnet import autograd, gluon, nd
 
     from mxnetseg import create_model
+    from mxnetseg.config.schema import ModelConfig
+    from mxnetseg.engine.freeze import Freeze
     from mxnetseg.engine.recompute import Recompute
     from mxnetseg.memory import give_back_freed_memory, keep_freed_memory
 
-    {"kept": keep_freed_memory, "checkpoint": give_back_freed_memory}.get(how, lambda: None)()
+    does = {"kept": keep_freed_memory, "frozen": keep_freed_memory, "checkpoint": give_back_freed_memory}
+    does.get(how, lambda: None)()
     net = create_model(num_classes=11, **NETWORKS[network])
     net.initialize(mx.init.Xavier())
+    if how == "frozen":
+        net(nd.zeros((1, 3, *args.crop)))  # gives all arrays their shapes
+        Freeze(net, ModelConfig(name=NETWORKS[network]["name"], freeze=["^backbone"]))
     net.hybridize(static_alloc=True, static_shape=True)
     trainer = gluon.Trainer(net.collect_params(), "adam")
     loss = gluon.loss.SoftmaxCrossEntropyLoss(axis=1)
