@@ -7,7 +7,7 @@ from mxnet.gluon import HybridBlock, nn
 from ..ops import depthwise
 from .act import activation
 from .concat import BLOCK
-from .inference import inference_constants, runs_forward_only
+from .inference import runs_forward_only
 from .init import CLASSIFIER, FAN_IN, fan_in_bias
 from .norm import make_norm
 
@@ -50,14 +50,16 @@ class ConvNormAct(HybridBlock):
             )
             self.norm = make_norm(channels)
             self.act = activation(act) if act else None
-        # oneDNN gives such a convolution blocks of 8 channels and the layers behind it blocks of 16. A norm whose input
-        # and gradient differ in this learns ten times more slowly; behind MXNet's own maximum a gradient has no blocks
-        self._mixed = act == "relu" and kernel == groups == 1 and in_channels % BLOCK != 0 and channels % BLOCK == 0
+        # oneDNN gives such a convolution blocks of 8 channels and the layers behind it blocks of 16. For a norm whose
+        # input and gradient differ in this it has reference code alone, which takes a hundred times as long. An input
+        # in the order of rows MXNet changes to what the gradient has
+        self._mixed = kernel == groups == 1 and in_channels % BLOCK == BLOCK // 2 and channels % BLOCK == 0
 
     def hybrid_forward(self, F, x):
-        x = self.norm(self.conv(x))
-        if self._mixed and inference_constants() is None:
-            return F.maximum(x, 0)
+        x = self.conv(x)
+        if self._mixed and not runs_forward_only():
+            x = F.reshape(x, shape=(0, 0, 0, 0))
+        x = self.norm(x)
         return x if self.act is None else self.act(x)
 
 
