@@ -22,9 +22,9 @@ NETWORKS = {
     "bisenet_resnet18": Network(
         dict(name="bisenet", backbone="resnet18", num_classes=19), ((512, 512), (1024, 2048)), True
     ),
-    "upernet_moganet_tiny": Network(dict(name="upernet", backbone="moganet_tiny", num_classes=150)),
-    "upernet_ffnet_2": Network(dict(name="upernet", backbone="ffnet_2", num_classes=150)),
-    "setr_pup_dgmn2_tiny": Network(dict(name="setr_pup", backbone="dgmn2_tiny", num_classes=19)),
+    "upernet_moganet_tiny": Network(dict(name="upernet", backbone="moganet_tiny", num_classes=150), trains=True),
+    "upernet_ffnet_2": Network(dict(name="upernet", backbone="ffnet_2", num_classes=150), trains=True),
+    "setr_pup_dgmn2_tiny": Network(dict(name="setr_pup", backbone="dgmn2_tiny", num_classes=19), trains=True),
 }
 
 
