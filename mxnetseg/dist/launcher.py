@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from dataclasses import dataclass
 from types import FrameType
 from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Sequence
@@ -14,7 +15,7 @@ from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Sequence
 from .. import startup
 from . import children, sockets
 from .addresses import Address
-from .roles import ONE_HOST, RANK, ROOT, SERVERS, SIZE, read_role
+from .roles import ONE_HOST, RANK, ROOT, SERVERS, SIZE
 
 __all__ = ["Child", "start_here", "tend"]
 
@@ -44,8 +45,10 @@ def start_here(command: Sequence[str], ranks: range, size: int, root: Address, s
     Rank 0 writes where this process writes; the others' lines go to standard error, with their rank before them.
     """
     env = {SIZE: str(size), ROOT: f"{root[0]}:{root[1]}", SERVERS: str(servers)}
-    if len(ranks) == size and servers == 1 and sockets.usable():
-        env[ONE_HOST] = "1"
+    here = len(ranks) == size and servers == 1
+    env[ONE_HOST] = uuid.uuid4().hex if here and sockets.usable() else ""
+    if here and not env[ONE_HOST]:
+        _write("/tmp can't be written, so processes meet over TCP, at ports that other machines reach")
     if not startup.given().get("OMP_NUM_THREADS"):
         env["OMP_NUM_THREADS"] = str(startup.share(len(ranks)))
     return [_start(command, rank, {**env, RANK: str(rank)}) for rank in ranks]
@@ -58,8 +61,8 @@ def _start(command: Sequence[str], rank: int, env: Dict[str, str]) -> Child:
     process = children.python(command, env, **options)
     if process.stdout is not None:
         threading.Thread(target=relay, args=(process.stdout, f"[rank {rank}] "), daemon=True).start()
-    role = read_role(None, {**os.environ, **env})
-    return Child(f"rank {rank}", process, process.send_signal, role.sockets() if role else ())
+    numbers = sockets.numbers(env[ONE_HOST], rank).values() if env[ONE_HOST] else ()
+    return Child(f"rank {rank}", process, process.send_signal, tuple(numbers))
 
 
 def relay(stream: IO[bytes], prefix: str) -> None:

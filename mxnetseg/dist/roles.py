@@ -3,8 +3,8 @@
 import contextlib
 import os
 import socket
-from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Mapping, Optional
+from dataclasses import dataclass, field, replace
+from typing import Callable, ContextManager, Dict, Mapping, Optional
 
 from ..commands import command, typed
 from ..errors import MXNetSegError
@@ -14,7 +14,8 @@ from .addresses import Address, first_host, own_address, parse_address, resolve
 __all__ = ["KINDS", "Role", "launched", "read_role"]
 
 RANK, SIZE, ROOT, SERVERS = "MXNETSEG_RANK", "MXNETSEG_SIZE", "MXNETSEG_ROOT", "MXNETSEG_SERVERS"
-RUN, ONE_HOST = "MXNETSEG_RUN", "MXNETSEG_ONE_HOST"
+RUN = "MXNETSEG_RUN"
+ONE_HOST = "MXNETSEG_ONE_HOST"  # of `launch -n` for its own processes
 
 Environment = Mapping[str, str]
 
@@ -41,8 +42,9 @@ class Role:
         Another tracker starts servers and scheduler.
     run : str
         Another for every run, so that those that meet at one port by mistake notice; empty where nobody names it.
-    one_host : bool
-        All processes are on this host, with one server, so ps-lite's are to meet at Unix sockets.
+    one_host : str
+        All processes are on this host, with one server, so ps-lite's meet at Unix sockets, by this word (`sockets`);
+        empty where they meet over TCP.
     surroundings : ExitStack
         Left at the end of the run, with the error that ended it.
     """
@@ -55,7 +57,7 @@ class Role:
     servers: int = 0
     tracked: bool = False
     run: str = ""
-    one_host: bool = False
+    one_host: str = ""
     surroundings: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, compare=False, repr=False)
 
     @property
@@ -80,19 +82,16 @@ class Role:
             "DMLC_NODE_HOST": own_address(host),
         }
         if self.one_host:
-            variables.update(DMLC_LOCAL="1", PORT=str(self.socket(kind)))
-            variables["DMLC_PS_ROOT_PORT"] = str(self.socket("scheduler"))
+            variables.update(DMLC_LOCAL="1", DMLC_PS_ROOT_PORT=str(sockets.scheduler(self.one_host)))
+            if kind != "worker":
+                variables["PORT"] = str(sockets.numbers(self.one_host, 0)[kind])
         return variables
 
-    def socket(self, kind: str) -> int:
-        """The number of the Unix socket of this worker, or of the run's server or scheduler."""
-        assert self.root is not None
-        return sockets.number(self.run, self.root[1], self.name if kind == "worker" else kind)
-
-    def sockets(self) -> List[int]:
-        """The numbers of the Unix sockets of this worker and its children."""
-        kinds = ["worker", "server", "scheduler"] if self.rank == 0 else ["worker"]
-        return [self.socket(kind) for kind in kinds] if self.one_host else []
+    def meeting(self) -> ContextManager[None]:
+        """Around the making of ps-lite's store and its first sum; see `sockets.meeting`."""
+        if not self.one_host or self.rank is None:
+            return contextlib.nullcontext()
+        return sockets.meeting(self.one_host, self.rank)
 
 
 def launched(env: Environment) -> bool:
@@ -117,7 +116,8 @@ def read_role(how: Optional[str], env: Environment) -> Optional[Role]:
 
 def _ours(env: Environment) -> Role:
     size = _number(env, SIZE, "env")
-    return _kvstore(env, _number(env, RANK, "env"), size, parse_address(_text(env, ROOT, "env"), ROOT))
+    role = _kvstore(env, _number(env, RANK, "env"), size, parse_address(_text(env, ROOT, "env"), ROOT))
+    return replace(role, one_host=env.get(ONE_HOST, "") if role.servers == 1 else "")
 
 
 def _env(env: Environment) -> Role:
@@ -188,8 +188,7 @@ def _kvstore(env: Environment, rank: int, size: int, root: Address) -> Role:
         raise MXNetSegError(f"rank {rank} of {size} processes: ranks begin with 0")
     servers = int(env[SERVERS]) if env.get(SERVERS, "").isdecimal() else size
     address, run = (resolve(root[0]), root[1]), "_".join(env.get(RUN, "").split())
-    servers = max(1, min(servers, size))
-    return Role("kvstore", size, rank, address, servers=servers, run=run, one_host=env.get(ONE_HOST) == "1")
+    return Role("kvstore", size, rank, address, servers=max(1, min(servers, size)), run=run)
 
 
 def _text(env: Environment, name: str, how: str) -> str:

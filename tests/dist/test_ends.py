@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from mxnetseg.dist import sockets
+
 from .launched import CLONE, HERE, Launched
 
 WORKER = HERE / "worker.py"
@@ -29,13 +31,22 @@ def test_killed_worker():
 def test_one_host_opens_no_port_to_others_and_leaves_no_socket():
     with Launched([WORKER, 10_000, 0.05]) as run:
         run.wait_for("rank 1 step 3")
-        sockets = [Path("/tmp", env["PORT"]) for _, env in run.processes() if "PORT" in env]
-        assert len(sockets) == 2 and all(path.is_socket() for path in sockets)  # of the server and the scheduler
-        assert not any(path.stat().st_mode & 0o077 for path in sockets)
+        (word,) = {env["MXNETSEG_ONE_HOST"] for _, env in run.processes()}
+        files = [Path("/tmp", str(number)) for rank in (0, 1) for number in sockets.numbers(word, rank).values()]
+        assert not any(path.exists() for path in files)  # all have met
         assert [address for pid, _ in run.processes() for address in listening(pid)] == [("127.0.0.1", run.port + 1)]
-        run.send(signal.SIGKILL, "server")
+
+
+def test_a_run_that_ends_before_all_have_met_leaves_no_socket():
+    with Launched(["-c", "import time; time.sleep(60)"]) as run:
+        run.find("worker", 1)
+        (word,) = {env["MXNETSEG_ONE_HOST"] for _, env in run.processes()}
+        files = [Path("/tmp", str(number)) for number in sockets.numbers(word, 0).values()]
+        for path in files:  # as ps-lite does
+            path.touch()
+        run.send(signal.SIGTERM)
         run.end(30)
-    assert not any(path.exists() for path in sockets)
+    assert not any(path.exists() for path in files)
 
 
 def listening(pid):

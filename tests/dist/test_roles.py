@@ -1,10 +1,11 @@
 """Roles from the environments that starters of processes set."""
 
+import os
 import socket
 
 import pytest
 
-from mxnetseg.dist import addresses
+from mxnetseg.dist import addresses, sockets
 from mxnetseg.dist.addresses import first_host, free_port, listen, parse_address, resolve
 from mxnetseg.dist.hosts import Host, read_hosts
 from mxnetseg.dist.roles import read_role
@@ -122,19 +123,23 @@ def test_own_name_that_is_local(monkeypatch):
     assert resolve("gpu1") == "10.0.0.7"
 
 
-def test_one_host_meets_at_unix_sockets():
+def test_one_host_meets_at_unix_sockets(monkeypatch):
     """Each process at one of its own, of which all know the scheduler's; another run has others."""
-
-    def of(rank, **env):
-        return read_role(None, {**OURS, "MXNETSEG_ONE_HOST": "1", "MXNETSEG_RANK": rank, **env})
-
-    first, second = of("0"), of("1")
-    kinds = [(first, "scheduler"), (first, "server"), (first, "worker"), (second, "worker")]
-    variables = [role.variables(kind) for role, kind in kinds]
-    assert {each["DMLC_LOCAL"] for each in variables} == {"1"}
-    assert {each["DMLC_PS_ROOT_PORT"] for each in variables} == {variables[0]["PORT"]}
-    assert len({each["PORT"] for each in variables}) == 4
-    assert [each["PORT"] for each in variables[1:]] == [str(n) for n in (*first.sockets()[1::-1], *second.sockets())]
-    assert not {*first.sockets()} & {*of("0", MXNETSEG_RUN="other").sockets()}
-    assert all(2**16 < number < 2**31 for number in first.sockets())
-    assert read_role(None, OURS).sockets() == []
+    env = {**OURS, "MXNETSEG_ONE_HOST": "word", "MXNETSEG_SERVERS": "1"}
+    role = read_role(None, env)
+    first, second, other = (sockets.numbers(*of) for of in (("word", 0), ("word", 1), ("another", 0)))
+    assert first.keys() == {"worker", "server", "scheduler"} and second.keys() == {"worker"}
+    every = [*first.values(), *second.values(), *other.values()]
+    assert len(set(every)) == 7 and all(2**16 < number < 2**31 for number in every)
+    for kind in ("scheduler", "server", "worker"):
+        variables = role.variables(kind)
+        assert (variables["DMLC_LOCAL"], variables["DMLC_PS_ROOT_PORT"]) == ("1", str(first["scheduler"]))
+        assert variables.get("PORT") == (None if kind == "worker" else str(first[kind]))
+    for given in ("8080", None):
+        monkeypatch.setenv("PORT", given) if given else monkeypatch.delenv("PORT")
+        with role.meeting():
+            assert os.environ["PORT"] == str(second["worker"])
+        assert os.environ.get("PORT") == given
+    # several servers, or another starter: over TCP
+    assert "DMLC_LOCAL" not in read_role(None, {**env, "MXNETSEG_SERVERS": "2"}).variables()
+    assert "DMLC_LOCAL" not in read_role("slurm", {**SLURM, **env}).variables()

@@ -15,7 +15,12 @@ def main():
         signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
         import mxnet as mx
 
-        store = mx.kvstore.create("dist_sync")
+        with role.meeting():
+            store = mx.kvstore.create("dist_sync")
+            first = mx.nd.zeros(1)
+            store.init("first", first)
+            store.pushpull("first", first)
+            first.wait_to_read()
         rank, size = store.rank if role.rank is None else role.rank, role.size
         key, total = mx.nd.zeros(2), mx.nd.zeros(2)
         store.init("sum", key)

@@ -4,7 +4,7 @@ from typing import Optional, Sequence
 
 import mxnet as mx
 
-from ...dist import Role, sockets
+from ...dist import Role
 from .alone import Alone
 from .horovod import Horovod
 from .kvstore import KVStore
@@ -27,7 +27,5 @@ def _link(role: Optional[Role], on_gpus: bool) -> Link:
         return Alone()
     if role.engine == "horovod":
         return Horovod(role)
-    with sockets.private():
-        store = KVStore(role.rank, on_gpus)
-    sockets.unname(role.sockets())  # its first sum came by them all, so they are connected
-    return store
+    with role.meeting():
+        return KVStore(role.rank, on_gpus)  # which has a first sum
