@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = """
 import resource, sys
-from mxnet import nd
 from mxnetseg import memory
+from mxnet import nd
 {"kept": memory.keep_freed_memory, "given back": memory.give_back_freed_memory}[sys.argv[1]]()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -4,7 +4,8 @@ from typing import Optional, Tuple, Union
 
 from mxnet.gluon import HybridBlock, nn
 
-from ..ops import depthwise
+from ..ops import depthwise, serves_training
+from ..ops.inputs import array_of
 from .act import activation
 from .concat import BLOCK
 from .inference import runs_forward_only
@@ -57,7 +58,7 @@ class ConvNormAct(HybridBlock):
 
     def hybrid_forward(self, F, x):
         x = self.conv(x)
-        if self._mixed and not runs_forward_only():
+        if self._mixed and not runs_forward_only() and serves_training(array_of(x)):
             x = F.reshape(x, shape=(0, 0, 0, 0))
         x = self.norm(x)
         return x if self.act is None else self.act(x)

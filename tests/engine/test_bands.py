@@ -55,7 +55,7 @@ def folder(tmp_path_factory):
         for index in range(number):
             mask = np.kron(rng.integers(0, 2, (4, 4)), np.ones((16, 16))).astype(np.uint8)
             image = rng.integers(0, 4096, (64, 64, 4)).astype(np.uint16)
-            image[..., 3] = 1000 + 1500 * mask + rng.integers(0, 300, mask.shape)
+            image[..., 3] = 1000 + 1500 * mask.astype(int) + rng.integers(0, 300, mask.shape)
             for kind in ("images", "masks"):
                 (root / kind / split).mkdir(parents=True, exist_ok=True)
             tifffile.imwrite(root / f"images/{split}/{index}.tif", image, photometric="rgb", extrasamples=[0])

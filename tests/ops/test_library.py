@@ -390,7 +390,7 @@ def test_gpus_without_cuda_kernels_get_the_composition(operators, monkeypatch, c
 
 def test_another_lib_api_in_sight_is_not_mixed_in(operators):
     """Horovod makes what libmxnet.so has visible to all."""
-    code = "import ctypes, mxnet; ctypes.CDLL(mxnet.libinfo.find_lib_path()[0], ctypes.RTLD_GLOBAL)"
+    code = "import ctypes, mxnetseg, mxnet; ctypes.CDLL(mxnet.libinfo.find_lib_path()[0], ctypes.RTLD_GLOBAL)"
     finish(run(code + "\nfrom mxnetseg.ops import library; assert library.available()"))
 
 
