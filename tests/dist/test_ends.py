@@ -38,8 +38,8 @@ def test_one_host_opens_no_port_to_others_and_leaves_no_socket():
 
 
 def test_a_run_that_ends_before_all_have_met_leaves_no_socket():
-    with Launched(["-c", "import time; time.sleep(60)"]) as run:
-        run.find("worker", 1)
+    with Launched(["-c", "import os, time; time.sleep(2); os.write(1, b'up\\n'); time.sleep(60)"]) as run:
+        run.wait_for("[rank 1] up")  # the launcher hears signals by now
         (word,) = {env["MXNETSEG_ONE_HOST"] for _, env in run.processes()}
         files = [Path("/tmp", str(number)) for number in sockets.numbers(word, 0).values()]
         for path in files:  # as ps-lite does
