@@ -19,6 +19,7 @@ from mxnetseg import saving
 from mxnetseg.deploy import optimize
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.export import to_mxnet
+from tools.bench.networks import build as damped
 
 from ..deploy.networks import FEEDING, SIZES, block, build, images, operators, relative_error
 from ..small import SMALL
@@ -89,6 +90,13 @@ def test_every_model_equals_the_network(name):
 )
 def test_every_family_of_backbones_equals_the_network(name, backbone):
     equals_the_network(build(name, backbone=backbone), tolerance=DEEP)
+
+
+@pytest.mark.slow
+def test_a_deep_resnest_equals_the_network():
+    """With norms that damp, and the usual tolerance: with the weights of the others it amplifies its own rounding."""
+    arguments = dict(name="fcn", backbone="resnest50", num_classes=5)
+    equals_the_network(damped(arguments, images(64, 96).asnumpy()), tolerance=TOLERANCE)
 
 
 def test_images_in_class_maps_out():
