@@ -19,6 +19,8 @@ def faults():
 def step():
     arrays = [nd.ones((1024, 4096)) for _ in range(8)]
     nd.waitall()
+    del arrays
+    nd.waitall()  # the engine frees them: without waiting, the next eight may come first
 for _ in range(3):
     step()
 before = faults()
@@ -51,4 +53,4 @@ def test_the_next_array_takes_the_last_ones_memory():
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have other allocators")
 def test_memory_goes_back_where_it_is_scarce_and_where_nothing_may_be_set():
     assert faults("given back") > PAGES / 2
-    assert faults("kept", MXNETSEG_STARTUP="0") > PAGES / 2
+    assert faults("kept", MXNETSEG_STARTUP="0") > PAGES / 4  # the C library by itself keeps a part
