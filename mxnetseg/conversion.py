@@ -8,8 +8,7 @@ import numpy as np
 
 from . import pretrained
 from .config import DataConfig, Recipe, load_recipe
-from .convert.mmseg import is_backbone
-from .convert.state import PTH, to_ours
+from .convert.state import PTH
 from .data import get_spec
 from .engine import checkpoint
 from .engine.checkpoint import Checkpoint
@@ -84,14 +83,13 @@ def convert_checkpoint(
         arguments["in_channels"] = arguments["in_channels"] or recipe.data.num_channels
     asked = {"name": model, "backbone": backbone, "output_stride": output_stride, "num_classes": num_classes}
     arguments.update({key: value for key, value in asked.items() if value is not None})
-    alone = is_pth and is_backbone(found.arrays)
+    alone = is_pth and not any(name.startswith(("backbone.", "decode_head.")) for name in found.arrays)
     net = create_model(**arguments) if alone else open_network(found, arguments=arguments)
     path = Path(target) if target else Path("weights") / net.spec["name"] / f"{_stem(source)}.params"
     check_free([path], overwrite)
     record = Record(kind="converted", source=Path(source).name, ema=ema, versions=versions())
     if alone:
-        found_arrays = to_ours(net, found.arrays, "mmseg", prefix="backbone.")
-        arrays = {name: np.asarray(array, np.float32) for name, array in found_arrays.items()}
+        arrays = _of_backbone(pretrained.fit(found.arrays, net.spec["backbone"], str(source)))
         record = record.model_copy(update={"backbone": net.spec["backbone"]})
         log.info("%s holds a backbone alone: set model.init=%s in a recipe to start from it", source, path)
     else:
@@ -138,7 +136,7 @@ def import_weights(
     backbone : str
         One of `list_backbones()`.
     source : str or Path
-        A file of timm, torchvision or efficientnet_lite_pytorch: .safetensors or .pth.
+        A file of timm, torchvision or the network's authors: .safetensors, .pth or .pth.tar.
     name : str, optional
         What it is, a name of `mxnetseg weights show BACKBONE`, or "other" for weights of your own. Needed where the
         file's digest doesn't tell.
@@ -172,5 +170,9 @@ def import_weights(
         feeding=Feeding(mean=weights.mean, std=weights.std) if weights else Feeding(),
         versions=versions(),
     )
-    checkpoint.write(path, {f"backbone.{key}": array for key, array in found.items()}, record)
+    checkpoint.write(path, _of_backbone(found), record)
     return path
+
+
+def _of_backbone(arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    return {f"backbone.{key}": array for key, array in arrays.items()}

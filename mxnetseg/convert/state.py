@@ -61,8 +61,8 @@ def has_auxiliary(names: Iterable[str]) -> bool:
     return any(re.search(r"(^|\.)(auxiliary_head|aux_heads?|auxlayer)\.", name) for name in names)
 
 
-def to_ours(net, state: Dict[str, Any], source: str, prefix: str = "") -> Dict[str, Any]:
-    """`state` under our names; all parameters of `net` below `prefix` are there, and nothing else.
+def to_ours(net, state: Dict[str, Any], source: str) -> Dict[str, Any]:
+    """`state` under our names; all parameters of `net` are there, and nothing else.
 
     Raises as `load_state`.
     """
@@ -76,10 +76,9 @@ def to_ours(net, state: Dict[str, Any], source: str, prefix: str = "") -> Dict[s
         ) from None
     if spec.get("reparameterized"):
         raise MXNetSegError("load the checkpoint first, then call reparameterize()")
-    ours = {n: p for n, p in net._collect_params_with_prefix().items() if n.startswith(prefix)}
     theirs = {new: old for old, new in names.items() if new is not None}
     found = {new: state[old] for new, old in theirs.items()}
     from ..engine import checkpoint  # brings MXNet, which reading a .pth does without
 
-    checkpoint.check(net, ours, found, "the state", theirs)
+    checkpoint.check(net, net._collect_params_with_prefix(), found, "the state", theirs)
     return found

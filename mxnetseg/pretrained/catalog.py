@@ -2,7 +2,7 @@
 
 Digests are those of the files, or as many digits of them as the publisher says, in the file's name. Accuracies are
 top-1 on ImageNet's validation images as stated by torchvision beside its weights, by TensorFlow for EfficientNet-Lite,
-and by timm's table of results for everything of timm's.
+and by timm's table of results for everything of timm's; those of MogaNet, FFNet and DGMN2 by their authors' pages.
 """
 
 from typing import List, NamedTuple, Optional, Tuple
@@ -44,6 +44,9 @@ APACHE, BSD = "Apache-2.0", "BSD-3-Clause"
 TIMM = "https://huggingface.co/timm/{} (model.safetensors){}"
 TIMM_FILES = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights/"
 GLUON_FILES = "https://github.com/rwightman/pytorch-pretrained-gluonresnet/releases/download/v0.1/"
+MOGANET = "https://github.com/Westlake-AI/MogaNet/releases/download/moganet-in1k-weights/"
+FFNET = "https://github.com/ysj9909/FFNet/releases/download/v1.0/"
+DGMN2 = "https://drive.google.com/file/d/{} (https://github.com/fudan-zvg/DGMN2)"
 TORCHVISION = "https://download.pytorch.org/models/"
 
 SYMMETRIC = "its strides are padded alike on both sides, and its norms have another epsilon; take tf_{}.in1k"
@@ -94,6 +97,45 @@ def _digits(file: str) -> str:
     return file.rpartition("-")[2].partition(".")[0] if file else ""
 
 
+def _moganet() -> List[Weights]:
+    files = {
+        "xtiny": (("sz224_8xbs128", 76.5), ("sz256_8xbs128", 77.2)),
+        "tiny": (("sz224_8xbs128", 79.0), ("sz256_8xbs128", 79.6)),
+        "small": (("sz224_8xbs128", 83.4),),
+        "base": (("sz224_8xbs128", 84.3),),
+        "large": (("sz224_8xbs64", 84.7),),
+        "xlarge": (("sz224_8xbs64", 85.1),),
+    }
+    found = []
+    for size, ones in files.items():
+        for how, top1 in ones:
+            name = f"moganet_{size}_{how}_ep300"
+            found.append(Weights(f"moganet_{size}", f"moganet/{name}", f"{MOGANET}{name}.pth.tar", APACHE, top1))
+    return found
+
+
+def _ffnet() -> List[Weights]:
+    files = (("ffnet_2", "_distillation", 83.7), ("ffnet_2", "", 82.9), ("ffnet_3", "_distillation", 84.5))
+    files += (("ffnet_3", "", 83.9), ("ffnet_3", "_384", 84.5), ("ffnet_4", "_384", 85.3), ("ffnet_seg", "", None))
+    return [
+        Weights(backbone, f"ffnet/{backbone}{how}", f"{FFNET}{backbone}{how}.pth.tar", APACHE, top1)
+        for backbone, how, top1 in files
+    ]
+
+
+def _dgmn2() -> List[Weights]:
+    files = (
+        ("tiny", "1H21VwFOzkv47GIXnV2a47F2K98wn3s0a", 78.7),
+        ("small", "1bOhpFnZLO8Va4LJccrlnazD1aL61wm5b", 81.7),
+        ("medium", "13iDrUlynBs83pdhUoFmwQoZbAf4oDvTm", 82.5),
+        ("large", "1nXvXHXJZpsScPnI2VQe8ZgrGXuMpbHia", 83.3),
+    )
+    return [
+        Weights(f"dgmn2_{size}", f"dgmn2/dgmn2_{size}", DGMN2.format(number), APACHE, top1)
+        for size, number, top1 in files
+    ]
+
+
 def _vit(size: str) -> List[Weights]:
     tops = {
         "base": ((224, "augreg_in21k_ft_in1k", 84.534), (384, "augreg_in21k_ft_in1k", 86.010))
@@ -142,6 +184,9 @@ CATALOG: Tuple[Weights, ...] = (
     _torchvision("mobilenet_v2_1_0", "MobileNet_V2_Weights.IMAGENET1K_V2", 72.154, "mobilenet_v2-7ebf99e0.pth"),
     _torchvision("mobilenet_v2_1_0", "MobileNet_V2_Weights.IMAGENET1K_V1", 71.878, "mobilenet_v2-b0353104.pth"),
     _timm("mobilenet_v2_0_5", "mobilenetv2_050.lamb_in1k", 65.928, misfit=ROUNDED),
+    *_moganet(),
+    *_ffnet(),
+    *_dgmn2(),
     *_vit("base"),
     *_vit("large"),
 )

@@ -54,7 +54,8 @@ def bare_backbone(name: str, **options: Any):
 def fit(state: Mapping[str, np.ndarray], name: str, source: str) -> Dict[str, np.ndarray]:
     """The arrays of a classifier under the names of the backbone `name`, float32; its classifier is left out.
 
-    A vision transformer's class token is left out, with its position; its last norm is that of every level.
+    A vision transformer's class token is left out, with its position; its last norm is that of every level. FFNet's
+    classifier has no norms behind its levels: they are as at the beginning.
 
     Raises
     ------
@@ -73,6 +74,8 @@ def fit(state: Mapping[str, np.ndarray], name: str, source: str) -> Dict[str, np
     if POSITIONS in arrays:
         arrays = _of_transformer(arrays, with_class="cls_token" in state)
         shapes[POSITIONS] = (1, arrays[POSITIONS].shape[1], *shapes[POSITIONS][2:])  # any grid: it is resized
+    if name.startswith("ffnet"):
+        arrays = {**_level_norms(shapes), **arrays}
     theirs = {new: old for old, new in names.items()}
     problems = {
         "missing": [key for key in shapes if key not in arrays],
@@ -104,6 +107,16 @@ def _of_transformer(arrays: Dict[str, np.ndarray], with_class: bool) -> Dict[str
     last = {key: array for key, array in arrays.items() if key.startswith("norms.3.")}
     every = {key.replace("norms.3.", f"norms.{level}."): array for key, array in last.items() for level in range(4)}
     return {**arrays, POSITIONS: arrays[POSITIONS][:, int(with_class) :], **every}
+
+
+def _level_norms(shapes: Mapping[str, Any]) -> Dict[str, np.ndarray]:
+    """Norms behind levels that were never trained."""
+    start = {"gamma": np.ones, "beta": np.zeros}
+    return {
+        key: start[key.rpartition(".")[2]](shape, np.float32)
+        for key, shape in shapes.items()
+        if key.startswith("norms.")
+    }
 
 
 def _known_misfit(state: Mapping[str, Any], name: str, shapes: Mapping[str, Any]) -> str:

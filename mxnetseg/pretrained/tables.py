@@ -1,4 +1,6 @@
-"""Parameter names of ImageNet classifiers -> those of our backbones: timm, torchvision, efficientnet_lite_pytorch.
+"""Parameter names of ImageNet classifiers -> those of our backbones.
+
+timm's, torchvision's, efficientnet_lite_pytorch's, and the originals' of MogaNet, FFNet and DGMN2.
 
 Convolutions and norms of networks made of inverted bottlenecks take a detour, names as "blocks.7.depthwise.norm.gamma":
 there are several toolkits' names for them, and two ways in which ours are laid out.
@@ -7,12 +9,13 @@ there are several toolkits' names for them, and two ways in which ours are laid 
 import re
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional
 
-from ..foreign.names import Rules, counted, rename
+from ..foreign.families import LEAF, rules_of
+from ..foreign.names import Rules, counted, rename, with_norms
 
 __all__ = ["family_of", "translate"]
 
 # counters of PyTorch's batch norms, classifiers, and what leads to them
-_NOT_NEEDED = re.compile(r"num_batches_tracked$|^(fc|classifier|head|pre_logits)\.")
+_NOT_NEEDED = re.compile(r"num_batches_tracked$|^(fc|classifier|head\d?|pre_logits)\.")
 
 _RESNET: Rules = [(r"\.conv2\.bn0\.", ".conv2.bn.")]  # of a split attention
 
@@ -105,20 +108,21 @@ def translate(state: Mapping[str, Any], backbone: str, ours: Iterable[str]) -> D
     if family is None:
         raise KeyError(backbone)
     to_ours = _FAMILIES[family](state, list(ours))
-    return {name: None if _NOT_NEEDED.search(name) else to_ours(_norm(name, state)) for name in state}
-
-
-def _norm(name: str, state: Mapping[str, Any]) -> str:
-    """One-dimensional weights belong to norms: gamma and beta."""
-    stem, _, leaf = name.rpartition(".")
-    weight = state.get(f"{stem}.weight")
-    if weight is not None and weight.ndim == 1 and leaf in ("weight", "bias"):
-        return f"{stem}.{'gamma' if leaf == 'weight' else 'beta'}"
-    return name
+    return {name: None if _NOT_NEEDED.search(name) else to_ours(with_norms(name, state)) for name in state}
 
 
 def _by(rules: Rules) -> Callable:
     return lambda state, ours: lambda name: rename(name, rules)
+
+
+def _of_authors(backbone: str) -> Callable:
+    rules, below = [*rules_of(backbone), *LEAF], "backbone."
+
+    def to_ours(name: str) -> Optional[str]:
+        # FFNet's `norm` lies before its classifier
+        return None if name.startswith("norm.") else rename(below + name, rules)[len(below) :]
+
+    return lambda state, ours: to_ours
 
 
 def _vit(state: Mapping[str, Any], ours: List[str]) -> Callable:
@@ -180,5 +184,9 @@ _FAMILIES: Dict[str, Callable] = {
     "efficientnet_lite": _bottlenecks(
         lambda block, part, kind: f"{block}.{part}.{kind}", {"conv": "stem.conv", "norm": "stem.norm"}
     ),
+    "moganet": _of_authors("moganet_tiny"),
+    "ffnet_seg": _of_authors("ffnet_seg"),
+    "ffnet": _of_authors("ffnet_2"),
+    "dgmn2": _of_authors("dgmn2_tiny"),
     "mobilenet_v2": _bottlenecks(_in_mobilenet, {"conv": "layer1.0", "norm": "layer1.1"}),
 }

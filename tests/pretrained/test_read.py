@@ -43,7 +43,7 @@ def test_features_are_the_originals(name):
             r"other shapes: conv1.weight \(32, 3, 7, 7\) for \(64, 3, 7, 7\)",
         ),
         ("vit_base_16", {"class_token": (1, 1, 768)}, "it is torchvision's"),
-        ("moganet_tiny", {}, "there is no table of names for moganet_tiny"),
+        ("xception39", {}, "there is no table of names for xception39"),
     ],
 )
 def test_what_does_not_fit_says_why(backbone, shapes, message):
