@@ -32,6 +32,20 @@ def _batch_norm(inputs, weights, eps):
     return (inputs[0] - mean) / (var + eps).sqrt() * gamma + beta
 
 
+def _self_attention(inputs, weights, heads):
+    q, k, v = (part.reshape((0, 0, heads, -1)).transpose((0, 2, 1, 3)) for part in inputs[0].split(3, axis=2))
+    q, k, v = (part.reshape((-3, 0, 0)) for part in (q, k, v))
+    scores = nd.batch_dot(q, k, transpose_b=True) / q.shape[2] ** 0.5
+    out = nd.batch_dot(nd.softmax(scores), v).reshape((-4, -1, heads, 0, 0))
+    return out.transpose((0, 2, 1, 3)).reshape((0, 0, -1))
+
+
+def _nearest(inputs, weights, size):
+    (x,) = inputs
+    rows, columns = (nd.array([i * n // m for i in range(m)]) for n, m in zip(x.shape[2:], size))
+    return x.take(rows, axis=2).take(columns, axis=3)
+
+
 OPERATORS = {
     **{name: lambda i, w, f=function: f(*i) for name, function in PAIRS.items()},
     "input": lambda i, w: i[0],
@@ -41,6 +55,10 @@ OPERATORS = {
     "layer_norm": lambda i, w, eps, axis: nd.LayerNorm(i[0], w["gamma"], w["beta"], axis=axis, eps=eps),
     "linear": lambda i, w: nd.dot(i[0], w["weight"], transpose_b=True) + w["bias"],
     "relu": lambda i, w: nd.relu(i[0]),
+    "relu6": lambda i, w: nd.clip(i[0], 0, 6),
+    "pad": lambda i, w, width: nd.pad(i[0], mode="constant", pad_width=tuple(width)),
+    "nearest": _nearest,
+    "self_attention": _self_attention,
     "sigmoid": lambda i, w: nd.sigmoid(i[0]),
     "silu": lambda i, w: i[0] * nd.sigmoid(i[0]),
     "gelu": lambda i, w: nd.LeakyReLU(i[0], act_type="gelu"),

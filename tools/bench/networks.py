@@ -25,6 +25,10 @@ NETWORKS = {
     "upernet_moganet_tiny": Network(dict(name="upernet", backbone="moganet_tiny", num_classes=150), trains=True),
     "upernet_ffnet_2": Network(dict(name="upernet", backbone="ffnet_2", num_classes=150), trains=True),
     "setr_pup_dgmn2_tiny": Network(dict(name="setr_pup", backbone="dgmn2_tiny", num_classes=19), trains=True),
+    "setr_naive_vit_base": Network(dict(name="setr_naive", backbone="vit_base_16", num_classes=19), (), True),
+    "semantic_fpn_efficientnet_lite0": Network(
+        dict(name="semantic_fpn", backbone="efficientnet_lite0", num_classes=19), (), True
+    ),
 }
 
 

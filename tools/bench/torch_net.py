@@ -127,11 +127,28 @@ def _resize(inputs, size, align_corners):
     return F.interpolate, inputs, dict(size=tuple(size), mode="bilinear", align_corners=align_corners)
 
 
+def _pad(inputs, width):
+    pairs = list(zip(width[::2], width[1::2]))
+    return F.pad, (inputs[0], tuple(side for pair in pairs[::-1] for side in pair)), {}
+
+
+def _nearest(inputs, size):
+    return F.interpolate, inputs, dict(size=tuple(size), mode="nearest")
+
+
+def self_attention(qkv, heads):
+    count, length, width = qkv.shape
+    q, k, v = qkv.reshape(count, length, 3, heads, width // (3 * heads)).permute(2, 0, 3, 1, 4).unbind(0)
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(count, length, width // 3)
+
+
 FUNCTIONS = {
     "add": lambda inputs: (operator.add, inputs, {}),
     "sub": lambda inputs: (operator.sub, inputs, {}),
     "mul": lambda inputs: (operator.mul, inputs, {}),
     "div": lambda inputs: (operator.truediv, inputs, {}),
+    "relu6": lambda inputs: (F.relu6, inputs, {}),
+    "pad": _pad,
     "sigmoid": lambda inputs: (torch.sigmoid, inputs, {}),
     "concat": lambda inputs, axis: (torch.cat, (inputs, axis), {}),
     "reshape": lambda inputs, to: (torch.reshape, (inputs[0], tuple(to)), {}),
@@ -141,5 +158,7 @@ FUNCTIONS = {
     "slice": _slice,
     "matmul": _matmul,
     "resize": _resize,
+    "nearest": _nearest,
+    "self_attention": lambda inputs, heads: (self_attention, (*inputs, heads), {}),
     "deform_attention": lambda inputs, heads, scale: (attention, (*inputs, heads, scale), {}),
 }

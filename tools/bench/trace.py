@@ -1,14 +1,15 @@
 """A network's inference graph -> `plan.Plan`, for images of one size.
 
 What does not depend on the image's pixels (resized position tables) is computed here. The spellings that suit MXNet
-become the operators that other toolkits have: x * sigmoid(x) is a SiLU, and attention over displaced samples one
-operator.
+become the operators that other toolkits have: x * sigmoid(x) is a SiLU, products with matrices of weights are resizes,
+and attention, of all positions or over displaced samples, is one operator.
 """
 
 import ast
 import contextlib
 import os
 from typing import Any, Dict, Tuple
+from unittest import mock
 
 import mxnet as mx
 import numpy as np
@@ -22,7 +23,7 @@ from .plan import Node, Plan
 
 __all__ = ["trace"]
 
-ATTENTION = "bench_deform_attention"
+ATTENTION, SELF_ATTENTION, NEAREST = "bench_deform_attention", "bench_self_attention", "bench_nearest"
 SAME = ("BlockGrad", "Dropout", "_copy", "identity", "amp_cast")
 PAIRS = {f"{kind}_{name}": name for kind in ("elemwise", "broadcast") for name in ("add", "sub", "mul", "div")}
 SCALARS = {"_plus_scalar": "add", "_minus_scalar": "sub", "_mul_scalar": "mul", "_div_scalar": "div"}
@@ -172,6 +173,16 @@ class _Trace:
             raise MXNetSegError(f"{node.name}: activation {attrs['act_type']} is not known here")
         return self._add(attrs["act_type"], [self._input(node)])
 
+    def _do_clip(self, node, attrs):
+        if (attrs["a_min"], attrs["a_max"]) != (0, 6):
+            raise MXNetSegError(f"{node.name}: clipping to {attrs['a_min']}..{attrs['a_max']} is not known here")
+        return self._add("relu6", [self._input(node)])
+
+    def _do_pad(self, node, attrs):
+        if attrs["mode"] != "constant" or attrs.get("constant_value", 0):
+            raise MXNetSegError(f"{node.name}: padding {attrs} is not known here")
+        return self._add("pad", [self._input(node)], width=list(attrs["pad_width"]))
+
     def _do_leakyrelu(self, node, attrs):
         if attrs["act_type"] != "gelu":
             raise MXNetSegError(f"{node.name}: activation {attrs['act_type']} is not known here")
@@ -263,6 +274,12 @@ class _Trace:
         constant = self._emit(f"{name}_constant", "constant", arrays={"value": name}, shape=())
         return self._add(op, [self._input(node), constant])
 
+    def _do_bench_nearest(self, node, attrs):
+        return self._add("nearest", [self._input(node)], size=list(self.current[1][2:]))
+
+    def _do_bench_self_attention(self, node, attrs):
+        return self._add("self_attention", [self._input(node)], heads=int(attrs["heads"]))
+
     def _do_bench_deform_attention(self, node, attrs):
         values = [self._value(entry) for entry in node.inputs]
         return self._add("deform_attention", values, heads=int(attrs["heads"]), scale=float(attrs["scale"]))
@@ -292,23 +309,65 @@ class _AttentionProp(mx.operator.CustomOpProp):
         return in_shape, [in_shape[0]], []
 
 
+@mx.operator.register(SELF_ATTENTION)
+class _SelfAttentionProp(mx.operator.CustomOpProp):
+    """Stands for softmax attention of all tokens to all: queries, keys and values (N, L, 3 C) -> (N, L, C)."""
+
+    def __init__(self, heads):
+        super().__init__(need_top_grad=False)
+
+    def infer_shape(self, in_shape):
+        count, length, width = in_shape[0]
+        return in_shape, [(count, length, width // 3)], []
+
+
+@mx.operator.register(NEAREST)
+class _NearestProp(mx.operator.CustomOpProp):
+    """Stands for a resize by the nearest pixel to the size of `like`."""
+
+    def __init__(self):
+        super().__init__(need_top_grad=False)
+
+    def list_arguments(self):
+        return ["x", "like"]
+
+    def infer_shape(self, in_shape):
+        return in_shape, [(*in_shape[0][:2], *in_shape[1][2:])], []
+
+
 @contextlib.contextmanager
 def _as_others_write_it():
-    """Inside, DGMN2's attention is one operator of the graph, and its resizes are resizes."""
-    from mxnetseg.backbones import dgmn2
+    """Inside, attention is one operator of the graph, and so is a resize that is elsewhere a product of matrices."""
+    from mxnetseg.backbones import dgmn2, vit
+    from mxnetseg.nn import resize
 
     if os.environ.get("MXNETSEG_OPS") != "0":
         raise MXNetSegError("a network is traced with MXNETSEG_OPS=0 in the environment")
-    own = dgmn2.deform_attention, dgmn2.resize_like
 
-    def attention(F, q, k, v, offset, position, *, heads, scale):
+    def deform(F, q, k, v, offset, position, *, heads, scale):
         return F.Custom(q, k, v, offset, position, op_type=ATTENTION, heads=heads, scale=scale)
 
-    def resize(F, x, like, *, align_corners, may_shrink):
-        return own[1](F, x, like, align_corners=align_corners)  # to one pixel, too: nothing is computed here
+    def attend(self, F, x):
+        return self.project(F.Custom(self.qkv(x), op_type=SELF_ATTENTION, heads=self._heads))
 
-    dgmn2.deform_attention, dgmn2.resize_like = attention, resize
-    try:
+    def bilinear(F, x, like, axis, align_corners, factor):  # to one pixel, too: nothing is computed here
+        return lambda: resize.resize_like(F, x, like, align_corners=align_corners, factor=factor)
+
+    def nearest(F, x, like, axis):
+        return lambda: F.Custom(x, like, op_type=NEAREST)
+
+    own = resize._resize
+
+    def resized(F, x, rows, columns):
+        return rows() if callable(rows) and not isinstance(rows, mx.sym.Symbol) else own(F, x, rows, columns)
+
+    with contextlib.ExitStack() as changes:
+        for place, name, value in (
+            (dgmn2, "deform_attention", deform),
+            (vit.SelfAttention, "hybrid_forward", attend),
+            (resize, "_bilinear", bilinear),
+            (resize, "_nearest", nearest),
+            (resize, "_resize", resized),
+        ):
+            changes.enter_context(mock.patch.object(place, name, value))
         yield
-    finally:
-        dgmn2.deform_attention, dgmn2.resize_like = own
