@@ -8,7 +8,16 @@ from typing import Collection, Sequence
 
 from mxnet.gluon import HybridBlock, nn
 
-from ..nn import TransformerBlock, attend, dense, image_channels, layer_norm, resize_like, to_map, to_tokens
+from ..nn import (
+    TransformerBlock,
+    dense,
+    image_channels,
+    layer_norm,
+    resize_like,
+    self_attention,
+    to_map,
+    to_tokens,
+)
 from ..nn.init import FAN_IN, TRUNCATED, fan_in_bias
 from ..registry import register_backbone
 from .base import Backbone
@@ -17,29 +26,20 @@ from .levels import drop_levels
 __all__ = ["VisionTransformer"]
 
 PATCH = 16
-PARTS = 4  # of the attention of a head
 
 
 class SelfAttention(HybridBlock):
-    """Every token attends to all tokens: (N, L, channels) -> the same.
-
-    One head after the other, each in `PARTS`, so that inference never holds an (L, L) map.
-    """
+    """Every token attends to all tokens: (N, L, channels) -> the same."""
 
     def __init__(self, channels: int, heads: int):
         super().__init__()
-        self._heads = heads
-        self._scale = (channels // heads) ** -0.5
+        self._channels, self._heads = channels, heads
         with self.name_scope():
             self.qkv = dense(channels, 3 * channels)
             self.project = dense(channels, channels)
 
     def hybrid_forward(self, F, x):
-        qkv = F.transpose(self.qkv(x), axes=(0, 2, 1))
-        pieces = list(F.split(qkv, num_outputs=3 * self._heads, axis=1))  # each (N, d, L)
-        queries, keys, values = (pieces[i * self._heads : (i + 1) * self._heads] for i in range(3))
-        heads = [attend(F, self._scale * q, k, v, parts=PARTS) for q, k, v in zip(queries, keys, values)]
-        return self.project(F.transpose(F.concat(*heads, dim=1), axes=(0, 2, 1)))
+        return self.project(self_attention(F, self.qkv(x), channels=self._channels, heads=self._heads))
 
 
 class VisionTransformer(Backbone):

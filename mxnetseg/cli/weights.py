@@ -19,7 +19,9 @@ def add_arguments(parser) -> None:
     )
     show.add_argument("backbone", metavar="BACKBONE", help="a backbone of `weights list`")
 
-    taken = actions.add_parser("import", help="make a file of ours from one of timm, torchvision or the network's authors")
+    taken = actions.add_parser(
+        "import", help="make a file of ours from one of timm, torchvision or the network's authors"
+    )
     taken.add_argument("backbone", metavar="BACKBONE", help="the backbone that it is for")
     taken.add_argument("source", nargs="?", metavar="FILE", help="the file: .safetensors, .pth or .pth.tar")
     what = "what the file is, a name that `weights show` lists, or other; needed where its digest doesn't tell"

@@ -148,6 +148,13 @@ def product(call: Call) -> int:
     return elements * length + (elements if op == "_linalg_gemm" else 0)
 
 
+def self_attention(call: Call) -> int:
+    """(N, L, 3 C): queries scaled, two products of every head, and between them a softmax of every row."""
+    count, length, width = call.inputs[0]
+    maps = count * int(call.node.attrs["heads"]) * length * length
+    return prod(call.outputs[0]) * (1 + 2 * length) + 3 * maps
+
+
 def scores(call: Call) -> int:
     """Of interleaved self-attention: (length, N, heads * 3 * d) -> (N * heads, length, length)."""
     return prod(call.outputs[0]) * (call.inputs[0][-1] // (3 * int(call.node.attrs["heads"])))

@@ -188,6 +188,7 @@ _FACTS: Dict[str, Operator] = {
     **_each("sort argsort topk", Operator(every=costs.sorting)),
     # matrix products
     **_each("dot batch_dot _linalg_gemm _linalg_gemm2", _PRODUCT),
+    "mxnetseg_self_attention": Operator(every=costs.self_attention),  # as it stands in training
     "_contrib_interleaved_matmul_selfatt_qk": Operator(every=costs.scores),
     "_contrib_interleaved_matmul_selfatt_valatt": Operator(every=costs.weighted_sums),
     # samples of an image

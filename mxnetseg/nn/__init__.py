@@ -1,7 +1,7 @@
 """Bricks that every model shares."""
 
 from .act import ReLU6, activation, gelu, silu
-from .attention import attend
+from .attention import attend, self_attention
 from .channels import image_channels, image_scope
 from .concat import concat
 from .conv import ConvNormAct, DepthwiseConv, SeparableConv, classifier, conv2d
@@ -54,6 +54,7 @@ __all__ = [
     "norm_scope",
     "resize_like",
     "reuse",
+    "self_attention",
     "set_output_stride",
     "shrink",
     "silu",

@@ -1,6 +1,28 @@
 """Attention of all positions to all positions, without ever holding all of it."""
 
-__all__ = ["attend"]
+from .. import ops
+from ..ops import serves_training
+from ..ops.inputs import array_of
+from .inference import runs_forward_only
+
+__all__ = ["attend", "self_attention"]
+
+PARTS = 4  # of the attention of a head
+
+
+def self_attention(F, qkv, *, channels: int, heads: int):
+    """Softmax attention of all tokens to all: (N, L, 3 channels) -> (N, L, channels).
+
+    Queries, keys and values, each of all heads, lie one behind the other. One head is worked off after the other, each
+    in `PARTS`; in training on a CPU it is an operator of ours.
+    """
+    if not runs_forward_only() and serves_training(array_of(qkv)):
+        return ops.self_attention(F, qkv, heads=heads)
+    pieces = list(F.split(F.transpose(qkv, axes=(0, 2, 1)), num_outputs=3 * heads, axis=1))  # each (N, d, L)
+    queries, keys, values = (pieces[i * heads : (i + 1) * heads] for i in range(3))
+    scale = (channels // heads) ** -0.5
+    results = [attend(F, scale * q, k, v, parts=PARTS) for q, k, v in zip(queries, keys, values)]
+    return F.transpose(F.concat(*results, dim=1), axes=(0, 2, 1))
 
 
 def attend(F, query, key, value, *, parts: int):

@@ -7,6 +7,7 @@ Importing this package loads nothing. A process that reads an exported network (
 calls `load()` first. Networks traced under `mxnet_only()` need no library.
 """
 
+from .attention import self_attention
 from .channel_scale import channel_scale
 from .deform import deform_attention, deform_unfold
 from .depthwise import depthwise
@@ -29,6 +30,7 @@ __all__ = [
     "mxnet_only",
     "relu6",
     "resize",
+    "self_attention",
     "serves_training",
     "status",
     "upsample_argmax",

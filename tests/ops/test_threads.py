@@ -46,6 +46,8 @@ def results(context=None):
     yield both(lambda F, *a: ops.depthwise(F, *a, **sides), grad, x, weight, bias)
     x, gamma, beta, grad = numbers((2, 300, 40), 40, 40, (2, 300, 40))
     yield both(lambda F, *a: ops.layer_norm(F, *a, epsilon=1e-6), grad, x, gamma, beta)
+    qkv, grad = numbers((2, 150, 120), (2, 150, 40))
+    yield both(lambda F, a: ops.self_attention(F, a, heads=2), grad, qkv)
     x, scale, grad = numbers((2, 24, 17, 20), (1, 24, 1, 1), (2, 24, 17, 20))
     yield both(ops.channel_scale, grad, x, scale)
     x, like, grad = numbers((2, 7, 17, 20), (1, 1, 34, 29), (2, 7, 34, 29))
