@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, Mapping, Optional, Union
 
 import numpy as np
 
@@ -86,19 +86,35 @@ def convert_checkpoint(
     alone = is_pth and not any(name.startswith(("backbone.", "decode_head.")) for name in found.arrays)
     net = create_model(**arguments) if alone else open_network(found, arguments=arguments)
     path = Path(target) if target else Path("weights") / net.spec["name"] / f"{_stem(source)}.params"
+    _check_target(path)
     check_free([path], overwrite)
     record = Record(kind="converted", source=Path(source).name, ema=ema, versions=versions())
     if alone:
-        arrays = _of_backbone(pretrained.fit(found.arrays, net.spec["backbone"], str(source)))
-        record = record.model_copy(update={"backbone": net.spec["backbone"]})
+        backbone = str(net.spec["backbone"])
+        arrays = _of_backbone(pretrained.fit(found.arrays, backbone, str(source)))
+        known = pretrained.published(backbone, Path(source))
+        fed = {"feeding": Feeding(mean=known.mean, std=known.std)} if known else {}
+        record = record.model_copy(update={"backbone": backbone, **fed})
         log.info("%s holds a backbone alone: set model.init=%s in a recipe to start from it", source, path)
     else:
         assert isinstance(net, Segmentor)  # without a dtype nothing is optimized
         arrays = checkpoint.weights(net)
         about = {"model": NetworkSpec(**net.spec), "plugins": plugin_facts(net.spec), **_facts(net, recipe, data)}
         record = record.model_copy(update=about)
+    _check_finite(arrays, source)
     checkpoint.write(path, arrays, record)
     return path
+
+
+def _check_target(path: Path) -> None:
+    if path.suffix.lower() in (*PTH, ".safetensors"):
+        raise MXNetSegError(f"--to {path}: a file of that name would be read as another toolkit's; call it .params")
+
+
+def _check_finite(arrays: Mapping[str, Any], source: Union[str, Path]) -> None:
+    spoilt = checkpoint.not_finite(arrays)
+    if spoilt:
+        raise MXNetSegError(f"{source} holds NaN or infinity in {spoilt[0]}; take another file")
 
 
 def _facts(net: Network, recipe: Optional[Recipe], data: Optional[str]) -> Dict[str, Any]:
@@ -127,6 +143,7 @@ def import_weights(
     name: Optional[str] = None,
     target: Optional[Union[str, Path]] = None,
     *,
+    ema: bool = False,
     overwrite: bool = False,
 ) -> Path:
     """Make a file of ImageNet weights one of ours, which `model.init: imagenet` finds.
@@ -142,6 +159,8 @@ def import_weights(
         file's digest doesn't tell.
     target : str or Path, optional
         Another file than `pretrained.imported_file(backbone)`; a recipe names it as `model.init`.
+    ema : bool
+        Take the moving averages of the weights from a file that has them.
 
     Returns
     -------
@@ -155,17 +174,17 @@ def import_weights(
     """
     backbone = BACKBONES.find(backbone).name
     path = Path(target) if target else pretrained.imported_file(backbone)
-    arrays = pretrained.read_classifier(Path(source))
+    _check_target(path)
+    arrays = pretrained.read_classifier(Path(source), ema=ema)
     weights = pretrained.identify(backbone, Path(source), name)
     check_free([path], overwrite, "--to FILE names another, --overwrite replaces it")
     found = pretrained.fit(arrays, backbone, str(source))
-    spoilt = checkpoint.not_finite(found)
-    if spoilt:
-        raise MXNetSegError(f"{source} holds NaN or infinity in {spoilt[0]}; take another file")
+    _check_finite(found, source)
     title, digest = weights.name if weights else "other weights", pretrained.digest_of(Path(source))
     record = Record(
         kind="converted",
         backbone=backbone,
+        ema=ema,
         source=f"{title} ({Path(source).name}, SHA-256 {digest})",
         feeding=Feeding(mean=weights.mean, std=weights.std) if weights else Feeding(),
         versions=versions(),

@@ -42,7 +42,7 @@ def _backbones():
             "backbone": entry.name,
             "output strides": ", ".join(map(str, entry.output_strides)),
             "classes": entry.num_classes,
-            "ImageNet weights": ", ".join(one.name for one in weights_for(entry.name)[:1]) or "convert",
+            "ImageNet weights": ", ".join(one.name for one in weights_for(entry.name)[:1]) or "none known",
         }
         for entry in entries
     ]

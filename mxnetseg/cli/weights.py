@@ -6,6 +6,8 @@ from ..commands import typed
 from ..errors import MXNetSegError
 from . import options
 
+NAMES = {"as": "known_as", "to": "target"}
+
 HELP = "ImageNet weights for backbones: which there are, where to get them, and files of them made ours."
 
 
@@ -28,6 +30,9 @@ def add_arguments(parser) -> None:
     taken.add_argument("--as", dest="known_as", metavar="NAME", help=what)
     what = "write this file, for model.init, and not the one that model.init=imagenet takes"
     taken.add_argument("--to", dest="target", metavar="FILE", help=what)
+    taken.add_argument(
+        "--ema", action="store_true", help="take the moving averages of the weights, where the file has them"
+    )
     taken.add_argument("--download", action="store_true", help="instead of FILE: download what GluonCV's store has")
     options.add(taken, "--overwrite")
 
@@ -105,16 +110,13 @@ def _list(args) -> int:
                     "licence": weights.licence,
                     "top-1": "" if weights.top1 is None else f"{weights.top1:.1f}",
                     "fit": "no" if weights.misfit else "yes",
-                    "on this machine": "yes" if taken.startswith(weights.name) else "no",
+                    "on this machine": "yes"
+                    if taken == weights.name or taken.startswith(f"{weights.name} (")
+                    else "no",
                 }
             )
     print(tabulate(rows, headers="keys", disable_numparse=True))
-    print(
-        typed(
-            "`mxnetseg weights show BACKBONE` says where to get them, or why they don't fit. "
-            "Other backbones: `mxnetseg convert --help`"
-        )
-    )
+    print(typed("`mxnetseg weights show BACKBONE` says where to get them, or why they don't fit"))
     return 0
 
 
@@ -125,12 +127,14 @@ def _show(args) -> int:
     here, known = _here(name), weights_for(name)
     print(f"{name}: {_told(here)}")
     if not known:
-        print(typed("none are known; weights of its authors: `mxnetseg convert --help`"))
+        print("none are known")
     for weights in known:
         facts = {
             "from": typed(weights.where),
             "licence": weights.licence,
-            "top-1": weights.top1,
+            "top-1": f"{weights.top1:g}{', of the moving averages (--ema)' if weights.ema else ''}"
+            if weights.top1
+            else "",
             "SHA-1" if weights.store_name else "SHA-256": _digits(weights.digest),
             "mean": ", ".join(f"{value:g}" for value in weights.mean),
             "std": ", ".join(f"{value:g}" for value in weights.std),
@@ -150,6 +154,13 @@ def _import(args) -> int:
 
     if bool(args.source) == args.download:
         raise MXNetSegError("name a FILE, or say --download, one of the two")
+    useless = [
+        option
+        for option in ("as", "to", "ema", "overwrite")
+        if args.download and getattr(args, NAMES.get(option, option))
+    ]
+    if useless:
+        raise MXNetSegError(f"--{useless[0]} has no meaning beside --download, which puts a file where GluonCV has it")
     if args.download:
         (name,) = _names([args.backbone])
         stored = [weights.store_name for weights in pretrained.weights_for(name) if weights.store_name]
@@ -157,7 +168,9 @@ def _import(args) -> int:
             raise MXNetSegError(f"GluonCV's store has no weights for {name}")
         print(f"{name} -> {pretrained.download_file(stored[0])}")
         return 0
-    path = import_weights(args.backbone, args.source, args.known_as, args.target, overwrite=args.overwrite)
+    path = import_weights(
+        args.backbone, args.source, args.known_as, args.target, ema=args.ema, overwrite=args.overwrite
+    )
     print(f"{args.source} -> {path}")
     print(f"model.init={path} starts from it" if args.target else "model.init=imagenet starts from it")
     return 0

@@ -14,7 +14,7 @@ from ..plugins import require
 from ..zoo import create_model, recipe_arguments
 from . import checkpoint
 from .checkpoint import Checkpoint
-from .imagenet import load_imagenet
+from .imagenet import check_backbone, load_imagenet
 from .origin import take_over
 from .record import Feeding
 
@@ -84,6 +84,7 @@ def build_network(
         _check_feeding(recipe, loaded.feeding, "the ImageNet weights")
     elif init.lower() != "random":
         found = checkpoint.read(find_checkpoint(init, option="model.init"))
+        check_backbone(net, found)
         log.info("init: %d of %d parameters from %s", *checkpoint.load_matching(net, found), init)
         _check_recorded(recipe, found)
     return net

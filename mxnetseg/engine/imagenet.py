@@ -1,7 +1,7 @@
 """ImageNet weights for the backbone of a network."""
 
 import logging
-from typing import Dict, NamedTuple
+from typing import Any, Dict, Mapping, NamedTuple
 
 import numpy as np
 from mxnet import nd
@@ -15,7 +15,7 @@ from .checkpoint import Checkpoint
 from .first_layers import adapted
 from .record import Feeding
 
-__all__ = ["Loaded", "check_fits", "load_imagenet"]
+__all__ = ["Loaded", "check_backbone", "check_fits", "load_imagenet"]
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,21 @@ def check_fits(name: str, found: Checkpoint) -> None:
         )
 
 
+def check_backbone(net: Segmentor, found: Checkpoint) -> None:
+    """Raise MXNetSegError where a file of a backbone alone is of another backbone, or another norm, than `net`."""
+    whose, ours = found.record.backbone, net.spec["backbone"]
+    if whose is None:
+        return
+    if whose != ours:
+        raise MXNetSegError(f"model.init: {found.path} holds the backbone {whose}, but model.backbone is {ours}")
+    _check_norm(net, found.weights, f"model.init: {found.path} does not fit")
+
+
+def _check_norm(net: Segmentor, arrays: Mapping[str, Any], problem: str) -> None:
+    if net.spec["norm"] == "gn" and any(key.endswith("running_mean") for key in arrays):
+        raise MXNetSegError(f"{problem} {net.spec['backbone']} with norm gn; {_OTHERS}")
+
+
 _OTHERS = "set model.init to random or to a checkpoint's path"
 
 
@@ -87,8 +102,10 @@ def _assign(net: Segmentor, arrays: Dict[str, np.ndarray], source: str) -> None:
     ours = net.backbone._collect_params_with_prefix()
     if POSITIONS in ours and arrays[POSITIONS].shape != ours[POSITIONS].shape:
         arrays = {**arrays, POSITIONS: _resized(arrays[POSITIONS], ours[POSITIONS].shape[1])}
-    if net.spec["norm"] == "gn" and any(key.endswith("running_mean") for key in arrays):
-        raise MXNetSegError(f"there are no ImageNet weights for {net.spec['backbone']} with norm gn; {_OTHERS}")
+    _check_norm(net, arrays, "there are no ImageNet weights for")
+    spoilt = checkpoint.not_finite(arrays)
+    if spoilt:
+        raise MXNetSegError(f"{source} holds NaN or infinity in {spoilt[0]}; import another file with --overwrite")
     # norms of levels that this network has no use for, and what the backbone was told to do without
     arrays = {
         key: array

@@ -144,9 +144,13 @@ class Record(_Part):
     versions: Dict[str, str] = Field(default_factory=dict)
 
     def dump(self) -> bytes:
-        """JSON, as `of_json` reads it. Raises MXNetSegError where a text in it is no Unicode."""
+        """JSON, as `of_json` reads it. Raises MXNetSegError where a text in it is no Unicode.
+
+        How images are fed is left out where nobody has said it.
+        """
+        unsaid = {"feeding"} - self.model_fields_set
         try:
-            return self.model_dump_json(exclude_none=True).encode()
+            return self.model_dump_json(exclude_none=True, exclude=unsaid).encode()
         except ValueError as err:  # halves of characters, as in file names that are no UTF-8
             problem = f"the record can't be written as text ({err})"
             raise MXNetSegError(f"{problem}; name folders and files in UTF-8") from err

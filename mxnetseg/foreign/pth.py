@@ -8,6 +8,7 @@ objects, storage keys; the storages follow, each an element count (8 bytes) and 
 A tensor is a view of a storage: offset, size and stride in elements. Several may share one storage.
 """
 
+import logging
 import os
 import stat
 from typing import Any, Dict, Iterator, Tuple
@@ -20,6 +21,8 @@ from .torch_objects import AGAIN, Tensor
 from .unpickle import Refused, printable
 
 __all__ = ["EMA_KEYS", "PLAIN_KEYS", "read_pth"]
+
+log = logging.getLogger(__name__)
 
 PLAIN_KEYS = ("state_dict", "model_state_dict", "model", "module", "net")
 EMA_KEYS = ("state_dict_ema", "ema_state_dict", "model_ema", "ema")
@@ -76,7 +79,7 @@ def _read(path, ema: bool) -> Dict[str, np.ndarray]:
             archive = Legacy(file)
         else:
             raise Refused(_not_a_checkpoint(head))
-        state = _state_dict(archive.content, ema)
+        state = _state_dict(archive.content, ema, str(path))
         read = Reader(archive.storage_bytes)
         return {name: read(name, tensor) for name, tensor in state.items()}
 
@@ -101,7 +104,7 @@ def _not_a_checkpoint(head: bytes) -> str:
     return f"is not a checkpoint of PyTorch, or is damaged at its start; {AGAIN}"
 
 
-def _state_dict(content: Any, ema: bool) -> Dict[str, Tensor]:
+def _state_dict(content: Any, ema: bool, name: str) -> Dict[str, Tensor]:
     if type(content) is not dict:
         what = "one tensor" if type(content) is Tensor else f"a {getattr(content, 'name', type(content).__name__)}"
         raise Refused(f"holds {printable(what)} instead of a state dict; save model.state_dict()")
@@ -115,6 +118,8 @@ def _state_dict(content: Any, ema: bool) -> Dict[str, Tensor]:
     keys = ", ".join(printable(key) for key in list(content)[:12]) + (" ..." if len(content) > 12 else "")
     if ema and not averaged:
         raise Refused(f"holds no moving averages of the weights (top level: {keys}); leave ema out")
+    if plain and averaged and not ema:
+        log.warning("%s holds moving averages besides; these are the plain weights, --ema takes the averages", name)
     chosen = averaged if ema else plain or averaged
     if not chosen:
         raise Refused(f"holds no tensors (top level: {keys or 'nothing'}); is this the file of the weights?")

@@ -1,7 +1,7 @@
 """ImageNet weights for backbones: which there are, where they are on this machine, and files of them read."""
 
 from .catalog import CATALOG, Weights, weights_for
-from .places import Found, digest_of, find, folder, identify, imported_file
+from .places import Found, digest_of, find, folder, identify, imported_file, published
 from .read import bare_backbone, fit, read_classifier, read_stored
 from .store import download_file
 
@@ -19,5 +19,6 @@ __all__ = [
     "imported_file",
     "read_classifier",
     "read_stored",
+    "published",
     "weights_for",
 ]

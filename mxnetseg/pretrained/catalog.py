@@ -21,7 +21,7 @@ class Weights(NamedTuple):
 
     `digest` is a SHA-256, its first digits, or nothing where the publisher says none; of GluonCV's store a SHA-1.
     `package` is that of the Python package index which brings the file; `store_name` what GluonCV's store calls it.
-    `misfit` says why these can't be had here.
+    `ema`: the accuracy is that of the moving averages in the file. `misfit` says why these can't be had here.
     """
 
     backbone: str
@@ -34,6 +34,7 @@ class Weights(NamedTuple):
     std: Colour = IMAGENET_STD
     package: str = ""
     store_name: str = ""
+    ema: bool = False
     misfit: str = ""
 
 
@@ -110,7 +111,8 @@ def _moganet() -> List[Weights]:
     for size, ones in files.items():
         for how, top1 in ones:
             name = f"moganet_{size}_{how}_ep300"
-            found.append(Weights(f"moganet_{size}", f"moganet/{name}", f"{MOGANET}{name}.pth.tar", APACHE, top1))
+            where, ema = f"{MOGANET}{name}.pth.tar", size not in ("xtiny", "tiny")
+            found.append(Weights(f"moganet_{size}", f"moganet/{name}", where, APACHE, top1, ema=ema))
     return found
 
 

@@ -1,6 +1,7 @@
 """Where ImageNet weights are on this machine. Nothing is downloaded here."""
 
 import hashlib
+import logging
 import os
 from importlib import metadata
 from pathlib import Path
@@ -11,7 +12,9 @@ from ..names import lookup
 from .catalog import Weights, weights_for
 from .store import cached_file
 
-__all__ = ["Found", "digest_of", "find", "folder", "identify", "imported_file"]
+__all__ = ["Found", "digest_of", "find", "folder", "identify", "imported_file", "published"]
+
+log = logging.getLogger(__name__)
 
 VARIABLE = "MXNETSEG_WEIGHTS"
 OTHER = "other"
@@ -63,6 +66,19 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def published(backbone: str, path: Path) -> Optional[Weights]:
+    """Which weights of the catalogue a file for `backbone` is, by its digest; None where that doesn't tell.
+
+    Raises MXNetSegError for weights that can't be had here.
+    """
+    digest = digest_of(path)
+    known = (one for one in weights_for(backbone) if not one.store_name and one.digest)
+    found = next((one for one in known if digest.startswith(one.digest)), None)
+    if found and found.misfit:
+        raise MXNetSegError(f"{found.name} does not fit {backbone}: {found.misfit}")
+    return found
+
+
 def identify(backbone: str, path: Path, name: Optional[str]) -> Optional[Weights]:
     """Which weights of the catalogue a file for `backbone` is: by its digest, else as `name` says; None for "other".
 
@@ -71,8 +87,7 @@ def identify(backbone: str, path: Path, name: Optional[str]) -> Optional[Weights
     MXNetSegError
         Neither tells; the digest says another than `name`; these weights can't be had here.
     """
-    known, digest = weights_for(backbone), digest_of(path)
-    found = next((one for one in known if not one.store_name and one.digest and digest.startswith(one.digest)), None)
+    known, found = weights_for(backbone), published(backbone, path)
     named = lookup("file of weights", name, {one.name: one for one in known}) if name not in (None, OTHER) else None
     if named and found and named != found:
         raise MXNetSegError(f"{path} is {found.name}, by its SHA-256, not {named.name}")
@@ -82,6 +97,13 @@ def identify(backbone: str, path: Path, name: Optional[str]) -> Optional[Weights
         raise MXNetSegError(
             f"{path}: its digest doesn't tell what it is; say --as NAME ({names}), or --as {OTHER} for weights of your "
             "own, which were fed with ImageNet's mean and std"
+        )
+    if named and named != found and named.digest and path.suffix.lower() != ".safetensors":
+        log.warning(
+            "%s is not %s as it was published, whose SHA-256 begins with %s; it is taken for it as you say",
+            path,
+            named.name,
+            named.digest[:8],
         )
     if chosen and chosen.misfit:
         raise MXNetSegError(f"{chosen.name} does not fit {backbone}: {chosen.misfit}")

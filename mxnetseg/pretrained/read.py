@@ -12,23 +12,33 @@ from ..foreign import read_pth
 from ..nn.norm import norm_scope
 from ..optional import check_installed
 from ..registry import BACKBONES
-from .tables import translate
+from .store import models_folder
+from .tables import family_of, translate
 
 __all__ = ["bare_backbone", "fit", "read_classifier", "read_stored"]
 
 POSITIONS = "pos_embed"
 
 
-def read_classifier(path: Path) -> Dict[str, np.ndarray]:
+def read_classifier(path: Path, *, ema: bool = False) -> Dict[str, np.ndarray]:
     """Name -> array of a .safetensors file, or of one of PyTorch's, in which nothing is executed.
+
+    `ema`: the moving averages of one of PyTorch's.
 
     Raises
     ------
     MXNetSegError
         The file is damaged or something else, or its format needs a package that is not installed.
     """
+    if path.suffix.lower() == ".params":
+        raise MXNetSegError(
+            f"{path}: .params files are ours, which model.init=FILE takes, or GluonCV's, which belong in "
+            f"{models_folder()} under GluonCV's names"
+        )
     if path.suffix.lower() != ".safetensors":
-        return read_pth(path)
+        return read_pth(path, ema=ema)
+    if ema:
+        raise MXNetSegError(f"--ema: {path} is no file of PyTorch's; only those may hold moving averages")
     check_installed("safetensors", f"reading {path}")
     from safetensors.numpy import load_file
 
@@ -63,18 +73,22 @@ def fit(state: Mapping[str, np.ndarray], name: str, source: str) -> Dict[str, np
         They don't fit: the message says why.
     """
     shapes = {key: parameter.shape for key, parameter in bare_backbone(name)._collect_params_with_prefix().items()}
+    if family_of(name) is None:
+        raise MXNetSegError(f"{source}: no ImageNet weights are known for {name}, and no table of their names")
+    if any(key.startswith("decode_head.") for key in state):
+        raise MXNetSegError(f"{source} is a whole segmentation network; `mxnetseg convert` takes those")
     reason = _known_misfit(state, name, shapes)
     if reason:
         raise MXNetSegError(f"{source} does not fit {name}: {reason}")
-    try:
-        names = translate(state, name, shapes)
-    except KeyError:
-        raise MXNetSegError(f"{source}: there is no table of names for {name}") from None
+    names = translate(state, name, shapes)
+    for old, new in names.items():
+        if new is not None and state[old].dtype.kind != "f":
+            raise MXNetSegError(f"{source} does not fit {name}: {old} is of type {state[old].dtype}, not of floats")
     arrays = {new: np.asarray(state[old], np.float32) for old, new in names.items() if new is not None}
     if POSITIONS in arrays:
-        arrays = _of_transformer(arrays, with_class="cls_token" in state)
+        arrays = _of_transformer(arrays, f"{source} does not fit {name}")
         shapes[POSITIONS] = (1, arrays[POSITIONS].shape[1], *shapes[POSITIONS][2:])  # any grid: it is resized
-    if name.startswith("ffnet"):
+    if name.startswith("ffnet") and not any(key.startswith("norms.") for key in arrays):
         arrays = {**_level_norms(shapes), **arrays}
     theirs = {new: old for old, new in names.items()}
     problems = {
@@ -88,7 +102,7 @@ def fit(state: Mapping[str, np.ndarray], name: str, source: str) -> Dict[str, np
     }
     found = [f"{title}: {', '.join(keys[:4])}{' ...' if keys[4:] else ''}" for title, keys in problems.items() if keys]
     if found:
-        raise MXNetSegError(f"{source} does not fit {name}; {'; '.join(found)}")
+        raise MXNetSegError(f"{source} does not fit {name}; {'; '.join(found)}. Is it of another backbone?")
     return arrays
 
 
@@ -103,10 +117,22 @@ def read_stored(path: Path, backbone) -> Dict[str, np.ndarray]:
     return arrays
 
 
-def _of_transformer(arrays: Dict[str, np.ndarray], with_class: bool) -> Dict[str, np.ndarray]:
+def _of_transformer(arrays: Dict[str, np.ndarray], misfit: str) -> Dict[str, np.ndarray]:
+    """Positions of a square grid alone, and the last norm at every level."""
+    positions = arrays[POSITIONS]
+    count = positions.shape[1] if positions.ndim == 3 else 0
+    with_class = not _square(count)
+    if not _square(count - with_class) or count < 2:
+        raise MXNetSegError(
+            f"{misfit}: {POSITIONS} {positions.shape} is no square grid, with or without a class's position"
+        )
     last = {key: array for key, array in arrays.items() if key.startswith("norms.3.")}
     every = {key.replace("norms.3.", f"norms.{level}."): array for key, array in last.items() for level in range(4)}
-    return {**arrays, POSITIONS: arrays[POSITIONS][:, int(with_class) :], **every}
+    return {**arrays, POSITIONS: positions[:, int(with_class) :], **every}
+
+
+def _square(count: int) -> bool:
+    return count >= 0 and round(count**0.5) ** 2 == count
 
 
 def _level_norms(shapes: Mapping[str, Any]) -> Dict[str, np.ndarray]:

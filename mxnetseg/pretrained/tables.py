@@ -117,10 +117,12 @@ def _by(rules: Rules) -> Callable:
 
 def _of_authors(backbone: str) -> Callable:
     rules, below = [*rules_of(backbone), *LEAF], "backbone."
+    before_classifier = "norm." if backbone == "ffnet_2" else None
 
     def to_ours(name: str) -> Optional[str]:
-        # FFNet's `norm` lies before its classifier
-        return None if name.startswith("norm.") else rename(below + name, rules)[len(below) :]
+        if before_classifier and name.startswith(before_classifier):
+            return None
+        return rename(below + name, rules)[len(below) :]
 
     return lambda state, ours: to_ours
 

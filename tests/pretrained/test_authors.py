@@ -7,12 +7,14 @@ import pytest
 
 from mxnetseg import create_model, pretrained
 from mxnetseg.cli import main
+from mxnetseg.conversion import import_weights
 from mxnetseg.convert import load_state
 from mxnetseg.engine import checkpoint
-from mxnetseg.engine.imagenet import load_imagenet
+from mxnetseg.engine.imagenet import check_backbone, load_imagenet
+from mxnetseg.errors import MXNetSegError
 from mxnetseg.pretrained import CATALOG
 
-from ..convert.writer import write_pth
+from ..convert.writer import tensor, write_pth
 from ..goldens import families
 
 LEVEL_NORM = re.compile(r"norm\d\.")
@@ -77,6 +79,69 @@ def test_all_that_they_publish_is_listed(capsys):
     out = capsys.readouterr().out
     assert "https://github.com/ysj9909/FFNet/releases/download/v1.0/ffnet_2_distillation.pth.tar" in out
     assert out.index("top-1: 83.7") < out.index("top-1: 82.9")
+
+
+def test_norms_of_levels_are_made_up_all_or_none():
+    state = {**classifier("ffnet_upernet_2"), "norm0.weight": np.ones(88, "float32")}
+    with pytest.raises(MXNetSegError, match=r"missing: norms.0.beta, norms.1.gamma"):
+        pretrained.fit(state, "ffnet_2", "file.pth")
+
+
+def test_which_of_two_files_is_here(tmp_path, monkeypatch, capsys):
+    """One's name begins with the other's."""
+    monkeypatch.setenv("MXNETSEG_WEIGHTS", str(tmp_path / "imported"))
+    write_pth(tmp_path / "model.pth.tar", classifier("ffnet_upernet_2"), "state_dict")
+    take = ["weights", "import", "ffnet_2", str(tmp_path / "model.pth.tar"), "--as", "ffnet/ffnet_2_distillation"]
+    assert main(take) == 0
+    capsys.readouterr()
+    assert main(["weights", "list", "ffnet_2"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("ffnet_2")]
+    assert [(row[1], row[-1]) for row in rows] == [("ffnet/ffnet_2_distillation", "yes"), ("ffnet/ffnet_2", "no")]
+
+
+def test_moving_averages_are_taken_where_asked_for_and_told_of_else(tmp_path, monkeypatch, caplog, capsys):
+    monkeypatch.setenv("MXNETSEG_WEIGHTS", str(tmp_path / "imported"))
+    plain = classifier("moganet_fpn_xtiny")
+    averages = {key: tensor(np.asarray(array) * 2) for key, array in plain.items()}
+    file = str(tmp_path / "model.pth.tar")
+    write_pth(file, plain, lambda state: {"state_dict": state, "state_dict_ema": averages})
+    key = "backbone.stages.0.blocks.0.attn.gate.weight"
+    for options, factor in (([], 1), (["--ema"], 2)):
+        target = str(tmp_path / f"{factor}.params")
+        take = ["weights", "import", "moganet_xtiny", file, "--as", "other", "--to", target]
+        assert main([*take, *options]) == 0
+        found = checkpoint.read(target)
+        np.testing.assert_array_equal(found.weights[key], factor * plain["blocks1.0.attn.gate.weight"])
+        assert found.record.ema == (factor == 2)
+    assert "holds moving averages besides" in capsys.readouterr().err + caplog.text
+    assert main(["weights", "show", "moganet_small"]) == 0
+    assert "top-1: 83.4, of the moving averages (--ema)" in capsys.readouterr().out
+
+
+def test_a_converted_classifier_says_nothing_that_nobody_knows(tmp_path, capsys):
+    write_pth(tmp_path / "model.pth.tar", classifier("moganet_fpn_xtiny"), "state_dict")
+    convert = ["convert", "--model", "semantic_fpn", "--backbone", "moganet_xtiny", "--from"]
+    assert main([*convert, str(tmp_path / "model.pth.tar"), "--to", str(tmp_path / "o.params")]) == 0
+    assert "feeding" not in checkpoint.read(tmp_path / "o.params").record.model_fields_set
+
+    assert main([*convert, str(tmp_path / "model.pth.tar"), "--to", str(tmp_path / "o.pth")]) == 2
+    assert "o.pth: a file of that name would be read as another toolkit's" in capsys.readouterr().err
+    spoilt = {key: array * np.float32("nan") for key, array in classifier("moganet_fpn_xtiny").items()}
+    write_pth(tmp_path / "nan.pth.tar", spoilt, "state_dict")
+    assert main([*convert, str(tmp_path / "nan.pth.tar"), "--to", str(tmp_path / "n.params")]) == 2
+    assert "holds NaN or infinity in" in capsys.readouterr().err and not (tmp_path / "n.params").exists()
+
+
+def test_a_backbones_file_starts_that_backbone_alone(tmp_path):
+    write_pth(tmp_path / "model.pth.tar", classifier("moganet_fpn_xtiny"), "state_dict")
+    path = import_weights("moganet_xtiny", tmp_path / "model.pth.tar", "other", tmp_path / "o.params")
+    for norm, backbone, message in (
+        ("bn", "moganet_tiny", "holds the backbone moganet_xtiny, but model.backbone is moganet_tiny"),
+        ("gn", "moganet_xtiny", "does not fit moganet_xtiny with norm gn"),
+    ):
+        net = create_model("fcn", backbone=backbone, norm=norm, num_classes=3)
+        with pytest.raises(MXNetSegError, match=message):
+            check_backbone(net, checkpoint.read(path))
 
 
 @pytest.mark.parametrize("change", ["missing", "extra", "shape"])

@@ -43,7 +43,11 @@ def test_features_are_the_originals(name):
             r"other shapes: conv1.weight \(32, 3, 7, 7\) for \(64, 3, 7, 7\)",
         ),
         ("vit_base_16", {"class_token": (1, 1, 768)}, "it is torchvision's"),
-        ("xception39", {}, "there is no table of names for xception39"),
+        ("vit_base_16", {"pos_embed": (1, 200, 768)}, r"pos_embed \(1, 200, 768\) is no square grid"),
+        ("vit_base_16", {"pos_embed": ()}, r"pos_embed \(\) is no square grid"),
+        ("moganet_tiny", {"norm.weight": (3,)}, "unknown: norm.weight"),
+        ("moganet_tiny", {"decode_head.conv_seg.weight": (3, 3, 1, 1)}, "a whole segmentation network; .*convert"),
+        ("xception39", {}, "no ImageNet weights are known for xception39"),
     ],
 )
 def test_what_does_not_fit_says_why(backbone, shapes, message):
@@ -59,3 +63,26 @@ def test_files_that_are_damaged(tmp_path):
     wanted = "is no whole safetensors file" if installed("safetensors") else "needs safetensors, which is not installed"
     with pytest.raises(MXNetSegError, match=wanted):
         read_classifier(tmp_path / "model.safetensors")
+
+
+def test_weights_are_floats():
+    with pytest.raises(MXNetSegError, match="conv1.weight is of type complex64, not of floats"):
+        fit({"conv1.weight": np.zeros((64, 3, 7, 7), "complex64")}, "resnet18", "file.pth")
+
+
+@pytest.mark.parametrize("positions, kept", [(17, 16), (16, 16)])
+def test_a_class_position_is_known_by_the_square(positions, kept):
+    """Networks without a position for their class token have a token all the same."""
+    shapes = {key: p.shape for key, p in bare_backbone("vit_base_16")._collect_params_with_prefix().items()}
+    names = {"patch_embed.": "patch_embed.proj.", ".attn.project.": ".attn.proj.", "norms.3.": "norm."}
+    state = {"cls_token": np.zeros((1, 1, 768), "float32")}
+    for key, shape in shapes.items():
+        if key.startswith(("norms.0", "norms.1", "norms.2")):
+            continue
+        for ours, theirs in names.items():
+            key = key.replace(ours, theirs)
+        key = key.replace(".fc", ".mlp.fc") if ".mlp." not in key else key
+        state[key.replace("gamma", "weight").replace("beta", "bias")] = np.zeros(shape, "float32")
+    state["pos_embed"] = np.arange(positions, dtype="float32").reshape(1, -1, 1).repeat(768, axis=2)
+    found = fit(state, "vit_base_16", "file.pth")["pos_embed"]
+    assert found.shape == (1, kept, 768) and found[0, 0, 0] == positions - kept
