@@ -6,8 +6,6 @@ from ..commands import typed
 from ..errors import MXNetSegError
 from . import options
 
-NAMES = {"as": "known_as", "to": "target"}
-
 HELP = "ImageNet weights for backbones: which there are, where to get them, and files of them made ours."
 
 
@@ -154,14 +152,8 @@ def _import(args) -> int:
 
     if bool(args.source) == args.download:
         raise MXNetSegError("name a FILE, or say --download, one of the two")
-    useless = [
-        option
-        for option in ("as", "to", "ema", "overwrite")
-        if args.download and getattr(args, NAMES.get(option, option))
-    ]
-    if useless:
-        raise MXNetSegError(f"--{useless[0]} has no meaning beside --download, which puts a file where GluonCV has it")
     if args.download:
+        _check_alone({"--as": args.known_as, "--to": args.target, "--ema": args.ema, "--overwrite": args.overwrite})
         (name,) = _names([args.backbone])
         stored = [weights.store_name for weights in pretrained.weights_for(name) if weights.store_name]
         if not stored:
@@ -174,6 +166,12 @@ def _import(args) -> int:
     print(f"{args.source} -> {path}")
     print(f"model.init={path} starts from it" if args.target else "model.init=imagenet starts from it")
     return 0
+
+
+def _check_alone(others: Dict[str, object]) -> None:
+    useless = [option for option, given in others.items() if given]
+    if useless:
+        raise MXNetSegError(f"{useless[0]} has no meaning beside --download, which puts a file where GluonCV has it")
 
 
 def _where(args) -> int:

@@ -119,6 +119,8 @@ def test_nothing_is_downloaded_unless_asked_for_and_then_once(stored, monkeypatc
     assert "holds another file" in capsys.readouterr().err and not place.exists()
     assert main(["weights", "import", "efficientnet_lite0", "--download"]) == 2
     assert "GluonCV's store has no weights for efficientnet_lite0" in capsys.readouterr().err
+    assert main(["weights", "import", "resnet18", "--download", "--to", "x.params"]) == 2
+    assert "--to has no meaning beside --download" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
