@@ -7,6 +7,7 @@ import mxnet as mx
 import numpy as np
 
 from .. import backbones  # noqa: F401  (fills the table)
+from ..commands import typed
 from ..errors import MXNetSegError
 from ..foreign import read_pth
 from ..nn.norm import norm_scope
@@ -76,7 +77,7 @@ def fit(state: Mapping[str, np.ndarray], name: str, source: str) -> Dict[str, np
     if family_of(name) is None:
         raise MXNetSegError(f"{source}: no ImageNet weights are known for {name}, and no table of their names")
     if any(key.startswith("decode_head.") for key in state):
-        raise MXNetSegError(f"{source} is a whole segmentation network; `mxnetseg convert` takes those")
+        raise MXNetSegError(f"{source} is a whole segmentation network; {typed('`mxnetseg convert`')} takes those")
     reason = _known_misfit(state, name, shapes)
     if reason:
         raise MXNetSegError(f"{source} does not fit {name}: {reason}")
