@@ -13,7 +13,7 @@ from .context import Contexts, as_contexts
 from .data.files import READING, Reading, ranged, read_values, values_of
 from .data.spec import default_palette
 from .engine.checkpoint import Checkpoint
-from .engine.inference import Preprocess, class_probabilities, predict_images
+from .engine.inference import Preprocess, class_probabilities, predict_certain, predict_images
 from .engine.record import Record
 from .errors import MXNetSegError, named
 from .network import Network, as_network
@@ -117,6 +117,16 @@ class Predictor:
         """
         return self._each(image, class_probabilities)
 
+    def certain(self, image: Picture) -> Tuple[np.ndarray, np.ndarray]:
+        """What a call and `probabilities` give, equal ones too, of one pass through the network: (H, W) and
+        (C, H, W); a batch: (N, H, W) and (N, C, H, W)."""
+        fed = self._fed(image)
+        batch = fed if fed.ndim == 4 else fed[None]
+        with _naming(image):
+            maps, probabilities = predict_certain(self.net, batch, self.preprocess, self.config, self.context)
+        results = maps.asnumpy(), probabilities.asnumpy()
+        return results if fed.ndim == 4 else (results[0][0], results[1][0])
+
     @overload
     def confidence(self, image: Picture) -> np.ndarray: ...
 
@@ -169,8 +179,7 @@ class Predictor:
         file = Path(image) if isinstance(image, (str, Path)) else Path("image")
         values = image if isinstance(image, np.ndarray) else self.read(image)
         with _naming(image):
-            probabilities = self.probabilities(values) if certain else None
-            class_map = self(values) if probabilities is None else probabilities.argmax(0).astype(np.uint8)
+            class_map, probabilities = self.certain(values) if certain else (self(values), None)
         return Result(self.picture(values), class_map, probabilities, file, file.stem)
 
     def _each(
@@ -185,14 +194,17 @@ class Predictor:
         return found
 
     def _queue(self, image: Picture, function: Callable[..., mx.nd.NDArray]) -> mx.nd.NDArray:
-        if isinstance(image, (str, Path)):
-            fed = ranged(read_values(image, self.reading), self.reading.range, str(image))
-        else:
-            fed = as_image(image, self.reading)
+        fed = self._fed(image)
         batch = fed if fed.ndim == 4 else fed[None]
         with _naming(image):
             result = function(self.net, batch, self.preprocess, self.config, self.context)
         return result if fed.ndim == 4 else result[0]
+
+    def _fed(self, image: Picture) -> np.ndarray:
+        """(H, W, C), or a batch of these."""
+        if isinstance(image, (str, Path)):
+            return ranged(read_values(image, self.reading), self.reading.range, str(image))
+        return as_image(image, self.reading)
 
 
 def _naming(image: Picture) -> ContextManager[None]:

@@ -66,7 +66,6 @@ class DeployedNetwork:
     def __call__(self, x: nd.NDArray) -> nd.NDArray:
         with autograd.pause(train_mode=False):
             logits = self.coarse_logits(x)
-            self._check_range(x)
             height, width = x.shape[2:]
             if logits.shape[2:] == (height, width):
                 return logits
@@ -79,7 +78,6 @@ class DeployedNetwork:
         """(N, H, W) uint8: the class of the greatest logit of every pixel, without logits at full resolution."""
         with autograd.pause(train_mode=False):
             logits = self.coarse_logits(x)
-            self._check_range(x)
             height, width = x.shape[2:]
             return upsample_argmax(nd, logits, height=height, width=width, align_corners=self.align_corners)
 
@@ -89,6 +87,12 @@ class DeployedNetwork:
 
         Raises MXNetSegError where the images are elsewhere, or of a size that the network can't take.
         """
+        logits = self.unchecked_logits(x)
+        self._check_range(x)
+        return logits
+
+    def unchecked_logits(self, x: nd.NDArray) -> nd.NDArray:
+        """The same of what is no picture: the warning of images that int8 was not calibrated for is kept for these."""
         check_input(x, channels=channels_of(self))
         if x.context not in self._weights:
             there = ", ".join(map(str, self.contexts))

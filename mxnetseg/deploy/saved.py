@@ -54,7 +54,7 @@ def write(path: Union[str, Path], net: Any, overwrite: bool) -> None:
         "graph": np.frombuffer(net.symbol.tojson(remove_amp_cast=False).encode(), np.uint8),
         "probe:input": _probe(channels_of(net)),
     }
-    answer = net.coarse_logits(nd.array(arrays["probe:input"], ctx=net.contexts[0])).asnumpy()
+    answer = net.unchecked_logits(nd.array(arrays["probe:input"], ctx=net.contexts[0])).asnumpy()
     if not np.isfinite(answer).all():
         raise MXNetSegError(
             f"{net!r} gives NaN or infinity for an ordinary image; look at the weights before it is kept"
@@ -106,7 +106,7 @@ def check_answer(net: Any, found: Checkpoint) -> None:
     """Raise MXNetSegError unless the network answers the file's probe as it did where that was made."""
     expected = found.arrays["probe:output"]
     try:
-        answer = net.coarse_logits(nd.array(found.arrays["probe:input"], ctx=net.contexts[0])).asnumpy()
+        answer = net.unchecked_logits(nd.array(found.arrays["probe:input"], ctx=net.contexts[0])).asnumpy()
     except mx.MXNetError as err:
         reason = str(err).strip().splitlines()[-1]
         raise MXNetSegError(

@@ -11,12 +11,16 @@ from mxnet import nd
 
 from ..config.schema import IMAGENET_MEAN, IMAGENET_STD, DataConfig, EvalConfig, Size
 from ..data.transforms import normalize, resize, scaled_size
-from ..network import Network
+from ..errors import MXNetSegError
+from ..network import MOST_CLASSES, Network
 from ..ops.blend import resize_axis
+from ..ops.upsample import upsample_argmax
 from .blend import Blend, DeviceBlend, HostBlend
 from .record import Feeding
 
-__all__ = ["Preprocess", "class_probabilities", "predict_image", "predict_images", "windows"]
+__all__ = ["Preprocess", "class_probabilities", "predict_certain", "predict_image", "predict_images", "windows"]
+
+Forward = Callable[[nd.NDArray], nd.NDArray]  # (N, C, H, W) -> logits of that or a coarser size
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,39 @@ def predict_images(
     net: Network, images: np.ndarray, preprocess: Preprocess, config: EvalConfig, context: mx.Context
 ) -> nd.NDArray:
     """(N, H, W, 3) uint8 RGB -> (N, H, W) uint8 class maps, as an NDArray that may still be computing."""
-    size = (images.shape[1], images.shape[2])
-    plain = not config.crop and not config.flip and list(config.scales) == [1.0]
-    if plain and not config.multiple and _size(size, preprocess, config, 1.0) == size:
+    if _is_plain(images, preprocess, config):
         return net.class_map(preprocess(images, context))
-    return nd.argmax(class_probabilities(net, images, preprocess, config, context), axis=1).astype("uint8")
+    return _greatest(class_probabilities(net, images, preprocess, config, context))
+
+
+def predict_certain(
+    net: Network, images: np.ndarray, preprocess: Preprocess, config: EvalConfig, context: mx.Context
+) -> Tuple[nd.NDArray, nd.NDArray]:
+    """What `predict_images` and `class_probabilities` give, equal ones too, of one pass through the network.
+
+    Where two classes are as likely but for rounding, the maps are those of `predict_images`.
+    """
+    seen: List[nd.NDArray] = []
+
+    def forward(x: nd.NDArray) -> nd.NDArray:
+        seen[:] = [net.coarse_logits(x)]
+        return seen[0]
+
+    probabilities = class_probabilities(net, images, preprocess, config, context, forward)
+    if not _is_plain(images, preprocess, config):
+        return _greatest(probabilities), probabilities
+    height, width = images.shape[1:3]
+    maps = upsample_argmax(nd, seen[0], height=height, width=width, align_corners=net.align_corners)
+    return maps, probabilities
 
 
 def class_probabilities(
-    net: Network, images: np.ndarray, preprocess: Preprocess, config: EvalConfig, context: mx.Context
+    net: Network,
+    images: np.ndarray,
+    preprocess: Preprocess,
+    config: EvalConfig,
+    context: mx.Context,
+    forward: Optional[Forward] = None,
 ) -> nd.NDArray:
     """(N, H, W, 3) uint8 RGB, or one image (H, W, 3), which is a batch of one -> (N, C, H, W) float32.
 
@@ -68,7 +96,8 @@ def class_probabilities(
     averaged and resized to the image before the softmax. The greatest is at the class that `predict_images` gives, but
     for ties.
 
-    All N go through the network at once, and so do `config.batch_size` windows of each.
+    All N go through the network at once, and so do `config.batch_size` windows of each; `forward` is called in its
+    place where it is given.
 
     Memory: an array of that size (with `average` logits one more per view), twice that for a batch of several, and one
     batch of windows.
@@ -76,13 +105,16 @@ def class_probabilities(
     images = images[None] if images.ndim == 3 else images
     size = (images.shape[1], images.shape[2])
     totals: List[Blend] = []
+    if forward is None:
+        # on a CPU our own resize of coarse logits is faster than MXNet's
+        forward = net.coarse_logits if context.device_type == "cpu" else net
     for scale in config.scales:
         height, width = _size(size, preprocess, config, scale)
         scaled = [resize(image, height, width) for image in images]
         if config.multiple:
             height, width = (-(-side // config.multiple) * config.multiple for side in (height, width))
             scaled = [resize(image, height, width) for image in scaled]
-        totals = _add_scale(totals, net, scaled, size, preprocess, config, context)
+        totals = _add_scale(totals, forward, net.align_corners, scaled, size, preprocess, config, context)
     results = [total.result() for total in totals]
     return results[0] if len(results) == 1 else nd.concat(*results, dim=0)
 
@@ -97,7 +129,8 @@ def windows(size: int, window: int, stride: int) -> List[int]:
 
 def _add_scale(
     totals: List[Blend],
-    net: Network,
+    forward: Forward,
+    align_corners: bool,
     scaled: Sequence[np.ndarray],
     size: Tuple[int, int],
     preprocess: Preprocess,
@@ -106,13 +139,10 @@ def _add_scale(
 ) -> List[Blend]:
     """Add the probabilities of scaled images, resized to `size`, to `totals`, or to new blends where it is empty.
 
-    Returns the blends, one for each image.
+    Returns the blends, one for each image. Logits are resized as the network resizes its own (`align_corners`).
     """
     on_cpu = context.device_type == "cpu"
-    # on a CPU our own resize of coarse logits is faster than MXNet's
-    forward: Callable[[nd.NDArray], nd.NDArray] = net.coarse_logits if on_cpu else net
     make: Callable[[int, int, int, mx.Context, bool], Blend] = HostBlend if on_cpu else DeviceBlend
-    align_corners = net.align_corners  # logits are resized as the network resizes its own
     logits_first = config.average == "logits"
     share = 1 / (len(config.scales) * (2 if config.flip else 1))
     sides = (scaled[0].shape[0], scaled[0].shape[1])
@@ -146,6 +176,23 @@ def _add_scale(
         for total, blend in zip(totals, view):
             total.add_softmax(blend, share)
     return totals
+
+
+def _is_plain(images: np.ndarray, preprocess: Preprocess, config: EvalConfig) -> bool:
+    """Whether images (N, H, W, C) go through the network as they are, once."""
+    size = (images.shape[1], images.shape[2])
+    views = config.crop or config.flip or list(config.scales) != [1.0]
+    return not views and not config.multiple and _size(size, preprocess, config, 1.0) == size
+
+
+def _greatest(probabilities: nd.NDArray) -> nd.NDArray:
+    classes = probabilities.shape[1]
+    if classes > MOST_CLASSES:
+        raise MXNetSegError(
+            f"{classes} classes do not fit a uint8 class map, at most {MOST_CLASSES} do; take the argmax of "
+            "Predictor.probabilities instead"
+        )
+    return nd.argmax(probabilities, axis=1).astype("uint8")
 
 
 def _grid(size: Tuple[int, int], config: EvalConfig) -> Tuple[int, int, List[int], List[int]]:

@@ -12,7 +12,7 @@ from mxnet import nd
 from ..config.schema import EvalConfig
 from ..context import check_contexts
 from ..data import Dataset, EvalLoader, Sample
-from ..engine.inference import Preprocess, class_probabilities
+from ..engine.inference import Preprocess, predict_certain
 from ..errors import MXNetSegError, named
 from ..network import Network, as_network
 from ..progress import progress_bar
@@ -90,8 +90,8 @@ def _predicted(
     for number, sample in enumerate(EvalLoader(dataset, workers)):
         context = contexts[number % len(contexts)]
         with named(sample.name):
-            scores = class_probabilities(net, sample.image, preprocess, config, context)
-        pending.append((sample, nd.argmax(scores, axis=1)[0].astype("uint8"), nd.max(scores, axis=1)[0]))
+            maps, scores = predict_certain(net, sample.image[None], preprocess, config, context)
+        pending.append((sample, maps[0], nd.max(scores, axis=1)[0]))
         if len(pending) >= len(contexts):
             yield _arrived(*pending.popleft())
     for each in pending:

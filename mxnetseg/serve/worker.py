@@ -164,6 +164,4 @@ def predict_together(predictor: Predictor, images: Sequence[np.ndarray], confide
     batch = np.stack(images)
     if not confident:
         return [Prediction(class_map, None) for class_map in predictor(batch)]
-    return [
-        Prediction(one.argmax(0).astype(np.uint8), confidence(one)) for one in predictor.probabilities(batch)
-    ]  # the network runs once for both
+    return [Prediction(class_map, confidence(one)) for class_map, one in zip(*predictor.certain(batch))]

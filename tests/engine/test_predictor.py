@@ -11,8 +11,11 @@ import pytest
 import mxnetseg
 from mxnetseg.config.schema import EvalConfig
 from mxnetseg.engine import checkpoint
-from mxnetseg.engine.inference import Preprocess
+from mxnetseg.engine.inference import Preprocess, class_probabilities, predict_images
 from mxnetseg.engine.record import Feeding, NetworkSpec, Record
+from mxnetseg.errors import MXNetSegError
+from mxnetseg.ops.upsample import upsample_argmax
+from mxnetseg.serve.worker import predict_together
 from mxnetseg.visual import save_png
 
 from ..threads import together
@@ -83,6 +86,50 @@ def test_probabilities_agree_with_class_maps(dtype, settings):
         batch = predict.probabilities(np.stack([images[0], images[0][::-1]]))
         assert batch.shape == (2, 4, 40, 60) and predict.entropy(np.stack(images[:1] * 2)).shape == (2, 40, 60)
         np.testing.assert_allclose(batch[0], got, atol=1e-5)
+
+
+def test_class_maps_are_the_same_with_and_without_probabilities(net):
+    """To the pixel, where classes differ by no more than rounding too: half of these pixels are such."""
+
+    class Undecided:
+        spec, record, align_corners, contexts = {}, None, net.align_corners, net.contexts
+
+        def coarse_logits(self, x):
+            logits = net.coarse_logits(x) * 10
+            return mx.nd.concat(logits, logits + 3e-7 * logits.abs(), dim=1)
+
+        def __call__(self, x):
+            raise AssertionError("the logits at full resolution are not needed")
+
+        def class_map(self, x):
+            shape = dict(height=x.shape[2], width=x.shape[3])
+            return upsample_argmax(mx.nd, self.coarse_logits(x), **shape, align_corners=self.align_corners)
+
+    batch = np.stack([image(40, 60), image(40, 60, 1)])
+    for settings in ({}, {"flip": True}):
+        predict = mxnetseg.Predictor(Undecided(), config=EvalConfig(**settings))
+        plain = predict(batch)
+        maps, probabilities = predict.certain(batch)
+        np.testing.assert_array_equal(maps, plain)
+        assert maps.dtype == np.uint8 and maps.shape == (2, 40, 60)
+        np.testing.assert_array_equal(probabilities, predict.probabilities(batch))
+        for one, expected in zip(batch, plain):
+            alone = predict.certain(one)
+            np.testing.assert_array_equal(alone[0], expected)
+            assert alone[1].shape == (8, 40, 60)
+            np.testing.assert_array_equal(predict.result(one, certain=True).class_map, expected)
+        told = predict_together(predict, list(batch), confident=True)
+        np.testing.assert_array_equal([one.class_map for one in told], plain)
+    how = (Undecided(), batch, PREPROCESS, EvalConfig(), mx.cpu())
+    decided = class_probabilities(*how).asnumpy().argmax(1)
+    assert (predict_images(*how).asnumpy() != decided).any(), "no pixel where rounding decides"
+
+
+def test_more_classes_than_a_map_can_tell_apart_are_an_error():
+    predict = mxnetseg.Predictor(lambda x: mx.nd.zeros((x.shape[0], 257, *x.shape[2:])), config=EvalConfig(flip=True))
+    with pytest.raises(MXNetSegError, match="257 classes do not fit a uint8 class map.*take the argmax of"):
+        predict(image(8, 8))
+    assert predict.probabilities(image(8, 8)).shape == (257, 8, 8)
 
 
 def test_a_checkpoint_brings_everything_along(net, tmp_path):
