@@ -145,6 +145,8 @@ class LiveReader:
 
     def _put(self, frame: np.ndarray) -> None:
         with self._change:
+            if self.read % self._every:  # `frames` has said so since this one was asked for
+                return
             while self.expected and len(self._frames) >= WAITING and not self._closed:
                 self._change.wait(POLL)
             self._frames.append((self.read, frame))

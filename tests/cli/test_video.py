@@ -229,6 +229,42 @@ def test_a_stall_while_nobody_waits_is_no_end(monkeypatch, silent):
             assert len(list(coming)) == 1
 
 
+def test_a_frame_that_comes_while_the_step_is_named(monkeypatch):
+    """It was asked for as one of all frames; with every second one alone it would stand in another's place."""
+    asked, named = threading.Event(), threading.Event()
+
+    class Capture:
+        number = -1
+
+        def isOpened(self):
+            return True
+
+        def grab(self):
+            self.number += 1
+            return self.number < 9
+
+        def retrieve(self):
+            if self.number == 1:
+                asked.set()
+                assert named.wait(10)
+            return True, np.full((2, 2, 3), self.number, np.uint8)
+
+        def get(self, _):
+            return 9.0
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr("mxnetseg.live._opened", lambda *_: Capture())
+    with closing(live.LiveReader("rtsp://x")) as reader:
+        assert asked.wait(10)
+        coming = reader.frames(2)
+        first = next(coming)
+        named.set()
+        found = [(int(frame[0, 0, 0]), stands_for) for frame, stands_for in (first, *coming)]
+    assert found == [(0, 1), (2, 1), (4, 1), (6, 1), (8, 1)]
+
+
 def test_frames_that_nobody_was_ready_for_are_counted(convert, server, monkeypatch):
     """The video lasts as long as the stream all the same."""
 
