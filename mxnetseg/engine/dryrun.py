@@ -113,6 +113,7 @@ def dry_run(
         gradient that is not finite.
     """
     missing: List[str] = []
+    recipe = _without_origin(recipe, missing)
     origin = read_origin(recipe)
     if origin:
         recipe = with_record(recipe, origin)
@@ -126,8 +127,9 @@ def dry_run(
     net = build_network(start, spec.num_classes, [context], initializer, origin, spec.classes)
     optimizer = Optimizer(net, recipe.optimizer)
     frozen = Freeze(net, recipe.model)
+    optimizer.warn_of_idle(frozen.for_good)
     schedule = Schedule(recipe.schedule, recipe.optimizer.lr, iterations)
-    memory = memory_line(recipe, net, optimizer, len(contexts))  # before the step: shapes only
+    memory = memory_line(recipe, net, optimizer, frozen, len(contexts))  # before the step: shapes only
     loss, seconds = _step(recipe, net, optimizer, schedule(0), context, crop, frozen, distill)
     batch, accumulate = counted(recipe.train.batch_size, "image"), recipe.train.accumulate
     if accumulate > 1:
@@ -147,7 +149,7 @@ def dry_run(
         *schedule_lines(recipe, schedule, iterations),
         memory,
         "",
-        group_table(recipe, optimizer),
+        group_table(recipe, optimizer, frozen),
         "",
         f"one step   {BATCH} made-up crops of {crop}x{crop} on {context}: loss {loss:.4f}, {seconds:.1f} s",
         *(f"missing    {what}" for what in missing),
@@ -194,6 +196,20 @@ def _data(recipe: Recipe, missing: List[str], validate: bool, force: bool) -> Tu
     }
     parts = [text for text, holds in told.items() if holds]
     return count, [f"data       {spec.name}: {found}", f"augment    {'; '.join(parts)}"]
+
+
+def _without_origin(recipe: Recipe, missing: List[str]) -> Recipe:
+    """The recipe; from random weights where the checkpoint to go on from is not on this machine, but its network is
+    named."""
+    origin = recipe.model.from_
+    if origin is None or "name" not in recipe.model.model_fields_set:
+        return recipe
+    try:
+        find_checkpoint(origin, option="model.from")
+        return recipe
+    except MXNetSegError as err:
+        missing.append(f"initial weights: {err}")
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"from_": None, "partial": False})})
 
 
 def _without_init(recipe: Recipe, missing: List[str]) -> Recipe:

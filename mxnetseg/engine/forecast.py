@@ -29,12 +29,13 @@ __all__ = [
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
-def memory_line(recipe: Recipe, net: Segmentor, optimizer: Optimizer, contexts: int) -> str:
-    learned = sum(group.numbers for group in optimizer.groups())
+def memory_line(recipe: Recipe, net: Segmentor, optimizer: Optimizer, frozen: Freeze, contexts: int) -> str:
+    weights = sum(group.numbers for group in optimizer.groups())
+    learned = sum(group.numbers for group in optimizer.groups(frozen.for_good))
     states = {"sgd": 1 if recipe.optimizer.momentum else 0, "nag": 1}.get(recipe.optimizer.name, 2)
     average = recipe.train.ema is not None or recipe.train.swa is not None
     what = "weights, gradients, optimizer" + ", average" * average
-    text = f"memory     {what}: {_size(4 * (2 + states + average) * learned)}"
+    text = f"memory     {what}: {_size(4 * ((1 + average) * weights + (1 + states) * learned))}"
     crop = recipe.data.augment.crop
     if crop:
         height, width = (crop, crop) if isinstance(crop, int) else crop
@@ -108,11 +109,11 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(BLOCKS[math.ceil(8 * max(value, 0) / top)] for value in values)
 
 
-def group_table(recipe: Recipe, optimizer: Optimizer) -> str:
+def group_table(recipe: Recipe, optimizer: Optimizer, frozen: Freeze) -> str:
     full = recipe.optimizer.lr or 1
     rows = [
         [f"{g.lr:.3g}", f"{g.lr / full:.3g}", f"{g.weight_decay:.3g}", g.arrays, f"{g.numbers:,}", g.example]
-        for g in optimizer.groups()
+        for g in optimizer.groups(frozen.for_good)
     ]
     headers = [f"{recipe.optimizer.name}: lr", "factor", "decay", "arrays", "numbers", "of"]
     return tabulate(rows, headers=headers, disable_numparse=True, colalign=["right"] * 5 + ["left"])

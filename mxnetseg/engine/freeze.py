@@ -26,6 +26,8 @@ class Freeze:
     ----------
     names : frozenset of str
         What stands still now: none once `lift` was called.
+    for_good : frozenset of str
+        What never learns.
 
     Raises
     ------
@@ -48,6 +50,7 @@ class Freeze:
         self._net = net
         self._until = config.unfreeze_at
         self._all = frozenset(matching)
+        self.for_good = self._all if self._until is None else frozenset()
         self.names: FrozenSet[str] = frozenset()
         if not self._all or (self._until is not None and iteration >= self._until):
             return

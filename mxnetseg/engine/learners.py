@@ -40,6 +40,7 @@ def learners_of(
     optimizer = Optimizer(net, recipe.optimizer)
     iteration = before.record.state.iteration if before and before.record.state else 0
     frozen = Freeze(net, recipe.model, iteration)
+    optimizer.warn_of_idle(frozen.for_good)
     average = WeightAverage.of(net, recipe.train, total)
     if before is not None:
         optimizer.load_state(before.part("state:"), iteration, frozen.updates(iteration))

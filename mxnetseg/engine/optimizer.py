@@ -1,9 +1,10 @@
 """Optimizers, per-parameter multipliers, clipping, and states as plain arrays."""
 
+import logging
 import math
 import re
 from collections import Counter
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Type
+from typing import Any, Callable, Container, Dict, List, Mapping, NamedTuple, Optional, Tuple, Type
 
 import mxnet as mx
 import numpy as np
@@ -17,6 +18,8 @@ from .checkpoint import assign
 from .layers import BACKBONE, layer_factor
 
 __all__ = ["NAG", "Adam", "AdamW", "Group", "Optimizer", "PlainMomentum"]
+
+log = logging.getLogger(__name__)
 
 
 class NAG(mx.optimizer.NAG):
@@ -176,10 +179,25 @@ class Optimizer:
                         gradient *= self._clip / norm
         self._trainer.update(1)
 
-    def groups(self) -> List[Group]:
-        """The parameters by learning rate and decay, the lowest rate first."""
+    def warn_of_idle(self, still: Container[str]) -> None:
+        """Log the settings that concern nothing but parameters which stand `still` for good."""
+        settings = {f"optimizer.rules: {rule.match!r}": rule.match for rule in self._config.rules}
+        if self._config.backbone_lr is not None:
+            settings["optimizer.backbone_lr"] = f"^{re.escape(BACKBONE)}"
+        for setting, pattern in settings.items():
+            if all(name in still for name in self._parameters if re.search(pattern, name)):
+                log.warning(
+                    "%s has no effect: all that it is for is frozen for good; leave it out, freeze less "
+                    "(model.freeze), or give model.unfreeze_at",
+                    setting,
+                )
+
+    def groups(self, still: Container[str] = ()) -> List[Group]:
+        """The parameters by learning rate and decay, the lowest rate first, without those that stand `still`."""
         members: Dict[Tuple[float, float], List[str]] = {}
         for name, parameter in self._parameters.items():
+            if name in still:
+                continue
             members.setdefault((parameter.lr_mult, parameter.wd_mult), []).append(name)
         groups = []
         for (lr_mult, decay_mult), names in sorted(members.items()):

@@ -70,12 +70,23 @@ def result_of(recipe):
 def test_every_recipe_builds_and_takes_a_step_without_data_and_weights(path, shared_networks):
     recipe = load_recipe(path)
     result = result_of(recipe.model_dump_json())
-    assert np.isfinite(result.loss) and result.missing[0].startswith("data: no folder datasets/")
+    first = result.missing[1 if recipe.model.from_ and result.missing[0].startswith("initial weights: model.from") else 0]
+    assert np.isfinite(result.loss) and first.startswith("data: no folder datasets/")
     assert f"{num_classes_of(recipe.data)} classes" in result.report and recipe.description in result.report
     if recipe.train.iterations:
         assert result.iterations == recipe.train.iterations
     else:  # the number of images has to be known
         assert "images assumed" not in result.report
+
+
+def test_a_network_to_go_on_from_that_is_not_here(recipe_file):
+    result = dry_run(load_recipe(recipe_file, ["model.from=nowhere.params"]), CPU)
+    assert [what.split(";")[0] for what in result.missing] == [
+        f"initial weights: model.from nowhere.params: no such file, nor below weights/, seen from {Path.cwd()}"
+    ]
+    assert "mobilenet_v2_0_25, 10 classes" in result.report and "initial weights: random" in result.report
+    with pytest.raises(MXNetSegError, match=r"model.from nowhere.params: no such file"):  # which network, then?
+        dry_run(Recipe.model_validate({"model": {"from": "nowhere.params"}, "data": {"name": "streets"}}), CPU)
 
 
 def test_what_it_tells(recipe_file, streets):

@@ -14,6 +14,7 @@ from mxnetseg import registry
 from mxnetseg.config import ModelConfig, load_recipe
 from mxnetseg.engine import checkpoint
 from mxnetseg.engine.build import build_network
+from mxnetseg.engine.dryrun import dry_run
 from mxnetseg.engine.freeze import Freeze
 from mxnetseg.engine.rundir import STATE
 from mxnetseg.engine.runlog import RunLog
@@ -151,3 +152,21 @@ def test_mistakes(started):
     refused("model.freeze: 'backbnoe' matches nothing; there are", "model.freeze=backbnoe")
     refused("leaves nothing to learn", "model.freeze=.")
     refused("unfreeze_at 6: the run has 6 iterations", "model.freeze=backbone", "model.unfreeze_at=6")
+
+
+RATES = ["optimizer.backbone_lr=0.1", "optimizer.rules=[{match: '^backbone.*weight', lr_mult: 2}, {match: gamma$}]"]
+
+
+def test_rates_of_what_never_learns_are_told(started, caplog):
+    recipe, start = started
+    told = dry_run(load_recipe(recipe, ["model.freeze=backbone", *RATES]), CPU, crop=32)
+    assert [one.getMessage().split(" has no effect: all that it is for is frozen")[0] for one in caplog.records] == [
+        "optimizer.rules: '^backbone.*weight'",
+        "optimizer.backbone_lr",
+    ]
+    rates = told.report.split("decay    arrays")[1].split("one step")[0]
+    assert "head" in rates and "backbone" not in rates
+    whole = dry_run(load_recipe(recipe, ["model.freeze=backbone", "model.unfreeze_at=3", *RATES]), CPU, crop=32)
+    assert len(caplog.records) == 2 and "backbone" in whole.report.split("decay    arrays")[1]
+    go(recipe, "model.freeze=backbone", RATES[0], "train.iterations=1", run_dir="run")
+    assert "optimizer.backbone_lr has no effect" in Path("run/log.txt").read_text()
