@@ -107,5 +107,5 @@ def _of_foreign(found: Checkpoint, given: Dict[str, Any], contexts: Sequence[mx.
         checkpoint.load_weights(net, found.arrays, f"checkpoint {found.path}", contexts)
     else:
         net.initialize(mx.init.Zero(), ctx=list(contexts))
-        load_state(net, found.arrays, dialect)
+        load_state(net, found.arrays, dialect, f"checkpoint {found.path}")
     return net

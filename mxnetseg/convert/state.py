@@ -16,7 +16,7 @@ PTH = (".pth", ".pt", ".tar")
 _SOURCES = {"gluoncv": gluoncv.translate, "mmseg": mmseg.translate, "mxnetseg": mxnetseg2022.translate}
 
 
-def load_state(net, state: Dict[str, Any], source: str = "mxnetseg") -> None:
+def load_state(net, state: Dict[str, Any], source: str = "mxnetseg", title: str = "the state") -> None:
     """Load `state`, a dict of name -> array, strictly.
 
     Parameters
@@ -28,6 +28,8 @@ def load_state(net, state: Dict[str, Any], source: str = "mxnetseg") -> None:
     source : str
         "mxnetseg": the toolkit of 2022; "mmseg": the PyTorch originals of MogaNet, FFNet and DGMN2; "gluoncv":
         GluonCV's fcn, psp and deeplab on ResNet.
+    title : str
+        What messages call the state: the file's name.
 
     Raises
     ------
@@ -35,7 +37,7 @@ def load_state(net, state: Dict[str, Any], source: str = "mxnetseg") -> None:
         A name of either side is left over, or a shape differs; nothing has been loaded then.
     """
     ours = net._collect_params_with_prefix()
-    for name, array in to_ours(net, state, source).items():
+    for name, array in to_ours(net, state, source, title).items():
         ours[name].set_data(array)
 
 
@@ -61,7 +63,7 @@ def has_auxiliary(names: Iterable[str]) -> bool:
     return any(re.search(r"(^|\.)(auxiliary_head|aux_heads?|auxlayer)\.", name) for name in names)
 
 
-def to_ours(net, state: Dict[str, Any], source: str) -> Dict[str, Any]:
+def to_ours(net, state: Dict[str, Any], source: str, title: str = "the state") -> Dict[str, Any]:
     """`state` under our names; all parameters of `net` are there, and nothing else.
 
     Raises as `load_state`.
@@ -80,5 +82,5 @@ def to_ours(net, state: Dict[str, Any], source: str) -> Dict[str, Any]:
     found = {new: state[old] for new, old in theirs.items()}
     from ..engine import checkpoint  # brings MXNet, which reading a .pth does without
 
-    checkpoint.check(net, net._collect_params_with_prefix(), found, "the state", theirs)
+    checkpoint.check(net, net._collect_params_with_prefix(), found, title, theirs)
     return found

@@ -172,7 +172,7 @@ def check(
 ) -> None:
     """Raise MXNetSegError unless `arrays` are those of the parameters `ours`; `theirs`: what the file calls them."""
     problems = {
-        "missing in the file": [name for name in ours if name not in arrays],
+        f"missing in the file{' (under our names)' if theirs else ''}": [name for name in ours if name not in arrays],
         "not in the network": [theirs.get(name, name) for name in arrays if name not in ours],
         "other shapes": [
             f"{theirs.get(name, name)} {tuple(arrays[name].shape)} for {f'{name} ' if name in theirs else ''}{p.shape}"

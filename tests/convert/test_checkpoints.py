@@ -149,7 +149,10 @@ def test_imagenet_backbone_starts_a_training(pth, tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda f: {k: v for k, v in f.items() if "rel_height" not in k}, r"missing in the file: .*rel_height"),
+        (
+            lambda f: {k: v for k, v in f.items() if "rel_height" not in k},
+            r"missing in the file \(under our names\): .*rel_height",
+        ),
         (lambda f: {**f, "backbone.extra": np.ones(3, "float32")}, r"not in the network: backbone.extra"),
         (lambda f: {**f, "decode_head.conv_seg.bias": np.ones(4, "float32")}, r"\(4,\) for head.classify.bias"),
     ],
@@ -157,8 +160,10 @@ def test_imagenet_backbone_starts_a_training(pth, tmp_path):
 )
 def test_every_name_of_both_sides_counts(change, message, pth, tmp_path):
     target = tmp_path / "o.params"
-    with pytest.raises(MXNetSegError, match=message):
-        convert_checkpoint(recipe("dgmn2_fpn_tiny"), pth("dgmn2_fpn_tiny", change=change), str(target))
+    file = pth("dgmn2_fpn_tiny", change=change)
+    with pytest.raises(MXNetSegError, match=message) as caught:
+        convert_checkpoint(recipe("dgmn2_fpn_tiny"), file, str(target))
+    assert str(caught.value).startswith(f"checkpoint {file} does not fit semantic_fpn")
     assert not target.exists()
 
 
