@@ -209,6 +209,24 @@ def torch_channel_scale(sizes, grad):
     return lambda x, scale: x * scale
 
 
+def self_attention_inputs(rng, n, tokens, channels, heads):
+    return normal(rng, (n, tokens, 3 * channels), (n, tokens, channels))
+
+
+def mxnet_self_attention(sizes, grad):
+    from mxnet import nd
+
+    from mxnetseg.nn.attention import self_attention
+
+    return lambda qkv: self_attention(nd, qkv, channels=sizes[2], heads=sizes[3])
+
+
+def torch_self_attention(sizes, grad):
+    from .torch_net import self_attention
+
+    return lambda qkv: self_attention(qkv, sizes[3])
+
+
 def resize_inputs(rng, n, channels, h, w, height, width):
     return normal(rng, (n, channels, h, w), (n, channels, height, width))
 
@@ -273,6 +291,10 @@ OPERATIONS = {
     # MogaNet-tiny
     "channel-scale": Operation(
         [(2, 256, 64, 64), (2, 32, 64, 64)], channel_scale_inputs, mxnet_channel_scale, torch_channel_scale
+    ),
+    # ViT-B at 256x256, ViT-L at 768x768: images, tokens, channels, heads
+    "self-attention": Operation(
+        [(2, 256, 768, 12), (1, 2304, 1024, 16)], self_attention_inputs, mxnet_self_attention, torch_self_attention
     ),
     # SwiftNet, SETR-PUP: shape, and the size that they get
     "resize": Operation(
