@@ -160,13 +160,15 @@ RATES = ["optimizer.backbone_lr=0.1", "optimizer.rules=[{match: '^backbone.*weig
 def test_rates_of_what_never_learns_are_told(started, caplog):
     recipe, start = started
     told = dry_run(load_recipe(recipe, ["model.freeze=backbone", *RATES]), CPU, crop=32)
-    assert [one.getMessage().split(" has no effect: all that it is for is frozen")[0] for one in caplog.records] == [
+    warnings = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert [one.split(" has no effect: all that it is for is frozen")[0] for one in warnings] == [
         "optimizer.rules: '^backbone.*weight'",
         "optimizer.backbone_lr",
     ]
+    caplog.clear()
     rates = told.report.split("decay    arrays")[1].split("one step")[0]
     assert "head" in rates and "backbone" not in rates
     whole = dry_run(load_recipe(recipe, ["model.freeze=backbone", "model.unfreeze_at=3", *RATES]), CPU, crop=32)
-    assert len(caplog.records) == 2 and "backbone" in whole.report.split("decay    arrays")[1]
+    assert "has no effect" not in caplog.text and "backbone" in whole.report.split("decay    arrays")[1]
     go(recipe, "model.freeze=backbone", RATES[0], "train.iterations=1", run_dir="run")
     assert "optimizer.backbone_lr has no effect" in Path("run/log.txt").read_text()
