@@ -52,6 +52,19 @@ assert x.grad.sum().asscalar() == 8 and mxnet.numpy.ones(2).sum().item() == 2
 """
 
 
+COLLECTS = """
+import gc
+import mxnetseg
+%s
+seen = []
+gc.callbacks.append(lambda phase, info: seen.append(phase))
+import mxnet
+assert gc.isenabled() == %s
+gc.callbacks.clear()
+assert len(seen) < 20, len(seen)  # hundreds without it
+"""
+
+
 LATER = """
 import sys
 import mxnetseg
@@ -77,6 +90,11 @@ def test_numpy_stays_as_it_was():
 
 def test_an_import_of_mxnet_that_failed_can_be_tried_again():
     python(AFTER_A_FAILURE)
+
+
+def test_garbage_is_not_looked_for_while_mxnet_is_imported():
+    python(COLLECTS % ("", True))
+    python(COLLECTS % ("gc.disable()", False))
 
 
 def test_what_hardly_anybody_needs_is_imported_when_used():

@@ -1,7 +1,9 @@
 """The front door: python -m mxnetseg COMMAND, the console script mxnetseg, train.py, eval.py and the demos."""
 
 import argparse
+import atexit
 import contextlib
+import gc
 import importlib
 import sys
 
@@ -57,6 +59,8 @@ def main(argv=None, program=None) -> int:
     the message explains. 128 + n: signal n came, what was done is saved.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    # when Python ends it would go through all of MXNet's objects once more, to no end
+    atexit.register(gc.freeze)
 
     def work():
         command, args = parse(argv, program)
