@@ -143,8 +143,10 @@ def _load() -> Tuple[Library, ctypes.CDLL]:
     library = build()
     import mxnet
 
+    from .register import load_library
+
     try:
-        mxnet.library.load(str(library.path), verbose=False)
+        load_library(str(library.path))
         return library, ctypes.CDLL(str(library.path))
     except (mxnet.MXNetError, OSError) as err:
         raise MXNetSegError(

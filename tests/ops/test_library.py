@@ -281,7 +281,7 @@ def test_status_of_what_is_not_loaded(home, unloaded, monkeypatch):
 def test_nothing_damaged_or_foreign_is_loaded(home, unloaded, monkeypatch, caplog):
     """A cut library would end the process (SIGBUS), a foreign one run as us: MXNet gets neither."""
     got = []
-    monkeypatch.setattr(mx.library, "load", lambda path, verbose: got.append(Path(path).read_bytes()))
+    monkeypatch.setattr("mxnetseg.ops.register.load_library", lambda path: got.append(Path(path).read_bytes()))
     monkeypatch.setenv("COMPILED", "whole")
     cpu_library().write_bytes(b"who")
     for _ in range(2):
@@ -315,6 +315,26 @@ def test_why_it_is_done_without(home, unloaded, monkeypatch, caplog, variable, v
         assert "no luck" in logs[0].read_text() and str(logs[0]) in told[1].getMessage()
     else:
         assert not logs
+
+
+KEPT = """
+import mxnetseg
+import mxnet as mx
+from mxnetseg import ops
+before = {package: dict(vars(package)) for package in (mx.nd, mx.sym, mx.nd._internal, mx.sym._internal)}
+ops.load()
+for package, names in before.items():
+    kind = "_backward_mxnetseg_" if package.__name__.endswith("_internal") else "mxnetseg_"
+    after = vars(package)
+    assert all(after[name] is one for name, one in names.items())
+    new = set(after) - set(names)
+    assert kind + "relu6" in new and all(name.startswith(kind) for name in new), new
+assert mx.nd.mxnetseg_relu6(mx.nd.array([-1, 3, 9])).asnumpy().tolist() == [0, 3, 6]
+"""
+
+
+def test_other_operators_keep_their_functions():
+    finish(run(KEPT))
 
 
 WITHOUT = """
