@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import yaml
@@ -29,6 +29,7 @@ SEEN = 12_000  # training images that a run sees, about
 CROP, BASE = 384, 1024  # the most, in pixels
 VOID = 255
 MOST = 255  # classes
+MANY, RARE, LISTED = 5, 0.001, 3  # masks, of which one alone holds a value; its share of all pixels; such values named
 TABLE = re.compile(r"\s*(?:(\d+)[\s,]+(\d+)[\s,]+(\d+)[\s,:]+(\S.*)|([^:#]+):\s*(\d+),\s*(\d+),\s*(\d+).*)")
 
 
@@ -120,7 +121,8 @@ def draft(
         chosen = f"there were no images to validate on: {splits['val']} of {form.pairs} are, chosen by chance"
         notes.append(chosen + ("" if by else "; where images belong together (a video's), --by PATTERN keeps them so"))
     seen = _data(form, {**keys, **fed}, labels, size)
-    text = _from(start, labels, seen) if start else _text(labels, seen, size, next(iter(splits.values())), fed)
+    notes += _slips(tallies, bool(form.colours))
+    text = _from(start, labels, seen, size) if start else _text(labels, seen, size, next(iter(splits.values())), fed)
     return Draft(text, form, splits, labels.classes, notes)
 
 
@@ -167,7 +169,7 @@ def _of_values(folder: Path, values: Sequence[int]) -> _Labels:
     else:
         chosen = plain if len(plain) > 1 and plain == list(range(1, len(plain) + 1)) else list(values)
     names, source = _names(folder, len(chosen)) or (_made_up(chosen), None)
-    note = f"class names are those of {source}" if source else "class names are made up: write yours into the recipe"
+    note = f"class names are those of {source}" if source else _why_made_up(folder, len(chosen))
     keys: Dict[str, Any] = {"classes": names}
     if chosen != list(range(len(chosen))):
         keys["label_map"] = {value: index for index, value in enumerate(chosen)}
@@ -199,11 +201,21 @@ def _made_up(values: Sequence[int]) -> List[str]:
 
 def _names(folder: Path, count: int) -> Optional[Tuple[List[str], Path]]:
     """A file that lists so many names, one a line."""
-    for path in (folder / name for name in ("classes.txt", "labels.txt", "names.txt")):
-        names = [line.strip() for line in _lines(path) if line.strip()]
+    for path, names in _listed(folder):
         if len(names) == len(set(names)) == count:
             return names, path
     return None
+
+
+def _why_made_up(folder: Path, count: int) -> str:
+    others = [f"{path.name} has {counted(len(names), 'line')}" for path, names in _listed(folder) if names]
+    found = f" ({', '.join(others)}, the masks hold {counted(count, 'value')})" if others else ""
+    return f"class names are made up{found}: write yours into the recipe"
+
+
+def _listed(folder: Path) -> Iterator[Tuple[Path, List[str]]]:
+    for path in (folder / name for name in ("classes.txt", "labels.txt", "names.txt")):
+        yield path, [line.strip() for line in _lines(path) if line.strip()]
 
 
 def _colour_table(folder: Path) -> Dict[int, str]:
@@ -236,6 +248,24 @@ def _size(tallies: Sequence[Tally]) -> Tuple[int, int]:
     return max(counts, key=lambda size: counts[size])
 
 
+def _slips(tallies: Sequence[Tally], coloured: bool) -> List[str]:
+    """Values that hardly any mask holds, and hardly a pixel of it: a slip of whoever drew it, maybe."""
+    notes = []
+    pixels = max(sum(sum(tally.values.values()) for tally in tallies), 1)
+    masks = sum(tally.looked for tally in tallies)
+    for value in sorted({value for tally in tallies for value in tally.values} - {VOID}):
+        holding = [(tally, place) for tally in tallies for place in tally.places.get(value, ())]
+        share = sum(tally.values.get(value, 0) for tally in tallies) / pixels
+        if len(holding) == 1 and masks >= MANY and share < RARE:
+            tally, place = holding[0]
+            what = f"colour #{value:06x}" if coloured else f"value {value}"
+            notes.append(
+                f"{what} is in one mask of {masks} alone ({tally.dataset.masks()[place]}, {100 * share:.2g} % of all "
+                "pixels): if it is a slip and no class, mend the mask and begin again"
+            )
+    return notes[:LISTED]
+
+
 def _origin(name: str) -> Path:
     """The checkpoint's whole path, from which training can go on."""
     from .engine.origin import read_origin  # takes MXNet, which no other recipe needs
@@ -245,8 +275,25 @@ def _origin(name: str) -> Path:
     return path
 
 
-def _from(origin: Path, labels: _Labels, data: List[str]) -> str:
+def _smaller_crop(origin: Path, size: Tuple[int, int]) -> List[str]:
+    """Lines for crops of the images' size, where the checkpoint's are larger: they would be filled up with nothing."""
+    from .engine.checkpoint import read
+
+    trained = read(origin).record.recipe
+    data = trained.data if trained else None
+    if data is None or data.base or data.fit or not data.augment.crop:
+        return []
+    crop = data.augment.crop
+    theirs = (crop, crop) if isinstance(crop, int) else crop
+    if all(side <= ours for side, ours in zip(theirs, size)):
+        return []
+    ours = [min(side, max(64, own // 32 * 32)) for side, own in zip(theirs, size)]
+    return [f"  augment: {{crop: {ours}}} # those of the checkpoint, {list(theirs)}, are larger than the images"]
+
+
+def _from(origin: Path, labels: _Labels, data: List[str], size: Tuple[int, int]) -> str:
     """A recipe of what is the user's own; the network and its sizes are the checkpoint's."""
+    data = [*data, *_smaller_crop(origin, size)]
     lines = [
         typed("# Written by `mxnetseg new`, after a look at the data. What else there is to set: docs/finetune.md"),
         "_base_: _base_/finetune.yaml",

@@ -129,6 +129,11 @@ class _Reader:
     def arrays(self) -> List[_Entry]:
         start = bytes(self.view[:8])
         if not start or start != LIST[: len(start)]:
+            if self.source.lower().endswith(".onnx"):
+                raise MXNetSegError(
+                    f"{self.source}: not a parameter file of MXNet, but ONNX: score and run it by "
+                    "mxnetseg.export.OnnxNetwork (docs/export.md), or name the checkpoint that it was made from"
+                )
             self.fail("not a parameter file of MXNet" if start else "not a parameter file, but empty")
         self.skip(len(LIST))  # MXNet never reads its second half
         count = self.take("Q")[0]

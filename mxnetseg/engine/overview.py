@@ -10,7 +10,7 @@ from .rundir import STATE, read_state
 
 __all__ = ["RunRow", "find_runs", "flat", "overview"]
 
-MARKS = (STATE, "recipe.yaml")  # what a run's folder holds
+MARKS = (STATE, "log.txt")  # what a run's folder holds, and that of a recipe to be run does not
 PLACES = ("data.root", "data.cache", "train.workers", "description")  # which say nothing of what is learned
 
 

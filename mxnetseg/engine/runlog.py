@@ -130,7 +130,7 @@ class RunLog:
         images = (self._images - images_before) / seconds
         self._bar.set_postfix(loss=f"{mean:.4f}", lr=f"{lr:.2e}", img_s=f"{images:.1f}", wait=f"{100 * share:.0f}%")
         self._trained += seconds
-        self._waited = waited
+        self._waited += share * seconds
         self._losses.clear()
         epoch = round(done / self._lengths.per_epoch, 3)
         self._write({"iteration": done, "epoch": epoch, "lr": lr, "loss": mean, "wait": round(share, 4)})

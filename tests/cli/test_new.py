@@ -254,3 +254,34 @@ def test_a_dry_run_takes_a_recipe_from_a_checkpoint():
     build([0, 1, 2])
     assert new("project", "--data", "own", "--from", CAMVID) == 0
     assert main(["train", "--config", "project/recipe.yaml", "--dry-run", "--ctx", "cpu"]) == 0
+
+
+def test_a_value_of_one_mask_alone_may_be_a_slip(capsys):
+    build([0, 1, 2])
+    mask = np.array(Image.open("own/masks/3.png").resize((400, 300), Image.NEAREST))
+    for index in range(10):
+        Image.fromarray(mask).save(f"own/masks/{index}.png")
+        Image.new("RGB", (400, 300), (index, 9, 9)).save(f"own/images/{index}.png")
+    Path("own/classes.txt").write_text("road\ngrass\nsky\n")
+    assert new("clean", "--data", "own") == 0
+    out = capsys.readouterr().out
+    assert "alone" not in out and "class names are those of own/classes.txt" in out
+    mask[:5, :5] = 7
+    Image.fromarray(mask).save("own/masks/3.png")
+    assert new("slip", "--data", "own") == 0
+    out = capsys.readouterr().out
+    told = "value 7 is in one mask of 10 alone (own/masks/3.png, 0.0021 % of all pixels): if it is a slip and no class"
+    assert told in out
+    assert "class names are made up (classes.txt has 3 lines, the masks hold 4 values): write yours" in out
+
+
+@pytest.mark.parametrize("size, crop", [((120, 160), [96, 160]), ((64, 500), [64, 384]), ((360, 480), None)])
+def test_a_checkpoint_s_crop_is_no_larger_than_the_images(size, crop):
+    build([0, 1])
+    for kind, mode in (("images", "RGB"), ("masks", "L")):
+        for file in Path(f"own/{kind}").iterdir():
+            Image.open(file).convert(mode).resize(size[::-1], Image.NEAREST).save(file)
+    assert new("project", "--data", "own", "--from", str(shipped(CAMVID))) == 0
+    recipe = load_recipe("project/recipe.yaml")
+    found = with_record(recipe, read_origin(recipe)).data.augment.crop
+    assert list(found) == (crop or [288, 384])

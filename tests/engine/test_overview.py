@@ -42,7 +42,7 @@ def runs(tmp_path_factory):
         file.seek(500)
         file.write(b"damage")
     (folder / "runs/early").mkdir()
-    (folder / "runs/early/recipe.yaml").write_text("")
+    (folder / "runs/early/log.txt").write_text("")
     (folder / "runs/notes").mkdir()
     return folder / "runs", first
 
