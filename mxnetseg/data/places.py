@@ -97,7 +97,7 @@ def _places(folder: Path, files: List[Path], names: bool = False) -> Dict[str, P
     }
 
 
-def _pairs(folder: Path, pictures: List[Path], may_be_mask: Callable[[Path], bool]) -> Iterator[Way]:
+def _pairs(folder: Path, pictures: List[Path], may_be_mask: Callable[[Path], Optional[bool]]) -> Iterator[Way]:
     places = _places(folder, pictures)
     largest = sorted(places, key=lambda pattern: (-sum(map(len, places[pattern].values())), pattern.count("/")))[:SIDES]
     sides = {pattern: _Side.of(folder, pattern, places[pattern]) for pattern in largest}
@@ -131,7 +131,7 @@ class _Side(NamedTuple):
         return cls(folder, split, *({s: p for s, p in stems if p.suffix.lower() in e} for e in (IMAGES, MASKS)))
 
 
-def _suffixes(images: _Side, masks: _Side, may_be_mask: Callable[[Path], bool]) -> Iterator[Suffixes]:
+def _suffixes(images: _Side, masks: _Side, may_be_mask: Callable[[Path], Optional[bool]]) -> Iterator[Suffixes]:
     """Suffixes that make pairs of masks that look like masks."""
     pictures, labels = images.images, masks.masks
     if images == masks:
@@ -145,7 +145,8 @@ def _suffixes(images: _Side, masks: _Side, may_be_mask: Callable[[Path], bool]) 
     for suffixes in found:
         if suffixes is not None and suffixes.pairs:
             chosen = [path for stem, path in sorted(labels.items()) if stem.endswith(suffixes.mask)]
-            if all(map(may_be_mask, _some_of(chosen))):
+            looks = list(map(may_be_mask, _some_of(chosen)))
+            if any(looks) and False not in looks:
                 yield suffixes
 
 
@@ -201,8 +202,8 @@ def _within(images: Dict[str, Path], masks: Dict[str, Path], least: int = 2) -> 
     return [Suffixes(*pair, counts[pair]) for pair in likely if counts[pair] >= least]
 
 
-def _few_levels(path: Path, max_pixels: int) -> bool:
-    """Whether a picture may be a mask, and no photograph."""
+def _few_levels(path: Path, max_pixels: int) -> Optional[bool]:
+    """Whether a picture may be a mask, and no photograph; None for a damaged one: whoever reads it tells why."""
     try:
         return len(np.unique(read_mask(path, max_pixels=max_pixels))) <= 2 * LEVELS
     except MXNetSegError:
@@ -214,8 +215,10 @@ def _few_levels(path: Path, max_pixels: int) -> bool:
     try:
         header = read_header_of(path, HUGE)
     except MXNetSegError:
+        return None
+    if header.lossy:
         return False
-    return header.width * header.height > max_pixels and not header.lossy
+    return True if header.width * header.height > max_pixels else None
 
 
 def _ordered(splits: Iterable[str]) -> List[str]:

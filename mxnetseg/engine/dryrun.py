@@ -26,7 +26,7 @@ from .build import build_network
 from .distill import Distillation
 from .ema import WeightAverage
 from .forecast import frozen_lines, group_table, loss_line, memory_line, schedule_lines, teacher_lines
-from .freeze import Freeze
+from .freeze import Freeze, check_unfreezing
 from .inference import Preprocess
 from .lengths import Lengths
 from .optimizer import Optimizer
@@ -121,6 +121,7 @@ def dry_run(
     spec = get_spec(recipe.data)
     lengths = Lengths.of(recipe.train, images)
     iterations, context = lengths.total, contexts[0]
+    check_unfreezing(recipe.model, iterations)
     recipe = _without_teacher(recipe, missing)
     distill = Distillation.of(recipe, spec, [context])
     start = _without_init(recipe, missing)

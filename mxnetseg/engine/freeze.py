@@ -9,11 +9,21 @@ from mxnet.gluon import nn
 from ..config import ModelConfig
 from ..errors import MXNetSegError
 from ..models import Segmentor
-from ..names import near
+from ..names import counted, near
 
-__all__ = ["Freeze"]
+__all__ = ["Freeze", "check_unfreezing"]
 
 log = logging.getLogger(__name__)
+
+
+def check_unfreezing(config: ModelConfig, iterations: int) -> None:
+    """Raise MXNetSegError where a run of so many iterations would never let go of what is frozen for a while."""
+    until = config.unfreeze_at
+    if until is not None and until >= iterations:
+        raise MXNetSegError(
+            f"model.unfreeze_at {until}: the run has {counted(iterations, 'iteration')}; leave it out to freeze "
+            "for good"
+        )
 
 
 class Freeze:

@@ -16,7 +16,6 @@ from ..data.foreign import Function, name_of
 from ..errors import MXNetSegError
 from ..losses import build_loss
 from ..memory import give_back_freed_memory, keep_freed_memory
-from ..names import counted
 from ..nn.norm import check_synchronisation
 from ..optional import check_installed
 from ..plugins import require
@@ -24,6 +23,7 @@ from ..saving import explained, write_file
 from . import checkpoint
 from .checkpoint import Checkpoint
 from .distill import Distillation
+from .freeze import check_unfreezing
 from .inference import Preprocess
 from .learners import hybridize, learners_of, synchronised
 from .lengths import Lengths
@@ -86,12 +86,7 @@ def open_run(
         check_installed("tensorboardX", "--tensorboard", "mxnetseg[tensorboard]")
     sets = _open_sets(recipe, validate)
     lengths = Lengths.of(recipe.train, len(sets[0]))
-    until = recipe.model.unfreeze_at
-    if until is not None and until >= lengths.total:
-        raise MXNetSegError(
-            f"model.unfreeze_at {until}: the run has {counted(lengths.total, 'iteration')}; leave it out to freeze "
-            "for good"
-        )
+    check_unfreezing(recipe.model, lengths.total)
     named = name_of(transform) if transform else ""
     if before:
         check_transform(before, named)

@@ -285,3 +285,16 @@ def test_a_checkpoint_s_crop_is_no_larger_than_the_images(size, crop):
     recipe = load_recipe("project/recipe.yaml")
     found = with_record(recipe, read_origin(recipe)).data.augment.crop
     assert list(found) == (crop or [288, 384])
+
+
+@pytest.mark.parametrize("damage, told", [(b"", "is empty"), (60, "cut short"), (b"no picture", "not a PNG")])
+def test_a_damaged_mask_is_named_wherever_it_stands(damage, told, capsys):
+    build([0, 1, 2])
+    for index in (0, 4):
+        file = Path(f"own/masks/{index}.png")
+        whole = file.read_bytes()
+        file.write_bytes(whole[:damage] if isinstance(damage, int) else damage)
+        assert new("project", "--data", "own") == 2
+        err = capsys.readouterr().err
+        assert f"{file}: " in err and told in err and "looks like folders" in err and not Path("project").exists()
+        file.write_bytes(whole)

@@ -152,6 +152,8 @@ def test_mistakes(started):
     refused("model.freeze: 'backbnoe' matches nothing; there are", "model.freeze=backbnoe")
     refused("leaves nothing to learn", "model.freeze=.")
     refused("unfreeze_at 6: the run has 6 iterations", "model.freeze=backbone", "model.unfreeze_at=6")
+    with pytest.raises(MXNetSegError, match="unfreeze_at 6: the run has 6 iterations"):
+        dry_run(load_recipe(recipe, ["model.freeze=backbone", "model.unfreeze_at=6"]), CPU, crop=32)
 
 
 RATES = ["optimizer.backbone_lr=0.1", "optimizer.rules=[{match: '^backbone.*weight', lr_mult: 2}, {match: gamma$}]"]
