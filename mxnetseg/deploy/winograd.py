@@ -1,18 +1,18 @@
 """3x3 convolutions in float32 by Winograd's algorithm, where that is faster (`ops.winograd`)."""
 
-from typing import Dict, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import numpy as np
 
 from ..graph import Entry, Node, is_relu
-from ..ops.winograd import serves_winograd, winograd_weight
+from ..ops.winograd import LANES, serves_winograd, winograd_weight
 from .plan import Plan
 
 __all__ = ["use_winograd"]
 
-# What a number moved costs in multiplications and additions, and how much slower oneDNN's matrix product of a batch is
-# than its convolution: fitted to eight convolutions of 64 to 2048 channels on one core with AVX512.
-BYTE, PRODUCT = 27, 1.2
+# What a tile of a map and a filter of a channel cost in multiplications and additions, beside their products: measured
+# on eight convolutions of 64 to 2048 channels on one core with AVX512. Of a tile a quarter is for layouts around it.
+TILE, FILTER = 2200, 500
 PAYS = 0.85  # share of the direct convolution's cost
 
 
@@ -22,9 +22,8 @@ def use_winograd(plan: Plan) -> None:
     if not found or not serves_winograd():
         return
     found = [conv for conv in found if _cost(conv, plan.shape(conv.inputs[0])) < PAYS]
-    tiles: Dict[Tuple[Entry, str], Node] = {}  # convolutions of the same map share them
     for conv in found:
-        _replace(conv, plan, tiles)
+        _replace(conv, plan)
 
 
 def _is_eligible(node: Node, plan: Plan) -> bool:
@@ -44,13 +43,13 @@ def _cost(conv: Node, shape: Sequence[int]) -> float:
     _, channels, height, width = shape
     filters, dilation = int(conv.attrs["num_filter"]), conv.numbers("dilate", (1, 1))[0]
     tiles = np.prod([dilation * -(-size // (4 * dilation)) for size in (height, width)])
-    moved = 4 * (36 * tiles + height * width) * (channels + filters) + 4 * 36 * channels * filters
-    winograd = 2 * 36 * channels * filters * tiles * PRODUCT + BYTE * moved
-    return winograd / (2 * 9 * channels * filters * height * width)
+    products = 36 * channels * filters * LANES * -(-tiles // LANES)
+    winograd = products + TILE * tiles * (channels + filters) + FILTER * channels * filters
+    return winograd / (9 * channels * filters * height * width)
 
 
-def _replace(conv: Node, plan: Plan, tiles: Dict[Tuple[Entry, str], Node]) -> None:
-    """The convolution, and the residual sum and ReLU that follow it alone, become Winograd's three operators."""
+def _replace(conv: Node, plan: Plan) -> None:
+    """The convolution, and the residual sum and ReLU that follow it alone, become one operator."""
     end, residual, relu = _followers(conv, plan)
     after = plan.graph.single_user(end)
     if after is not None and after.op == "Pooling":
@@ -58,16 +57,10 @@ def _replace(conv: Node, plan: Plan, tiles: Dict[Tuple[Entry, str], Node]) -> No
     source, weight, *bias = conv.inputs
     name, dilation = weight.node.name, str(conv.numbers("dilate", (1, 1))[0])
     values = plan.arrays[name].asnumpy()
-    if (source, dilation) not in tiles:
-        attrs = {"dilation": dilation}
-        tiles[source, dilation] = Node("mxnetseg_winograd_input", f"{conv.name}_tiles", attrs, [source])
-    cut = tiles[source, dilation]
     weights = plan.constant(f"{name}_winograd", lambda: winograd_weight(values))
-    products = Node("batch_dot", f"{conv.name}_products", {}, [weights, Entry(cut, 0)])
     bias = bias or [plan.constant(f"{name}_nobias", lambda: np.zeros(len(values)))]
-    inputs = [Entry(products), Entry(cut, 1), *bias, *residual]
     attrs = dict(dilation=dilation, residual=str(len(residual)), relu=str(int(relu)))
-    end.become(Node("mxnetseg_winograd_output", f"{conv.name}_winograd", attrs, inputs))
+    end.become(Node("mxnetseg_winograd", f"{conv.name}_winograd", attrs, [source, weights, *bias, *residual]))
 
 
 def _followers(conv: Node, plan: Plan) -> Tuple[Node, Sequence[Entry], bool]:

@@ -14,7 +14,7 @@ from .networks import build, images, operators, relative_error
 
 TOLERANCE = 2e-5
 RESIZE, TAPS = "_contrib_BilinearResize2D", "mxnetseg_upsample_taps"
-TILES, WINOGRAD = "mxnetseg_winograd_input", "mxnetseg_winograd_output"
+WINOGRAD = "mxnetseg_winograd"
 SHAPES = [(64, 64), (65, 97), (2, 3), (31, 64), (64, 64)]
 
 
@@ -140,13 +140,13 @@ def test_winograd_takes_the_sum_and_the_relu_in():
     check(net, **{WINOGRAD: 2, "elemwise_add": 0, "Activation": 0, "relu": 0})
 
 
-def test_winograd_shares_the_tiles_of_a_map():
+def test_winograd_takes_all_convolutions_of_a_map():
     def three(F, x, first, second, third, fourth):
         x = first(x)
         return second(x) + F.tanh(third(x)) + fourth(x) + second(x)
 
     net = Net(three, conv(3, 8, 1), conv(8, 8), conv(8, 8), conv(8, 8, dilation=3))
-    check(net, **{TILES: 2, WINOGRAD: 4})
+    check(net, **{WINOGRAD: 4})
 
 
 def test_winograd_leaves_other_convolutions_alone():
@@ -210,19 +210,19 @@ def test_what_pays_depends_on_the_size(monkeypatch):
     monkeypatch.setattr(winograd, "PAYS", 0.85)
     net = Net(lambda F, x, first, second: second(first(x)), conv(3, 128, 1), conv(128, 128))
     assert WINOGRAD in operators(optimize(net).symbol)
-    assert WINOGRAD not in operators(optimize(net, size=(16, 16)).symbol)
+    assert WINOGRAD not in operators(optimize(net, size=(8, 8)).symbol)
 
 
 def test_what_pays():
-    """One by one at their usual sizes: wide maps do; narrow ones, and small maps with many weights, do not."""
+    """One by one at their usual sizes: wide maps do; narrow ones and small maps do not."""
     from mxnetseg.graph import Node
 
     def cost(channels, filters, side, dilation=1):
         attrs = {"num_filter": str(filters), "dilate": f"({dilation}, {dilation})"}
         return winograd._cost(Node("Convolution", "conv", attrs), (1, channels, side, side))
 
-    assert cost(512, 512, 64, 4) < 0.5 and cost(128, 128, 64) < 0.85
-    assert cost(64, 64, 128) > 0.85 and cost(512, 512, 16) > 0.85 and cost(16, 16, 256) > 1
+    assert cost(512, 512, 64, 4) < 0.5 and cost(128, 128, 64) < 0.85 and cost(512, 512, 16) < 0.85
+    assert cost(512, 512, 8) > 0.85 and cost(32, 32, 128) > 0.85 and cost(16, 16, 256) > 1
     assert cost(512, 512, 16, dilation=12) > 1  # most of each tile is padding
     assert np.isfinite(cost(1, 1, 1))
 
@@ -234,8 +234,8 @@ def test_every_model_wherever_it_can_be_done(name):
     fast = optimize(net)
     for size in [(64, 64), (65, 97), (2, 3), (224, 320), (64, 64)]:
         x = images(*size)
-        # alignseg's flow fields move what is sampled, so rounding moves samples
-        assert relative_error(fast(x), net(x)) < (3e-4 if name == "alignseg" else 1e-4), size
+        # rounding moves the samples of alignseg's flow fields; at a few pixels canet_v2 multiplies it by twenty, in any form
+        assert relative_error(fast(x), net(x)) < (3e-4 if name in ("alignseg", "canet_v2") else 1e-4), size
 
 
 def test_operators_of_our_own_get_plain_layouts(no_winograd):
@@ -256,7 +256,7 @@ def test_what_is_pooled_stays_direct():
         x = F.Activation(first(x), act_type="relu")
         return last(F.Pooling(x, kernel=(3, 3), stride=(2, 2), pad=(1, 1)))
 
-    check(Net(stem, conv(3, 6), conv(6, 4)), **{TILES: 1, WINOGRAD: 1})
+    check(Net(stem, conv(3, 6), conv(6, 4)), **{WINOGRAD: 1})
 
 
 # -- passes that change what other passes, or they themselves, looked at before
@@ -274,7 +274,7 @@ def test_two_convolutions_that_are_summed_both_become_winograds():
         x = start(x)
         return F.relu(first(x) + second(x))
 
-    fast = check(Net(both, conv(3, 8, 1), conv(8, 8), conv(8, 8)), **{TILES: 1, WINOGRAD: 2, "elemwise_add": 0})
+    fast = check(Net(both, conv(3, 8, 1), conv(8, 8), conv(8, 8)), **{WINOGRAD: 2, "elemwise_add": 0})
     last = [node for node in Graph(fast.symbol).operators() if node.op == WINOGRAD][-1]
     assert (last.attrs["residual"], last.attrs["relu"]) == ("1", "1")
     assert not eligible(fast)

@@ -44,22 +44,22 @@ def assert_equal(got, wanted, scale):
 def test_a_direct_convolution(operators, shape, filters, dilation):
     x, weight, bias, residual = inputs(shape, filters)
     wanted = direct(x, weight, bias, dilation)
-    products = nd.array(winograd_weight(weight.asnumpy()))
-    assert_equal(winograd_conv(nd, x, products, bias, dilation=dilation).asnumpy(), wanted, wanted)
-    got = winograd_conv(nd, x, products, bias, dilation=dilation, relu=True).asnumpy()
+    prepared = nd.array(winograd_weight(weight.asnumpy()))
+    assert_equal(winograd_conv(nd, x, prepared, bias, dilation=dilation).asnumpy(), wanted, wanted)
+    got = winograd_conv(nd, x, prepared, bias, dilation=dilation, relu=True).asnumpy()
     assert_equal(got, np.maximum(wanted, 0), wanted)
-    got = winograd_conv(nd, x, products, bias, residual, dilation=dilation, relu=True).asnumpy()
+    got = winograd_conv(nd, x, prepared, bias, residual, dilation=dilation, relu=True).asnumpy()
     assert_equal(got, np.maximum(wanted + residual.asnumpy(), 0), wanted)
-    got = winograd_conv(nd, x, products, bias, residual, dilation=dilation).asnumpy()
+    got = winograd_conv(nd, x, prepared, bias, residual, dilation=dilation).asnumpy()
     assert_equal(got, wanted + residual.asnumpy(), wanted)
 
 
 def test_as_a_graph_at_sizes_that_change(operators):
     _, weight, bias, _ = inputs((1, 6, 1, 1), 5)
-    products = nd.array(winograd_weight(weight.asnumpy()))
+    prepared = nd.array(winograd_weight(weight.asnumpy()))
     symbol = winograd_conv(mx.sym, mx.sym.var("x"), mx.sym.var("weight"), mx.sym.var("bias"), dilation=2)
     graph = nd.CachedOp(symbol, [("static_alloc", True), ("static_shape", True)])
-    arrays = {"weight": products, "bias": bias}
+    arrays = {"weight": prepared, "bias": bias}
     for size in ((20, 31), (7, 8), (20, 31)):
         x = inputs((2, 6, *size), 5)[0]
         with autograd.pause():
@@ -71,26 +71,28 @@ def test_as_a_graph_at_sizes_that_change(operators):
 def test_what_is_not_a_number_stays_so(operators):
     x, weight, bias, residual = inputs((1, 3, 8, 8), 2)
     residual[0, 0, 3, 3] = np.nan
-    products = nd.array(winograd_weight(weight.asnumpy()))
-    out = winograd_conv(nd, x, products, bias, residual, relu=True).asnumpy()
+    prepared = nd.array(winograd_weight(weight.asnumpy()))
+    out = winograd_conv(nd, x, prepared, bias, residual, relu=True).asnumpy()
     assert np.isnan(out[0, 0, 3, 3]) and np.isnan(out).sum() == 1
 
 
 def test_bad_input(operators):
     x, weight, bias, residual = inputs((1, 3, 8, 8), 2)
-    products = nd.array(winograd_weight(weight.asnumpy()))
-    with pytest.raises(mx.MXNetError, match=r"bias is \(3\), but must be \(2\)"):
-        winograd_conv(nd, x, products, nd.zeros(3)).wait_to_read()
+    prepared = nd.array(winograd_weight(weight.asnumpy()))
+    with pytest.raises(mx.MXNetError, match=r"weight is \(1, 3, 9, 16\), but must be \(2, 3, 9, 16\) for \(17\)"):
+        winograd_conv(nd, x, prepared, nd.zeros(17)).wait_to_read()
     with pytest.raises(mx.MXNetError, match=r"residual is \(1, 2, 8, 7\), but must be \(1, 2, 8, 8\)"):
-        winograd_conv(nd, x, products, bias, residual[:, :, :, :7]).wait_to_read()
+        winograd_conv(nd, x, prepared, bias, residual[:, :, :, :7]).wait_to_read()
+    with pytest.raises(mx.MXNetError, match="same dtype"):
+        winograd_conv(nd, x.astype("float64"), prepared, bias).wait_to_read()
     with pytest.raises(mx.MXNetError, match="float32 only"):
-        winograd_conv(nd, x.astype("float64"), products, bias).wait_to_read()
+        winograd_conv(nd, *(a.astype("float64") for a in (x, prepared, bias))).wait_to_read()
     with pytest.raises(mx.MXNetError, match="dilation=0 must be a whole number"):
-        winograd_conv(nd, x, products, bias, dilation=0)
+        winograd_conv(nd, x, prepared, bias, dilation=0)
     x.attach_grad()
     with pytest.raises(mx.MXNetError, match="for inference alone"):
         with autograd.record():
-            out = winograd_conv(nd, x, products, bias)
+            out = winograd_conv(nd, x, prepared, bias)
         out.backward()
         x.grad.wait_to_read()
 
@@ -98,4 +100,4 @@ def test_bad_input(operators):
 def test_it_says_that_there_is_no_library(monkeypatch):
     monkeypatch.setattr("mxnetseg.ops.winograd.serves_winograd", lambda: False)
     with pytest.raises(MXNetSegError, match="there is no operator library"):
-        winograd_conv(nd, nd.zeros((1, 1, 1, 1)), nd.zeros((36, 1, 1)), nd.zeros(1))
+        winograd_conv(nd, nd.zeros((1, 1, 1, 1)), nd.zeros((1, 1, 9, 16)), nd.zeros(1))

@@ -3,7 +3,8 @@
 https://arxiv.org/abs/1509.09308. For inference in float32: sums are made in another order, of greater numbers, and
 keep about one decimal digit less than a direct convolution.
 
-transforms.h    C++, OpenMP: what comes before and behind the matrix product, which is MXNet's (oneDNN's)
+tiles.h         C++: pixels and filters to the 36 numbers of a tile, and back
+convolution.h   C++, OpenMP: the products of these, and how the work is cut
 op.cc           MXNet's side
 """
 
@@ -15,8 +16,7 @@ from ..library import serves
 
 __all__ = ["serves_winograd", "winograd_conv", "winograd_weight"]
 
-TILE = 6
-MATRIX = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
+LANES = 16  # filters side by side: kLanes in tiles.h
 
 
 def serves_winograd() -> bool:
@@ -25,9 +25,11 @@ def serves_winograd() -> bool:
 
 
 def winograd_weight(weight: np.ndarray) -> np.ndarray:
-    """(O, C, 3, 3) -> (36, O, C) float32, what `winograd_conv` takes."""
-    products = np.einsum("ai,ocij,bj->aboc", MATRIX, np.asarray(weight, np.float64), MATRIX, optimize=True)
-    return products.reshape(TILE * TILE, *weight.shape[:2]).astype(np.float32)
+    """(O, C, 3, 3) -> (O / 16 rounded up, C, 9, 16) float32, what `winograd_conv` takes: the last group has zeros."""
+    filters, channels = weight.shape[:2]
+    padded = np.zeros((-(-filters // LANES) * LANES, channels, 9), np.float32)
+    padded[:filters] = weight.reshape(filters, channels, 9)
+    return np.ascontiguousarray(padded.reshape(-1, LANES, channels, 9).transpose(0, 2, 3, 1))
 
 
 def winograd_conv(F, x, weight, bias, residual=None, *, dilation: int = 1, relu: bool = False):
@@ -37,7 +39,7 @@ def winograd_conv(F, x, weight, bias, residual=None, *, dilation: int = 1, relu:
     ----------
     F : mx.nd or mx.sym
     x : (N, C, H, W) float32
-    weight : (36, O, C)
+    weight : (O / 16 rounded up, C, 9, 16)
         What `winograd_weight` makes.
     bias : (O,)
     residual : (N, O, H, W), optional
@@ -59,9 +61,5 @@ def winograd_conv(F, x, weight, bias, residual=None, *, dilation: int = 1, relu:
     """
     if not serves_winograd():
         raise MXNetSegError(typed("winograd_conv: there is no operator library (`mxnetseg ops status` says why)"))
-    tiles, size = F.mxnetseg_winograd_input(x, dilation=dilation)
-    products = F.batch_dot(weight, tiles)
     more = () if residual is None else (residual,)
-    return F.mxnetseg_winograd_output(
-        products, size, bias, *more, dilation=dilation, relu=int(relu), residual=len(more)
-    )
+    return F.mxnetseg_winograd(x, weight, bias, *more, dilation=dilation, relu=int(relu), residual=len(more))
