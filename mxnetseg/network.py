@@ -3,13 +3,24 @@
 from typing import Any, Dict, List, Optional, Protocol, runtime_checkable
 
 import mxnet as mx
+import numpy as np
 from mxnet import nd
 from mxnet.gluon import Block
 
 from .errors import MXNetSegError
 from .turn import in_turn
 
-__all__ = ["ForeignNetwork", "GluonNetwork", "Network", "as_network", "channels_of", "check_input", "contexts_of"]
+__all__ = [
+    "ForeignNetwork",
+    "GluonNetwork",
+    "Network",
+    "as_network",
+    "channels_of",
+    "check_input",
+    "check_size",
+    "contexts_of",
+    "is_count",
+]
 
 MOST_CLASSES = 256  # that uint8 tells apart
 
@@ -179,6 +190,18 @@ def contexts_of(block: Block) -> List[mx.Context]:
 def channels_of(net: Any) -> int:
     """How many channels the images of a network have; 3 where it doesn't say."""
     return int(getattr(net, "spec", {}).get("in_channels", 3))
+
+
+def check_size(size: Any) -> None:
+    """Raise MXNetSegError unless `size` is the height and width of an image, in pixels."""
+    whole = isinstance(size, (list, tuple)) and len(size) == 2 and all(map(is_count, size))
+    if not whole:
+        raise MXNetSegError(f"size={size!r}: must be the height and width of images in pixels, e.g. (512, 1024)")
+
+
+def is_count(value: Any) -> bool:
+    """Whether it is a whole number, 1 or more."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
 
 
 def check_input(x: nd.NDArray, least: int = 1, channels: int = 3) -> None:

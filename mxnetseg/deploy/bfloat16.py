@@ -6,16 +6,29 @@ bfloat16 to operators that do not have it: PReLU fails, transpose writes where i
 
 from typing import Dict, List, Sequence, Set, Tuple
 
+import mxnet as mx
 import numpy as np
 from mxnet import nd
 
+from ..errors import MXNetSegError
 from ..graph import VARIABLE, Entry, Node, known
 from .plan import Plan
 
-__all__ = ["to_bfloat16"]
+__all__ = ["require_bfloat16", "to_bfloat16"]
 
 NARROW, WIDE = "bfloat16", "float32"
 DTYPE = np.dtype([(NARROW, np.uint16)])  # how MXNet spells it
+
+
+def require_bfloat16() -> None:
+    """Raise MXNetSegError where oneDNN has no bfloat16 convolution for the processor."""
+    ones = nd.amp_cast(nd.ones((1, 16, 3, 3)), dtype=DTYPE)
+    try:
+        nd.Convolution(ones, ones, no_bias=True, num_filter=1, kernel=(3, 3)).wait_to_read()
+    except mx.MXNetError as err:
+        raise MXNetSegError(
+            "bfloat16 is for processors with AVX512, which this one lacks; take float32 or int8 (--dtype)"
+        ) from err
 
 
 def to_bfloat16(plan: Plan) -> None:
@@ -42,8 +55,7 @@ def _cast(entry: Entry, dtype: str, narrow: Set[Node], casts: Dict[Tuple[Entry, 
     if (entry, dtype) not in casts:
         name = f"{source.name}_{entry.index}_{dtype}"
         if source.op == VARIABLE and source.name in plan.arrays:
-            plan.arrays[name] = nd.amp_cast(plan.arrays[source.name], dtype=DTYPE)
-            cast = plan.graph.variable(name)
+            cast = plan.constant(name, lambda: nd.amp_cast(plan.arrays[source.name], dtype=DTYPE))
         else:
             cast = Entry(Node("amp_cast", name, {"dtype": dtype}, [entry]))
         casts[entry, dtype] = cast

@@ -11,7 +11,7 @@ from ..data import open_dataset
 from ..engine.inference import Preprocess
 from ..errors import MXNetSegError
 
-__all__ = ["calibration_batches", "calibration_images"]
+__all__ = ["calibration_batches", "calibration_images", "one_by_one"]
 
 
 def calibration_batches(calibration: Iterable[Any], preprocess: Preprocess) -> Iterator[nd.NDArray]:
@@ -20,10 +20,8 @@ def calibration_batches(calibration: Iterable[Any], preprocess: Preprocess) -> I
     An array of uint8 is an RGB image (H, W, 3), which `preprocess` brings there; arrays of floats, NumPy's or MXNet's,
     are there already.
     """
-    if isinstance(calibration, (nd.NDArray, np.ndarray)) and calibration.ndim == 4:
-        calibration = [calibration]
     count, kind = len(preprocess.mean), np.uint8 if preprocess.range is None else np.float32
-    for one in calibration:
+    for one in one_by_one(calibration):
         if isinstance(one, np.ndarray) and one.dtype == kind and one.ndim == 3 and one.shape[2] == count:
             yield preprocess(one[None], mx.cpu())
         elif (
@@ -32,13 +30,23 @@ def calibration_batches(calibration: Iterable[Any], preprocess: Preprocess) -> I
             and one.shape[1] == count
             and one.dtype != np.uint8
         ):
-            yield nd.array(one, dtype="float32") if isinstance(one, np.ndarray) else one.as_in_context(mx.cpu())
+            there = nd.array(one) if isinstance(one, np.ndarray) else one.as_in_context(mx.cpu())
+            yield there.astype("float32", copy=False)
         else:
             what = f"{one.dtype} of shape {one.shape}" if hasattr(one, "shape") else type(one).__name__
             raise MXNetSegError(
                 f"a calibration image is {'an RGB image' if count == 3 else 'an image'} (H, W, {count}) of "
                 f"{np.dtype(kind)} or a preprocessed batch (N, {count}, H, W) of floats, not {what}"
             )
+
+
+def one_by_one(calibration: Any) -> Iterable[Any]:
+    """Calibration images, or batches of them, to go through; an array of four axes is one batch."""
+    if isinstance(calibration, (nd.NDArray, np.ndarray)) and calibration.ndim == 4:
+        return [calibration]
+    if not isinstance(calibration, Iterable):
+        raise MXNetSegError(f"calibration={calibration!r}: must be a list of images")
+    return calibration
 
 
 def calibration_images(data: DataConfig, count: int) -> List[np.ndarray]:

@@ -52,7 +52,7 @@ def _fold(conv: Node, norm: Node, plan: Plan, number: int) -> List[Entry]:
     if not norm.flag("fix_gamma", default=True):
         scale *= gamma
     shift = beta + ((bias[0] if bias else 0) - mean) * scale
-    folded = {"weight": weight * scale[:, None, None, None], "bias": shift}
+    folded = {"weight": weight * scale.reshape(-1, *[1] * (weight.ndim - 1)), "bias": shift}
     return [plan.constant(f"folded{number}_{kind}", lambda values=values: values) for kind, values in folded.items()]
 
 

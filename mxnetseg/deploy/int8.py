@@ -65,6 +65,8 @@ def _kept(symbol: mx.sym.Symbol) -> List[str]:
 def _ranges(symbol, names: Sequence[str], arrays, batches) -> Dict[str, Tuple[float, float]]:
     """Least and greatest value of each of the outputs `names` of the graph's operators."""
     internals = symbol.get_internals()
+    if not names:
+        raise MXNetSegError("int8: the network has no convolution or linear layer that could take 8-bit integers")
     limits = mx.sym.Group([limit(internals[name]) for name in names for limit in (mx.sym.min, mx.sym.max)])
     inputs = limits.list_inputs()
     graph = nd.CachedOp(limits, [("static_alloc", True)])

@@ -65,6 +65,7 @@ class DeployedNetwork:
     @in_turn
     def __call__(self, x: nd.NDArray) -> nd.NDArray:
         with autograd.pause(train_mode=False):
+            x = x.astype("float32", copy=False)
             logits = self.coarse_logits(x)
             height, width = x.shape[2:]
             if logits.shape[2:] == (height, width):

@@ -2,17 +2,14 @@
 
 from typing import Any, Callable, Dict, Iterable, Optional, Sequence, Tuple, Union
 
-import mxnet as mx
 from mxnet.gluon import HybridBlock
 
 from ..engine.inference import Preprocess
-from ..engine.record import Record
+from ..engine.record import feeding_of
 from ..errors import MXNetSegError
-from ..graph import Graph
-from ..network import GluonNetwork, as_network, channels_of
-from ..nn import inference_graph
+from ..network import GluonNetwork, as_network, channels_of, check_size
 from .apart import keep_apart
-from .bfloat16 import to_bfloat16
+from .bfloat16 import require_bfloat16, to_bfloat16
 from .calibration import calibration_batches
 from .fold import fold_norms
 from .int8 import to_int8
@@ -23,7 +20,7 @@ from .padding import pad_channels, pad_images
 from .plan import Plan
 from .resized import convolve_before_resizing, resize_in_one_pass
 from .split import split_linear_layers
-from .weights import weights_of
+from .traced import traced
 from .winograd import use_winograd
 
 __all__ = ["DTYPES", "PASSES", "optimize"]
@@ -71,16 +68,15 @@ def optimize(
     Raises
     ------
     MXNetSegError
-        An unknown dtype, a size that is none, no calibration images, a network without values, with some that are not
-        finite, on a GPU or optimized before, or a model that can't be had in this dtype (`mxnetseg.deploy.LIMITS` lists
-        them).
+        An unknown dtype, or one that the processor has no instructions for; a size that is none; no calibration images;
+        a network without values, with some that are not finite, that can't be traced, on a GPU or optimized before; or
+        a model that can't be had in this dtype (`mxnetseg.deploy.LIMITS` lists them).
     """
     if dtype not in DTYPES:
         raise MXNetSegError(f"dtype={dtype!r}: must be one of {', '.join(DTYPES)}")
     if dtype == "int8" and calibration is None:
         raise MXNetSegError("int8 needs calibration images: optimize(net, 'int8', calibration=images)")
-    if len(size) != 2 or min(size) < 1:
-        raise MXNetSegError(f"size={size!r}: must be the height and width of an image in pixels, e.g. (512, 512)")
+    check_size(size)
     network = as_network(net)
     if not isinstance(network, GluonNetwork):
         raise MXNetSegError(f"{network!r} can't be traced; optimize the network that it was made of")
@@ -93,16 +89,19 @@ def optimize(
             f"networks are optimized for CPUs, this one is on {elsewhere[0]}: say --ctx cpu, or "
             "net.collect_params().reset_ctx(mxnet.cpu())"
         )
-    arrays = weights_of(network)
-    with inference_graph() as constants:
-        # the last resize is left to those who use the logits
-        graph = Graph(network.coarse_logits(mx.sym.var("data")))
-    plan = Plan(graph, {**arrays, **constants}, size, channels_of(network))
+    if dtype == "bfloat16":
+        require_bfloat16()
+    # the last resize is left to those who use the logits
+    graph, arrays = traced(network, network.coarse_logits)
+    plan = Plan(graph, arrays, (int(size[0]), int(size[1])), channels_of(network))
+    (head,) = graph.heads
+    if len(plan.shape(head)) != 4:
+        raise MXNetSegError(f"the network gives {plan.shape(head)}; logits are (N, num_classes, H, W)")
     for change in PASSES[dtype]:
         change(plan)
     symbol, arrays = graph.symbol(), plan.arrays
     if dtype == "int8":
-        batches = calibration_batches(calibration, Preprocess.of((network.record or Record()).feeding))
+        batches = calibration_batches(calibration, Preprocess.of(feeding_of(network)))
         symbol, arrays = to_int8(symbol, arrays, batches)
     else:
         symbol = symbol.get_backend_symbol(BACKEND)

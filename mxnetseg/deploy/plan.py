@@ -1,12 +1,12 @@
 """What the passes of `optimize` change."""
 
 from dataclasses import dataclass
-from typing import Callable, Dict, Tuple
+from typing import Callable, Dict, Tuple, Union
 
 import numpy as np
 from mxnet import nd
 
-from ..graph import Current, Entry, Graph, Node, Shape, infer_shapes
+from ..graph import Current, Entry, Graph, Node, Shape, free_name, infer_shapes
 
 __all__ = ["Plan"]
 
@@ -32,6 +32,7 @@ class Plan:
 
     def __post_init__(self):
         self._shapes = Current(self._infer)
+        self._made: Dict[str, str] = {}
 
     def shape(self, entry: Entry) -> Shape:
         """What the graph as it is now gives there, for one image of `size`; inferred anew after each change, so ask
@@ -42,11 +43,17 @@ class Plan:
         """Whether the node's inputs but the first are variables of known values."""
         return all(entry.node.name in self.arrays for entry in node.inputs[1:])
 
-    def constant(self, name: str, make: Callable[[], np.ndarray]) -> Entry:
-        """The variable of that name; its values are what `make` gives, unless it has some."""
-        if name not in self.arrays:
-            self.arrays[name] = nd.array(make(), dtype="float32")
-        return self.graph.variable(name)
+    def constant(self, key: str, make: Callable[[], Union[np.ndarray, nd.NDArray]]) -> Entry:
+        """The variable that was made for `key`, or else a new one, of what `make` gives.
+
+        An NDArray is taken as it is, other values become float32. The variable is called as its key, if no parameter
+        of the network is.
+        """
+        if key not in self._made:
+            name, values = free_name(key, self.arrays), make()
+            self.arrays[name] = values if isinstance(values, nd.NDArray) else nd.array(values, dtype="float32")
+            self._made[key] = name
+        return self.graph.variable(self._made[key])
 
     def _infer(self) -> Dict[Entry, Shape]:
         arrays = {name: array.shape for name, array in self.arrays.items()}

@@ -13,7 +13,7 @@ MXNet runs the graph, so such a file is no longer the harmless data that a check
 """
 
 from pathlib import Path
-from typing import Any, Dict, Tuple, Union
+from typing import Any, Dict, Iterable, Optional, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -29,7 +29,7 @@ from ..graph import operators_named
 from ..network import channels_of
 from ..versions import versions
 
-__all__ = ["check_answer", "read", "write"]
+__all__ = ["calls_out", "check_answer", "read", "write"]
 
 FORMAT = 2  # 1: Winograd's convolutions were two operators around a matrix product
 SUFFIX = ".optimized"
@@ -50,8 +50,14 @@ def write(path: Union[str, Path], net: Any, overwrite: bool) -> None:
         raise MXNetSegError(f"{path}: an optimized network is kept in a file whose name ends with {SUFFIX}")
     if path.exists() and not overwrite:
         raise MXNetSegError(f"{path} is there already; name another place, or overwrite=True")
+    text = net.symbol.tojson(remove_amp_cast=False)
+    foreign = calls_out(operators_named(text))
+    if foreign:
+        raise MXNetSegError(
+            f"{net!r} can't be kept in a file: its graph has {foreign}, which runs code that would not be in it"
+        )
     arrays: Dict[str, Any] = {
-        "graph": np.frombuffer(net.symbol.tojson(remove_amp_cast=False).encode(), np.uint8),
+        "graph": np.frombuffer(text.encode(), np.uint8),
         "probe:input": _probe(channels_of(net)),
     }
     answer = net.unchecked_logits(nd.array(arrays["probe:input"], ctx=net.contexts[0])).asnumpy()
@@ -102,6 +108,11 @@ def read(found: Checkpoint) -> Tuple[OptimizedFacts, mx.sym.Symbol, Dict[str, nd
     return facts, symbol, weights
 
 
+def calls_out(operators: Iterable[str]) -> Optional[str]:
+    """The first of the operators that runs code which neither MXNet nor this toolkit has."""
+    return next((one for one in operators if any(part in one for part in CALLS_OUT)), None)
+
+
 def check_answer(net: Any, found: Checkpoint) -> None:
     """Raise MXNetSegError unless the network answers the file's probe as it did where that was made."""
     expected = found.arrays["probe:output"]
@@ -127,7 +138,9 @@ def check_answer(net: Any, found: Checkpoint) -> None:
 def _check_versions(found: Checkpoint, facts: OptimizedFacts) -> None:
     made, here = found.record.versions.get("mxnet", "?"), versions()["mxnet"]
     if facts.format > FORMAT:
-        problem = f"is in format {facts.format}, this version of mxnetseg reads up to {FORMAT}; update it"
+        problem = f"is in format {facts.format}, this version of mxnetseg reads {FORMAT}; update it"
+    elif facts.format < FORMAT:
+        problem = f"is in format {facts.format} of an older mxnetseg, this one reads {FORMAT}; {ANEW}"
     elif made != here:
         problem = f"was made with MXNet {made}, and here is {here}, whose fused operators may differ; {ANEW}"
     elif not mx.runtime.Features().is_enabled("MKLDNN"):
@@ -143,9 +156,9 @@ def _symbol(found: Checkpoint) -> mx.sym.Symbol:
         operators = operators_named(text)
     except (KeyError, TypeError, ValueError, RecursionError) as err:
         raise _broken(found, f"its graph can't be read: {err!r}"[:200]) from err
-    for operator in operators:
-        if any(part in operator for part in CALLS_OUT):
-            raise _broken(found, f"its graph has {operator}, which runs code from elsewhere")
+    foreign = calls_out(operators)
+    if foreign:
+        raise _broken(found, f"its graph has {foreign}, which runs code from elsewhere")
     if any(operator.startswith("mxnetseg_") for operator in operators):
         try:
             ops.load()

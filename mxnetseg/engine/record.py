@@ -10,10 +10,21 @@ from ..config import DataConfig, Recipe, recorded_recipe
 from ..config.schema import FED, IMAGENET_MEAN, IMAGENET_STD, MOST_CHANNELS, Channel, Deviation, Side
 from ..data import DatasetSpec
 from ..errors import MXNetSegError
+from ..network import channels_of
 from ..plugins import TABLES
 from .state import Count, RunState, Scored
 
-__all__ = ["FORMAT", "Feeding", "NetworkSpec", "OptimizedFacts", "PluginFact", "Record", "RunFacts", "plugin_facts"]
+__all__ = [
+    "FORMAT",
+    "Feeding",
+    "NetworkSpec",
+    "OptimizedFacts",
+    "PluginFact",
+    "Record",
+    "RunFacts",
+    "feeding_of",
+    "plugin_facts",
+]
 
 FORMAT = 2
 
@@ -207,3 +218,17 @@ def _of_format_1(content: Any) -> Any:
         new["state"] = {**{key: content[key] for key in keys if key in content}, "csv": {"rows": None}}
         new["run"] = {"name": content.get("name")}
     return new
+
+
+def feeding_of(network: Any) -> Feeding:
+    """How images come to a network: as its record says.
+
+    Without one, ImageNet's mean and std for three channels; for any other number, values from 0 to 1.
+    """
+    if network.record is not None:
+        feeding: Feeding = network.record.feeding
+        return feeding
+    count = channels_of(network)
+    if count == len(IMAGENET_MEAN):
+        return Feeding()
+    return Feeding(channels=list(range(count)), mean=(0.0,) * count, std=(255.0,) * count)

@@ -24,13 +24,16 @@ class OnnxNode(NamedTuple):
 
 
 class Builder:
-    """Nodes in the order they run, and constants. It is the `Emitter` of the rules."""
+    """Nodes in the order they run, and constants. It is the `Emitter` of the rules.
 
-    def __init__(self) -> None:
+    `reserved` are names of the file's inputs and outputs, which nothing else may have.
+    """
+
+    def __init__(self, reserved: Iterable[str] = ()) -> None:
         self.nodes: List[OnnxNode] = []
         self.constants: Dict[str, np.ndarray] = {}
         self._made: Dict[Any, Any] = {}
-        self._taken: Counter = Counter()
+        self._taken: Counter = Counter(reserved)
         self._sources: Dict[Free, Tuple[str, int]] = {}
 
     def emit(self, near: str, op: str, inputs: Sequence[str], outputs: int, attributes: Mapping[str, Any]) -> List[str]:

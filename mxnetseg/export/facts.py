@@ -4,7 +4,7 @@ import json
 from typing import Any, Dict, Mapping
 
 from .. import __version__
-from ..engine.record import Record
+from ..engine.record import Record, feeding_of
 from ..network import Network
 from ..versions import package_version
 
@@ -17,7 +17,7 @@ def facts(network: Network, digest: str, wish: Mapping[str, Any]) -> Dict[str, s
     `digest` is that of the checkpoint, or empty; `wish` holds arguments of `to_onnx`.
     """
     record: Record = network.record or Record()
-    feeding = record.feeding
+    feeding = feeding_of(network)
     found: Dict[str, Any] = {
         "model": network.spec.get("name"),
         "backbone": network.spec.get("backbone"),

@@ -8,7 +8,7 @@ import mxnet as mx
 import numpy as np
 
 from ..data.transforms import resize
-from ..deploy.calibration import calibration_batches
+from ..deploy.calibration import calibration_batches, one_by_one
 from ..engine.inference import Preprocess
 from ..errors import MXNetSegError
 from .check import Pair, as_filed
@@ -35,7 +35,7 @@ def calibration_pairs(
         Something is no image, or does not fit the file's fixed size, batch or preprocessing.
     """
     count, kind = len(preprocess.mean), np.dtype(np.uint8 if preprocess.range is None else np.float32)
-    for one in calibration:
+    for one in one_by_one(calibration):
         if isinstance(one, np.ndarray) and one.dtype == kind and one.ndim == 3 and one.shape[2] == count:
             image = resize(one, *size) if size else one
             picture = np.repeat(image[None], batch or 1, axis=0)
@@ -43,6 +43,8 @@ def calibration_pairs(
             yield Pair(array, as_filed(picture, preprocess.range) if with_preprocessing else array.asnumpy())
             continue
         for array in calibration_batches([one], preprocess):
+            if not np.isfinite(array.asnumpy()).all():
+                raise MXNetSegError("int8: a calibration image holds NaN or infinity; take some like those to come")
             wanted = (batch or array.shape[0], count, *(size or array.shape[2:]))
             if with_preprocessing or array.shape != wanted:
                 raise MXNetSegError(

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Tuple, Union
 
+import numpy as np
 from mxnet.gluon import HybridBlock
 
 from ..engine import checkpoint
@@ -20,7 +21,7 @@ def opened(net: Union[Network, HybridBlock, str, Path]) -> Tuple[GluonNetwork, s
     Raises
     ------
     MXNetSegError
-        The checkpoint can't be opened, or the network can't be traced, because it is optimized for example.
+        The checkpoint can't be opened, or the network can't be traced, is optimized for example, or is not float32.
     """
     digest = ""
     if isinstance(net, (str, Path)):
@@ -32,4 +33,9 @@ def opened(net: Union[Network, HybridBlock, str, Path]) -> Tuple[GluonNetwork, s
             f"{network!r} can't be exported, because it can't be traced; export the network, or the checkpoint, that "
             "it was made of"
         )
+    for name, parameter in network.collect_params().items():
+        if np.dtype(parameter.dtype) != np.float32:
+            raise MXNetSegError(
+                f"{name} is {np.dtype(parameter.dtype)}; networks are exported in float32: net.cast('float32')"
+            )
     return network, digest

@@ -21,14 +21,14 @@ from .. import saving
 from ..deploy.apart import keep_apart
 from ..deploy.fold import fold_norms
 from ..deploy.plan import Plan
-from ..deploy.weights import weights_of
+from ..deploy.saved import calls_out
+from ..deploy.traced import traced
 from ..engine.arrays import pack
 from ..engine.inference import Preprocess
-from ..engine.record import Record
+from ..engine.record import feeding_of
 from ..errors import MXNetSegError
-from ..graph import Graph, infer_shapes
+from ..graph import Graph, free_name, infer_shapes
 from ..network import MOST_CLASSES, GluonNetwork, Network, channels_of
-from ..nn import inference_graph
 from ..ops import mxnet_only
 from ..versions import versions
 from .check import Difference, as_filed, pictures
@@ -89,8 +89,7 @@ def to_mxnet(
     graph, weights, about = (Path(f"{path}{part}") for part in PARTS)
     saving.check_free((weights, graph, about), overwrite, "say overwrite=True (--overwrite)")
     network, digest = opened(net)
-    record = network.record or Record()
-    preprocess = Preprocess.of(record.feeding)
+    preprocess = Preprocess.of(feeding_of(network))
     symbol, arrays = _traced(network, output, preprocess if with_preprocessing else None)
     multiple = _multiple(symbol, arrays, with_preprocessing, channels_of(network))
     checked = [(batch, *near((height, width), multiple)) for batch, height, width in CHECKED]
@@ -116,26 +115,35 @@ def _traced(
     network: GluonNetwork, output: str, preprocess: Optional[Preprocess]
 ) -> Tuple[mx.sym.Symbol, Dict[str, np.ndarray]]:
     """The graph, and its arrays under the names that they have in MXNet's files."""
-    arrays = weights_of(network)
-    images = mx.sym.var("data", dtype="uint8" if preprocess and preprocess.range is None else "float32")
-    if preprocess:  # as data.normalize does it
+    more: Dict[str, nd.NDArray] = {}
+
+    def normalized(images: mx.sym.Symbol) -> mx.sym.Symbol:  # as data.normalize does it
+        assert preprocess is not None
         scale = 1 / np.asarray(preprocess.std, np.float32)
-        arrays["scale"], arrays["shift"] = nd.array(scale), nd.array(-np.asarray(preprocess.mean, np.float32) * scale)
+        names = [free_name(name, network.collect_params()) for name in ("scale", "shift")]
+        more.update(zip(names, map(nd.array, (scale, -np.asarray(preprocess.mean, np.float32) * scale))))
         if preprocess.range is None:
             images = mx.sym.cast(images, dtype="float32")
         else:
             low, high = preprocess.range
             images = mx.sym.clip((images - low) * (255 / (high - low)), 0, 255)
-        images = mx.sym.broadcast_mul(images, mx.sym.var("scale", shape=scale.shape))
-        images = mx.sym.broadcast_add(images, mx.sym.var("shift", shape=scale.shape))
-        images = mx.sym.transpose(images, axes=(0, 3, 1, 2))
-    with mxnet_only(), inference_graph() as constants:
-        result = network(images)
-    if output == "probabilities":
-        result = mx.sym.softmax(result, axis=1)
-    elif output == "class_map":
-        result = mx.sym.cast(mx.sym.argmax(result, axis=1), dtype="uint8")
-    plan = Plan(Graph(result), {**arrays, **constants}, CHECKED[0][1:])
+        images = mx.sym.broadcast_mul(images, mx.sym.var(names[0], shape=scale.shape))
+        images = mx.sym.broadcast_add(images, mx.sym.var(names[1], shape=scale.shape))
+        return mx.sym.transpose(images, axes=(0, 3, 1, 2))
+
+    def whole(images: mx.sym.Symbol) -> mx.sym.Symbol:
+        result = network(normalized(images) if preprocess else images)
+        if output == "probabilities":
+            return mx.sym.softmax(result, axis=1)
+        return mx.sym.cast(mx.sym.argmax(result, axis=1), dtype="uint8") if output == "class_map" else result
+
+    with mxnet_only():
+        graph, arrays = traced(network, whole, "uint8" if preprocess and preprocess.range is None else "float32")
+    if calls_out(node.op for node in graph.operators()):
+        raise MXNetSegError(
+            "the network has an operator that runs Python code of yours (Custom); MXNet alone has no such code"
+        )
+    plan = Plan(graph, {**arrays, **more}, CHECKED[0][1:])
     fold_norms(plan)
     keep_apart(plan)  # the C API has oneDNN fuse operators, unasked
     symbol = plan.graph.symbol()
@@ -173,7 +181,8 @@ def _compared(
     The difference of a class map is how far the logit of a pixel's class is below the pixel's greatest.
     """
     symbol = mx.sym.load_json(text)
-    arrays = {name.split(":", 1)[1]: array for name, array in nd.load_frombuffer(content).items()}
+    loaded = nd.load_frombuffer(content)
+    arrays = {name.split(":", 1)[1]: array for name, array in loaded.items()} if loaded else {}
     run = nd.CachedOp(symbol)
     worst, equal, pixels = 0.0, 0, 0
     for batch, *size in checked:
@@ -181,7 +190,13 @@ def _compared(
         x = preprocess(picture, network.contexts[0])
         filed = as_filed(picture, preprocess.range)
         fed = nd.array(filed, dtype=filed.dtype) if with_preprocessing else x.as_in_context(mx.cpu())
-        logits = network(x).asnumpy()
+        with autograd.pause(train_mode=False):
+            logits = network(x).asnumpy()
+        if logits.shape[2:] != tuple(size):
+            raise MXNetSegError(
+                f"the network gives logits {logits.shape} for images {x.shape}; resize them to the image's height and "
+                "width within the network"
+            )
         if output == "class_map" and logits.shape[1] > MOST_CLASSES:
             raise MXNetSegError(f"{logits.shape[1]} classes don't fit a uint8 class map; export the logits")
         with autograd.pause(train_mode=False):

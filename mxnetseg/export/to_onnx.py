@@ -11,14 +11,13 @@ from mxnet.gluon import HybridBlock
 
 from ..deploy.fold import fold_norms
 from ..deploy.plan import Plan
-from ..deploy.weights import weights_of
+from ..deploy.traced import traced
 from ..engine.inference import Preprocess
-from ..engine.record import Record
+from ..engine.record import feeding_of
 from ..errors import MXNetSegError
 from ..graph import Entry, Graph
 from ..graph.onnx_step import Free, Shape
-from ..network import MOST_CLASSES, GluonNetwork, channels_of
-from ..nn import inference_graph
+from ..network import MOST_CLASSES, GluonNetwork, channels_of, check_size, is_count
 from ..optional import check_installed
 from ..saving import check_free, write_file
 from .builder import Builder, require_rules, translate
@@ -167,7 +166,7 @@ def to_onnx(
     multiple = translation.multiple
     about = facts(network, digest, {**wish._asdict(), "multiple": multiple})
     model = to_model(translation.builder, translation.image, translation.outputs, about)
-    preprocess = Preprocess.of((network.record or Record()).feeding)
+    preprocess = Preprocess.of(feeding_of(network))
     context = network.contexts[0]
     if dtype == "int8":
         assert calibration is not None  # _check has seen to it
@@ -195,26 +194,15 @@ def _check(wish: _Wish, calibration: Optional[Iterable[Any]]) -> None:
         raise MXNetSegError("int8 needs calibration images: to_onnx(net, path, dtype='int8', calibration=images)")
     if wish.dtype != "int8" and calibration is not None:
         raise MXNetSegError("only int8 looks at calibration images: say dtype='int8', or leave calibration out")
-    if wish.size is not None and not (
-        isinstance(wish.size, (list, tuple)) and len(wish.size) == 2 and all(map(_is_count, wish.size))
-    ):
-        raise MXNetSegError(f"size={wish.size!r}: must be the height and width of images in pixels, e.g. (512, 1024)")
-    if wish.batch is not None and not _is_count(wish.batch):
+    if wish.size is not None:
+        check_size(wish.size)
+    if wish.batch is not None and not is_count(wish.batch):
         raise MXNetSegError(f"batch={wish.batch!r}: must be the number of images in a batch, 1 or more")
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
-
-
 def _translate(network: GluonNetwork, wish: _Wish) -> _Translation:
-    with inference_graph() as constants:
-        symbol = network(mx.sym.var("data"))
-    if not isinstance(symbol, mx.sym.Symbol) or len(symbol) != 1:
-        raise MXNetSegError(f"the network has {len(symbol)} outputs; it must have one, the logits")
-    graph = Graph(symbol)
+    graph, arrays = traced(network, network)
     require_rules(graph)
-    arrays = {**weights_of(network), **constants}
     fold_norms(Plan(graph, arrays))
     sizes, multiple = _sizes(graph, arrays, wish, channels_of(network))
     (head,) = graph.heads
@@ -223,9 +211,9 @@ def _translate(network: GluonNetwork, wish: _Wish) -> _Translation:
         raise MXNetSegError(
             f"{classes} classes do not fit a uint8 class map, at most {MOST_CLASSES} do; take output='logits'"
         )
-    builder = Builder()
     image = "image"
-    channels, preprocess = channels_of(network), Preprocess.of((network.record or Record()).feeding)
+    builder = Builder(reserved=(image, *OUTPUTS))
+    channels, preprocess = channels_of(network), Preprocess.of(feeding_of(network))
     if wish.with_preprocessing:
         image = add_preprocessing(builder, image, preprocess)
     values = translate(builder, graph, image, arrays, sizes)
@@ -303,6 +291,8 @@ def _place_of_difference(translation: _Translation, pair: Pair) -> str:
     made = {name for node in translation.builder.nodes for name in node.outputs}
     values = {entry: value for entry, value in translation.values.items() if value in made}
     names = sorted(set(values.values()))
+    if not names:  # the only operator has the output's name
+        return "its only operator differs"
     session = session_of(open_model(translation.builder, translation.image, names), plain=True)
     outputs = dict(zip(names, session.run(names, {"image": pair.fed})))
     batch = pair.batch.as_in_context(mx.cpu())

@@ -10,6 +10,7 @@ from mxnet.gluon import Block, HybridBlock
 
 from ..errors import MXNetSegError
 from ..graph import (
+    INPUT,
     OPERATORS,
     VARIABLE,
     Call,
@@ -18,12 +19,15 @@ from ..graph import (
     Node,
     Operator,
     Shape,
+    free_name,
     infer_shapes,
     known,
     operator_name,
     sees,
+    with_input,
 )
 from ..network import channels_of
+from ..nn import tracing
 from ..nn.norm import GroupNorm, SyncBatchNorm
 from .report import Complexity, Row
 
@@ -51,9 +55,12 @@ def count(net: HybridBlock, shape: Union[int, Tuple[int, int]] = 512, everything
     if not isinstance(net, HybridBlock):
         raise MXNetSegError(f"FLOPs are counted of a HybridBlock, not of {type(net).__name__}; give a Gluon network")
     parameters = {parameter.name: parameter for parameter in net.collect_params().values()}
-    with _labelled(net) as blocks:
-        output = net(mx.sym.var("data"))
-    graph = Graph(mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output)
+    name = free_name(INPUT, parameters)
+    with _labelled(net) as blocks, tracing():
+        output = net(mx.sym.var(name))
+    grouped = mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output
+    graph, renamed = with_input(grouped, name, parameters)
+    parameters = {renamed.get(name, name): parameter for name, parameter in parameters.items()}
     shapes = infer_shapes(graph, {"data": (1, channels_of(net), height, width)})
     sizes = {name: parameter.shape for name, parameter in parameters.items() if parameter.shape is not None}
     sizes.update({entry.node.name: shape for entry, shape in shapes.items() if entry.node.op == VARIABLE})

@@ -1,6 +1,7 @@
 """A network's symbol as nodes, and what is known of their operators: what deploy, FLOPs and export read."""
 
 from .costs import Call
+from .inputs import INPUT, free_name, with_input
 from .operators import ALL, FIRST, NONE, OPERATORS, Operator, is_relu, known, operator_name, sees
 from .pieces import Piece, in_pieces, numbers_held
 from .shapes import Shape, infer_shapes, wrong_reshape
@@ -9,6 +10,7 @@ from .symbol import VARIABLE, Current, Entry, Graph, Node, operators_named
 __all__ = [
     "ALL",
     "FIRST",
+    "INPUT",
     "NONE",
     "OPERATORS",
     "VARIABLE",
@@ -20,6 +22,7 @@ __all__ = [
     "Operator",
     "Piece",
     "Shape",
+    "free_name",
     "in_pieces",
     "infer_shapes",
     "is_relu",
@@ -28,5 +31,6 @@ __all__ = [
     "operator_name",
     "operators_named",
     "sees",
+    "with_input",
     "wrong_reshape",
 ]

@@ -89,6 +89,11 @@ def _follows(node: Node, narrow: Sequence[bool]) -> bool:
     return all(narrow)
 
 
+def _activated(node: Node, narrow: Sequence[bool]) -> bool:
+    """oneDNN has these in bfloat16; MXNet has none."""
+    return all(narrow) and node.attrs.get("act_type") in ("relu", "sigmoid", "softrelu", "tanh")
+
+
 def _follows_any(node: Node, narrow: Sequence[bool]) -> bool:
     """Only moves numbers."""
     return any(narrow)
@@ -160,7 +165,7 @@ _FACTS: Dict[str, Operator] = {
     **_each("LayerNorm mxnetseg_layer_norm", Operator(costs.last_axis_norm, costs.per_output(2))),
     # activations
     "relu": Operator(costs.per_output(1), channels=FIRST, bfloat16=_follows),
-    "Activation": Operator(costs.activation, channels=FIRST, bfloat16=_follows, blocked=True),
+    "Activation": Operator(costs.activation, channels=FIRST, bfloat16=_activated, blocked=True),
     "LeakyReLU": Operator(costs.leaky, bfloat16=_smooth, blocked=True),
     "mxnetseg_relu6": Operator(costs.per_output(1), channels=FIRST),  # as it stands in training
     "clip": Operator(costs.clipped, channels=FIRST, bfloat16=_follows),

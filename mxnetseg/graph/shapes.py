@@ -32,9 +32,10 @@ def infer_shapes(graph: Graph, known: Mapping[str, Shape]) -> Dict[Entry, Shape]
     if shapes and all(map(all, shapes.values())) and () not in shapes.values():
         problem = _wrong(shapes)
     if problem:
-        height, width = known["data"][2:]
+        channels, height, width = known["data"][1:]
+        other = "" if channels == 3 else f" {channels} channels,"
         raise MXNetSegError(
-            f"the network can't take an image of height {height} and width {width}: {problem}; "
+            f"the network can't take an image of{other} height {height} and width {width}: {problem}; "
             "try another shape, e.g. sides that are multiples of 32"
         )
     return shapes

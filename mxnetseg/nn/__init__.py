@@ -9,7 +9,7 @@ from .deform import DeformConv
 from .dilate import set_output_stride
 from .drop import drop_channels, drop_path, drop_path_rates
 from .fold import LinearSum, NormConv
-from .inference import forward_only, inference_graph
+from .inference import forward_only, inference_graph, tracing
 from .mixer import ChannelMixer, TokenMixer, strip_kernels
 from .norm import make_norm, norm_scope, reuse, unsynchronised, waits_for_siblings
 from .resize import bicubic_like, enlarge_image, global_average, halve, nearest_like, resize_like, shrink
@@ -48,6 +48,7 @@ __all__ = [
     "image_channels",
     "image_scope",
     "inference_graph",
+    "tracing",
     "layer_norm",
     "make_norm",
     "nearest_like",

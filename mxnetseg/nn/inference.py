@@ -4,7 +4,10 @@ import contextlib
 import threading
 from typing import Any, Dict, Iterator, Optional
 
-__all__ = ["forward_only", "inference_constants", "inference_graph", "runs_forward_only"]
+from ..errors import MXNetSegError
+from ..plugins import reason
+
+__all__ = ["forward_only", "inference_constants", "inference_graph", "runs_forward_only", "tracing"]
 
 _scope = threading.local()
 
@@ -27,6 +30,20 @@ def inference_graph() -> Iterator[Dict[str, Any]]:
 def inference_constants() -> Optional[Dict[str, Any]]:
     """What `inference_graph` gave, to be added to; None outside of it."""
     return getattr(_scope, "constants", None)
+
+
+@contextlib.contextmanager
+def tracing() -> Iterator[None]:
+    """Inside, a network is called with a symbol; where it can't be, that is an MXNetSegError which says so."""
+    try:
+        yield
+    except MXNetSegError:
+        raise
+    except Exception as err:  # a network is anybody's code
+        raise MXNetSegError(
+            f"the network can't be traced ({reason(err)}): it must be a HybridBlock whose hybrid_forward works with "
+            "symbols, which have neither shape nor values"
+        ) from err
 
 
 @contextlib.contextmanager

@@ -234,7 +234,7 @@ def test_every_model_wherever_it_can_be_done(name):
     fast = optimize(net)
     for size in [(64, 64), (65, 97), (2, 3), (224, 320), (64, 64)]:
         x = images(*size)
-        # rounding moves the samples of alignseg's flow fields; at a few pixels canet_v2 multiplies it by twenty, in any form
+        # rounding moves the samples of alignseg's flow fields; canet_v2 enlarges it at a few pixels, in any form
         assert relative_error(fast(x), net(x)) < (3e-4 if name in ("alignseg", "canet_v2") else 1e-4), size
 
 

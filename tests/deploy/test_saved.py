@@ -124,7 +124,11 @@ def graph_of(**node):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(facts=dict(format=2)), "is in format 2, this version of mxnetseg reads up to 1; update it"),
+        (dict(facts=dict(format=3)), "is in format 3, this version of mxnetseg reads 2; update it"),
+        (
+            dict(facts=dict(format=1)),
+            "is in format 1 of an older mxnetseg, this one reads 2; optimize the network anew",
+        ),
         (dict(record=dict(versions=dict(mxnet="1.8.0"))), "was made with MXNet 1.8.0, and here is 1.9"),
         (dict(record=dict(optimized=None)), "is no optimized network"),
         (dict(drop="probe:output"), "its probe is missing"),

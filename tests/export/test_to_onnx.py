@@ -222,7 +222,7 @@ def test_a_file_that_can_not_be_run_is_an_error(tmp_path):
         (lambda F, x: F.smooth_l1(x), "operator smooth_l1 can't be written"),
         (lambda F, x: F.erfinv(F.broadcast_add(x, F.ones((1, 1, 8, 8)))), "erfinv has no form in ONNX"),  # of no size
         (lambda F, x: F.broadcast_add(x, F.ones((1, 1, 8, 8))), "If it takes one size alone, say which: size="),
-        (lambda F, x: (x, F.relu(x)), "has 2 outputs"),
+        (lambda F, x: (x, F.relu(x)), "gives a list of 2 outputs"),
         (lambda F, x: F.Pooling(x, kernel=(2, 2), stride=(2, 2)), "no .N, num_classes, H, W. of the image's own"),
     ],
 )
