@@ -43,7 +43,10 @@ def test_class_maps_and_coarse_logits():
     fast = optimize(net)
     for size in SIZES:
         x = images(*size, n=2)
-        np.testing.assert_array_equal(fast.class_map(x).asnumpy(), net.class_map(x).asnumpy())
+        classes, logits = fast.class_map(x).asnumpy().astype("int64"), net(x).asnumpy()
+        chosen = np.take_along_axis(logits, classes[:, None], axis=1)[:, 0]  # the greatest, but for rounding
+        assert (logits.max(axis=1) - chosen).max() <= TOLERANCE * np.abs(logits).max()
+        assert (classes == net.class_map(x).asnumpy()).mean() > 0.999
         assert fast.coarse_logits(x).shape == net.coarse_logits(x).shape != net(x).shape
         assert relative_error(fast.coarse_logits(x), net.coarse_logits(x)) < TOLERANCE
 
