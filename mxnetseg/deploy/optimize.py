@@ -21,7 +21,7 @@ from .plan import Plan
 from .resized import convolve_before_resizing, resize_in_one_pass
 from .split import split_linear_layers
 from .traced import traced
-from .winograd import use_winograd
+from .winograd import use_winograd, use_winograd_among_bfloat16
 
 __all__ = ["DTYPES", "PASSES", "optimize"]
 
@@ -29,7 +29,7 @@ ALWAYS = (fold_norms, pad_channels, split_linear_layers, convolve_before_resizin
 # What is done to a graph, in this order, before MXNet's own passes.
 PASSES: Dict[str, Sequence[Callable[[Plan], None]]] = {
     "float32": (*ALWAYS, use_winograd, plain_layouts, keep_apart),
-    "bfloat16": (*ALWAYS, pad_images, to_bfloat16, plain_layouts, keep_apart),
+    "bfloat16": (*ALWAYS, use_winograd_among_bfloat16, pad_images, to_bfloat16, plain_layouts, keep_apart),
     "int8": (*ALWAYS, keep_apart),
 }
 DTYPES = tuple(PASSES)

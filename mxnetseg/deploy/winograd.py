@@ -8,20 +8,30 @@ from ..graph import Entry, Node, is_relu
 from ..ops.winograd import LANES, serves_winograd, winograd_weight
 from .plan import Plan
 
-__all__ = ["use_winograd"]
+__all__ = ["use_winograd", "use_winograd_among_bfloat16"]
 
 # What a tile of a map and a filter of a channel cost in multiplications and additions, beside their products: measured
 # on eight convolutions of 64 to 2048 channels on one core with AVX512. Of a tile a quarter is for layouts around it.
 TILE, FILTER = 2200, 500
 PAYS = 0.85  # share of the direct convolution's cost
+PAYS_NARROW = 0.48  # of one in float32, where the direct one is in bfloat16, which takes half of it
 
 
 def use_winograd(plan: Plan) -> None:
     """Leaves everything as it is where there is no operator library."""
+    _use(plan, PAYS)
+
+
+def use_winograd_among_bfloat16(plan: Plan) -> None:
+    """The same in a graph whose other convolutions become bfloat16: these stay float32, which costs no digits."""
+    _use(plan, PAYS_NARROW)
+
+
+def _use(plan: Plan, pays: float) -> None:
     found = [node for node in plan.graph.operators() if _is_eligible(node, plan)]
     if not found or not serves_winograd():
         return
-    found = [conv for conv in found if _cost(conv, plan.shape(conv.inputs[0])) < PAYS]
+    found = [conv for conv in found if _cost(conv, plan.shape(conv.inputs[0])) < pays]
     for conv in found:
         _replace(conv, plan)
 

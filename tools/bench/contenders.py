@@ -7,7 +7,11 @@ __all__ = ["CONTENDERS", "Contender", "has_amx", "select"]
 
 
 class Contender(NamedTuple):
-    """A function of a module that a worker runs. `peer`: in the peers' Python, else in MXNet's."""
+    """A function of a module that a worker runs. `peer`: in the peers' Python, else in MXNet's.
+
+    `before` is another of that module, or of run_mxnet, that writes what it runs, in a process that ends: what is timed
+    and weighed is as one who is given the file has it.
+    """
 
     name: str
     task: str
@@ -15,13 +19,14 @@ class Contender(NamedTuple):
     module: str
     function: str
     dtype: str = "float32"
+    before: str = ""
 
 
 CONTENDERS = (
     Contender("MXNet f32", "inference", False, "run_mxnet", "plain"),
-    Contender("MXNetSeg f32", "inference", False, "run_mxnet", "deployed"),
-    Contender("MXNetSeg bf16", "inference", False, "run_mxnet", "deployed", "bfloat16"),
-    Contender("MXNetSeg int8", "inference", False, "run_mxnet", "deployed", "int8"),
+    Contender("MXNetSeg f32", "inference", False, "run_mxnet", "deployed", before="optimized"),
+    Contender("MXNetSeg bf16", "inference", False, "run_mxnet", "deployed", "bfloat16", "optimized"),
+    Contender("MXNetSeg int8", "inference", False, "run_mxnet", "deployed", "int8", "optimized"),
     Contender("PyTorch eager f32", "inference", True, "run_torch", "eager"),
     Contender("PyTorch compiled f32", "inference", True, "run_torch", "compiled"),
     Contender("PyTorch eager bf16", "inference", True, "run_torch", "eager", "bfloat16"),
@@ -29,6 +34,8 @@ CONTENDERS = (
     Contender("ONNX Runtime f32", "inference", True, "run_onnx", "onnxruntime"),
     Contender("OpenVINO f32", "inference", True, "run_onnx", "openvino"),
     Contender("OpenVINO bf16", "inference", True, "run_onnx", "openvino", "bfloat16"),
+    Contender("ONNX Runtime int8", "inference", True, "run_onnx", "onnxruntime", "int8", "quantized_onnx"),
+    Contender("OpenVINO int8", "inference", True, "run_onnx", "openvino", "int8", "quantized_openvino"),
     Contender("MXNetSeg", "training", False, "run_mxnet", "training"),
     Contender("PyTorch eager", "training", True, "run_torch", "eager_training"),
     Contender("PyTorch compiled", "training", True, "run_torch", "compiled_training"),

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional
 
 __all__ = ["describe", "physical_cores"]
 
-PEERS = ("torch", "onnxruntime", "openvino")
+PEERS = ("torch", "onnxruntime", "openvino", "nncf")
 _VERSIONS = """
 import json, sys
 from importlib import metadata

@@ -15,8 +15,10 @@ COLOURS = {
     "PyTorch best f32": "#e36209",
     "PyTorch best bf16": "#f6b26b",
     "ONNX Runtime f32": "#7d56c2",
+    "ONNX Runtime int8": "#c3b0e8",
     "OpenVINO f32": "#22863a",
     "OpenVINO bf16": "#85c99a",
+    "OpenVINO int8": "#c4e8cf",
 }
 
 

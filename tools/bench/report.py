@@ -20,6 +20,7 @@ RATIOS = (
     ("bf16 / PyTorch's best bf16", "MXNetSeg bf16", ("PyTorch eager bf16", "PyTorch compiled bf16")),
     ("bf16 / OpenVINO bf16", "MXNetSeg bf16", ("OpenVINO bf16",)),
     ("int8 / f32", "MXNetSeg int8", ("MXNetSeg f32",)),
+    ("int8 / best peer's int8", "MXNetSeg int8", ("ONNX Runtime int8", "OpenVINO int8")),
     ("MXNet f32 / PyTorch's best", "MXNet f32", ("PyTorch eager f32", "PyTorch compiled f32")),
     ("step / PyTorch's best", "MXNetSeg", ("PyTorch eager", "PyTorch compiled")),
 )
@@ -45,8 +46,8 @@ NOTES = {
     "medians; below 1 the first is faster.\n"
     "PyTorch's best is the faster of eager (in the better of two memory formats) and `torch.compile` with"
     " frozen weights.\n"
-    "Memory is the resident peak of the contender's process while it is timed. Difference is the largest "
-    "one from MXNet's logits,\n"
+    "Memory is the resident peak of the contender's process while it is timed; it was given a file. Difference is the "
+    "largest one from MXNet's logits,\n"
     "divided by the largest logit. Weights and image are random numbers, so a pixel's classes are closer "
     "than on photographs.",
     "training": "Forward, cross-entropy, backward and SGD with momentum in float32, dropout off; medians of {rounds} "
@@ -59,7 +60,13 @@ NOTES = {
 def machine(report: Dict[str, Any]) -> str:
     found = report["machine"]
     own, peers = found["versions"]["own"], found["versions"]["peers"]
-    names = {"mxnet": "MXNet", "torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+    names = {
+        "mxnet": "MXNet",
+        "torch": "PyTorch",
+        "onnxruntime": "ONNX Runtime",
+        "openvino": "OpenVINO",
+        "nncf": "NNCF",
+    }
     versions = [f"{names[k]} {v}" for k, v in {**own, **peers}.items() if k in names and v]
     return (
         f"`python -m tools.bench`, {report['date']}: {found['processor']} ({', '.join(found['flags'])}), "

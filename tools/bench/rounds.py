@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 import numpy as np
 
+from . import run_mxnet
 from .contenders import Contender
 from .process import Failed, Worker
 from .statistics import agreement
@@ -91,6 +92,8 @@ def _prepare_all(chosen, workers, results, common, reference_from, tick) -> None
 
     def prepare(contender):
         try:
+            if contender.before:
+                _before(contender, common, *reference_from)
             outcomes[contender.name] = _prepare(workers[contender.name], contender, common)
         except Failed as err:
             results[contender.name]["problem"] = str(err)
@@ -141,6 +144,13 @@ def _reference(common, pythons, cores) -> np.ndarray:
     task = common["task"]
     with Worker(pythons.own, "run_mxnet", cores) as worker:
         return _prepare(worker, Contender("reference", task, False, "run_mxnet", REFERENCE[task]), common)
+
+
+def _before(contender: Contender, common, pythons: Pythons, cores) -> None:
+    own = hasattr(run_mxnet, contender.before)
+    module, python = ("run_mxnet", pythons.own) if own else (contender.module, pythons.peers)
+    with Worker(python, module, cores) as worker:
+        worker.ask(prepare=contender.before, dtype=contender.dtype, **common)
 
 
 def _prepare(worker: Worker, contender: Contender, common) -> np.ndarray:

@@ -1,16 +1,16 @@
 """What a worker does in MXNet's Python: writes a network (weights, plan, ONNX file), runs it, trains it."""
 
-import importlib.util
 import os
 from pathlib import Path
 
 import numpy as np
 
+from .run_onnx import CALIBRATION_FILE, FILE, QUANTIZED
 from .worker import Prepared
 
-__all__ = ["deployed", "export", "export_onnx", "plain", "training"]
+__all__ = ["deployed", "export", "export_onnx", "optimized", "plain", "quantized_onnx", "training"]
 
-CALIBRATION = 2  # images for int8
+CALIBRATION = 2  # batches for int8
 
 
 def export(request) -> None:
@@ -27,6 +27,8 @@ def export(request) -> None:
     labels = rng.randint(0, net.spec["num_classes"], (shape[0], *shape[2:])).astype("uint8")
     labels[:, : shape[2] // 16] = 255
     np.save(folder / "image.npy", image)
+    others = np.random.RandomState(2).normal(size=(CALIBRATION - 1, *shape)).astype("float32")
+    np.save(folder / CALIBRATION_FILE, np.concatenate([others, image[None]]))
     np.save(folder / "labels.npy", labels)
     net.save_parameters(str(folder / "weights.params"))
     if request["task"] == "inference":
@@ -37,8 +39,6 @@ def export(request) -> None:
 def export_onnx(request) -> None:
     """Write the network as an ONNX file for images of this size alone."""
     from mxnetseg.export import to_onnx
-
-    from .run_onnx import FILE
 
     _, net, image = _load(request)
     to_onnx(net.reparameterize(), Path(request["folder"]) / FILE, size=image.shape[2:], batch=image.shape[0])
@@ -51,20 +51,32 @@ def plain(request) -> Prepared:
     return _prepared(lambda: net(image), "hybridized")
 
 
-def deployed(request) -> Prepared:
-    """What `mxnetseg.deploy.optimize` makes of the network."""
-    from mxnetseg import MXNetSegError
+def quantized_onnx(request) -> None:
+    """Write what `mxnetseg.export` makes of the network in int8, by ONNX Runtime's quantizer."""
+    from mxnetseg.export import to_onnx
 
-    if importlib.util.find_spec("mxnetseg.deploy") is None:
-        raise MXNetSegError("this version has no mxnetseg.deploy")
+    mx, net, image = _load(request)
+    path = Path(request["folder"]) / QUANTIZED["onnxruntime"]
+    size, batch = image.shape[2:], image.shape[0]
+    to_onnx(net.reparameterize(), path, size=size, batch=batch, dtype="int8", calibration=_calibration(request, mx))
+
+
+def optimized(request) -> None:
+    """Write what `mxnetseg.deploy.optimize` makes of the network."""
     from mxnetseg.deploy import optimize
 
     mx, net, image = _load(request)
-    options = {}
-    if request["dtype"] == "int8":
-        rng = np.random.RandomState(2)
-        options["calibration"] = [mx.nd.array(rng.normal(size=image.shape)) for _ in range(CALIBRATION - 1)] + [image]
-    run = optimize(net, dtype=request["dtype"], size=image.shape[2:], **options)
+    options = {"calibration": _calibration(request, mx)} if request["dtype"] == "int8" else {}
+    optimize(net, dtype=request["dtype"], size=image.shape[2:], **options).save(_file(request))
+
+
+def deployed(request) -> Prepared:
+    """The file of that."""
+    import mxnetseg  # noqa: I001  (sets what MXNet reads when it is imported)
+    import mxnet as mx
+
+    run = mxnetseg.load(_file(request))
+    image = mx.nd.array(np.load(Path(request["folder"]) / "image.npy"))
     return _prepared(lambda: run(image), "mxnetseg.deploy")
 
 
@@ -114,6 +126,14 @@ def _load(request):
     net = mxnetseg.create_model(aux=False, **NETWORKS[request["network"]].arguments)
     net.load_parameters(str(folder / "weights.params"))
     return mx, net, mx.nd.array(np.load(folder / "image.npy"))
+
+
+def _calibration(request, mx):
+    return [mx.nd.array(images) for images in np.load(Path(request["folder"]) / CALIBRATION_FILE)]
+
+
+def _file(request) -> Path:
+    return Path(request["folder"]) / f"network-{request['dtype']}.optimized"
 
 
 def _prepared(call, detail) -> Prepared:
