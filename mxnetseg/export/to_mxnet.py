@@ -84,7 +84,7 @@ def to_mxnet(
     """
     if output not in OUTPUTS:
         raise MXNetSegError(f"output={output!r}: must be one of {', '.join(OUTPUTS)}")
-    if not str(path) or str(path).endswith(("/", os.sep)):
+    if os.path.basename(path) in ("", ".", "..") or os.path.isdir(path):  # else hidden files, or ones beside the folder
         raise MXNetSegError(f"{str(path)!r} is a folder; say what files' names begin with, as in out/street (--out)")
     graph, weights, about = (Path(f"{path}{part}") for part in PARTS)
     saving.check_free((weights, graph, about), overwrite, "say overwrite=True (--overwrite)")

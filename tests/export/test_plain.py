@@ -150,9 +150,11 @@ def test_mistakes(tmp_path):
         to_mxnet(net, "out/net", output="argmax")
     with pytest.raises(MXNetSegError, match="can't be exported, because it can't be traced; .* that it was made of"):
         to_mxnet(optimize(net), "out/net")
-    for folder in ("", "out/"):
+    Path("there").mkdir()
+    for folder in ("", "out/", ".", "..", "out/.", Path("there"), Path()):
         with pytest.raises(MXNetSegError, match="is a folder; say what files' names begin with"):
             to_mxnet(net, folder)
+    Path("there").rmdir()
     with pytest.raises(MXNetSegError, match="300 classes don't fit a uint8 class map; export the logits"):
         to_mxnet(block(300), "out/net", output="class_map")
     net.block.last.weight.set_data(mx.nd.full((5, 8, 1, 1), 3e38))
