@@ -75,14 +75,14 @@ def _start(command: Sequence[str], rank: int, size: int, root: Address, host: Ho
     there += ["--root", f"{root[0]}:{root[1]}", "--tied", "--", *command]
     assignments = [f"{name}={value}" for name, value in sorted(env.items())]
     line = f"cd {shlex.quote(os.getcwd())} && exec {shlex.join(['env', *assignments, *there])}"
-    words = shlex.split(ssh)
-    reach = [word.replace("{host}", host.name) for word in words] + ([] if "{host}" in ssh else [host.name])
     try:
+        words = shlex.split(ssh)
+        reach = [word.replace("{host}", host.name) for word in words] + ([] if "{host}" in ssh else [host.name])
         process = children.start(
             [*reach, line], os.environ, dies_with=signal.SIGKILL, stdin=subprocess.PIPE, start_new_session=True
         )
-    except OSError as err:
-        raise MXNetSegError(f"--ssh {ssh}: {err}") from err
+    except (OSError, ValueError) as err:  # there is no such program; quotation marks that are not closed
+        raise MXNetSegError(f"--ssh {ssh}: {err}; give a command that runs here, as in --ssh 'ssh -p 2222'") from err
     return Child(f"rank {rank} on {host.name}", process, lambda signum: _tell(process, signum))
 
 

@@ -33,7 +33,11 @@ class BuildError(MXNetSegError):
 def compiler() -> List[str]:
     """The C++ compiler, $CXX or one of COMPILERS, as the begin of a command; raises BuildError where there is none."""
     chosen = os.environ.get("CXX")
-    for command in [shlex.split(chosen)] if chosen else [[name] for name in COMPILERS]:
+    try:
+        commands = [shlex.split(chosen)] if chosen else [[name] for name in COMPILERS]
+    except ValueError as err:
+        raise BuildError(f"CXX={chosen} is no command ({err}): mend its quotation marks, or unset it") from err
+    for command in commands:
         if _output([*command, "--version"]) is not None:
             return command
     raise BuildError(

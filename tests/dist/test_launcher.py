@@ -44,6 +44,13 @@ def test_ssh_that_fails_without_a_word(tmp_path, capfd):
     assert capfd.readouterr().err == "launch: rank 0 on somewhere ended with status 255\n"
 
 
+@pytest.mark.parametrize("ssh, reason", [("/nonexistent", "No such file"), ("sh -c 'exit", "No closing quotation")])
+def test_ssh_that_is_no_command(tmp_path, capfd, ssh, reason):
+    (tmp_path / "hosts.txt").write_text("somewhere\n")
+    assert main(["launch", "-H", str(tmp_path / "hosts.txt"), "--ssh", ssh, "--", "train", "--model", "fcn"]) == 2
+    assert f"--ssh {ssh}: " in (err := capfd.readouterr().err) and reason in err and "give a command that runs" in err
+
+
 def test_mistakes_are_told_once(capfd):
     with pytest.raises(SystemExit):
         main(["launch", "-n", "4", "--", "train", "--modle", "fcn"])

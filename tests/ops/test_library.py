@@ -298,6 +298,8 @@ def test_nothing_damaged_or_foreign_is_loaded(home, unloaded, monkeypatch, caplo
     "variable, value, state, reason",
     [
         ("CXX", "/nonexistent", "not usable", "CXX=/nonexistent does not run; set CXX to"),
+        ("CXX", 'c++ -DX="', "not usable", 'CXX=c++ -DX=" is no command (No closing quotation): mend its quota'),
+        ("CXX", "c++ \\", "not usable", "CXX=c++ \\ is no command (No escaped character): mend"),
         ("MXNETSEG_OPS", "0", "off", "MXNETSEG_OPS=0 switches the operator library off; unset it"),
         ("CXX", "sh broken.sh", "not usable", "building the operator library failed (exit status 3); what sh said"),
     ],
