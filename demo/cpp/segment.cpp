@@ -1,6 +1,6 @@
 // A class map from the files of `mxnetseg export --to mxnet --with-preprocessing --argmax`, with MXNet's C API alone:
 //     segment PREFIX IMAGE.ppm CLASSES.pgm
-// The grey values of the result are class indices. Images are binary PPM files without comments: `convert a.jpg a.ppm`.
+// The grey values of the result are class indices. Images are binary PPM files of 8 bits: `convert a.jpg a.ppm`.
 #include <cstdint>  // before MXNet's header, which leaves it out
 
 #include <mxnet/c_predict_api.h>
@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,15 @@ int main(int argc, char** argv) {
     if (argc != 4) { std::fprintf(stderr, "segment PREFIX IMAGE.ppm CLASSES.pgm\n"); return 2; }
     const std::string prefix = argv[1], image = content(argv[2]);
     const std::string graph = content(prefix + "-symbol.json"), weights = content(prefix + "-0000.params");
-    unsigned width = 0, height = 0;
-    if (std::sscanf(image.c_str(), "P6 %u %u 255", &width, &height) != 2 || image.size() < 3ull * width * height) {
+    unsigned width = 0, height = 0, greatest = 0;
+    std::istringstream header(image.compare(0, 2, "P6") == 0 ? image.substr(2) : "");
+    std::string comment;
+    for (unsigned* number : {&width, &height, &greatest}) {
+        while ((header >> std::ws).peek() == '#') std::getline(header, comment);
+        header >> *number;
+    }
+    header.get();  // one blank, then the colours
+    if (!header || greatest != 255 || (image.size() - 2 - header.tellg()) / 3 < 1ull * width * height) {
         std::fprintf(stderr, "%s is no binary PPM file of 8 bits\n", argv[2]);
         return 1;
     }
@@ -39,7 +47,7 @@ int main(int argc, char** argv) {
     check(MXPredCreateEx(graph.c_str(), weights.data(), static_cast<int>(weights.size()), cpu, 0, 1, &name, dimensions,
                          shape, 1, &name, &uint8, &net));
     // the API says float, whatever the type is
-    const char* colours = image.data() + image.size() - 3 * pixels;
+    const char* colours = image.data() + 2 + header.tellg();
     check(MXPredSetInput(net, name, reinterpret_cast<const float*>(colours), static_cast<uint32_t>(3 * pixels)));
     check(MXPredForward(net));
     std::vector<char> classes(pixels);

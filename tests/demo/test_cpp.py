@@ -34,6 +34,15 @@ def test_the_program_is_built_and_run(tmp_path):
     assert len(np.unique(expected)) > 2
     assert (cv2.imread("classes.pgm", cv2.IMREAD_UNCHANGED) == expected).mean() > 0.999
 
+    colours = image.tobytes()
+    for header in (b"P6\n# Created by GIMP\n56 40\n255\n", b"P6# 1 2\n #\n56 # wide\n# 7\n40\n#\n#\n255\n"):
+        Path("commented.ppm").write_bytes(header + colours)
+        run(0, "street", "commented.ppm", "commented.pgm")
+        assert Path("commented.pgm").read_bytes() == Path("classes.pgm").read_bytes()
+    for wrong in (b"65535\n" + colours * 2, b"255\n" + colours[1:], b"# 255\n", b"255"):
+        Path("wrong.ppm").write_bytes(b"P6 56 40 " + wrong)
+        assert "wrong.ppm is no binary PPM file of 8 bits" in run(1, "street", "wrong.ppm", "wrong.pgm")
+
     assert "nowhere-symbol.json can't be read" in run(1, "nowhere", "image.ppm", "classes.pgm")
     assert "street-symbol.json is no binary PPM" in run(1, "street", "street-symbol.json", "classes.pgm")
     Path("street-0000.params").write_bytes(b"nothing")
