@@ -18,7 +18,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import List, Optional
+from typing import Iterator, List, Optional
 
 from .. import preflight
 from ..commands import typed
@@ -85,11 +85,12 @@ def find(cuda: Optional[bool] = None) -> Library:
     usable, reasons = [], []
     for library in _places(cuda):
         try:
-            cache.check(library.path.parent)
-            if cache.is_whole(library.path):
-                return replace(library, built=True)
-            usable.append(library)
-        except (cache.Unusable, OSError) as err:
+            with _explained(library, "read"):
+                cache.check(library.path.parent)
+                if cache.is_whole(library.path):
+                    return replace(library, built=True)
+                usable.append(library)
+        except cache.Unusable as err:
             reasons.append(str(err))
     if not usable:
         raise BuildError("; ".join(reasons))
@@ -123,14 +124,13 @@ def build(cuda: Optional[bool] = None, force: bool = False) -> Library:
     reasons: List[str] = []
     for library in _places(cuda):
         try:
-            with explained(library.path):
+            with _explained(library, "written"):
                 cache.check(library.path.parent)
                 if force or not cache.is_whole(library.path):
                     cache.make(library.path.parent)
                     _build(library, force)
-        except (cache.Unusable, SaveError) as err:
-            remedy = "; or name another folder in MXNETSEG_CACHE" if isinstance(err, SaveError) else ""
-            reasons.append(f"{err}{remedy}")
+        except cache.Unusable as err:
+            reasons.append(str(err))
             continue
         if reasons:
             log.warning("the operator library is in %s, for %s", library.path.parent, "; ".join(reasons))
@@ -148,11 +148,25 @@ def _places(cuda: bool) -> List[Library]:
     return [Library(folder / name, cuda) for folder in cache.folders()]
 
 
+@contextlib.contextmanager
+def _explained(library: Library, what: str) -> Iterator[None]:
+    """Within it an OSError becomes an Unusable, which names the very file, if that is known, and the remedy."""
+    try:
+        yield
+    except OSError as err:
+        try:
+            with explained(err.filename2 or err.filename or library.path, what):
+                raise
+        except SaveError as error:
+            raise cache.Unusable(f"{error}; or name another folder in MXNETSEG_CACHE") from err
+
+
 def _build(library: Library, force: bool) -> None:
     folder, prefix = library.path.parent, f".build-{library.path.stem}-"
     with cache.locked(library.path.with_suffix(".lock")):
         if not force and cache.is_whole(library.path):
             return  # another process was faster
+        cache.check_free(library.path, library.log)
         if library.path.exists() and not force:
             log.warning("%s was cut short or changed since it was built; it is built anew", library.path)
         for left in folder.glob(f"{prefix}*"):  # by a process that was killed

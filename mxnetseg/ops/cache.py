@@ -12,11 +12,11 @@ import shlex
 import stat
 import tempfile
 from pathlib import Path
-from typing import BinaryIO, Iterator, List
+from typing import Iterator, List
 
 from ..errors import MXNetSegError
 
-__all__ = ["Unusable", "check", "folders", "is_whole", "keep", "locked", "make"]
+__all__ = ["Unusable", "check", "check_free", "folders", "is_whole", "keep", "locked", "make"]
 
 OTHERS = "name a folder of your own in MXNETSEG_CACHE"
 
@@ -46,12 +46,12 @@ def check(folder: Path) -> None:
     Raises
     ------
     Unusable
-        Others can, or no program may be run from there.
+        Others can, or it can't be a folder, or no program may be run from there.
     """
     for path in (folder, Path(os.path.realpath(folder))):  # who can change a link chooses the folder
-        _check_one(path)
-        for parent in path.parents:
+        for parent in reversed(path.parents):
             _check_one(parent, above=True)
+        _check_one(path)
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if os.statvfs(there).f_flag & getattr(os, "ST_NOEXEC", 0):
         raise Unusable(f"no library can be loaded from {folder}, whose file system is mounted noexec; {OTHERS}")
@@ -71,18 +71,31 @@ def is_whole(library: Path) -> bool:
     Raises
     ------
     Unusable
-        It, or its digest, belongs to somebody else, or others can write to it.
+        It, or its digest, is no file, belongs to somebody else, or others can write to it.
     """
     try:
-        with _opened(_digest_of(library)) as file:
-            wanted = file.read(64)
+        with _opened(_digest_of(library)) as number:
+            wanted = os.read(number, 64)
         digest = hashlib.sha256()
-        with _opened(library) as file:
-            for chunk in iter(lambda: file.read(1 << 20), b""):
+        with _opened(library) as number:
+            for chunk in iter(lambda: os.read(number, 1 << 20), b""):
                 digest.update(chunk)
     except FileNotFoundError:
         return False
     return digest.hexdigest().encode() == wanted
+
+
+def check_free(library: Path, *beside: Path) -> None:
+    """See, before the work, that a library, its digest and what else is named can be put into their places.
+
+    Raises
+    ------
+    Unusable
+        A folder is there; anything else is replaced.
+    """
+    for path in (library, _digest_of(library), *beside):
+        if path.is_dir() and not path.is_symlink():
+            _require_file(path, path.lstat())
 
 
 def keep(built: Path, library: Path) -> None:
@@ -100,12 +113,9 @@ def locked(path: Path) -> Iterator[None]:
     """Within it nobody else is: others who ask wait. The kernel lets go of the lock of one who is killed."""
     import fcntl
 
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with _opened(path, os.O_RDWR | os.O_CREAT) as number:
+        fcntl.flock(number, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(file)
 
 
 def _digest_of(library: Path) -> Path:
@@ -113,16 +123,38 @@ def _digest_of(library: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """The file, which is no link and was checked."""
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-        _require_own(path, os.fstat(file.fileno()))
-        yield file
+def _opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
+    """The descriptor of a file, which was checked; no link is followed, and no pipe waited for."""
+    try:
+        number = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError:
+        _require_file(path, path.lstat())
+        raise
+    try:
+        found = os.fstat(number)
+        _require_file(path, found)
+        _require_own(path, found)
+        yield number
+    finally:
+        os.close(number)
 
 
 def _check_one(path: Path, above: bool = False) -> None:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        _require_own(path, path.lstat(), above)
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode):
+            if not path.exists():
+                raise Unusable(f"{path} is a symbolic link that leads nowhere: remove it, or {OTHERS}")
+        elif not stat.S_ISDIR(found.st_mode):
+            raise Unusable(f"{path} is no folder: {OTHERS}")
+        _require_own(path, found, above)
+
+
+def _require_file(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe"}
+        kind = kinds.get(stat.S_IFMT(found.st_mode), "a device or a socket")
+        raise Unusable(f"{path} is {kind}, where a file of the operator library belongs: remove it, or {OTHERS}")
 
 
 def _require_own(path: Path, found: os.stat_result, above: bool = False) -> None:

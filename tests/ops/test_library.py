@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -153,16 +154,66 @@ def test_links_are_not_followed(home):
     for suffix in (".log", ".sha256", ".so"):
         path.with_suffix(suffix).unlink()
         path.with_suffix(suffix).symlink_to(victim)
-    with pytest.raises(OSError):  # a linked library is no library
+    with pytest.raises(cache.Unusable):  # a linked library is no library
         cache.is_whole(path)
     for suffix in (".sha256", ".so"):
         path.with_suffix(suffix).unlink()
     assert cpu_library() == path and not path.with_suffix(".log").is_symlink()
     path.with_suffix(".lock").unlink()
     path.with_suffix(".lock").symlink_to(victim)
-    with pytest.raises(OSError), cache.locked(path.with_suffix(".lock")):
+    with pytest.raises(cache.Unusable), cache.locked(path.with_suffix(".lock")):
         pass
     assert victim.read_text() == "precious"
+
+
+KINDS = {
+    "a symbolic link": lambda path: path.symlink_to(path.with_name("victim")),
+    "a folder": Path.mkdir,
+    "a pipe": os.mkfifo,
+}
+
+
+@pytest.mark.parametrize("suffix", [".so", ".sha256", ".lock", ".log"])
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_what_is_no_file_is_named(home, monkeypatch, caplog, suffix, kind):
+    """It is neither followed nor waited for, and told before anything is compiled; another folder is taken."""
+    path = cpu_library()
+    wrong = path.with_suffix(suffix)
+    wrong.unlink()
+    KINDS[kind](wrong)
+    if suffix in (".lock", ".log"):
+        path.unlink()  # else there is no need of them
+    if suffix == ".log" and kind != "a folder":
+        assert cpu_library() == path and wrong.is_file() and not wrong.is_symlink()  # it is replaced
+        return
+    message = f"{wrong} is {kind}, where a file of the operator library belongs: remove it, or name a folder of"
+    refused(home, caplog, message)
+    assert links(home) == 2
+    monkeypatch.setenv("MXNETSEG_CACHE", str(home / ".cache" / "mxnetseg"))
+    if suffix in (".so", ".sha256"):
+        with pytest.raises(compilers.BuildError, match=re.escape(message)):
+            build.find(cuda=False)
+    if kind == "a folder":
+        with pytest.raises(compilers.BuildError, match=re.escape(message)):
+            cpu_library(force=True)
+        assert links(home) == 2
+
+
+def test_a_file_that_cannot_be_opened_is_named(home, monkeypatch):
+    path = cpu_library()
+    real = os.open
+
+    def refuse(file, *arguments):
+        if Path(file) == path.with_suffix(".sha256"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+        return real(file, *arguments)
+
+    monkeypatch.setenv("MXNETSEG_CACHE", str(home / ".cache" / "mxnetseg"))
+    monkeypatch.setattr(cache.os, "open", refuse)
+    words = "{}.sha256 can't be {} (Permission denied); check the permissions of the folder; or name another folder"
+    for what, action in (("read", build.find), ("written", build.build)):
+        with pytest.raises(compilers.BuildError, match=re.escape(words.format(path.with_suffix(""), what))):
+            action(cuda=False)
 
 
 # ---- where nobody else can write
@@ -235,15 +286,25 @@ def test_without_a_home_temporary_files_hold_it(home, which, monkeypatch, caplog
     assert path.parent == home.parent / "tmp" / f"mxnetseg-{os.geteuid()}" / "ops"
     assert cpu_library() == path and links(home) == 1
     if which != "unknown":
-        assert "can't be written" in caplog.text and str(path.parent) in caplog.text
+        reason = {"a file": f"{__file__} is no folder", "cannot be written": "/proc/.cache can't be written"}[which]
+        assert reason in caplog.text and str(path.parent) in caplog.text
 
 
-def test_a_cache_that_cannot_be_written(home, monkeypatch):
+def test_a_cache_that_cannot_be_written(home, unloaded, monkeypatch):
     """Whoever named a folder gets that one or none."""
-    for place, reason in ((Path(__file__), "a part of its path is a file"), (Path("/proc"), "can't be written")):
+    link, named = home / "link", "name a folder of your own in MXNETSEG_CACHE"
+    link.symlink_to("nowhere")
+    for place, reason in (
+        (__file__, f"{__file__} is no folder: {named}"),
+        (f"{__file__}/below", f"{__file__} is no folder: {named}"),
+        ("/dev/null", f"/dev/null is no folder: {named}"),
+        (link, f"{link} is a symbolic link that leads nowhere: remove it, or {named}"),
+        ("/proc", "/proc/ops can't be written (No such file or directory); check the disk and the folder; or name"),
+    ):
         monkeypatch.setenv("MXNETSEG_CACHE", str(place))
-        with pytest.raises(compilers.BuildError, match=f"{reason}.*; or name another folder in MXNETSEG_CACHE"):
+        with pytest.raises(compilers.BuildError, match=re.escape(reason)):
             cpu_library()
+        assert (library.status().state == "not usable") == (place != "/proc")
 
 
 # ---- loading it, and doing without
