@@ -216,6 +216,77 @@ def test_a_file_that_can_not_be_run_is_an_error(tmp_path):
             OnnxNetwork(path)
 
 
+def edited(path, **texts):
+    """A copy whose metadata are these; None: left out."""
+    model = onnx.load(path)
+    about = {prop.key: prop.value for prop in model.metadata_props}
+    onnx.helper.set_model_props(model, {key: text for key, text in {**about, **texts}.items() if text is not None})
+    onnx.save(model, path.with_name("edited.onnx"))
+    return path.with_name("edited.onnx")
+
+
+def test_a_file_as_a_network_says_what_is_wrong_with_the_images(small, tmp_path):
+    path = to_onnx(small[0], tmp_path / "net.onnx", size=(64, 96), batch=1).path
+    network = OnnxNetwork(path)
+    x = mx.nd.random.normal(shape=(1, 3, 64, 96))
+    for dtype in ("float64", "float16"):
+        near = network(x.astype(dtype).astype("float32")).asnumpy()
+        np.testing.assert_array_equal(network(x.astype(dtype)).asnumpy(), near)
+    np.testing.assert_array_equal(network.class_map(x.astype("float64")).asnumpy(), network.class_map(x).asnumpy())
+    for shape in ((1, 3, 64, 64), (2, 3, 64, 96)):
+        for function in (network, network.class_map):
+            with pytest.raises(MXNetSegError) as caught:
+                function(mx.nd.zeros(shape))
+            for words in (f"{path} takes images of shape (1, 3, 64, 96) alone; got {shape}", "without --size"):
+                assert words in str(caught.value)
+    with pytest.raises(MXNetSegError, match=r"net.onnx takes .*\(1, 3, 64, 96\) alone; got \(1, 3, 40, 50\)"):
+        mxnetseg.Predictor(network)(np.zeros((40, 50, 3), np.uint8))
+    with pytest.raises(MXNetSegError, match="net.onnx: the network takes a batch of RGB images"):
+        network(mx.nd.zeros((1, 4, 64, 96)))
+    path = to_onnx(small[0], tmp_path / "free.onnx", batch=2).path
+    with pytest.raises(MXNetSegError, match=r"shape \(2, 3, height, width\) alone; got \(1, 3, 64, 96\)"):
+        OnnxNetwork(path)(x)
+
+
+def test_a_file_as_a_network_at_a_size_that_it_can_not_take(tmp_path, capfd):
+    net = HalvedAndDoubled()
+    net.initialize(mx.init.Xavier())
+    network = OnnxNetwork(to_onnx(net, tmp_path / "net.onnx").path)
+    assert network(mx.nd.zeros((1, 3, 4, 8))).shape == (1, 4, 4, 8)
+    for size in ((6, 8), (5, 5)):
+        with pytest.raises(MXNetSegError) as caught:
+            network(mx.nd.zeros((1, 3, *size)))
+        said = f"{network.path} can't be run on images of shape {(1, 3, *size)}: pad, crop or resize them; height and"
+        assert f"{said} width are free, in multiples of 4 (" in str(caught.value)
+    assert "Status Message" not in capfd.readouterr().err  # ONNX Runtime doesn't say it once more
+    net = nn.HybridSequential()
+    net.add(nn.Conv2D(4, 3, strides=2, padding=1, in_channels=3), nn.Conv2DTranspose(2, 4, 2, padding=1, in_channels=4))
+    net.initialize()
+    network = OnnxNetwork(to_onnx(net, tmp_path / "other.onnx").path)
+    with pytest.raises(MXNetSegError, match=r"width are free, in multiples of 2 \(the logits are \(1, 2, 10, 8\)\)"):
+        network(mx.nd.zeros((1, 3, 9, 8)))
+
+
+def test_a_file_that_is_no_network_of_normalized_images(small, tmp_path):
+    path = to_onnx(small[0], tmp_path / "net.onnx", size=(32, 32), batch=1).path
+    logits, free = r"output='logits' \(without --argmax", r"with_preprocessing=False \(without --with-preprocessing"
+    for texts, message in (
+        (dict(output="class_map"), f"gives no logits, so .*; export it again with {logits}"),
+        (dict(normalized_inside="true"), f"does the preprocessing itself, so .*; export it again with {free}"),
+        (dict(output="class_map", normalized_inside="true"), f"gives no logits and does .*{logits}.* and {free}"),
+        (dict(output=None), "doesn't say what it takes and gives; name a file that `.*mxnetseg export --to onnx`"),
+        (dict(mean="[1, 2"), r"metadata are damaged at mean \(.*; export it again"),
+        (dict(mean="[1, 2]"), r"metadata are damaged at mean \(.*there are 3 channels\); export it again"),
+        (dict(classes="[" * 100000), r"metadata are damaged at classes \(.*; export it again"),
+        (dict(palette="[[0, 0, 256]]"), r"metadata are damaged at palette.0.2 \(.*; export it again"),
+    ):
+        with pytest.raises(MXNetSegError, match=f"edited.onnx:? .*{message}"):
+            OnnxNetwork(edited(path, **texts))
+    with_preprocessing = to_onnx(small[0], tmp_path / "b.onnx", size=(32, 32), batch=1, with_preprocessing=True).path
+    with pytest.raises(MXNetSegError, match=f"b.onnx does the preprocessing itself, .*{free}"):
+        OnnxNetwork(with_preprocessing)
+
+
 @pytest.mark.parametrize(
     "function, message",
     [
