@@ -20,7 +20,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
 PAGE, PLOT = ROOT / "docs" / "performance.md", ROOT / "docs" / "images" / "performance.png"
 TRAINING = ((256, 256), 2)  # size and batch
-EVALUATION, LOADING = "tools.bench.evaluation", "tools.bench.loading"
+EVALUATION, LOADING, GROWTH = "tools.bench.evaluation", "tools.bench.loading", "tools.bench.growth"
+# The slim network whole; heavier ones take hours with GluonCV, so they get fewer scales and rounds.
+HEAVIER = (
+    ["--model", "bisenet", "--backbone", "resnet18", "--scales", "0.5", "1.0", "--rounds", "3"],
+    ["--model", "upernet", "--backbone", "moganet_tiny", "--scales", "0.5", "--rounds", "2"],
+)
+SOME = ["--contenders", "gluoncv", "ours", "deployed", "deployed_whole"]
 DTYPES = ("float32", "bfloat16", "int8")
 
 
@@ -190,7 +196,9 @@ def read(paths) -> dict:
 def further(args, threads: int) -> list:
     """What benchmarks of their own print: each becomes a section."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
-    chosen = [("Multi-scale evaluation", EVALUATION, [])]
+    chosen = [("Multi-scale evaluation", EVALUATION, []), *(("", EVALUATION, [*one, *SOME]) for one in HEAVIER)]
+    growth = Path(args.plot).with_name("performance_growth.png")
+    chosen.append(("Growth", GROWTH, ["--peers-python", args.peers_python, "--plot", str(growth)]))
     if args.data_recipe:
         chosen.append(("Data loading", LOADING, ["--config", args.data_recipe]))
     sections = []
@@ -199,7 +207,10 @@ def further(args, threads: int) -> list:
         command = [sys.executable, "-m", module, *options]
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
         text = done.stdout.strip() if done.returncode == 0 else f"`{module}` ended with status {done.returncode}."
-        sections.append({"title": title, "text": text})
+        if not title:  # it belongs to the last one
+            sections[-1]["text"] += f"\n\n{text}"
+        else:
+            sections.append({"title": title, "text": text})
     return sections
 
 
