@@ -14,7 +14,7 @@ __all__ = ["use_winograd", "use_winograd_among_bfloat16"]
 # on eight convolutions of 64 to 2048 channels on one core with AVX512. Of a tile a quarter is for layouts around it.
 TILE, FILTER = 2200, 500
 PAYS = 0.85  # share of the direct convolution's cost
-PAYS_NARROW = 0.48  # of one in float32, where the direct one is in bfloat16, which takes half of it
+PAYS_NARROW = 0.35  # of one in float32, where the direct one is in bfloat16, which takes half of it
 
 
 def use_winograd(plan: Plan) -> None:

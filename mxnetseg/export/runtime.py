@@ -13,7 +13,7 @@ from ..commands import typed
 from ..config.schema import FED
 from ..engine.record import Feeding, Record
 from ..errors import MXNetSegError, named
-from ..network import check_input
+from ..network import MOST_CLASSES, check_input
 from ..optional import check_installed
 
 __all__ = ["OnnxNetwork", "session_of"]
@@ -81,8 +81,11 @@ class OnnxNetwork:
         return self(x)
 
     def class_map(self, x: nd.NDArray) -> nd.NDArray:
-        """(N, H, W) uint8: the class of the greatest logit of every pixel."""
-        return nd.array(self._logits(x).argmax(axis=1), dtype="uint8")
+        """(N, H, W) uint8: the class of the greatest logit of every pixel. More than 256 classes are an error."""
+        logits = self._logits(x)
+        if logits.shape[1] > MOST_CLASSES:
+            raise MXNetSegError(f"{self.path}: {logits.shape[1]} classes don't fit a uint8 class map; take its logits")
+        return nd.array(logits.argmax(axis=1), dtype="uint8")
 
     def __repr__(self) -> str:
         return f"OnnxNetwork({self.path})"

@@ -248,6 +248,14 @@ def test_a_file_as_a_network_says_what_is_wrong_with_the_images(small, tmp_path)
         OnnxNetwork(path)(x)
 
 
+def test_a_class_map_of_more_classes_than_a_byte_tells_apart(tmp_path):
+    net = nn.Conv2D(257, 1, in_channels=3)
+    net.initialize(mx.init.Xavier())
+    network = OnnxNetwork(to_onnx(net, tmp_path / "net.onnx").path)
+    with pytest.raises(MXNetSegError, match="net.onnx: 257 classes don't fit a uint8 class map"):
+        network.class_map(mx.nd.zeros((1, 3, 8, 8)))
+
+
 def test_a_file_as_a_network_at_a_size_that_it_can_not_take(tmp_path, capfd):
     net = HalvedAndDoubled()
     net.initialize(mx.init.Xavier())

@@ -14,7 +14,8 @@ namespace cpu {
 struct WinogradPlan {
   static constexpr int kDepth = 128;            // channels at a time: their products are added up
   static constexpr int kMostGroups = 4;         // of kLanes filters, in a block
-  static constexpr int64_t kScratch = 8 << 20;  // numbers of tiles and products
+  static constexpr int64_t kScratch = 2 << 20;  // numbers of tiles and products
+  static constexpr int kLeastRuns = 4;          // at once: fewer, and working filters out would take too long
 
   int64_t runs;            // of tiles, in all: each is of one image
   int64_t runs_per_image;
@@ -30,7 +31,7 @@ struct WinogradPlan {
     runs = g.batch * runs_per_image;
     groups = (filters + kLanes - 1) / kLanes;
     depth = std::min(g.channels, kDepth);
-    const int64_t most = std::max<int64_t>(1, kScratch / (int64_t(kProducts) * kRun * (depth + groups * kLanes)));
+    const int64_t most = std::max<int64_t>(kLeastRuns, kScratch / (int64_t(kProducts) * kRun * (depth + groups * kLanes)));
     const int64_t times = (runs + most - 1) / most;
     runs_at_once = (runs + times - 1) / times;
     const int turns = (groups + kMostGroups * threads - 1) / (kMostGroups * threads);
