@@ -149,6 +149,21 @@ def test_winograd_takes_all_convolutions_of_a_map():
     check(net, **{WINOGRAD: 4})
 
 
+@pytest.mark.parametrize("pays, count", [(1e9, 2), (0, 0)])
+def test_winograd_among_bfloat16(monkeypatch, pays, count):
+    def residual(F, x, first, second, third):
+        x = first(x)
+        return F.relu(second(F.relu(third(x))) + x)
+
+    monkeypatch.setattr(winograd, "PAYS_NARROW", pays)
+    net = Net(residual, conv(3, 8, 1), conv(8, 8), conv(8, 8, dilation=2, use_bias=False))
+    fast = optimize(net, "bfloat16")
+    assert operators(fast.symbol).count(WINOGRAD) == count
+    for size in SHAPES:
+        x = images(*size, n=2)
+        assert relative_error(fast.coarse_logits(x), net(x)) < 0.03, size
+
+
 def test_winograd_leaves_other_convolutions_alone():
     def others(F, x, *convs):
         x = convs[0](x)

@@ -49,22 +49,27 @@ struct WinogradPlan {
   }
 };
 
-#ifdef __AVX512F__
-constexpr int kRows = 8;  // filters whose sums are kept in registers
+// A vector of the machine's own length: the sums of kRows filters by two of them stay in registers.
+#if defined(__AVX512F__)
+constexpr int kBytes = 64, kRows = 8;
+#elif defined(__AVX__)
+constexpr int kBytes = 32, kRows = 4;
 #else
-constexpr int kRows = 4;
+constexpr int kBytes = 16, kRows = 4;
 #endif
+typedef float Vector __attribute__((vector_size(kBytes)));
+constexpr int kVector = kBytes / sizeof(float);
 
 // sums[row][tile] = the sum over all channels of filters[channel][row] * tiles[channel][tile], for kRows of kLanes
-// filters. With `add` it is added to what is there: sums of sums keep more digits than one long sum.
+// filters and Vectors vectors of tiles. With `add` it is added to what is there: sums of sums keep more digits than one
+// long sum.
 template <int Vectors>
 inline void multiply(const float* filters, const float* tiles, int depth, bool add, float* sums) {
-  constexpr int lanes = Simd<float>::lanes;
-  Simd<float>::vector sum[kRows][Vectors]{};
+  Vector sum[kRows][Vectors]{};
   for (int c = 0; c < depth; ++c) {
-    Simd<float>::vector tile[Vectors];
+    Vector tile[Vectors];
 #pragma GCC unroll 2
-    for (int i = 0; i < Vectors; ++i) tile[i] = load(tiles + c * kRun + i * lanes);
+    for (int i = 0; i < Vectors; ++i) std::memcpy(&tile[i], tiles + c * kRun + i * kVector, sizeof(Vector));
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const float filter = filters[c * kLanes + r];
@@ -76,8 +81,11 @@ inline void multiply(const float* filters, const float* tiles, int depth, bool a
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 2
     for (int i = 0; i < Vectors; ++i) {
-      float* const to = sums + r * kRun + i * lanes;
-      store(to, add ? load(to) + sum[r][i] : sum[r][i]);
+      float* const to = sums + r * kRun + i * kVector;
+      Vector before{};
+      if (add) std::memcpy(&before, to, sizeof before);
+      before += sum[r][i];
+      std::memcpy(to, &before, sizeof before);
     }
 }
 
@@ -125,11 +133,12 @@ inline void winograd(const WinogradGeometry& g, int filters, const float* x, con
           for (int64_t run = from; run < to; ++run) {
             const float* const tile = tiles + k * tiles_apart + run * plan.depth * kRun;
             float* const sums = products + k * products_apart + (run * wide + group * kLanes) * kRun;
-            const bool narrow = tiles_of_run(g, (first + run) % plan.runs_per_image) <= Simd<float>::lanes;
-            for (int row = 0; row < groups * kLanes; row += kRows)
-              (narrow ? multiply<1> : multiply<2>)(
-                  own + k * filters_apart + int64_t(row / kLanes) * depth * kLanes + row % kLanes, tile, depth, begin > 0,
-                  sums + row * kRun);
+            const int count = tiles_of_run(g, (first + run) % plan.runs_per_image);
+            for (int at = 0; at < count; at += 2 * kVector)
+              for (int row = 0; row < groups * kLanes; row += kRows)
+                (count - at <= kVector ? multiply<1> : multiply<2>)(
+                    own + k * filters_apart + int64_t(row / kLanes) * depth * kLanes + row % kLanes, tile + at, depth,
+                    begin > 0, sums + row * kRun + at);
           }
         if (begin + depth < g.channels) continue;
         const int last = std::min((group + groups) * kLanes, filters);
