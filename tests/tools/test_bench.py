@@ -11,7 +11,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from mxnetseg import MXNetSegError
 from mxnetseg.nn import bicubic_like, concat, resize_like, shrink, silu
-from tools.bench import contenders, networks, report, statistics
+from tools.bench import contenders, growth, networks, report, statistics
 from tools.bench.__main__ import read
 from tools.bench.plan import Plan
 from tools.bench.process import Failed, Worker
@@ -297,6 +297,33 @@ def test_a_worker_that_fails_says_why_and_lives_on():
         assert worker.ask(memory=True)["memory"] > 1
     with Worker(sys.executable, "run_mxnet", []) as worker, pytest.raises(Failed, match="ended with status 1"):
         worker.ask(memory=True)
+
+
+def test_growth_with_the_work(tmp_path):
+    cases = growth.cases(512 * 512)
+    assert [(case.batch, case.size) for case in cases] == [(1, (256, 256)), (4, (256, 256)), (1, (512, 512))]
+    seconds = [dict(zip(growth.NAMES, times)) for times in ((0.1, 0.2, 0.4), (0.3, None, 0.2), (0.5, None, None))]
+    results = [{"case": case, "threads": 1, "seconds": times} for case, times in zip(cases, seconds)]
+    assert growth.rows(results) == [
+        ["1", "1", "256x256", "100.0", "200.0", "400.0", "0.50"],
+        ["1", "4", "256x256", "300.0", "", "200.0", "1.50"],
+        ["1", "1", "512x512", "500.0", "", "", ""],
+    ]
+    pytest.importorskip("matplotlib")
+    growth.draw([*results, {**results[0], "threads": 2}, {**results[1], "threads": 2}], tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_files_that_are_timed():
+    """Networks that are optimized and quantized in a process before; the same weights, so near the same logits."""
+    names = ["mxnet f32", "mxnetseg"]
+    chosen = contenders.select("inference", ("float32", "bfloat16", "int8"), names)
+    result = measure(
+        Case("bisenet_resnet18", (64, 64)), chosen, Pythons(sys.executable, None), [0], 2, 0.01, lambda text: None
+    )
+    assert [name for name, one in result.items() if one.get("problem")] == []
+    assert result["MXNetSeg f32"]["difference"] < 1e-4 and result["MXNetSeg int8"]["difference"] < 0.3
 
 
 @pytest.mark.slow
