@@ -196,21 +196,29 @@ def read(paths) -> dict:
 def further(args, threads: int) -> list:
     """What benchmarks of their own print: each becomes a section."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
-    chosen = [("Multi-scale evaluation", EVALUATION, []), *(("", EVALUATION, [*one, *SOME]) for one in HEAVIER)]
-    growth = Path(args.plot).with_name("performance_growth.png")
-    chosen.append(("Growth", GROWTH, ["--peers-python", args.peers_python, "--plot", str(growth)]))
+    growth = Path(args.plot).absolute().with_name("performance_growth.png")
+    chosen = [
+        ("Multi-scale evaluation", EVALUATION, [[], *([*one, *SOME] for one in HEAVIER)]),
+        (
+            "Growth with sizes, batches and threads",
+            GROWTH,
+            [["--peers-python", args.peers_python, "--plot", str(growth)]],
+        ),
+    ]
     if args.data_recipe:
-        chosen.append(("Data loading", LOADING, ["--config", args.data_recipe]))
+        chosen.append(("Data loading", LOADING, [["--config", args.data_recipe]]))
     sections = []
-    for title, module, options in chosen:
+    for title, module, runs in chosen:
         print(f"{title}: {module}", file=sys.stderr, flush=True)
-        command = [sys.executable, "-m", module, *options]
-        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
-        text = done.stdout.strip() if done.returncode == 0 else f"`{module}` ended with status {done.returncode}."
-        if not title:  # it belongs to the last one
-            sections[-1]["text"] += f"\n\n{text}"
-        else:
-            sections.append({"title": title, "text": text})
+        texts = []
+        for options in runs:
+            command = [sys.executable, "-m", module, *options]
+            done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+            failed = f"`{module}` ended with status {done.returncode}."
+            texts.append(done.stdout.strip() if done.returncode == 0 else failed)
+        if module == GROWTH and growth.exists():
+            texts.append(f"![Time against work](images/{growth.name})")
+        sections.append({"title": title, "text": "\n\n".join(texts)})
     return sections
 
 

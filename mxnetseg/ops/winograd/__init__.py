@@ -42,6 +42,7 @@ def winograd_conv(F, x, weight, bias, residual=None, *, dilation: int = 1, relu:
     weight : (O / 16 rounded up, C, 9, 16)
         What `winograd_weight` makes.
     bias : (O,)
+        How long it is says how many filters there are; the last group of `weight` has zeros behind them.
     residual : (N, O, H, W), optional
         Added before the ReLU.
     dilation : int

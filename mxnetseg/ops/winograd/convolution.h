@@ -1,6 +1,6 @@
 // Winograd's 3x3 convolution as a whole: blocks of tiles by blocks of filters, so that what a block needs stays in the
-// caches, and the 36 numbers of every filter are worked out anew in each call. That takes less time than to read them
-// from memory, where the filter itself is a quarter of the size.
+// caches. The 36 numbers of every filter are worked out anew in each call, for in memory they take four times as much as
+// the filter.
 #pragma once
 
 #include <limits>
