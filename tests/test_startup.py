@@ -91,3 +91,25 @@ def test_what_others_are_given(said):
     command = [sys.executable, "-W", "ignore", "-c", script]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == str(said), done.stderr
+
+
+CONTEXTS = "from mxnetseg import startup; startup.prepare_contexts()"
+
+
+@pytest.mark.parametrize(
+    "said, contexts, threads, copies",
+    [
+        (None, "", "2", "1"),
+        ("3", "", "2", "3"),
+        (None, "", "1", "None"),  # there may be several contexts
+        (None, CONTEXTS, "2", "100000"),
+        ("3", CONTEXTS, "2", "3"),
+    ],
+)
+def test_scratch_buffers(said, contexts, threads, copies):
+    script = f"import os, mxnetseg; {contexts}\nprint(os.environ.get('MXNET_CPU_TEMP_COPY'))"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MXNET_CPU_")}
+    environment.update({"OMP_NUM_THREADS": threads}, **({"MXNET_CPU_TEMP_COPY": said} if said else {}))
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == copies, done.stderr

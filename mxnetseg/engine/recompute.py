@@ -6,6 +6,7 @@ with Sublinear Memory Cost, 2016.
 """
 
 from collections import Counter
+from itertools import zip_longest
 from typing import Any, Container, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 import mxnet as mx
@@ -42,8 +43,9 @@ class Recompute:
         self._net = net
         self._coarse = coarse
         self._parameters = dict(net.collect_params().items())
-        self._frozen: Optional[Container[str]] = None
+        self._cut_for: Any = None
         self._pieces: List[_Piece] = []
+        self._outputs: List[Sequence[List[nd.NDArray]]] = []  # of every piece, by context, for one step after another
         self._kept: List[Arrays] = []
 
     def __call__(self, images: Sequence[nd.NDArray], seed: int, frozen: Container[str] = ()) -> List[Outputs]:
@@ -51,16 +53,20 @@ class Recompute:
 
         `seed` is dropout's. What is `frozen` decides which statistics stand still; another set is another graph.
         """
-        if self._frozen != frozen:
+        cut_for = frozen, [(one.context, one.shape) for one in images]
+        if self._cut_for != cut_for:
             self._cut(images[0].shape)
-            self._frozen = frozen
+            self._outputs = [() for _ in self._pieces]
+            self._cut_for = cut_for
         seeds = np.random.SeedSequence(seed).generate_state(len(self._pieces))
         self._seeds = [int(one) >> 1 for one in seeds] if self._random else []
         self._kept = [{"data": one} for one in images]
         with autograd.pause(train_mode=True):
             for number, piece in enumerate(self._pieces[:-1]):
-                for kept, outputs in zip(self._kept, self._run(number, self._kept)):
+                self._outputs[number] = self._run(number, self._kept, self._outputs[number])
+                for kept, outputs in zip(self._kept, self._outputs[number]):
                     kept.update(zip(piece.outputs, outputs))
+                nd.waitall()  # else the next piece takes more memory before this one has freed its own
         self._gradients: List[Arrays] = [{} for _ in images]
         self._taken, outputs = self._recorded(len(self._pieces) - 1)
         return [one[0] if len(one) == 1 else one for one in outputs]
@@ -77,9 +83,6 @@ class Recompute:
                 autograd.backward(heads, [gradients.pop(name) for gradients in self._gradients for name in names])
                 del outputs, heads
                 self._collect()
-            for kept in self._kept:
-                for name in names:
-                    del kept[name]
         for kept, gradients in zip(self._kept, self._gradients):
             for name in self._shared & gradients.keys():
                 gradient = self._parameters[name].grad(kept["data"].context)
@@ -97,15 +100,17 @@ class Recompute:
         # a pass writes a parameter's gradient; those of several pieces are added up here
         self._shared = {name for name, count in uses.items() if count > 1 and name in self._parameters}
 
-    def _run(self, number: int, given: Sequence[Arrays]) -> List[List[nd.NDArray]]:
-        """The outputs of a piece, for every context."""
+    def _run(
+        self, number: int, given: Sequence[Arrays], into: Sequence[List[nd.NDArray]] = ()
+    ) -> List[List[nd.NDArray]]:
+        """The outputs of a piece, for every context; written to the arrays of `into`, if there are any."""
         if self._seeds:
             mx.random.seed(self._seeds[number])
         piece, results = self._pieces[number], []
-        for arrays in given:
+        for arrays, out in zip_longest(given, into):
             context = arrays["data"].context
             inputs = [arrays[name] if name in arrays else self._parameters[name].data(context) for name in piece.inputs]
-            outputs = piece.call(*inputs)
+            outputs = piece.call(*inputs, out=out)
             results.append(list(outputs) if isinstance(outputs, (list, tuple)) else [outputs])
         return results
 
@@ -122,11 +127,12 @@ class Recompute:
         return taken, self._run(number, [{**kept, **own} for kept, own in zip(self._kept, taken)])
 
     def _collect(self) -> None:
-        """Add up the gradients of what the last recorded piece took."""
+        """Add up the gradients of what the last recorded piece took, and wait until its memory is free."""
         for gradients, taken in zip(self._gradients, self._taken):
             for name, array in taken.items():
                 gradients[name] = gradients[name] + array.grad if name in gradients else array.grad
         self._taken = []
+        nd.waitall()
 
     def _learning(self) -> Set[str]:
         """Whose gradients are collected here: what depends on parameters that learn, and shared ones of these."""

@@ -15,7 +15,7 @@ from ..data.diagnosis.gate import examine
 from ..data.foreign import Function, name_of
 from ..errors import MXNetSegError
 from ..losses import build_loss
-from ..memory import give_back_freed_memory, keep_freed_memory
+from ..memory import give_back_freed_memory
 from ..nn.norm import check_synchronisation
 from ..optional import check_installed
 from ..plugins import require
@@ -70,7 +70,7 @@ def open_run(
 
     Raises MXNetSegError where something does not fit together; nothing has been written then.
     """
-    (give_back_freed_memory if recipe.train.checkpoint else keep_freed_memory)()
+    give_back_freed_memory()  # until the first step is over
     peers = peers or Peers()
     said = stack.enter_context(remembered())
     before = resumed[1] if resumed else None

@@ -9,10 +9,12 @@ from typing import Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
+from mxnet import nd
 
 from ..config import Recipe
 from ..data.foreign import Function
 from ..errors import MXNetSegError
+from ..memory import keep_freed_memory
 from ..metrics import Scores
 from ..names import counted
 from ..saving import SaveError
@@ -186,8 +188,13 @@ def _loop(run: Run, on_step: Optional[OnStep], on_validation: Optional[OnValidat
         log.info("%s: %s, %s on %s", name, *counts, where)
         if run.state.unscored and run.validate(stopped):  # the run was stopped while it validated
             tell.validation()
+        settled = False
         while not (run.over or stopped()):
             loss, lr = run.advance()
+            if not settled:  # memory that stays has been taken: the optimizer's, scratch buffers
+                nd.waitall()
+                keep_freed_memory()
+                settled = True
             scored = (run.due(run.lengths.val_every) or run.over) and run.validate(stopped)
             if run.due(run.lengths.keep_every):
                 run.keep()

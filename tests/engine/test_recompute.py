@@ -97,6 +97,17 @@ def test_gradients_and_statistics(model):
     both([images()], name=model)
 
 
+def test_steps_with_other_images_and_other_sizes():
+    """What passes from piece to piece goes to the same memory in every step."""
+    batches = [images(), images(seed=1), nd.array(np.random.RandomState(2).randn(1, 3, 64, 96)), images(seed=3)]
+    net, other = network(), network()
+    pieces = Recompute(other, coarse=True)
+    for batch in batches:
+        assert kept_pass(net, [batch]) == recomputed_pass(other, [batch], pieces=pieces)
+        for name, (array, again) in alike(learned(net), learned(other)).items():
+            np.testing.assert_allclose(again, array, rtol=1e-4, atol=1e-5 * abs(array).max(), err_msg=str(name))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", sorted({*list_models()} - {*TWICE}))
 def test_every_model(model):
