@@ -64,10 +64,10 @@ def arguments() -> argparse.Namespace:
 def steps(args: argparse.Namespace) -> list:
     """Median seconds of a step, those of it in the system, and the peak, MB."""
     network, how = args.child
+    from mxnetseg import create_model  # settles the environment before MXNet is there  # isort: skip
     import mxnet as mx
     from mxnet import autograd, gluon, nd
 
-    from mxnetseg import create_model
     from mxnetseg.config.schema import ModelConfig
     from mxnetseg.engine.freeze import Freeze
     from mxnetseg.engine.recompute import Recompute
