@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import List, NamedTuple
 
-__all__ = ["CONTENDERS", "Contender", "has_amx", "select"]
+__all__ = ["CHECKPOINT", "CONTENDERS", "Contender", "has_amx", "select"]
+
+CHECKPOINT = "MXNetSeg, train.checkpoint"
 
 
 class Contender(NamedTuple):
@@ -37,6 +39,7 @@ CONTENDERS = (
     Contender("ONNX Runtime int8", "inference", True, "run_onnx", "onnxruntime", "int8", "quantized_onnx"),
     Contender("OpenVINO int8", "inference", True, "run_onnx", "openvino", "int8", "quantized_openvino"),
     Contender("MXNetSeg", "training", False, "run_mxnet", "training"),
+    Contender(CHECKPOINT, "training", False, "run_mxnet", "checkpointed_training"),
     Contender("PyTorch eager", "training", True, "run_torch", "eager_training"),
     Contender("PyTorch compiled", "training", True, "run_torch", "compiled_training"),
 )

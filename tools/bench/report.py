@@ -7,23 +7,38 @@ from typing import Any, Dict, List, Optional
 
 from tabulate import tabulate
 
+from .contenders import CHECKPOINT
 from .statistics import ratio, summarize
 
 __all__ = ["BEGIN", "END", "replace_between", "tables"]
 
 BEGIN, END = "<!-- made by python -m tools.bench -->", "<!-- end of what python -m tools.bench made -->"
-# title; what is divided by what, where more than one name: by the fastest of them
-RATIOS = (
-    ("f32 / PyTorch's best", "MXNetSeg f32", ("PyTorch eager f32", "PyTorch compiled f32")),
-    ("f32 / OpenVINO f32", "MXNetSeg f32", ("OpenVINO f32",)),
-    ("f32 / ONNX Runtime", "MXNetSeg f32", ("ONNX Runtime f32",)),
-    ("bf16 / PyTorch's best bf16", "MXNetSeg bf16", ("PyTorch eager bf16", "PyTorch compiled bf16")),
-    ("bf16 / OpenVINO bf16", "MXNetSeg bf16", ("OpenVINO bf16",)),
-    ("int8 / f32", "MXNetSeg int8", ("MXNetSeg f32",)),
-    ("int8 / best peer's int8", "MXNetSeg int8", ("ONNX Runtime int8", "OpenVINO int8")),
-    ("MXNet f32 / PyTorch's best", "MXNet f32", ("PyTorch eager f32", "PyTorch compiled f32")),
-    ("step / PyTorch's best", "MXNetSeg", ("PyTorch eager", "PyTorch compiled")),
-)
+PYTORCH, PYTORCH_F32 = ("PyTorch eager", "PyTorch compiled"), ("PyTorch eager f32", "PyTorch compiled f32")
+PYTORCH_BF16 = ("PyTorch eager bf16", "PyTorch compiled bf16")
+# of times and of memory: title; what is divided by what, where more than one name: by the least of theirs
+RATIOS = {
+    "seconds": (
+        ("f32 / PyTorch's best", "MXNetSeg f32", PYTORCH_F32),
+        ("f32 / OpenVINO f32", "MXNetSeg f32", ("OpenVINO f32",)),
+        ("f32 / ONNX Runtime", "MXNetSeg f32", ("ONNX Runtime f32",)),
+        ("bf16 / PyTorch's best bf16", "MXNetSeg bf16", PYTORCH_BF16),
+        ("bf16 / OpenVINO bf16", "MXNetSeg bf16", ("OpenVINO bf16",)),
+        ("int8 / f32", "MXNetSeg int8", ("MXNetSeg f32",)),
+        ("int8 / best peer's int8", "MXNetSeg int8", ("ONNX Runtime int8", "OpenVINO int8")),
+        ("MXNet f32 / PyTorch's best", "MXNet f32", PYTORCH_F32),
+        ("step / PyTorch's best", "MXNetSeg", PYTORCH),
+        ("step with `train.checkpoint` / without", CHECKPOINT, ("MXNetSeg",)),
+    ),
+    "memory": (
+        ("memory f32 / PyTorch's least", "MXNetSeg f32", PYTORCH_F32),
+        ("memory f32 / OpenVINO f32", "MXNetSeg f32", ("OpenVINO f32",)),
+        ("memory bf16 / OpenVINO bf16", "MXNetSeg bf16", ("OpenVINO bf16",)),
+        ("memory int8 / OpenVINO int8", "MXNetSeg int8", ("OpenVINO int8",)),
+        ("memory / PyTorch's least", "MXNetSeg", PYTORCH),
+        ("memory with `train.checkpoint` / PyTorch's least", CHECKPOINT, PYTORCH),
+        ("memory with `train.checkpoint` / without", CHECKPOINT, ("MXNetSeg",)),
+    ),
+}
 
 
 def tables(report: Dict[str, Any], plot: Optional[str] = None) -> str:
@@ -33,7 +48,8 @@ def tables(report: Dict[str, Any], plot: Optional[str] = None) -> str:
         cases = [case for case in report["cases"] if case["task"] == task]
         if not cases:
             continue
-        parts += [f"### {title}", NOTES[task].format(rounds=report["rounds"]), ratio_table(cases)]
+        parts += [f"### {title}", NOTES[task].format(rounds=report["rounds"])]
+        parts += [found for found in (ratio_table(cases, of) for of in RATIOS) if found]
         if task == "inference" and plot:
             parts.append(f"![Time against PyTorch's best]({plot})")
         parts += [f"#### {case['title']}\n\n{case_table(case)}" for case in cases]
@@ -74,23 +90,24 @@ def machine(report: Dict[str, Any]) -> str:
     )
 
 
-def ratio_table(cases: List[Dict[str, Any]]) -> str:
+def ratio_table(cases: List[Dict[str, Any]], of: str = "seconds") -> str:
+    """Of "seconds" or of "memory"; empty where no two that are compared were measured."""
     rows, used = [], set()
     for case in cases:
-        medians = {name: median(result) for name, result in case["contenders"].items()}
+        figures = {name: median(result) for name, result in case["contenders"].items()}
+        if of == "memory":
+            figures = {name: figures[name] and result.get(of) for name, result in case["contenders"].items()}
         values = []
-        for title, ours, theirs in RATIOS:
-            times = [medians[name] for name in theirs if medians.get(name) is not None]
-            value = ratio(medians.get(ours), min(times) if times else None)
+        for title, ours, theirs in RATIOS[of]:
+            found = [figures[name] for name in theirs if figures.get(name) is not None]
+            value = ratio(figures.get(ours), min(found) if found else None)
             values.append(value)
             if value is not None:
                 used.add(title)
         rows.append((case["title"], values))
-    if not used:
-        return "No two contenders that are compared were measured."
-    columns = [i for i, (title, *_) in enumerate(RATIOS) if title in used]
+    columns = [i for i, (title, *_) in enumerate(RATIOS[of]) if title in used]
     body = [[title, *(number(values[i], 2) for i in columns)] for title, values in rows]
-    return table(["network, size", *(RATIOS[i][0] for i in columns)], body)
+    return table(["network, size", *(RATIOS[of][i][0] for i in columns)], body) if used else ""
 
 
 def case_table(case: Dict[str, Any]) -> str:

@@ -80,14 +80,21 @@ def deployed(request) -> Prepared:
     return _prepared(lambda: run(image), "mxnetseg.deploy")
 
 
-def training(request) -> Prepared:
+def checkpointed_training(request) -> Prepared:
+    """The same with activations that are computed again."""
+    return training(request, recompute=True)
+
+
+def training(request, recompute=False) -> Prepared:
     """A step as the trainer makes it: forward, cross-entropy, backward, SGD with momentum."""
-    mx, net, image = _load(request)
-    from mxnet import autograd, gluon
+    _, net, image = _load(request)
+    from mxnet import gluon, nd
 
     from mxnetseg.config.schema import LossConfig, OptimizerConfig
     from mxnetseg.engine.optimizer import Optimizer
+    from mxnetseg.engine.step import Part, TrainStep
     from mxnetseg.losses import build_loss
+    from mxnetseg.memory import give_back_freed_memory, keep_freed_memory
 
     def without_dropout(block):
         if isinstance(block, gluon.nn.Dropout):
@@ -96,24 +103,23 @@ def training(request) -> Prepared:
     net.apply(without_dropout)
     labels = np.load(Path(request["folder"]) / "labels.npy")
     criterion = build_loss(LossConfig(), net.spec["num_classes"], net.align_corners)
-    forward = net.coarse_logits if criterion.resizes else net
     criterion.initialize()
     for block in (net, criterion):
         block.hybridize(static_alloc=True, static_shape=True)
-    scale = mx.nd.array([1 / criterion.normalizer(labels)])
-    labels = mx.nd.array(labels)
+    parts = [Part(image, nd.array(labels), nd.array([1 / criterion.normalizer(labels)]))]
     optimizer = Optimizer(net, OptimizerConfig(lr=request["lr"], weight_decay=request["weight_decay"]))
+    give_back_freed_memory()
+    take = TrainStep(net, criterion, optimizer, aux_weight=0, recompute=recompute)
 
     def step() -> float:
-        with autograd.record():
-            loss = criterion(forward(image), labels, scale)
-        loss.backward()
-        value = float(loss.asscalar())
-        optimizer.update(request["lr"])
-        mx.nd.waitall()
-        return value
+        loss = take([parts], request["lr"], seed=0)
+        nd.waitall()
+        return loss
 
-    return Prepared(step, np.array([step() for _ in range(request["steps"])]), "hybridized")
+    losses = [step()]
+    keep_freed_memory()  # as in the trainer
+    losses += [step() for _ in range(request["steps"] - 1)]
+    return Prepared(step, np.array(losses), "hybridized")
 
 
 def _load(request):
