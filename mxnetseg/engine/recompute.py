@@ -7,7 +7,7 @@ with Sublinear Memory Cost, 2016.
 
 from collections import Counter
 from itertools import zip_longest
-from typing import Any, Container, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Container, Dict, List, NamedTuple, Sequence, Set, Tuple, Union
 
 import mxnet as mx
 import numpy as np

@@ -1,11 +1,15 @@
 """The learning rate as a pure function of the iteration."""
 
+import logging
 import math
 from typing import Callable, Dict
 
 from ..config.schema import ScheduleConfig
+from ..names import counted
 
 __all__ = ["Schedule"]
+
+log = logging.getLogger(__name__)
 
 
 # name -> f(config, the rate at the start, the share of the run that is done)
@@ -34,6 +38,12 @@ class Schedule:
         self._config = config
         self._lr = lr
         self._total = total
+        if config.warmup >= total:
+            log.warning(
+                "schedule.warmup %d is as long as the run of %s, or longer: the rate only rises; make it shorter",
+                config.warmup,
+                counted(total, "iteration"),
+            )
 
     def __call__(self, iteration: int) -> float:
         if self._config.style == "mmcv":

@@ -61,3 +61,9 @@ def test_mmcv_style_equals_mmcvs_rule(power, end):
         expected = regular * (1 - (1 - i / 20) * (1 - 1e-6)) if i < 20 else regular
         assert got[i] == pytest.approx(expected, rel=1e-12)
     assert got[-1] > end and got[0] == pytest.approx(LR * 1e-6)
+
+
+@pytest.mark.parametrize("warmup, warned", [(9, False), (10, True), (1500, True)])
+def test_a_warm_up_as_long_as_the_run_is_told(caplog, warmup, warned):
+    Schedule(ScheduleConfig(warmup=warmup), LR, 10)
+    assert (f"schedule.warmup {warmup} is as long as the run of 10 iterations" in caplog.text) == warned

@@ -155,14 +155,14 @@ def test_contenders_of_a_type():
     names = [c.name for c in contenders.select("inference", ("bfloat16",), ["pytorch", "openvino"])]
     assert names == ["PyTorch eager bf16", "PyTorch compiled bf16", "OpenVINO bf16"]
     names = [c.name for c in contenders.select("training", ("float32",), without=["compiled"])]
-    assert names == ["MXNetSeg", "PyTorch eager"]
+    assert names == ["MXNetSeg", "MXNetSeg, train.checkpoint", "PyTorch eager"]
     assert {c.dtype for c in contenders.select("training", ("float32", "int8"))} == {"float32"}
 
 
 def made_up(**contenders):
     times = {name.replace("_", " "): seconds for name, seconds in contenders.items()}
     results = {
-        name: dict(seconds=seconds, detail="", memory=100.0, difference=1e-5, same=1.0)
+        name: dict(seconds=seconds, detail="", memory=1000 * seconds[0], difference=1e-5, same=1.0)
         if seconds
         else dict(problem="it | broke\nbadly")
         for name, seconds in times.items()
@@ -193,8 +193,10 @@ def test_tables_hold_ratios_of_medians_and_say_why_a_figure_is_missing():
             OpenVINO_f32=None,
         )
     )
-    (row,) = (line for line in text.splitlines() if line.startswith("| n, 8x8"))
-    assert [cell.strip() for cell in row.split("|")[1:-1]] == ["n, 8x8", "0.50"]  # of the faster PyTorch, not OpenVINO
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| n, 8x8")]
+    times, memory = ([cell.strip() for cell in row] for row in rows)
+    assert times == ["n, 8x8", "0.50"]  # of the faster PyTorch, not OpenVINO
+    assert memory == ["n, 8x8", "0.25"]  # of 100 MB, of 400 and 800
     assert "200.0 ± 50.0" in text and "5.00" in text
     assert "it / broke badly" in text
     assert "MXNet 1.9.1, PyTorch 2." in text

@@ -11,7 +11,6 @@ Exit status: 0 all is right; 1 a kernel is wrong or fails; 2 something is missin
 import argparse
 import ctypes
 import importlib.util
-import os
 import re
 import subprocess
 import sys
@@ -61,10 +60,9 @@ def compile_kernels(folder: Path, emulate: bool) -> Path:
         )
         assert count == text.count("emulation::launch") >= 5 and "<<<" not in text
         (folder / "kernels.cc").write_text(f'{text}\n#include "{HERE / "device.cu"}"\n', encoding="utf-8")
-        compiler = os.environ.get("CXX") or "g++"
         options = ["-O2", "-std=c++17", "-fPIC", "-shared", "-Wno-unknown-pragmas"]
         includes = [f"-I{HERE / 'emulation'}", f"-I{build.KERNELS.parent}"]
-        command = [compiler, *options, *includes, str(folder / "kernels.cc")]
+        command = [*compilers.compiler(), *options, *includes, str(folder / "kernels.cc")]
     else:
         nvcc = compilers.find_nvcc()
         if nvcc is None:
