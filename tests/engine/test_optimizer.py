@@ -6,7 +6,7 @@ import pytest
 from mxnet import autograd, gluon
 
 from mxnetseg.config import OptimizerConfig, ParamRule
-from mxnetseg.engine.optimizer import Optimizer
+from mxnetseg.engine.optimizer import SGD, Optimizer
 from mxnetseg.engine.peers import Peers
 from mxnetseg.errors import MXNetSegError
 from tests.goldens import optimizers as torch_runs
@@ -157,6 +157,26 @@ def test_momentum_with_a_constant_rate_is_the_same_with_the_rate_inside_and_outs
     np.testing.assert_allclose(*results, rtol=1e-5)
     falling = [run(config(name, momentum_lr=place))[0].weight.data().asnumpy() for place in ("inside", "outside")]
     assert np.abs(falling[0] - falling[1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_several_arrays_at_once_step_as_one_by_one(momentum):
+    """As on GPUs, and as on CPUs."""
+    found = []
+    for together in (True, False):
+        rule = SGD(learning_rate=0.1, momentum=momentum, wd=DECAY)
+        weights = [mx.nd.array(one) for one in GRADIENTS[:3]]
+        states = [rule.create_state(number, weight) for number, weight in enumerate(weights)]
+        for step in range(3):
+            gradients = [mx.nd.array(one) for one in np.roll(GRADIENTS, step, axis=0)[:3]]
+            if together:
+                rule.update_multi_precision([0, 1, 2], weights, gradients, states)
+            else:
+                for number, of_one in enumerate(zip(weights, gradients, states)):
+                    rule.update_multi_precision(number, *of_one)
+        found.append(np.stack([weight.asnumpy() for weight in weights]))
+    np.testing.assert_allclose(*found, rtol=1e-6)
+    assert abs(found[0] - GRADIENTS[:3]).min() > 0
 
 
 def test_no_momentum_needs_no_state():
