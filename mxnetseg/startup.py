@@ -30,7 +30,7 @@ __all__ = [
 # siblings on the other contexts (SyncBatchNorm) deadlocks when it holds one that a sibling is queued for, so
 # there must be more of them than operators in the compiled graphs.
 SYNCHRONISATION = {"MXNET_CPU_TEMP_COPY": 100_000, "MXNET_CPU_PARALLEL_RAND_COPY": 32}
-ONE = "1"
+ONE_COPY = "1"
 
 # processes that an MPI or Horovod has started on this host
 NEIGHBOURS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "HOROVOD_LOCAL_SIZE")
@@ -58,7 +58,7 @@ def prepare() -> None:
     if threads() > 1:
         # scratch buffers, each of which grows to the largest that was asked for: operators of one context run one after
         # another, and need one. Several CPU contexts have one thread each
-        os.environ.setdefault("MXNET_CPU_TEMP_COPY", ONE)
+        os.environ.setdefault("MXNET_CPU_TEMP_COPY", ONE_COPY)
     amx.prepare()
     for name, value in os.environ.items():
         if value != before.get(name):
@@ -81,7 +81,7 @@ def prepare_contexts() -> None:
     if "mxnet" not in sys.modules:
         os.environ["OMP_NUM_THREADS"] = "1"
         for name, value in SYNCHRONISATION.items():
-            if os.environ.get(name) in (None, ONE):  # one may be `prepare`'s, of this process or its parent
+            if os.environ.get(name) in (None, ONE_COPY):  # one may be `prepare`'s, of this process or its parent
                 os.environ[name] = str(value)
 
 

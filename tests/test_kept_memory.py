@@ -47,8 +47,8 @@ PAGES = 5 * 8 * 2**24 // os.sysconf("SC_PAGE_SIZE")
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have other allocators")
 def test_the_next_array_takes_the_last_ones_memory():
-    assert faults("kept") < PAGES / 3
-    assert faults("kept later") < PAGES / 3
+    assert faults("kept") < PAGES / 10
+    assert faults("kept later") < PAGES / 10
     assert faults("kept", MALLOC_TRIM_THRESHOLD_="131072") > PAGES / 2  # whoever sets these decides
 
 
@@ -58,4 +58,4 @@ def test_memory_goes_back_where_it_is_scarce_and_where_nothing_may_be_set():
     assert faults("given back") > PAGES / 2
     # the C library soon keeps what is smaller than 32 MB by itself
     assert faults("kept", 4096, MXNETSEG_STARTUP="0") > 4 * PAGES / 2
-    assert faults("kept", 4096) < 4 * PAGES / 3
+    assert faults("kept", 4096) < 4 * PAGES / 10

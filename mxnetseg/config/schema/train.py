@@ -54,7 +54,7 @@ class TrainConfig(Part):
     checkpoint: bool = Field(
         False,
         description="keep few activations, and compute the others again in the backward pass: down to 0.4 of the "
-        "memory, a third more time (activation checkpointing)",
+        "memory, about a third more time (activation checkpointing)",
     )
     static: bool = Field(
         True, description="hybridize with static_alloc and static_shape; SyncBN over several contexts always does"
