@@ -19,7 +19,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType, SimpleNamespace
 from typing import Any, Dict, Iterator, Optional, Tuple
 
-from . import cuda
+from . import cuda, later
 
 __all__ = ["install"]
 
@@ -78,6 +78,8 @@ class _Loader(SourceFileLoader):
             cuda.load(importlib.import_module("mxnet.libinfo").find_lib_path()[0])
         with _without_collecting():
             super().exec_module(module)
+        if module.__name__ == "mxnet.base":
+            later.make_later(module)
 
     def get_code(self, fullname: str) -> Optional[CodeType]:
         if fullname not in RESPELLED:

@@ -1,0 +1,68 @@
+"""MXNet's functions of operators, each made when it is first called.
+
+When it is imported, MXNet writes and compiles a function for each of its operators, in six modules: three thousand of
+them, of which a program calls a few dozen. That is more than half of the time that `import mxnet` takes.
+
+A function that waits is the function that it becomes: its code is exchanged, so whoever holds it already calls the same
+one. Until then it has no documentation, and no signature; so in interactive sessions, where people ask for these, all
+are made at once as ever. MXNETSEG_STARTUP=0 does the same everywhere.
+"""
+
+import functools
+import inspect
+import os
+import sys
+from types import FunctionType, ModuleType
+from typing import Any, Callable
+
+__all__ = ["make_later"]
+
+# of mxnet.base, which the modules of operators call with the function that makes one
+MAKERS = ("_init_op_module", "_init_np_op_module")
+MAKE = "make_op_func"
+
+
+def make_later(base: ModuleType) -> None:
+    """Have the functions of operators made later; `base` is mxnet.base, before anything else of MXNet is imported."""
+    if os.environ.get("MXNETSEG_STARTUP") == "0" or _interactive():
+        return
+    for name in MAKERS:
+        setattr(base, name, _with_later(getattr(base, name)))
+
+
+def _interactive() -> bool:
+    return bool(hasattr(sys, "ps1") or sys.flags.interactive or "IPython" in sys.modules)
+
+
+def _with_later(make_all: Callable[..., None]) -> Callable[..., None]:
+    signature = inspect.signature(make_all)
+
+    @functools.wraps(make_all)
+    def make_all_later(*args: Any, **kwargs: Any) -> None:
+        given = signature.bind(*args, **kwargs)
+        given.arguments[MAKE] = functools.partial(_waiting, given.arguments[MAKE])
+        make_all(*given.args, **given.kwargs)
+
+    return make_all_later
+
+
+def _waiting(make: FunctionType, handle: Any, operator: str, name: str) -> FunctionType:
+    """A function that becomes make(handle, operator, name) when it is called."""
+    function = FunctionType(_call.__code__, make.__globals__, name)
+    function.__doc__ = ""  # MXNet changes some
+    function.__kwdefaults__ = {"_become": functools.partial(_become, function, make, handle, operator, name)}
+    return function
+
+
+def _call(*args: Any, _become: Callable[[], Callable[..., Any]], **kwargs: Any) -> Any:
+    """The code of a function that waits."""
+    return _become()(*args, **kwargs)
+
+
+def _become(function: FunctionType, make: Callable[..., FunctionType], *what: Any) -> FunctionType:
+    made = make(*what)
+    # the code comes last and `_become` stays, for threads that call the function at the same time
+    function.__defaults__ = made.__defaults__
+    function.__doc__ = function.__doc__ or made.__doc__
+    function.__code__ = made.__code__
+    return function
