@@ -26,7 +26,7 @@ HEAVIER = (
     ["--model", "bisenet", "--backbone", "resnet18", "--scales", "0.5", "1.0", "--rounds", "3"],
     ["--model", "upernet", "--backbone", "moganet_tiny", "--scales", "0.5", "--rounds", "2"],
 )
-SOME = ["--contenders", "gluoncv", "ours", "deployed", "deployed_whole"]
+SOME = ["--contenders", "gluoncv", "ours", "deployed", "deployed_whole", "aug_test"]
 DTYPES = ("float32", "bfloat16", "int8")
 
 
@@ -197,12 +197,13 @@ def further(args, threads: int) -> list:
     """What benchmarks of their own print: each becomes a section."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
     growth = Path(args.plot).absolute().with_name("performance_growth.png")
+    peers = ["--peers-python", args.peers_python]
     chosen = [
-        ("Multi-scale evaluation", EVALUATION, [[], *([*one, *SOME] for one in HEAVIER)]),
+        ("Multi-scale evaluation", EVALUATION, [[*one, *peers] for one in ([], *([*one, *SOME] for one in HEAVIER))]),
         (
             "Growth with sizes, batches and threads",
             GROWTH,
-            [["--peers-python", args.peers_python, "--plot", str(growth)]],
+            [[*peers, "--plot", str(growth)]],
         ),
     ]
     if args.data_recipe:

@@ -1,16 +1,18 @@
-"""Time multi-scale evaluation against GluonCV's MultiEvalModel; print the table of docs/performance.md.
+"""Time multi-scale evaluation against GluonCV's MultiEvalModel and mmsegmentation's aug_test in compiled PyTorch; print
+the table of docs/performance.md.
 
     OMP_NUM_THREADS=2 python -m tools.bench.evaluation [--rounds 3]
 
 The network is one of ours with random weights, compiled. For GluonCV an adapter gives it what MultiEvalModel asks of
 a SegBaseModel: base_size, crop_size, evaluate(). Both slide the same windows over the same scales, with mirror
 images, of one random image, one window per forward pass (MXNetSeg also whole images, as most recipes evaluate, and
-both with the network optimized by `mxnetseg.deploy`). The last contender does no more than the forward passes over
-the same windows: what others take beyond it is what evaluation itself costs.
+both with the network optimized by `mxnetseg.deploy`). PyTorch's network is the same one, compiled, and does what
+mmsegmentation does (`aug_test.py`). The last contender does no more than the forward passes over the same windows: what
+others take beyond it is what evaluation itself costs.
 
 Every contender runs in a process of its own; they take turns, and wait for one another. Wall and processor time are
-medians of the rounds, after a pass at the first scale that is not timed. Memory is the largest resident set of the
-process, in all and beyond what it was before the network was made.
+medians of the rounds, after a pass at the first scale that is not timed (all scales in PyTorch, which compiles then).
+Memory is the largest resident set of the process, in all and beyond what it was before the network was made.
 """
 
 import argparse
@@ -19,14 +21,18 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 
+from .evaluation_jobs import plan_of, scaled, window_of
 from .worker import peak_memory
 
 ROOT = Path(__file__).resolve().parents[2]
+PEERS = ROOT / ".venv-peers" / "bin" / "python"
+AUG_TEST = "aug_test"
 SCALES = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
 CONTENDERS = {
     "ours": "MXNetSeg",
@@ -34,38 +40,55 @@ CONTENDERS = {
     "whole": "MXNetSeg, whole images",
     "deployed": "MXNetSeg, `--dtype float32`",
     "deployed_whole": "MXNetSeg, `--dtype float32`, whole images",
+    AUG_TEST: "PyTorch compiled, `aug_test`",
     "network": "the forward passes alone",
 }
 
 
-def contender(name: str, args):
-    """A function that evaluates once and waits for the result."""
-    import mxnetseg  # noqa: I001  (sets what MXNet reads when it is imported)
+def network(args):
+    """The same in every process: it is made of the same random numbers."""
     import mxnet as mx
     import numpy as np
 
     from mxnetseg import create_model
-    from mxnetseg.config import EvalConfig
-    from mxnetseg.engine.inference import Preprocess, class_probabilities
 
     mx.random.seed(0)
     np.random.seed(0)
     net = create_model(args.model, backbone=args.backbone, num_classes=args.classes)
     net.collect_params().setattr("grad_req", "null")
     net.initialize(mx.init.Xavier())
+    return net
+
+
+def picture(args):
+    import numpy as np
+
+    return np.random.RandomState(0).randint(0, 256, (*args.size, 3)).astype(np.uint8)
+
+
+def stride(args) -> int:
+    return int(args.crop * 2 / 3)  # GluonCV rounds down
+
+
+def contender(name: str, args):
+    """A function that evaluates once and waits for the result."""
+    import mxnetseg  # noqa: I001  (sets what MXNet reads when it is imported)
+    import mxnet as mx
+
+    from mxnetseg.config import EvalConfig
+    from mxnetseg.engine.inference import Preprocess, class_probabilities
+
+    net, image = network(args), picture(args)
     net.hybridize(static_alloc=True)
-    height, width = args.size
-    image = np.random.randint(0, 256, (height, width, 3)).astype(np.uint8)
     preprocess = Preprocess(base=args.base)
     if name == "gluoncv":
         return gluoncv_evaluator(net, preprocess(image[None], mx.cpu())[0], args)
     if name.startswith("deployed"):
         net = mxnetseg.deploy.optimize(net)
     crop = None if name.endswith("whole") else args.crop
-    stride = crop and int(crop * 2 / 3)  # GluonCV rounds down
 
     def evaluate(network, scales):
-        config = EvalConfig(scales=scales, flip=True, crop=crop, stride=stride)
+        config = EvalConfig(scales=scales, flip=True, crop=crop, stride=crop and stride(args))
         return class_probabilities(network, image, preprocess, config, mx.cpu())
 
     if name != "network":
@@ -110,6 +133,25 @@ def gluoncv_evaluator(net, x, args):
     return evaluate
 
 
+def write_for_torch(folder: Path, args) -> None:
+    """The image, the network's plan for every size of window, and what else `aug_test.py` reads."""
+    os.environ["MXNETSEG_OPS"] = "0"  # `trace` wants operators that others have
+    import mxnetseg  # noqa: F401, I001
+    import numpy as np
+
+    from mxnetseg.engine.inference import Preprocess
+
+    from .trace import trace
+
+    net, mean_and_std = network(args).reparameterize(), Preprocess()
+    np.save(folder / "image.npy", picture(args))
+    for size in {window_of(scaled(tuple(args.size), args.base, scale), args.crop) for scale in args.scales}:
+        trace(net, (1, 3, *size)).save(folder / plan_of(size))
+    job = dict(base=args.base, crop=args.crop, stride=stride(args), scales=args.scales, align_corners=net.align_corners)
+    job.update(mean=list(mean_and_std.mean), std=list(mean_and_std.std))
+    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+
+
 def serve(name: str, args) -> None:
     """Answer every line on the standard input with the seconds of one evaluation; the memory at the end."""
     import mxnetseg  # noqa: F401, I001
@@ -137,17 +179,32 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=768)
     parser.add_argument("--scales", type=float, nargs="+", default=SCALES)
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--peers-python", default=str(PEERS), metavar="PATH", help="a Python that has PyTorch")
     parser.add_argument("--serve", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--for-torch", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
         serve(args.serve, args)
         return
-    processes = {}
-    for name in args.contenders:
-        command = [sys.executable, "-m", "tools.bench.evaluation", *sys.argv[1:], "--serve", name]
+    if args.for_torch:
+        write_for_torch(args.for_torch, args)
+        return
+    with tempfile.TemporaryDirectory(prefix="mxnetseg-bench-") as folder:
+        print(table(args, *measured(args, Path(folder))))
+
+
+def measured(args, folder: Path):
+    """Seconds by contender on the wall's clock and of the processors, and each one's last answer."""
+    own = [sys.executable, "-m", "tools.bench.evaluation", *sys.argv[1:]]
+    commands = {name: [*own, "--serve", name] for name in args.contenders}
+    if AUG_TEST in commands:
+        subprocess.run([*own, "--for-torch", str(folder)], cwd=ROOT, check=True)
+        commands[AUG_TEST] = [args.peers_python, "-m", "tools.bench.aug_test", str(folder)]
+    processes, answers = {}, {}
+    for name, command in commands.items():
         pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         processes[name] = subprocess.Popen(command, cwd=ROOT, text=True, bufsize=1, **pipes)
-    answers = {name: {"before": said(process)["before"]} for name, process in processes.items()}
+        answers[name] = {"before": said(processes[name])["before"]}  # one after another: they warm up
     wall, cpu = ({name: [] for name in processes} for _ in range(2))
     for turn in range(args.rounds):
         for name, process in processes.items():
@@ -160,7 +217,7 @@ def main() -> None:
     for process in processes.values():
         process.stdin.close()
         process.wait()
-    print(table(args, wall, cpu, answers))
+    return wall, cpu, answers
 
 
 def said(process) -> dict:
@@ -185,13 +242,15 @@ def table(args, wall, cpu, answers) -> str:
             beyond = "network" in median and name in ("ours", "gluoncv")
             row.append(f"{median[name] - median['network']:.1f}" if beyond else "")
             row.append(f"{median['gluoncv'] / median[name]:.1f}" if "gluoncv" in median else "")
+            if times is wall:
+                row.append(f"{median[AUG_TEST] / median[name]:.1f}" if AUG_TEST in median else "")
         rows.append((*row, memory["peak"], memory["peak"] - memory["before"]))
     title = (
         f"{args.model} on {args.backbone}, {args.classes} classes, {args.size[1]}x{args.size[0]}, base {args.base}, "
         f"windows of {args.crop}, scales {' '.join(map(str, args.scales))}, mirrored too; {args.rounds} rounds, "
         f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'as the cores')}"
     )
-    headers = ["", "s", "spread, s", "beyond the network", "GluonCV / this"]
+    headers = ["", "s", "spread, s", "beyond the network", "GluonCV / this", "`aug_test` / this"]
     headers += ["processor s", "beyond the network", "GluonCV / this", "peak memory, MB", "without libraries, MB"]
     return f"{title}\n\n{tabulate(rows, headers, tablefmt='github')}"
 
