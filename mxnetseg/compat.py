@@ -31,9 +31,10 @@ GONE = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")
 # Modules that write operators' arguments as text
 WRITERS = ("mxnet._ctypes.ndarray", "mxnet._ctypes.symbol")
 
-# What MXNet imports at once and hardly anybody needs, a sixth of `import mxnet`, is imported when it is used:
-# package and names of an import statement -> module
-LATER = {("requests", ()): "requests", ("scipy", ("stats",)): "scipy.stats", ("scipy.stats", ()): "scipy.stats"}
+# What MXNet imports at once and hardly anybody needs, a third of `import mxnet`, is imported when it is used: package and
+# names of an import statement -> module
+LATER = {(name, ()): name for name in ("cv2", "h5py", "onnx", "requests", "scipy.sparse", "scipy.stats")}
+LATER["scipy", ("stats",)] = "scipy.stats"
 
 # Methods that arrays lost (`tostring` with NumPy 2.3): module -> old and new spelling
 RESPELLED = {"mxnet.recordio": (".tostring()", ".tobytes()")}
@@ -119,6 +120,9 @@ class _Later(ModuleType):
     """A module that is imported when somebody asks for what is in it."""
 
     def __getattr__(self, name: str) -> Any:
+        if (self.__name__, name) == ("scipy.sparse", "csr"):
+            # asked for by every `mxnet.nd.array`; nothing is an instance of what nobody has imported
+            return SimpleNamespace(csr_matrix=getattr(sys.modules.get(self.__name__), "csr_matrix", ()))
         return getattr(importlib.import_module(self.__name__), name)
 
 

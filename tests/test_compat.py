@@ -69,11 +69,18 @@ LATER = """
 import sys
 import mxnetseg
 import mxnet
-assert not {"scipy.stats", "requests"} & set(sys.modules)
+x = mxnet.nd.array([1, 2])
+assert not {"cv2", "h5py", "onnx", "scipy.sparse", "scipy.stats", "requests"} & set(sys.modules)
 assert mxnet.contrib.quantization.stats.entropy([0.5, 0.5], [0.5, 0.5]) == 0
 from scipy import stats
 assert mxnet.test_utils.ss.chisquare is stats.chisquare and type(stats) is type(sys)
 assert callable(mxnet.gluon.utils.requests.get)
+from scipy.sparse import csr_matrix
+rows = csr_matrix(([3.0], ([1], [2])), shape=(2, 4))
+for made in (mxnet.nd.array(rows), mxnet.nd.sparse.array(rows)):
+    assert made.stype == "csr" and made.asnumpy()[1].tolist() == [0, 0, 3, 0], made
+assert (made.asscipy() != rows).nnz == 0
+assert mxnet.recordio.unpack_img(mxnet.recordio.pack_img((0, 1, 2, 3), x.asnumpy().reshape(1, 2)))[1].shape[:2] == (1, 2)
 """
 
 

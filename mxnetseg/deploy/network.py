@@ -1,9 +1,10 @@
 """A graph and its weights, called like the network they were made of."""
 
 import logging
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Dict, List, Union
+from typing import Any, Dict, List, Optional, Union
 
 import mxnet as mx
 from mxnet import autograd, nd
@@ -11,6 +12,7 @@ from mxnet import autograd, nd
 from ..context import Contexts, as_contexts
 from ..engine import checkpoint
 from ..engine.checkpoint import Checkpoint
+from ..engine.mapped import MappedFile
 from ..errors import MXNetSegError
 from ..network import Network, channels_of, check_input
 from ..ops import upsample_argmax, upsample_taps
@@ -39,12 +41,19 @@ class DeployedNetwork:
     symbol : mxnet.symbol.Symbol
         The graph; its input is `data`, its output the logits before the last resize, where the network has one.
     arrays : dict of str -> NDArray
-        Its weights, on the CPU. They are no one else's: the network may train on.
+        Copies of its weights, on the CPU.
     spec, record, align_corners, contexts
         Those of the network it was made of.
     """
 
-    def __init__(self, symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray], dtype: str, net: Network):
+    def __init__(
+        self,
+        symbol: mx.sym.Symbol,
+        arrays: Dict[str, nd.NDArray],
+        dtype: str,
+        net: Network,
+        file: Optional[MappedFile] = None,
+    ):
         self.dtype = dtype
         self.symbol = symbol
         self.spec = dict(net.spec)
@@ -52,7 +61,12 @@ class DeployedNetwork:
         self.align_corners = net.align_corners
         self.contexts: List[mx.Context] = list(net.contexts)
         self._inputs = symbol.list_inputs()
-        self.arrays = arrays
+        self._arrays = arrays  # no one else's: the network they come from may train on
+        self._file = file  # whose pages some of them are
+        self._planned: Any = None  # context and shape of images that the graph is planned for
+        if file:
+            # unmapped when MXNet has done all that reads it; at the end of the process by the system
+            weakref.finalize(self, _wait, file).atexit = False
         # Planned once per size, and not only for speed: without `static_shape` MXNet makes the fused operators anew in
         # every call, and each time they bring their weights into oneDNN's layout.
         flags = [("static_alloc", True), ("static_shape", True), ("data_indices", []), ("param_indices", [])]
@@ -61,6 +75,10 @@ class DeployedNetwork:
         self._graph = nd.CachedOp(symbol, flags)
         self._unchecked_range = input_range(symbol)
         self._weights = {context: self._place(context) for context in self.contexts}
+
+    @property
+    def arrays(self) -> Dict[str, nd.NDArray]:
+        return {name: array.copy() for name, array in self._arrays.items()}
 
     @in_turn
     def __call__(self, x: nd.NDArray) -> nd.NDArray:
@@ -104,10 +122,22 @@ class DeployedNetwork:
         x = x.astype("float32", copy=False)
         with autograd.pause(train_mode=False):
             try:
-                return self._graph(*(x if name == "data" else weights[name] for name in self._inputs))
+                return self._forward(x, [x if name == "data" else weights[name] for name in self._inputs])
             except mx.MXNetError as err:  # a network of others may take some sizes only
                 small = ", which may be too small (pad or enlarge them)" if min(x.shape[2:]) < SMALL else ""
                 raise MXNetSegError(f"{self!r} can't take images {x.shape}{small}: {reason(err)}") from err
+
+    def _forward(self, x: nd.NDArray, inputs: List[nd.NDArray]) -> nd.NDArray:
+        if self._file is None:
+            return self._graph(*inputs)
+        self._file.check()
+        logits = self._graph(*inputs)
+        if self._planned != (x.context, x.shape):
+            # weights were read for these images, and won't be for more of them
+            logits.wait_to_read()
+            self._file.give_back()
+            self._planned = x.context, x.shape
+        return logits
 
     def save(self, path: Union[str, Path], *, overwrite: bool = False) -> None:
         """Keep it in a file, NAME.optimized, so that its making, and the calibration of int8, is done once.
@@ -120,7 +150,7 @@ class DeployedNetwork:
         MXNetSegError
             The file is there already, has another ending or can't be written; the network gives NaN or infinity.
         """
-        saved.write(path, self, overwrite)
+        saved.write(path, self, self._arrays, overwrite)
 
     def __repr__(self) -> str:
         spec = self.spec
@@ -141,7 +171,7 @@ class DeployedNetwork:
             )
 
     def _place(self, context) -> Dict[str, nd.NDArray]:
-        return {name: array.as_in_context(context) for name, array in self.arrays.items()}
+        return {name: array.as_in_context(context) for name, array in self._arrays.items()}
 
 
 def load(path: Union[str, Path, Checkpoint], ctx: Contexts = None) -> DeployedNetwork:
@@ -161,6 +191,10 @@ def load(path: Union[str, Path, Checkpoint], ctx: Contexts = None) -> DeployedNe
     facts, symbol, weights = saved.read(found)
     spec = found.record.model.arguments() if found.record.model else {}
     made_of = SimpleNamespace(spec=spec, record=found.record, align_corners=facts.align_corners, contexts=contexts)
-    net = DeployedNetwork(symbol, weights, facts.dtype, made_of)
+    net = DeployedNetwork(symbol, weights, facts.dtype, made_of, found.file)
     saved.check_answer(net, found)
     return net
+
+
+def _wait(file: MappedFile) -> None:
+    nd.waitall()
