@@ -4,7 +4,7 @@ import logging
 import weakref
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Dict, List, Optional, Union
+from typing import Dict, List, Optional, Tuple, Union
 
 import mxnet as mx
 from mxnet import autograd, nd
@@ -63,7 +63,7 @@ class DeployedNetwork:
         self._inputs = symbol.list_inputs()
         self._arrays = arrays  # no one else's: the network they come from may train on
         self._file = file  # whose pages some of them are
-        self._planned: Any = None  # context and shape of images that the graph is planned for
+        self._planned: Dict[mx.Context, Tuple[int, ...]] = {}  # the images that the graph is planned for
         if file:
             # unmapped when MXNet has done all that reads it; at the end of the process by the system
             weakref.finalize(self, _wait, file).atexit = False
@@ -132,11 +132,11 @@ class DeployedNetwork:
             return self._graph(*inputs)
         self._file.check()
         logits = self._graph(*inputs)
-        if self._planned != (x.context, x.shape):
+        if self._planned.get(x.context) != x.shape:
             # weights were read for these images, and won't be for more of them
             logits.wait_to_read()
             self._file.give_back()
-            self._planned = x.context, x.shape
+            self._planned[x.context] = x.shape
         return logits
 
     def save(self, path: Union[str, Path], *, overwrite: bool = False) -> None:
@@ -193,6 +193,8 @@ def load(path: Union[str, Path, Checkpoint], ctx: Contexts = None) -> DeployedNe
     made_of = SimpleNamespace(spec=spec, record=found.record, align_corners=facts.align_corners, contexts=contexts)
     net = DeployedNetwork(symbol, weights, facts.dtype, made_of, found.file)
     saved.check_answer(net, found)
+    if found.file:
+        found.file.give_back()
     return net
 
 
