@@ -31,8 +31,8 @@ GONE = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")
 # Modules that write operators' arguments as text
 WRITERS = ("mxnet._ctypes.ndarray", "mxnet._ctypes.symbol")
 
-# What MXNet imports at once and hardly anybody needs, a third of `import mxnet`, is imported when it is used: package and
-# names of an import statement -> module
+# What MXNet imports at once and hardly anybody needs is imported when it is used: package and names of an import
+# statement -> module
 LATER = {(name, ()): name for name in ("cv2", "h5py", "onnx", "requests", "scipy.sparse", "scipy.stats")}
 LATER["scipy", ("stats",)] = "scipy.stats"
 

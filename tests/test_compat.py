@@ -80,7 +80,8 @@ rows = csr_matrix(([3.0], ([1], [2])), shape=(2, 4))
 for made in (mxnet.nd.array(rows), mxnet.nd.sparse.array(rows)):
     assert made.stype == "csr" and made.asnumpy()[1].tolist() == [0, 0, 3, 0], made
 assert (made.asscipy() != rows).nnz == 0
-assert mxnet.recordio.unpack_img(mxnet.recordio.pack_img((0, 1, 2, 3), x.asnumpy().reshape(1, 2)))[1].shape[:2] == (1, 2)
+packed = mxnet.recordio.pack_img((0, 1, 2, 3), x.asnumpy().reshape(1, 2))
+assert mxnet.recordio.unpack_img(packed)[1].shape[:2] == (1, 2)
 """
 
 

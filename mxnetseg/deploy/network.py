@@ -40,8 +40,6 @@ class DeployedNetwork:
     dtype : str
     symbol : mxnet.symbol.Symbol
         The graph; its input is `data`, its output the logits before the last resize, where the network has one.
-    arrays : dict of str -> NDArray
-        Copies of its weights, on the CPU.
     spec, record, align_corners, contexts
         Those of the network it was made of.
     """
@@ -78,6 +76,7 @@ class DeployedNetwork:
 
     @property
     def arrays(self) -> Dict[str, nd.NDArray]:
+        """Copies of its weights by name, on the CPU."""
         return {name: array.copy() for name, array in self._arrays.items()}
 
     @in_turn

@@ -18,6 +18,8 @@ __all__ = ["convolve_before_resizing", "resize_in_one_pass"]
 RESIZE, TAPS = "_contrib_BilinearResize2D", "mxnetseg_upsample_taps"
 LEAST_GROWTH = 2  # of the area of a map
 LEAST_CHANNELS = 64  # of a map: with fewer, moving numbers takes longer than the convolution
+MOST = 12 << 20  # products at a time, 4 bytes each, where they can be made for some of the filters after others
+LANES = 16  # filters that oneDNN works on together
 
 
 class Part(NamedTuple):
@@ -40,7 +42,7 @@ def convolve_before_resizing(plan: Plan) -> None:
         if plan.graph.single_user(_source(conv)) is conv:
             parts = _parts(conv, plan)
             if any(part.resize for part in parts):
-                _split(conv, parts, plan)
+                _replace(conv, parts, plan)
 
 
 def resize_in_one_pass(plan: Plan) -> None:
@@ -118,31 +120,71 @@ def _factor(resize: Node) -> int:
     return int(float(factor)) if float(factor) == int(float(factor)) else 0
 
 
-def _split(conv: Node, parts: Sequence[Part], plan: Plan) -> None:
-    """Replace the convolution by one of the maps as they are, and what each map to be enlarged adds to it."""
+def _replace(conv: Node, parts: Sequence[Part], plan: Plan) -> None:
+    """The convolution becomes one of the maps as they are, and what each map to be enlarged adds to it.
+
+    Without the former, a run of filters comes after another, so that their products, which are many times the result,
+    are never all in memory.
+    """
+    filters = len(plan.arrays[conv.inputs[1].node.name])
+    whole = any(part.resize is None for part in parts)
+    count = filters if whole else _filters_at_a_time(conv, parts, filters, plan)
+    runs = [slice(first, min(first + count, filters)) for first in range(0, filters, count)]
+    if len(runs) == 1:
+        conv.become(_sum(conv, parts, runs[0], "", plan))
+        _take_relu(conv, plan)
+        return
+    pieces = [_sum(conv, parts, run, f"_{run.start}on", plan) for run in runs]
+    follower = plan.graph.single_user(conv)
+    if follower is not None and is_relu(follower):
+        pieces = [_with_relu(piece) for piece in pieces]
+        conv = follower
+    attrs = {"dim": "1", "num_args": str(len(pieces))}
+    conv.become(Node("Concat", f"{conv.name}_runs", attrs, [Entry(piece) for piece in pieces]))
+
+
+def _filters_at_a_time(conv: Node, parts: Sequence[Part], filters: int, plan: Plan) -> int:
+    taps = conv.numbers("kernel", (0, 0))[0] ** 2
+    products = taps * max(np.prod(plan.shape(part.entry)[2:]) for part in parts)
+    fitting = max(LANES, int(MOST // products) // LANES * LANES)
+    runs = -(-filters // fitting)
+    return -(-filters // (runs * LANES)) * LANES
+
+
+def _sum(conv: Node, parts: Sequence[Part], run: slice, suffix: str, plan: Plan) -> Node:
+    """A run of the convolution's filters, without a ReLU behind it."""
     _, variable, *bias = conv.inputs
     name = variable.node.name
-    weight = plan.arrays[name].asnumpy()
+    weight = plan.arrays[name].asnumpy()[run]
     whole = [part for part in parts if part.resize is None]
     factor = 0
     if whole:
         base = _convolution(conv, whole, weight, plan)
     else:
         factor = _factor(parts[0].resize)
-        base = (bias or [plan.constant(f"{name}_nobias", lambda: np.zeros(len(weight)))])[0]
+        base = _bias(name, bias, run, suffix, plan)
     for part in parts:
         if part.resize is None:
             continue
-        at = f"{part.start}to{part.end}"
+        at = f"{part.start}to{part.end}{suffix}"
         piece = weight[:, part.start : part.end]
         matrices = plan.constant(f"{name}_taps{at}", lambda piece=piece: _matrices(piece))
         attrs = {**conv.attrs, "kernel": "(1, 1)", "pad": "(0, 0)", "no_bias": "True"}
         attrs["num_filter"] = str(plan.arrays[matrices.node.name].shape[0])
         taps = Entry(Node("Convolution", f"{conv.name}_taps{at}", attrs, [part.entry, matrices]))
-        attrs = _attributes(part.resize, weight.shape[2], factor=factor)
+        attrs = _attributes(part.resize, conv.numbers("kernel", (0, 0))[0], factor=factor)
         base, factor = Entry(Node(TAPS, f"{conv.name}_sum{at}", attrs, [taps, base])), 0
-    conv.become(base.node)
-    _take_relu(conv, plan)
+    return base.node
+
+
+def _bias(name: str, bias: Sequence[Entry], run: slice, suffix: str, plan: Plan) -> Entry:
+    if not bias:
+        count = run.stop - run.start
+        return plan.constant(f"{name}_nobias{count}", lambda: np.zeros(count))
+    if not suffix:
+        return bias[0]
+    values = plan.arrays[bias[0].node.name].asnumpy()[run]
+    return plan.constant(f"{bias[0].node.name}{suffix}", lambda: values)
 
 
 def _convolution(conv: Node, parts: Sequence[Part], weight: np.ndarray, plan: Plan) -> Entry:
@@ -166,4 +208,8 @@ def _take_relu(taps: Node, plan: Plan) -> None:
     """A ReLU that alone follows becomes part of it."""
     node = plan.graph.single_user(taps)
     if node is not None and is_relu(node):
-        node.become(Node(taps.op, f"{taps.name}_relu", {**taps.attrs, "relu": "1"}, taps.inputs))
+        node.become(_with_relu(taps))
+
+
+def _with_relu(taps: Node) -> Node:
+    return Node(taps.op, f"{taps.name}_relu", {**taps.attrs, "relu": "1"}, taps.inputs)
