@@ -103,6 +103,30 @@ def test_a_map_enlarged_by_a_factor(no_winograd, kernel, corners, bias):
     check(Net(larger, conv(3, 6, 1), conv(6, 4, kernel, use_bias=bias)), **{TAPS: 1, RESIZE: 0})
 
 
+@pytest.mark.parametrize("filters, runs", [(40, 3), (48, 3), (16, 1)])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("last", ["relu", "tanh", "relu and tanh", "another"])
+def test_products_of_a_run_of_filters_after_another(no_winograd, monkeypatch, filters, runs, bias, last):
+    """The ReLU goes with each where it alone follows; a second map, and two convolutions of it, change nothing."""
+    monkeypatch.setattr(resized, "MOST", 1)
+
+    def larger(F, x, first, second, *others):
+        x = first(x)
+        y = second(F.concat(*(resize_like(F, a, a, align_corners=False, factor=2) for a in (x, F.tanh(x))), dim=1))
+        after = {
+            "relu": lambda: F.relu(y) * 2,
+            "tanh": lambda: F.tanh(y),
+            "relu and tanh": lambda: F.relu(y) + F.tanh(y),
+            "another": lambda: F.relu(others[0](y)),
+        }
+        return after[last]()
+
+    net = Net(larger, conv(3, 6, 1), conv(12, filters, use_bias=bias), conv(filters, 4, 1))
+    fast = check(net, **{TAPS: 2 * runs, RESIZE: 0, "Concat": int(runs > 1)})
+    relus = [node.attrs["relu"] for node in Graph(fast.symbol).operators() if node.op == TAPS]
+    assert relus.count("1") == (runs if last == "relu" else 0)
+
+
 def test_one_after_the_other(no_winograd):
     def twice(F, x, *convs):
         for one in convs:
