@@ -10,6 +10,8 @@
 namespace mxnetseg {
 namespace cpu {
 
+constexpr int kAhead = 6;  // filters that are fetched before they are worked out
+
 // How the work is cut.
 struct WinogradPlan {
   static constexpr int kDepth = 128;            // channels at a time: their products are added up
@@ -126,9 +128,12 @@ inline void winograd(const WinogradGeometry& g, int filters, const float* x, con
         const int64_t from = runs * part / plan.parts, to = runs * (part + 1) / plan.parts;
         float* const own = transformed + thread() * kProducts * filters_apart;  // (36, groups, depth, kLanes)
         for (int i = 0; i < groups; ++i)
-          for (int c = 0; c < depth; ++c)
-            read_filters(weight + (int64_t(group + i) * g.channels + begin + c) * 9 * kLanes,
-                         own + (int64_t(i) * depth + c) * kLanes, filters_apart);
+          for (int c = 0; c < depth; ++c) {
+            const float* const filter = weight + (int64_t(group + i) * g.channels + begin + c) * 9 * kLanes;
+            // 36 streams are written meanwhile, among which the processor does not see that this one goes on
+            for (int line = 0; line < 9; ++line) __builtin_prefetch(filter + (kAhead * 9 + line) * kLanes);
+            read_filters(filter, own + (int64_t(i) * depth + c) * kLanes, filters_apart);
+          }
         for (int k = 0; k < kProducts; ++k)
           for (int64_t run = from; run < to; ++run) {
             const float* const tile = tiles + k * tiles_apart + run * plan.depth * kRun;
