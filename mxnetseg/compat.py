@@ -33,6 +33,7 @@ WRITERS = ("mxnet._ctypes.ndarray", "mxnet._ctypes.symbol")
 
 # What MXNet imports at once and hardly anybody needs is imported when it is used: package and names of an import
 # statement -> module
+LATER: Dict[Tuple[str, Tuple[str, ...]], str]
 LATER = {(name, ()): name for name in ("cv2", "h5py", "onnx", "requests", "scipy.sparse", "scipy.stats")}
 LATER["scipy", ("stats",)] = "scipy.stats"
 
@@ -120,9 +121,12 @@ class _Later(ModuleType):
     """A module that is imported when somebody asks for what is in it."""
 
     def __getattr__(self, name: str) -> Any:
-        if (self.__name__, name) == ("scipy.sparse", "csr"):
-            # asked for by every `mxnet.nd.array`; nothing is an instance of what nobody has imported
-            return SimpleNamespace(csr_matrix=getattr(sys.modules.get(self.__name__), "csr_matrix", ()))
+        # MXNet asks whether what it is given is one of these; nothing is an instance of what nobody has imported
+        there = sys.modules.get(self.__name__)
+        if (self.__name__, name) == ("h5py", "Dataset"):
+            return getattr(there, name, ())
+        if (self.__name__, name) == ("scipy.sparse", "csr"):  # which SciPy 2 has no more
+            return SimpleNamespace(csr_matrix=getattr(there, "csr_matrix", ()))
         return getattr(importlib.import_module(self.__name__), name)
 
 

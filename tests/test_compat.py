@@ -80,6 +80,9 @@ rows = csr_matrix(([3.0], ([1], [2])), shape=(2, 4))
 for made in (mxnet.nd.array(rows), mxnet.nd.sparse.array(rows)):
     assert made.stype == "csr" and made.asnumpy()[1].tolist() == [0, 0, 3, 0], made
 assert (made.asscipy() != rows).nnz == 0
+import numpy
+batches = mxnet.io.NDArrayIter(numpy.ones((4, 2)), batch_size=2)
+assert "h5py" not in sys.modules and sum(batch.data[0].sum().asscalar() for batch in batches) == 8
 packed = mxnet.recordio.pack_img((0, 1, 2, 3), x.asnumpy().reshape(1, 2))
 assert mxnet.recordio.unpack_img(packed)[1].shape[:2] == (1, 2)
 """

@@ -4,7 +4,7 @@ import logging
 import weakref
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Dict, List, Tuple, Union
 
 import mxnet as mx
 from mxnet import autograd, nd
@@ -12,7 +12,6 @@ from mxnet import autograd, nd
 from ..context import Contexts, as_contexts
 from ..engine import checkpoint
 from ..engine.checkpoint import Checkpoint
-from ..engine.mapped import MappedFile
 from ..errors import MXNetSegError
 from ..network import Network, channels_of, check_input
 from ..ops import upsample_argmax, upsample_taps
@@ -21,6 +20,7 @@ from ..plugins import reason
 from ..turn import in_turn
 from . import saved
 from .int8 import input_range
+from .pages import done_with, on_pages
 
 __all__ = ["DeployedNetwork", "load"]
 
@@ -44,14 +44,7 @@ class DeployedNetwork:
         Those of the network it was made of.
     """
 
-    def __init__(
-        self,
-        symbol: mx.sym.Symbol,
-        arrays: Dict[str, nd.NDArray],
-        dtype: str,
-        net: Network,
-        file: Optional[MappedFile] = None,
-    ):
+    def __init__(self, symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray], dtype: str, net: Network):
         self.dtype = dtype
         self.symbol = symbol
         self.spec = dict(net.spec)
@@ -59,12 +52,11 @@ class DeployedNetwork:
         self.align_corners = net.align_corners
         self.contexts: List[mx.Context] = list(net.contexts)
         self._inputs = symbol.list_inputs()
-        self._arrays = arrays  # no one else's: the network they come from may train on
-        self._file = file  # whose pages some of them are
+        # no one else's: the network they come from may train on
+        self._arrays, self._pages = on_pages(symbol, arrays)
         self._planned: Dict[mx.Context, Tuple[int, ...]] = {}  # the images that the graph is planned for
-        if file:
-            # unmapped when MXNet has done all that reads it; at the end of the process by the system
-            weakref.finalize(self, _wait, file).atexit = False
+        if self._pages:
+            weakref.finalize(self, done_with, self._pages).atexit = False
         # Planned once per size, and not only for speed: without `static_shape` MXNet makes the fused operators anew in
         # every call, and each time they bring their weights into oneDNN's layout.
         flags = [("static_alloc", True), ("static_shape", True), ("data_indices", []), ("param_indices", [])]
@@ -77,7 +69,10 @@ class DeployedNetwork:
     @property
     def arrays(self) -> Dict[str, nd.NDArray]:
         """Copies of its weights by name, on the CPU."""
-        return {name: array.copy() for name, array in self._arrays.items()}
+        copies = {name: array.copy() for name, array in self._arrays.items()}
+        nd.waitall()
+        self._give_back()
+        return copies
 
     @in_turn
     def __call__(self, x: nd.NDArray) -> nd.NDArray:
@@ -127,16 +122,17 @@ class DeployedNetwork:
                 raise MXNetSegError(f"{self!r} can't take images {x.shape}{small}: {reason(err)}") from err
 
     def _forward(self, x: nd.NDArray, inputs: List[nd.NDArray]) -> nd.NDArray:
-        if self._file is None:
-            return self._graph(*inputs)
-        self._file.check()
         logits = self._graph(*inputs)
-        if self._planned.get(x.context) != x.shape:
+        if self._pages and self._planned.get(x.context) != x.shape:
             # weights were read for these images, and won't be for more of them
             logits.wait_to_read()
-            self._file.give_back()
+            self._give_back()
             self._planned[x.context] = x.shape
         return logits
+
+    def _give_back(self) -> None:
+        if self._pages:
+            self._pages.give_back()
 
     def save(self, path: Union[str, Path], *, overwrite: bool = False) -> None:
         """Keep it in a file, NAME.optimized, so that its making, and the calibration of int8, is done once.
@@ -150,6 +146,7 @@ class DeployedNetwork:
             The file is there already, has another ending or can't be written; the network gives NaN or infinity.
         """
         saved.write(path, self, self._arrays, overwrite)
+        self._give_back()
 
     def __repr__(self) -> str:
         spec = self.spec
@@ -190,12 +187,6 @@ def load(path: Union[str, Path, Checkpoint], ctx: Contexts = None) -> DeployedNe
     facts, symbol, weights = saved.read(found)
     spec = found.record.model.arguments() if found.record.model else {}
     made_of = SimpleNamespace(spec=spec, record=found.record, align_corners=facts.align_corners, contexts=contexts)
-    net = DeployedNetwork(symbol, weights, facts.dtype, made_of, found.file)
+    net = DeployedNetwork(symbol, weights, facts.dtype, made_of)
     saved.check_answer(net, found)
-    if found.file:
-        found.file.give_back()
     return net
-
-
-def _wait(file: MappedFile) -> None:
-    nd.waitall()

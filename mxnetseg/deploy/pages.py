@@ -1,12 +1,14 @@
-"""Weights that are pages of a file, in memory only while they are read.
+"""Weights that are in memory only while they are read.
 
 oneDNN's fused operators bring their weights into a layout of their own when they are called for the first time, or for
-a new size of image, and keep that. So the network's own copy is read once per size. It is no copy here, but the file.
+a new size of image, and keep that. So the network's own copy is read once per size. It is kept in a file without a
+name, among the system's temporary files, which nobody else can write to; the memory of its pages is given back.
 """
 
 import ctypes
-import sys
-from typing import Any, Dict, Mapping, Set
+import mmap
+import tempfile
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -17,11 +19,58 @@ from mxnet.ndarray.ndarray import DLContext, DLDataType, DLManagedTensor, DLTens
 from ..engine.arrays import BFLOAT16
 from ..graph import VARIABLE, Graph
 
-__all__ = ["in_memory", "on_pages", "read_once"]
+__all__ = ["Pages", "done_with", "on_pages", "read_once"]
 
 KEEP_WEIGHTS = ("_sg_mkldnn_conv", "_sg_mkldnn_fully_connected")  # at input 1
-LARGE = 1 << 16  # bytes
+LEAST = 1 << 20  # bytes: a file for less would save nothing
+ALIGNED = 4096  # bytes, that arrays in it begin at multiples of
 TYPES = {np.dtype(np.float32): (2, 32), BFLOAT16: (4, 16)}  # DLPack's code and bits: https://dmlc.github.io/dlpack
+
+
+class Pages:
+    """An unnamed file, mapped, with arrays in it. Raises OSError where it can't be written or mapped."""
+
+    def __init__(self, arrays: Dict[str, np.ndarray]):
+        with tempfile.TemporaryFile(prefix="mxnetseg-") as file:
+            places = {name: _append(file, values) for name, values in arrays.items()}
+            file.flush()
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.arrays = {
+            name: np.ndarray(values.shape, values.dtype, buffer=self._map, offset=places[name])
+            for name, values in arrays.items()
+        }
+
+    def give_back(self) -> None:
+        """Free the memory of all pages; who reads them again gets them from the file again."""
+        self._map.madvise(mmap.MADV_DONTNEED)
+
+
+_gone: List[Pages] = []  # of networks that are no more, though MXNet may still read them
+
+
+def done_with(pages: Pages) -> None:
+    """Unmap it when nobody waits for that: the next time that others are made.
+
+    Python may call this wherever it looks for garbage, in a thread of MXNet's, too, which must not wait for MXNet.
+    """
+    _gone.append(pages)
+
+
+def on_pages(symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray]) -> Tuple[Dict[str, nd.NDArray], Optional[Pages]]:
+    """The arrays of a graph, those that are read once in a file. As they are where the system has no room for it."""
+    gone = [_gone.pop() for _ in range(len(_gone))]  # and no others, which come meanwhile
+    if gone:
+        nd.waitall()
+        gone.clear()
+    moving = {name: arrays[name].asnumpy() for name in sorted(read_once(symbol) & set(arrays))}
+    moving = {name: values for name, values in moving.items() if values.dtype in TYPES}
+    if sum(values.nbytes for values in moving.values()) < LEAST or not hasattr(mmap, "MADV_DONTNEED"):
+        return arrays, None
+    try:
+        pages = Pages(moving)
+    except OSError:
+        return arrays, None
+    return {**arrays, **{name: _sharing(values) for name, values in pages.arrays.items()}}, pages
 
 
 def read_once(symbol: mx.sym.Symbol) -> Set[str]:
@@ -35,29 +84,12 @@ def read_once(symbol: mx.sym.Symbol) -> Set[str]:
     return once - others
 
 
-def on_pages(arrays: Mapping[str, np.ndarray], once: Set[str]) -> Dict[str, nd.NDArray]:
-    """NDArrays of a mapped file's arrays: those `once` are its memory, the others copies.
-
-    The file must stay mapped as long as MXNet may read them.
-    """
-    return {
-        name: _sharing(values) if name in once and _can_share(values) else in_memory(values)
-        for name, values in arrays.items()
-    }
-
-
-def in_memory(values: np.ndarray) -> nd.NDArray:
-    """A copy; also of `BFLOAT16`."""
-    if values.dtype != BFLOAT16:
-        return nd.array(values, dtype=values.dtype)
-    copy = _sharing(np.ascontiguousarray(values)).copy()
-    copy.wait_to_read()  # before the memory that it is of is freed
-    return copy
-
-
-def _can_share(values: np.ndarray) -> bool:
-    aligned: bool = values.flags.aligned
-    return values.nbytes >= LARGE and aligned and values.dtype in TYPES and sys.byteorder == "little"
+def _append(file: Any, values: np.ndarray) -> int:
+    """Where the array begins."""
+    start: int = -(-file.tell() // ALIGNED) * ALIGNED
+    file.seek(start)
+    file.write(memoryview(values.reshape(-1).view(np.uint8)))
+    return start
 
 
 def _sharing(values: np.ndarray) -> nd.NDArray:

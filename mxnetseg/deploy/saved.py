@@ -2,7 +2,7 @@
 
     graph           the symbol as JSON, bytes in a uint8 array
     weight:NAME     float32 and integers
-    bfloat16:NAME   weights in bfloat16
+    bfloat16:NAME   weights that `checkpoint.read` gives as float32, and the graph wants in bfloat16
     probe:input     a batch (1, 3, h, w) float32
     probe:output    the graph's logits for it where the file was made
 
@@ -22,19 +22,18 @@ from mxnet import nd
 from .. import ops
 from ..engine import checkpoint
 from ..engine.arrays import BFLOAT16
-from ..engine.checkpoint import OPTIMIZED, Checkpoint
+from ..engine.checkpoint import Checkpoint
 from ..engine.record import NetworkSpec, OptimizedFacts, Record
 from ..errors import MXNetSegError
 from ..graph import operators_named
 from ..network import channels_of
 from ..versions import versions
-from .pages import on_pages, read_once
 
 __all__ = ["calls_out", "check_answer", "read", "write"]
 
 FORMAT = 2  # 1: Winograd's convolutions were two operators around a matrix product
+SUFFIX = ".optimized"
 PROBE = (64, 96)
-ALIGNED = 4  # bytes, that the graph is a multiple of
 # Root mean square of what differs from the answer over the answer's deviation. Measured: 3e-5 in float32 between
 # AVX512 and SSE4.1, 0.04 in bfloat16 between processors with and without AVX512-BF16, 0 in int8 on any with VNNI, and
 # 0.04 to 0.6 on one without, whose sums of products saturate.
@@ -47,12 +46,11 @@ ANEW = "optimize the network anew from its checkpoint"
 def write(path: Union[str, Path], net: Any, weights: Mapping[str, nd.NDArray], overwrite: bool) -> None:
     """As `DeployedNetwork.save`."""
     path = Path(path)
-    if path.suffix != OPTIMIZED:
-        raise MXNetSegError(f"{path}: an optimized network is kept in a file whose name ends with {OPTIMIZED}")
+    if path.suffix != SUFFIX:
+        raise MXNetSegError(f"{path}: an optimized network is kept in a file whose name ends with {SUFFIX}")
     if path.exists() and not overwrite:
         raise MXNetSegError(f"{path} is there already; name another place, or overwrite=True")
     text = net.symbol.tojson(remove_amp_cast=False)
-    text += " " * (-len(text.encode()) % ALIGNED)
     foreign = calls_out(operators_named(text))
     if foreign:
         raise MXNetSegError(
@@ -68,10 +66,8 @@ def write(path: Union[str, Path], net: Any, weights: Mapping[str, nd.NDArray], o
             f"{net!r} gives NaN or infinity for an ordinary image; look at the weights before it is kept"
         )
     arrays["probe:output"] = answer
-    # those of two bytes last, so that the others begin at multiples of four
-    for name, values in sorted(
-        ((n, a.asnumpy()) for n, a in weights.items()), key=lambda item: item[1].dtype == BFLOAT16
-    ):
+    for name, array in weights.items():
+        values = array.asnumpy()
         arrays[f"{'bfloat16' if values.dtype == BFLOAT16 else 'weight'}:{name}"] = values
     facts = OptimizedFacts(format=FORMAT, dtype=net.dtype, align_corners=net.align_corners)
     about = {
@@ -96,15 +92,16 @@ def read(found: Checkpoint) -> Tuple[OptimizedFacts, mx.sym.Symbol, Dict[str, nd
     facts = found.record.optimized
     if facts is None:
         raise MXNetSegError(f"checkpoint {found.path} is no optimized network; mxnetseg.load opens it")
-    if found.path.suffix != OPTIMIZED:
+    if found.path.suffix != SUFFIX:
         raise MXNetSegError(
             f"checkpoint {found.path} holds an optimized network, a graph that MXNet would run; if it is from someone "
-            f"you trust, rename it to {found.path.with_suffix(OPTIMIZED).name}"
+            f"you trust, rename it to {found.path.with_suffix(SUFFIX).name}"
         )
     _check_versions(found, facts)
+    weights = {name: nd.array(values, dtype=values.dtype) for name, values in found.part("weight:").items()}
+    for name, values in found.part("bfloat16:").items():
+        weights[name] = nd.amp_cast(nd.array(values), dtype=BFLOAT16)
     symbol = _symbol(found)
-    once = read_once(symbol) if found.file else set()
-    weights = on_pages({**found.part("weight:"), **found.part("bfloat16:")}, once)
     missing = [name for name in symbol.list_inputs() if name not in weights and name != "data"]
     if missing or not {"probe:input", "probe:output"} <= set(found.arrays):
         raise _broken(found, f"{', '.join(missing[:4]) or 'its probe'} is missing")

@@ -12,9 +12,9 @@ import logging
 import os
 import re
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -26,11 +26,9 @@ from ..models import Segmentor
 from ..saving import write_file
 from .arrays import pack, unpack
 from .first_layers import adapted
-from .mapped import MappedFile
 from .record import Record, of_json
 
 __all__ = [
-    "OPTIMIZED",
     "Checkpoint",
     "assign",
     "check",
@@ -44,8 +42,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-
-OPTIMIZED = ".optimized"  # the ending of files that `deploy` writes
 
 LIST = (0x112).to_bytes(8, "little")  # the first word of every .params file
 MARK = b"MXSEG\0\0\2"
@@ -65,7 +61,6 @@ class Checkpoint:
     arrays: Dict[str, np.ndarray]  # read-only, by the names in the file
     record: Record  # an empty one where the file has none, as another toolkit's
     digest: str  # SHA-256 that the file was checked with, hexadecimal
-    file: Optional[MappedFile] = None  # whose pages the arrays are, where they are no copies of them
 
     def part(self, prefix: str) -> Dict[str, np.ndarray]:
         """The arrays of a run's state that belong together: "param:", "state:" or "ema:"."""
@@ -110,9 +105,6 @@ def text_of(record: Record) -> bytes:
 def read(path: Union[str, Path]) -> Checkpoint:
     """Read and check a checkpoint, or another .params file of MXNet, which has an empty record.
 
-    An optimized network (`OPTIMIZED`) is mapped where the system can do that, for most of its weights are read once;
-    its bfloat16 stays as it is in the file, as pairs of bytes.
-
     Raises
     ------
     MXNetSegError
@@ -120,24 +112,15 @@ def read(path: Union[str, Path]) -> Checkpoint:
     """
     if not isinstance(path, (str, os.PathLike)):  # an int would be an open file's number
         raise MXNetSegError(f"a checkpoint is the path of a file, not {path!r}")
-    _require_ordinary(path)
-    if Path(path).suffix != OPTIMIZED:
-        return parse(_content(path), path)
-    try:
-        file = MappedFile(path)
-    except OSError:
-        return parse(_content(path), path)
-    found = replace(parse(file.content, path), file=file)
-    file.give_back()
-    return found
+    return parse(_content(path), path)
 
 
-def parse(file: Union[bytes, memoryview], path: Union[str, Path]) -> Checkpoint:
+def parse(file: bytes, path: Union[str, Path]) -> Checkpoint:
     """What `read` gives of a file's content; `path` is for messages. Raises MXNetSegError, as `read`."""
     source = f"checkpoint {path}"
     content = memoryview(file)
     payload, record, digest = _split(content, source)
-    arrays = unpack(payload, source, as_stored=Path(path).suffix == OPTIMIZED)
+    arrays = unpack(payload, source)
     # symbol-style files say "arg:name", "aux:name"
     named = {name.split(":", 1)[1] if name[:4] in ("arg:", "aux:") else name: a for name, a in arrays.items()}
     if len(named) < len(arrays):
@@ -230,20 +213,10 @@ def load_matching(net: Segmentor, found: Checkpoint) -> Tuple[int, int]:
 
 
 def _content(path: Union[str, Path]) -> bytes:
-    with _explained(path):
-        return Path(path).read_bytes()
-
-
-def _require_ordinary(path: Union[str, Path]) -> None:
-    with _explained(path):
+    try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would block, a device never ends
             raise MXNetSegError(f"checkpoint {path}: can't be read (it is not an ordinary file); name the file itself")
-
-
-@contextlib.contextmanager
-def _explained(path: Union[str, Path]) -> Iterator[None]:
-    try:
-        yield
+        return Path(path).read_bytes()
     except (OSError, ValueError) as err:  # ValueError: a NUL in the path
         raise MXNetSegError(f"checkpoint {path}: can't be read ({getattr(err, 'strerror', None) or err})") from err
 
