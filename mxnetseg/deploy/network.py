@@ -4,7 +4,7 @@ import logging
 import weakref
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Dict, List, Tuple, Union
+from typing import Dict, List, Mapping, Tuple, Union
 
 import mxnet as mx
 from mxnet import autograd, nd
@@ -20,7 +20,7 @@ from ..plugins import reason
 from ..turn import in_turn
 from . import saved
 from .int8 import input_range
-from .pages import done_with, on_pages
+from .pages import Array, done_with, on_pages
 
 __all__ = ["DeployedNetwork", "load"]
 
@@ -44,7 +44,7 @@ class DeployedNetwork:
         Those of the network it was made of.
     """
 
-    def __init__(self, symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray], dtype: str, net: Network):
+    def __init__(self, symbol: mx.sym.Symbol, arrays: Mapping[str, Array], dtype: str, net: Network):
         self.dtype = dtype
         self.symbol = symbol
         self.spec = dict(net.spec)

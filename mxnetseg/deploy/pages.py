@@ -5,10 +5,11 @@ a new size of image, and keep that. So the network's own copy is read once per s
 name, among the system's temporary files, which nobody else can write to; the memory of its pages is given back.
 """
 
+import contextlib
 import ctypes
 import mmap
 import tempfile
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -19,7 +20,9 @@ from mxnet.ndarray.ndarray import DLContext, DLDataType, DLManagedTensor, DLTens
 from ..engine.arrays import BFLOAT16
 from ..graph import VARIABLE, Graph
 
-__all__ = ["Pages", "done_with", "on_pages", "read_once"]
+__all__ = ["Array", "Pages", "done_with", "on_pages", "read_once"]
+
+Array = Union[nd.NDArray, np.ndarray]
 
 KEEP_WEIGHTS = ("_sg_mkldnn_conv", "_sg_mkldnn_fully_connected")  # at input 1
 LEAST = 1 << 20  # bytes: a file for less would save nothing
@@ -56,21 +59,20 @@ def done_with(pages: Pages) -> None:
     _gone.append(pages)
 
 
-def on_pages(symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray]) -> Tuple[Dict[str, nd.NDArray], Optional[Pages]]:
-    """The arrays of a graph, those that are read once in a file. As they are where the system has no room for it."""
+def on_pages(symbol: mx.sym.Symbol, arrays: Mapping[str, Array]) -> Tuple[Dict[str, nd.NDArray], Optional[Pages]]:
+    """The arrays of a graph, those that are read once in a file. All in memory where the system has no room for it."""
     gone = [_gone.pop() for _ in range(len(_gone))]  # and no others, which come meanwhile
     if gone:
         nd.waitall()
         gone.clear()
-    moving = {name: arrays[name].asnumpy() for name in sorted(read_once(symbol) & set(arrays))}
+    moving = {name: _numbers(arrays[name]) for name in sorted(read_once(symbol) & set(arrays))}
     moving = {name: values for name, values in moving.items() if values.dtype in TYPES}
-    if sum(values.nbytes for values in moving.values()) < LEAST or not hasattr(mmap, "MADV_DONTNEED"):
-        return arrays, None
-    try:
-        pages = Pages(moving)
-    except OSError:
-        return arrays, None
-    return {**arrays, **{name: _sharing(values) for name, values in pages.arrays.items()}}, pages
+    pages = None
+    if sum(values.nbytes for values in moving.values()) >= LEAST and hasattr(mmap, "MADV_DONTNEED"):
+        with contextlib.suppress(OSError):
+            pages = Pages(moving)
+    shared = {name: _sharing(values) for name, values in pages.arrays.items()} if pages else {}
+    return {name: shared[name] if name in shared else _in_memory(array) for name, array in arrays.items()}, pages
 
 
 def read_once(symbol: mx.sym.Symbol) -> Set[str]:
@@ -82,6 +84,21 @@ def read_once(symbol: mx.sym.Symbol) -> Set[str]:
             if entry.node.op == VARIABLE:
                 (once if node.op in KEEP_WEIGHTS and index == 1 else others).add(entry.node.name)
     return once - others
+
+
+def _numbers(array: Array) -> np.ndarray:
+    values: np.ndarray = array.asnumpy() if isinstance(array, nd.NDArray) else array
+    return values
+
+
+def _in_memory(array: Array) -> nd.NDArray:
+    if isinstance(array, nd.NDArray):
+        return array
+    if array.dtype != BFLOAT16:
+        return nd.array(array, dtype=array.dtype)
+    copy = _sharing(array).copy()
+    copy.wait_to_read()  # before the memory that it is of is freed
+    return copy
 
 
 def _append(file: Any, values: np.ndarray) -> int:
