@@ -61,10 +61,7 @@ def done_with(pages: Pages) -> None:
 
 def on_pages(symbol: mx.sym.Symbol, arrays: Mapping[str, Array]) -> Tuple[Dict[str, nd.NDArray], Optional[Pages]]:
     """The arrays of a graph, those that are read once in a file. All in memory where the system has no room for it."""
-    gone = [_gone.pop() for _ in range(len(_gone))]  # and no others, which come meanwhile
-    if gone:
-        nd.waitall()
-        gone.clear()
+    _unmap_those_of_gone_networks()
     moving = {name: _numbers(arrays[name]) for name in sorted(read_once(symbol) & set(arrays))}
     moving = {name: values for name, values in moving.items() if values.dtype in TYPES}
     pages = None
@@ -73,6 +70,15 @@ def on_pages(symbol: mx.sym.Symbol, arrays: Mapping[str, Array]) -> Tuple[Dict[s
             pages = Pages(moving)
     shared = {name: _sharing(values) for name, values in pages.arrays.items()} if pages else {}
     return {name: shared[name] if name in shared else _in_memory(array) for name, array in arrays.items()}, pages
+
+
+def _unmap_those_of_gone_networks() -> None:
+    gone: List[Pages] = []  # and no others, which may come while it waits
+    with contextlib.suppress(IndexError):
+        while True:
+            gone.append(_gone.pop())
+    if gone:
+        nd.waitall()
 
 
 def read_once(symbol: mx.sym.Symbol) -> Set[str]:

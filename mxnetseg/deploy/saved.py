@@ -2,7 +2,7 @@
 
     graph           the symbol as JSON, bytes in a uint8 array
     weight:NAME     float32 and integers
-    bfloat16:NAME   weights that `checkpoint.read` gives as float32, and the graph wants in bfloat16
+    bfloat16:NAME   weights in bfloat16
     probe:input     a batch (1, 3, h, w) float32
     probe:output    the graph's logits for it where the file was made
 
@@ -98,9 +98,7 @@ def read(found: Checkpoint) -> Tuple[OptimizedFacts, mx.sym.Symbol, Dict[str, np
             f"you trust, rename it to {found.path.with_suffix(SUFFIX).name}"
         )
     _check_versions(found, facts)
-    weights = found.part("weight:")
-    for name, values in found.part("bfloat16:").items():  # as float32, of which it is the upper half
-        weights[name] = (values.view(np.uint32) >> 16).astype(np.uint16).view(BFLOAT16)
+    weights = {**found.part("weight:"), **found.part("bfloat16:")}
     symbol = _symbol(found)
     missing = [name for name in symbol.list_inputs() if name not in weights and name != "data"]
     if missing or not {"probe:input", "probe:output"} <= set(found.arrays):

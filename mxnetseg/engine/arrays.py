@@ -40,10 +40,11 @@ MOST_ARRAYS, MOST_DIMENSIONS, MOST_ELEMENTS, LONGEST_NAME = 1 << 16, 32, 1 << 40
 LEAST_ARRAY = 20 + 9  # bytes: the shortest header, and a name
 
 
-def unpack(content: Union[bytes, memoryview], source: str) -> Dict[str, np.ndarray]:
+def unpack(content: Union[bytes, memoryview], source: str, as_stored: bool = False) -> Dict[str, np.ndarray]:
     """Arrays of a .params file by name, in its order.
 
-    They are read-only views into `content`, often not aligned; bfloat16, which NumPy lacks, comes as float32, a copy.
+    They are read-only views into `content`, often not aligned; bfloat16, which NumPy lacks, comes as float32, a copy,
+    or `as_stored`, of the type `BFLOAT16`.
     `content` is the file without anything behind its arrays, `source` what messages call it: "checkpoint x.params".
 
     Raises
@@ -58,7 +59,8 @@ def unpack(content: Union[bytes, memoryview], source: str) -> Dict[str, np.ndarr
         reader.fail("cut off (the record behind its arrays is not whole)")
     if reader.left:
         reader.fail(f"{reader.left} bytes are left over behind its names")
-    return {name: _array(reader, entry) for name, entry in zip(names, entries)}
+    make = _stored if as_stored else _array
+    return {name: make(reader, entry) for name, entry in zip(names, entries)}
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> List[Union[bytes, memoryview]]:
@@ -228,9 +230,13 @@ def _view(view: memoryview, entry: _Entry, dtype: np.dtype) -> np.ndarray:
     return array
 
 
+def _stored(reader: _Reader, entry: _Entry) -> np.ndarray:
+    return _view(reader.view, entry, entry.dtype)
+
+
 def _array(reader: _Reader, entry: _Entry) -> np.ndarray:
     if entry.dtype != BFLOAT16:
-        return _view(reader.view, entry, entry.dtype)
+        return _stored(reader, entry)
     bits = np.empty(entry.shape, np.uint32)  # bfloat16 is the upper half of a float32
     np.left_shift(_view(reader.view, entry, np.dtype("<u2")), 16, out=bits, dtype=np.uint32)
     bits.flags.writeable = False

@@ -58,7 +58,8 @@ class Checkpoint:
     """A file that was read and found whole."""
 
     path: Path
-    arrays: Dict[str, np.ndarray]  # read-only, by the names in the file
+    # read-only, by the names in the file; bfloat16 is float32, but in optimized networks, where it is `BFLOAT16`
+    arrays: Dict[str, np.ndarray]
     record: Record  # an empty one where the file has none, as another toolkit's
     digest: str  # SHA-256 that the file was checked with, hexadecimal
 
@@ -120,7 +121,7 @@ def parse(file: bytes, path: Union[str, Path]) -> Checkpoint:
     source = f"checkpoint {path}"
     content = memoryview(file)
     payload, record, digest = _split(content, source)
-    arrays = unpack(payload, source)
+    arrays = unpack(payload, source, as_stored=record.optimized is not None)
     # symbol-style files say "arg:name", "aux:name"
     named = {name.split(":", 1)[1] if name[:4] in ("arg:", "aux:") else name: a for name, a in arrays.items()}
     if len(named) < len(arrays):
