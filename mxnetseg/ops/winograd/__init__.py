@@ -5,6 +5,7 @@ keep about one decimal digit less than a direct convolution.
 
 tiles.h         C++: pixels and filters to the 36 numbers of a tile, and back
 convolution.h   C++, OpenMP: the products of these, and how the work is cut
+direct.h        C++, OpenMP: the same without Winograd's algorithm, for the smallest maps
 op.cc           MXNet's side
 """
 

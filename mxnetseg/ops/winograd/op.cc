@@ -2,7 +2,7 @@
 
 #include "../common.h"
 #include "../memory.h"
-#include "convolution.h"
+#include "direct.h"
 
 using namespace mxnetseg;  // NOLINT
 using mxnetseg::cpu::WinogradGeometry;
@@ -50,10 +50,13 @@ MXReturnValue shapes(const Attributes&, Shapes* in, Shapes* out) {
 MXReturnValue forward(const Attributes& attributes, Tensors* in, Tensors* out, const OpResource& resource) {
   const WinogradGeometry g = geometry(attributes, in->at(0));
   const int filters = int(in->at(2).shape[0]), threads = cpu::threads();
-  const Workspace<float> scratch(resource, cpu::WinogradPlan(g, filters, threads).scratch(threads));
-  cpu::winograd(g, filters, in->at(0).data<float>(), in->at(1).data<float>(), in->at(2).data<float>(),
-                in->size() > 3 ? in->at(3).data<float>() : nullptr, flag(attributes, kOp, "relu"), scratch.data(),
-                threads, out->at(0).data<float>());
+  const bool directly = cpu::direct_is_faster(g);
+  const Workspace<float> scratch(resource, directly ? cpu::direct_scratch(g)
+                                                    : cpu::WinogradPlan(g, filters, threads).scratch(threads));
+  (directly ? cpu::direct : cpu::winograd)(
+      g, filters, in->at(0).data<float>(), in->at(1).data<float>(), in->at(2).data<float>(),
+      in->size() > 3 ? in->at(3).data<float>() : nullptr, flag(attributes, kOp, "relu"), scratch.data(), threads,
+      out->at(0).data<float>());
   return MX_SUCCESS;
 }
 
