@@ -1,7 +1,7 @@
 """MXNet's functions of operators, each made when it is first called.
 
-When it is imported, MXNet writes and compiles a function for each of its operators, in six modules: three thousand of
-them, of which a program calls a few dozen. That is more than half of the time that `import mxnet` takes.
+When it is imported, MXNet writes and compiles functions for each of its operators: two and a half thousand, of which a
+program calls a few dozen. That is more than half of the time that `import mxnet` takes.
 
 A function that waits is the function that it becomes: its code is exchanged, so whoever holds it already calls the same
 one. Until then it has no documentation, and no signature; so in interactive sessions, where people ask for these, all

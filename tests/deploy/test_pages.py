@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE = "wide.optimized"
 CHANNELS = 400  # weights of more than a page, of a layer that Winograd does not serve (stride 2)
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+reads_proc = pytest.mark.skipif(sys.platform != "linux", reason="what is in memory is read from Linux's /proc")
 
 
 def made(dtype, monkeypatch=None):
@@ -67,6 +67,7 @@ def equal(one, other, *size):
     np.testing.assert_array_equal(one(x).asnumpy(), other(x).asnumpy())
 
 
+@reads_proc
 def test_weights_leave_the_memory_and_come_back(fast, monkeypatch):
     plain = made(fast.dtype, monkeypatch)
     assert pages.read_once(fast.symbol) and plain._pages is None
@@ -83,6 +84,7 @@ def test_weights_leave_the_memory_and_come_back(fast, monkeypatch):
     assert resident() == 0
 
 
+@reads_proc
 def test_what_is_loaded_does_the_same(fast):
     fast.save(FILE)
     loaded = load(FILE)
@@ -92,6 +94,7 @@ def test_what_is_loaded_does_the_same(fast):
     equal(load(FILE), fast, 72, 56)
 
 
+@reads_proc
 def test_files_of_networks_that_are_gone_are_closed_when_others_are_made(monkeypatch):
     gc.collect()
     one = made("float32")

@@ -27,7 +27,6 @@ from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 
-from .evaluation_jobs import plan_of, scaled, window_of
 from .worker import peak_memory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,16 +138,23 @@ def write_for_torch(folder: Path, args) -> None:
     import mxnetseg  # noqa: F401, I001
     import numpy as np
 
-    from mxnetseg.engine.inference import Preprocess
+    from mxnetseg.data.transforms import scaled_size
+    from mxnetseg.engine.inference import Preprocess, windows
 
     from .trace import trace
 
-    net, mean_and_std = network(args).reparameterize(), Preprocess()
+    net, usual = network(args).reparameterize(), Preprocess()
     np.save(folder / "image.npy", picture(args))
-    for size in {window_of(scaled(tuple(args.size), args.base, scale), args.crop) for scale in args.scales}:
-        trace(net, (1, 3, *size)).save(folder / plan_of(size))
-    job = dict(base=args.base, crop=args.crop, stride=stride(args), scales=args.scales, align_corners=net.align_corners)
-    job.update(mean=list(mean_and_std.mean), std=list(mean_and_std.std))
+    views = []
+    for scale in args.scales:
+        height, width = scaled_size(*args.size, scale, args.base, None)
+        window = min(height, args.crop), min(width, args.crop)
+        tops, lefts = (windows(side, args.crop, stride(args)) for side in (height, width))
+        plan = f"plan-{window[0]}x{window[1]}"
+        if plan not in [view["plan"] for view in views]:
+            trace(net, (1, 3, *window)).save(folder / plan)
+        views.append(dict(size=(height, width), window=window, tops=tops, lefts=lefts, plan=plan))
+    job = dict(views=views, mean=list(usual.mean), std=list(usual.std), align_corners=net.align_corners)
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
 
 

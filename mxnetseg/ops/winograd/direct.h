@@ -15,8 +15,8 @@ inline int64_t padded_width(const WinogradGeometry& g) { return (g.width + kPixe
 inline int64_t padded_plane(const WinogradGeometry& g) { return (g.height + 2) * padded_width(g); }
 inline int64_t direct_scratch(const WinogradGeometry& g) { return g.batch * g.channels * padded_plane(g); }
 
-// Whether it takes less time, by multiplications and additions of a channel and a filter. Those of Winograd's algorithm are
-// what deploy/winograd.py counts; here one costs half as much again.
+// Whether it takes less time, by multiplications and additions for a channel and a filter: Winograd's products, of whole
+// runs, and what working the filter out costs (FILTER of deploy/winograd.py). Here one is taken to cost half as much again.
 inline bool direct_is_faster(const WinogradGeometry& g) {
   if (g.dilation > 1) return false;
   const int64_t runs = (g.tiles_in_all() + kRun - 1) / kRun;
