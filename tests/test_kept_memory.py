@@ -20,20 +20,23 @@ def step():
     arrays = [nd.ones((int(sys.argv[2]), 4096)) for _ in range(8)]
     nd.waitall()
     del arrays
-    nd.waitall()  # the engine frees them: without waiting, the next eight may come first
+    nd.waitall()  # the engine frees them: without waiting, the next eight would come first
 for number in range(5):
     step()
     if number == 0 and sys.argv[1] == "kept later":
         memory.keep_freed_memory()
-before = faults()
-for _ in range(5):
-    step()
-print(faults() - before)
+least = None
+for _ in range(4):  # waiting ends a moment before memory is free: the next eight may still come first, once
+    before = faults()
+    for _ in range(5):
+        step()
+    least = min(faults() if least is None else least, faults() - before)
+print(least)
 """
 
 
 def faults(what, rows=1024, **environment):
-    """Pages that the system cleared in five steps of eight arrays of 16 kB a row, after five steps."""
+    """Pages that the system cleared in five steps of eight arrays of 16 kB a row, after five steps; the least of four."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     command = [sys.executable, "-c", SCRIPT, what, str(rows)]
     done = subprocess.run(

@@ -4,7 +4,8 @@ https://arxiv.org/abs/1509.09308. For inference in float32: sums are made in ano
 keep about one decimal digit less than a direct convolution.
 
 tiles.h         C++: pixels and filters to the 36 numbers of a tile, and back
-convolution.h   C++, OpenMP: the products of these, and how the work is cut
+products.h      C++: the products of these, a few registers at a time
+convolution.h   C++, OpenMP: all of it, and how the work is cut
 direct.h        C++, OpenMP: the same without Winograd's algorithm, for the smallest maps
 op.cc           MXNet's side
 """

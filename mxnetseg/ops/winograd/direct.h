@@ -9,19 +9,17 @@ namespace cpu {
 
 constexpr int kPixels = 8;  // of a row, worked on together: their sums of kLanes filters stay in registers
 
-typedef float Filters __attribute__((vector_size(kLanes * sizeof(float))));
-
 inline int64_t padded_width(const WinogradGeometry& g) { return (g.width + kPixels - 1) / kPixels * kPixels + 2; }
 inline int64_t padded_plane(const WinogradGeometry& g) { return (g.height + 2) * padded_width(g); }
 inline int64_t direct_scratch(const WinogradGeometry& g) { return g.batch * g.channels * padded_plane(g); }
 
-// Whether it takes less time, by multiplications and additions for a channel and a filter: Winograd's products, of whole
-// runs, and what working the filter out costs (FILTER of deploy/winograd.py). Here one is taken to cost half as much again.
+// Whether it takes less time, by multiplications and additions for a channel and a filter: Winograd's products, and what
+// working the filter out costs (FILTER of deploy/winograd.py). Here one is taken to cost half as much again.
 inline bool direct_is_faster(const WinogradGeometry& g) {
   if (g.dilation > 1) return false;
-  const int64_t runs = (g.tiles_in_all() + kRun - 1) / kRun;
+  const int64_t tiles = WinogradPlan::rounded(g.lines() * g.line());
   const int64_t pixels = g.batch * g.height * (padded_width(g) - 2);
-  return 9 * pixels * 3 / 2 < kProducts * kRun * runs + 500;
+  return 9 * pixels * 3 / 2 < kProducts * tiles + 500;
 }
 
 // As `winograd`, for dilation 1; scratch: direct_scratch numbers.
@@ -43,13 +41,13 @@ inline void direct(const WinogradGeometry& g, int filters, const float* x, const
       const int y = item % g.height, group = item / g.height % groups;
       const int64_t n = item / g.height / groups;
       for (int left = 0; left < g.width; left += kPixels) {
-        Filters sum[kPixels]{};
+        Lanes sum[kPixels]{};
         for (int c = 0; c < g.channels; ++c) {
           const float* const pixels = scratch + (n * g.channels + c) * padded + y * width + left;
           const float* const filter = weight + (int64_t(group) * g.channels + c) * 9 * kLanes;
 #pragma GCC unroll 9
           for (int tap = 0; tap < 9; ++tap) {
-            Filters numbers;
+            Lanes numbers;
             std::memcpy(&numbers, filter + tap * kLanes, sizeof numbers);
 #pragma GCC unroll 8
             for (int p = 0; p < kPixels; ++p) sum[p] += numbers * pixels[tap / 3 * width + tap % 3 + p];
