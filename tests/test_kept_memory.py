@@ -36,7 +36,7 @@ print(least)
 
 
 def faults(what, rows=1024, **environment):
-    """Pages that the system cleared in five steps of eight arrays of 16 kB a row, after five steps; the least of four."""
+    """Pages that the system cleared in five steps of eight arrays of 16 kB a row, after five others; least of four."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     command = [sys.executable, "-c", SCRIPT, what, str(rows)]
     done = subprocess.run(

@@ -55,7 +55,7 @@ class Recompute:
         """
         cut_for = frozen, [(one.context, one.shape) for one in images]
         if self._cut_for != cut_for:
-            self._cut(images[0].shape)
+            self._cut(images[0])
             self._outputs = [() for _ in self._pieces]
             self._cut_for = cut_for
         seeds = np.random.SeedSequence(seed).generate_state(len(self._pieces))
@@ -89,11 +89,11 @@ class Recompute:
                 gradient[:] = gradients[name] + (gradient if self._parameters[name].grad_req == "add" else 0)
         self._kept = []
 
-    def _cut(self, shape: Sequence[int]) -> None:
-        graph = Graph(self._net.training_graph(self._coarse))
+    def _cut(self, images: nd.NDArray) -> None:
+        graph = Graph(self._net.training_graph(self._coarse, images))
         self._random = any(word in node.op for node in graph.operators() for word in RANDOM)
         self._pieces = []
-        for part, outputs in in_pieces(graph, {"data": tuple(shape)}):
+        for part, outputs in in_pieces(graph, {"data": images.shape}):
             symbol = part.symbol()
             self._pieces.append(_Piece(nd.CachedOp(symbol), symbol.list_inputs(), outputs))
         uses = Counter(name for piece in self._pieces for name in piece.inputs)

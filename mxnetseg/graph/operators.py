@@ -153,7 +153,7 @@ _DEFORMED = Operator(every=costs.deformed)
 _FACTS: Dict[str, Operator] = {
     # layers; oneDNN multiplies in bfloat16 and sums in float32
     "Convolution": Operator(costs.convolution, bfloat16=always, blocked=True),
-    "mxnetseg_depthwise": Operator(costs.convolution),  # as it stands in training
+    **_each("mxnetseg_depthwise mxnetseg_conv3x3", Operator(costs.convolution)),  # as they stand in training
     "Deconvolution": Operator(costs.deconvolution),
     "FullyConnected": Operator(costs.linear, costs.linear_with_bias, bfloat16=always),
     **_each("_contrib_DeformableConvolution _contrib_ModulatedDeformableConvolution", _DEFORMED),

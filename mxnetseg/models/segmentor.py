@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import mxnet as mx
+import numpy as np
 from mxnet import autograd, nd
 from mxnet.gluon import HybridBlock, nn
 from mxnet.ndarray import NDArray
@@ -13,8 +14,9 @@ from ..backbones import LEVELS, Backbone
 from ..errors import MXNetSegError
 from ..network import channels_of, check_input, contexts_of
 from ..nn import LinearSum, enlarge_image, forward_only, halve, resize_like, reuse, waits_for_siblings
-from ..ops import upsample_argmax, waiting
+from ..ops import serves_training, upsample_argmax, waiting
 from ..turn import in_turn
+from .convolutions import use_winograd
 
 __all__ = ["HALF_LEVELS", "LEVELS", "Branch", "Segmentor"]
 
@@ -147,11 +149,15 @@ class Segmentor(HybridBlock):
             nd, self._graphs.coarse(x), height=x.shape[2], width=x.shape[3], align_corners=self.align_corners
         )
 
-    def training_graph(self, coarse: bool = False) -> mx.sym.Symbol:
-        """What is computed while recording, of `data`, as a symbol; `coarse`: without the last resizes."""
+    def training_graph(self, coarse: bool = False, x: Optional[NDArray] = None) -> mx.sym.Symbol:
+        """What is computed while recording, of `data`, as a symbol; `coarse`: without the last resizes.
+
+        With an image batch x, by the operators that are chosen for its size, type and context.
+        """
         graph = self._graphs.train_coarse if coarse else self._graphs.train
         outputs = graph(mx.sym.var("data"))
-        return mx.sym.Group(list(outputs)) if isinstance(outputs, (list, tuple)) else outputs
+        symbol = mx.sym.Group(list(outputs)) if isinstance(outputs, (list, tuple)) else outputs
+        return symbol if x is None else graph.quick(symbol, x)
 
     def head_logits(self, x) -> tuple:
         """Logits (N, num_classes, h, w) of the head, then of each auxiliary head, at their own resolutions."""
@@ -238,6 +244,17 @@ class _Graph(HybridBlock):
     @in_turn
     def __call__(self, x):
         return super().__call__(x)
+
+    def quick(self, symbol, x):
+        """The symbol as it is trained with images like x."""
+        with waiting(waits_for_siblings(self)):
+            served = self._learns and x.dtype == np.float32 and serves_training(x)
+        return use_winograd(symbol, x.shape) if served else symbol
+
+    def _build_cache(self, x):
+        data, outputs = self._get_graph(x)
+        self._cached_graph = data, self.quick(outputs, x)
+        super()._build_cache(x)
 
     def hybrid_forward(self, F, x):
         with forward_only(not self._learns), waiting(waits_for_siblings(self)):

@@ -1,13 +1,16 @@
 """A 3x3 convolution by Winograd's algorithm, F(4x4, 3x3): 36 multiplications for 16 pixels instead of 144.
 
-https://arxiv.org/abs/1509.09308. For inference in float32: sums are made in another order, of greater numbers, and
-keep about one decimal digit less than a direct convolution.
+https://arxiv.org/abs/1509.09308. In float32: sums are made in another order, of greater numbers, and keep about one
+decimal digit less than a direct convolution. `winograd_conv` is for inference; for training there is `OPERATOR`, which
+stands in for MXNet's `Convolution` in graphs (models/convolutions.py).
 
 tiles.h         C++: pixels and filters to the 36 numbers of a tile, and back
 products.h      C++: the products of these, a few registers at a time
 convolution.h   C++, OpenMP: all of it, and how the work is cut
 direct.h        C++, OpenMP: the same without Winograd's algorithm, for the smallest maps
-op.cc           MXNet's side
+gradient.h      C++, OpenMP: the filters' gradient
+op.cc           MXNet's side, for inference
+training.cc     MXNet's side, for training
 """
 
 import numpy as np
@@ -16,8 +19,9 @@ from ...commands import typed
 from ...errors import MXNetSegError
 from ..library import serves
 
-__all__ = ["serves_winograd", "winograd_conv", "winograd_weight"]
+__all__ = ["OPERATOR", "serves_winograd", "winograd_conv", "winograd_weight"]
 
+OPERATOR = "mxnetseg_conv3x3"  # inputs and attributes: training.cc
 LANES = 16  # filters side by side: kLanes in tiles.h
 
 

@@ -1,0 +1,66 @@
+"""Wide 3x3 convolutions of a graph for training by Winograd's algorithm, forward and backward."""
+
+from typing import Sequence
+
+import mxnet as mx
+import numpy as np
+
+from ..errors import MXNetSegError
+from ..graph import VARIABLE, Entry, Graph, Node, infer_shapes
+from ..ops.winograd import OPERATOR
+
+__all__ = ["use_winograd"]
+
+# Narrower layers spend their time on what is around the products; few tiles, on the filters
+LEAST_CHANNELS, LEAST_TILES = 128, 32
+MOST_PRODUCTS = 0.4  # share of a direct convolution's; without padding of tiles it is a quarter
+ROUND = 8  # tiles that are multiplied together
+
+
+def use_winograd(symbol: mx.sym.Symbol, shape: Sequence[int]) -> mx.sym.Symbol:
+    """The same function for `data` of (N, C, H, W), which decide where it pays; other sizes are served as well."""
+    graph = Graph(symbol)
+    try:
+        shapes = infer_shapes(graph, {"data": tuple(shape)})
+    except MXNetSegError:  # which whoever uses the graph tells better
+        return symbol
+    found = [node for node in graph.operators() if _is_plain(node) and _pays(node, shapes[node.inputs[0]])]
+    for conv in found:
+        _replace(conv, graph)
+    return graph.symbol() if found else symbol
+
+
+def _is_plain(node: Node) -> bool:
+    dilation = node.numbers("dilate", (1, 1))
+    return (
+        node.op == "Convolution"
+        and node.numbers("kernel", ()) == (3, 3)
+        and node.numbers("stride", (1, 1)) == (1, 1)
+        and node.numbers("pad", (0, 0)) == dilation == (dilation[0],) * 2
+        and int(node.attrs.get("num_group", 1)) == 1
+        and node.inputs[1].node.op == VARIABLE
+    )
+
+
+def _pays(conv: Node, shape: Sequence[int]) -> bool:
+    batch, channels, height, width = shape
+    dilation = conv.numbers("dilate", (1, 1))[0]
+    tiles = batch * np.prod([dilation * -(-size // (4 * dilation)) for size in (height, width)])
+    products = 36 * ROUND * -(-tiles // ROUND) / (9 * batch * height * width)
+    wide = min(channels, int(conv.attrs["num_filter"])) >= LEAST_CHANNELS
+    return bool(wide and tiles >= LEAST_TILES and products <= MOST_PRODUCTS)
+
+
+def _replace(conv: Node, graph: Graph) -> None:
+    x, *parameters = conv.inputs
+    # MXNet tells an operator of a library to write a gradient even where it is to be added. Behind another operator it
+    # is MXNet that adds: where others use x, too, and always for parameters, whose gradients may be added up by wish
+    if x.node.op == VARIABLE or graph.single_user(x.node) is None:
+        x = Entry(Node("Reshape", f"{conv.name}_shielded", {"shape": "(-2,)"}, [x]))
+    own = [Entry(Node("_copy", f"{entry.node.name}_shielded", {}, [entry])) for entry in parameters]
+    attrs = {
+        "num_filter": conv.attrs["num_filter"],
+        "dilation": str(conv.numbers("dilate", (1, 1))[0]),
+        "no_bias": str(int(len(own) == 1)),
+    }
+    conv.become(Node(OPERATOR, conv.name, attrs, [x, *own]))
