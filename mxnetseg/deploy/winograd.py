@@ -4,14 +4,15 @@ from typing import Sequence, Tuple
 
 import numpy as np
 
-from ..graph import Entry, Node, is_relu
+from ..graph import Entry, Node, is_relu, keeps_size_3x3
 from ..ops.winograd import LANES, serves_winograd, winograd_weight
 from .plan import Plan
 
 __all__ = ["use_winograd", "use_winograd_among_bfloat16"]
 
 # What a tile of a map and a filter of a channel cost in multiplications and additions, beside their products: measured
-# on eight convolutions of 64 to 2048 channels on one core with AVX512. Of a tile a quarter is for layouts around it.
+# on eight convolutions of 64 to 2048 channels on one core with AVX512, of an earlier form of the operator. Of a tile a
+# quarter is for layouts around it.
 TILE, FILTER = 2200, 500
 PAYS = 0.85  # share of the direct convolution's cost
 PAYS_NARROW = 0.35  # of one in float32, where the direct one is in bfloat16, which takes half of it
@@ -28,24 +29,12 @@ def use_winograd_among_bfloat16(plan: Plan) -> None:
 
 
 def _use(plan: Plan, pays: float) -> None:
-    found = [node for node in plan.graph.operators() if _is_eligible(node, plan)]
+    found = [node for node in plan.graph.operators() if keeps_size_3x3(node) and plan.has_weights(node)]
     if not found or not serves_winograd():
         return
     found = [conv for conv in found if _cost(conv, plan.shape(conv.inputs[0])) < pays]
     for conv in found:
         _replace(conv, plan)
-
-
-def _is_eligible(node: Node, plan: Plan) -> bool:
-    dilation = node.numbers("dilate", (1, 1))
-    return (
-        node.op == "Convolution"
-        and node.numbers("kernel", ()) == (3, 3)
-        and node.numbers("stride", (1, 1)) == (1, 1)
-        and node.numbers("pad", (0, 0)) == dilation == (dilation[0],) * 2
-        and int(node.attrs.get("num_group", 1)) == 1
-        and plan.has_weights(node)
-    )
 
 
 def _cost(conv: Node, shape: Sequence[int]) -> float:

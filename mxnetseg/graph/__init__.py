@@ -2,7 +2,7 @@
 
 from .costs import Call
 from .inputs import INPUT, free_name, with_input
-from .operators import ALL, FIRST, NONE, OPERATORS, Operator, is_relu, known, operator_name, sees
+from .operators import ALL, FIRST, NONE, OPERATORS, Operator, is_relu, keeps_size_3x3, known, operator_name, sees
 from .pieces import Piece, in_pieces, numbers_held
 from .shapes import Shape, infer_shapes, wrong_reshape
 from .symbol import VARIABLE, Current, Entry, Graph, Node, operators_named
@@ -26,6 +26,7 @@ __all__ = [
     "in_pieces",
     "infer_shapes",
     "is_relu",
+    "keeps_size_3x3",
     "known",
     "numbers_held",
     "operator_name",

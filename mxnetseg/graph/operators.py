@@ -73,6 +73,18 @@ def is_relu(node: Node) -> bool:
     return node.op == "relu" or (node.op == "Activation" and node.attrs.get("act_type") == "relu")
 
 
+def keeps_size_3x3(node: Node) -> bool:
+    """A plain 3x3 convolution of stride 1 and one group, perhaps dilated, whose padding keeps the size."""
+    dilation = node.numbers("dilate", (1, 1))
+    return (
+        node.op == "Convolution"
+        and node.numbers("kernel", ()) == (3, 3)
+        and node.numbers("stride", (1, 1)) == (1, 1)
+        and node.numbers("pad", (0, 0)) == dilation == (dilation[0],) * 2
+        and int(node.attrs.get("num_group", 1)) == 1
+    )
+
+
 def sees(graph: Graph, variable: str = "data") -> Dict[Node, bool]:
     """Of every node, whether what it gives depends on the variable's values, and not only on its shape."""
     found: Dict[Node, bool] = {}

@@ -6,7 +6,7 @@ import mxnet as mx
 import numpy as np
 
 from ..errors import MXNetSegError
-from ..graph import VARIABLE, Entry, Graph, Node, infer_shapes
+from ..graph import VARIABLE, Entry, Graph, Node, infer_shapes, keeps_size_3x3
 from ..ops.winograd import OPERATOR
 
 __all__ = ["use_winograd"]
@@ -24,22 +24,14 @@ def use_winograd(symbol: mx.sym.Symbol, shape: Sequence[int]) -> mx.sym.Symbol:
         shapes = infer_shapes(graph, {"data": tuple(shape)})
     except MXNetSegError:  # which whoever uses the graph tells better
         return symbol
-    found = [node for node in graph.operators() if _is_plain(node) and _pays(node, shapes[node.inputs[0]])]
+    found = [
+        node
+        for node in graph.operators()
+        if keeps_size_3x3(node) and node.inputs[1].node.op == VARIABLE and _pays(node, shapes[node.inputs[0]])
+    ]
     for conv in found:
         _replace(conv, graph)
     return graph.symbol() if found else symbol
-
-
-def _is_plain(node: Node) -> bool:
-    dilation = node.numbers("dilate", (1, 1))
-    return (
-        node.op == "Convolution"
-        and node.numbers("kernel", ()) == (3, 3)
-        and node.numbers("stride", (1, 1)) == (1, 1)
-        and node.numbers("pad", (0, 0)) == dilation == (dilation[0],) * 2
-        and int(node.attrs.get("num_group", 1)) == 1
-        and node.inputs[1].node.op == VARIABLE
-    )
 
 
 def _pays(conv: Node, shape: Sequence[int]) -> bool:

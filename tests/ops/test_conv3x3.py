@@ -63,6 +63,8 @@ def test_bad_input(operators):
     x, weight = nd.zeros((1, 3, 8, 8)), nd.zeros((2, 3, 3, 3))
     with pytest.raises(mx.MXNetError, match=r"weight is \(2, 3, 3, 3\), but must be \(4, 3, 3, 3\) for x"):
         nd.mxnetseg_conv3x3(x, weight, num_filter=4, no_bias=1).wait_to_read()
+    with pytest.raises(mx.MXNetError, match=r"weight is \(2, 27\), but must be \(2, 3, 3, 3\)"):
+        nd.mxnetseg_conv3x3(x, weight.reshape((2, 27)), num_filter=2, no_bias=1).wait_to_read()
     with pytest.raises(mx.MXNetError, match="num_filter is missing"):
         nd.mxnetseg_conv3x3(x, weight, no_bias=1)
     with pytest.raises(mx.MXNetError, match="float32 only"):

@@ -48,9 +48,10 @@ MXReturnValue shapes(const Attributes& given, Shapes* in, Shapes* out) {
   const char* const names[] = {"x", "weight", "bias"};
   for (size_t i = 1; i < in->size(); ++i) {
     const Shape& one = in->at(i);
-    bool known = one.size() == wanted[i].size();
+    bool known = !one.empty();
     for (const unsigned size : one) known = known && size != 0 && size != UINT_MAX;
-    if (known) require(kConv, names[i], one, wanted[i], "for x " + text(x) + " and num_filter=" + std::to_string(filters));
+    if (known)
+      require(kConv, names[i], one, wanted[i], "for x " + text(x) + " and num_filter=" + std::to_string(filters));
     in->at(i) = wanted[i];
   }
   out->at(0) = {x[0], filters, x[2], x[3]};
