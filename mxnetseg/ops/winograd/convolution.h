@@ -1,118 +1,27 @@
-// Winograd's 3x3 convolution as a whole: lines of tiles by blocks of filters, so that what a block needs stays in the
-// caches. The 36 numbers of every filter are worked out anew in each call, for in memory they take four times as much as
-// the filter.
+// Winograd's 3x3 convolution.
 #pragma once
 
 #include <limits>
 
-#include "products.h"
+#include "narrow.h"
+#include "wide.h"
 
 namespace mxnetseg {
 namespace cpu {
 
-constexpr int kAhead = 6;  // filters that are fetched before they are worked out
-
-// How the work is cut.
-struct WinogradPlan {
-  static constexpr int kDepth = 128;            // channels at a time: their products are added up
-  static constexpr int kMostGroups = 4;         // of kLanes filters, in a block
-  static constexpr int64_t kScratch = 2 << 20;  // numbers of tiles and products
-  static constexpr int kLeastTiles = 128;       // at once: fewer, and working filters out would take too long
-
-  int64_t lines_at_once, tiles_at_once;
-  int groups;     // of filters
-  int per_block;  // groups of a block
-  int blocks;     // of filters
-  int parts;      // that the tiles at once are cut into, for many threads
-  int depth;
-  int64_t strip;
-
-  WinogradPlan(const WinogradGeometry& g, int filters, int threads) {
-    groups = static_cast<int>(blocks_of(filters));
-    depth = std::min(g.channels, kDepth);
-    const int64_t of_tile = int64_t(kProducts) * kLanes * (blocks_of(depth) + groups);
-    const int64_t tiles = std::max<int64_t>(kLeastTiles, kScratch / of_tile);
-    const int64_t most = std::max<int64_t>(1, tiles / g.line()), times = (g.lines() + most - 1) / most;
-    lines_at_once = (g.lines() + times - 1) / times;
-    tiles_at_once = rounded(lines_at_once * g.line());
-    const int turns = (groups + kMostGroups * threads - 1) / (kMostGroups * threads);
-    per_block = (groups + threads * turns - 1) / (threads * turns);
-    blocks = (groups + per_block - 1) / per_block;
-    parts = static_cast<int>(std::min<int64_t>((threads + blocks - 1) / blocks, tiles_at_once / kRound));
-    strip = g.strip();
-  }
-  static int64_t rounded(int64_t tiles) { return (tiles + kRound - 1) / kRound * kRound; }
-  // From one of the 36 numbers to the next, of tiles, products and the filters of a block. Not a power of two: 36 such
-  // numbers would take each other's place in the caches.
-  int64_t tiles_apart() const { return (blocks_of(depth) * tiles_at_once + 1) * kLanes; }
-  int64_t products_apart() const { return (groups * tiles_at_once + 1) * kLanes; }
-  int64_t filters_apart() const { return (int64_t(per_block) * depth + 1) * kLanes; }
-  int64_t of_thread() const { return kProducts * filters_apart() + strip; }
-  int64_t scratch(int threads) const { return kProducts * (tiles_apart() + products_apart()) + threads * of_thread(); }
-};
+// Numbers.
+inline int64_t winograd_scratch(const WinogradGeometry& g, int filters, int threads) {
+  return NarrowPlan::serves(g, filters, threads) ? NarrowPlan(g, filters, threads).scratch(g, threads)
+                                        : WidePlan(g, filters, threads).scratch(threads);
+}
 
 // x (batch, channels, height, width), weight (groups, channels, 9, kLanes), bias (filters,), perhaps residual, which is
 // added -> out (batch, filters, height, width)
 inline void winograd(const WinogradGeometry& g, int filters, const float* x, const float* weight, const float* bias,
                      const float* residual, bool relu, float* scratch, int threads, float* out) {
-  const WinogradPlan plan(g, filters, threads);
   const float least = relu ? 0 : -std::numeric_limits<float>::infinity();
-  const int64_t plane = g.plane(), block = plan.tiles_at_once * kLanes;
-  const int64_t tiles_apart = plan.tiles_apart(), products_apart = plan.products_apart();
-  const int64_t filters_apart = plan.filters_apart();
-  float* const tiles = scratch;                                  // (36, blocks of channels, tiles, kLanes)
-  float* const products = tiles + kProducts * tiles_apart;       // (36, groups, tiles, kLanes)
-  float* const of_threads = products + kProducts * products_apart;
-#pragma omp parallel num_threads(threads)
-  for (int64_t first = 0; first < g.lines(); first += plan.lines_at_once) {
-    float* const transformed = of_threads + thread() * plan.of_thread();  // (36, groups, depth, kLanes)
-    float* const strip = transformed + kProducts * filters_apart;
-    const int64_t lines = std::min(plan.lines_at_once, g.lines() - first);
-    const int64_t count = lines * g.line(), rounds = plan.rounded(count) / kRound;
-    for (int begin = 0; begin < g.channels; begin += plan.depth) {
-      const int depth = std::min(plan.depth, g.channels - begin);
-#pragma omp for schedule(static)
-      for (int64_t item = 0; item < lines * blocks_of(depth); ++item) {
-        const int64_t line = item % lines, c = item / lines * kLanes;
-        const int64_t n = (first + line) / g.lines_per_image(), at = (first + line) % g.lines_per_image();
-        float* const to = tiles + c * plan.tiles_at_once;
-        read_line(g, kInputMatrix, x + (n * g.channels + begin + c) * plane, std::min<int>(kLanes, depth - c), at,
-                  g.dilation, strip, to + line * g.line() * kLanes, tiles_apart);
-        if (line == lines - 1)
-          for (int k = 0; k < kProducts; ++k)
-            std::fill(to + k * tiles_apart + count * kLanes, to + k * tiles_apart + rounds * kRound * kLanes, 0.0f);
-      }
-#pragma omp for schedule(dynamic)
-      for (int item = 0; item < plan.blocks * plan.parts; ++item) {
-        const int group = item / plan.parts * plan.per_block, part = item % plan.parts;
-        const int groups = std::min(plan.per_block, plan.groups - group);
-        const int64_t from = rounds * part / plan.parts * kRound, to = rounds * (part + 1) / plan.parts * kRound;
-        for (int i = 0; i < groups; ++i)
-          for (int c = 0; c < depth; ++c) {
-            const float* const filter = weight + (int64_t(group + i) * g.channels + begin + c) * 9 * kLanes;
-            // 36 streams are written meanwhile, among which the processor does not see that this one goes on
-            for (int line = 0; line < 9; ++line) __builtin_prefetch(filter + (kAhead * 9 + line) * kLanes);
-            read_filters(filter, transformed + (int64_t(i) * depth + c) * kLanes, filters_apart);
-          }
-        for (int k = 0; k < kProducts; ++k)
-          for (int64_t tile = from; tile < to; tile += kRows) {
-            const Rows<kLanes, 1> rows{tiles + k * tiles_apart + tile * kLanes, kLanes, block};
-            for (int i = 0; i < groups; i += kPanels)
-              (groups - i < kPanels ? multiply<1, kLanes, 1> : multiply<kPanels, kLanes, 1>)(
-                  rows, transformed + k * filters_apart + int64_t(i) * depth * kLanes, int64_t(depth) * kLanes, depth,
-                  begin > 0, products + k * products_apart + (group + i) * block + tile * kLanes, kLanes, block);
-          }
-      }
-    }
-#pragma omp for schedule(static)
-    for (int64_t item = 0; item < lines * plan.groups; ++item) {
-      const int64_t line = item % lines, group = item / lines, f = group * kLanes;
-      const int64_t n = (first + line) / g.lines_per_image(), at = (first + line) % g.lines_per_image();
-      const int64_t map = (n * filters + f) * plane;
-      write_line(g, products + group * block + line * g.line() * kLanes, products_apart, at, bias + f,
-                 residual ? residual + map : nullptr, least, strip, std::min<int>(kLanes, filters - f), out + map);
-    }
-  }
+  (NarrowPlan::serves(g, filters, threads) ? winograd_narrow : winograd_wide)(g, filters, x, weight, bias, residual, least,
+                                                                              scratch, threads, out);
 }
 
 }  // namespace cpu

@@ -17,7 +17,7 @@ inline int64_t direct_scratch(const WinogradGeometry& g) { return g.batch * g.ch
 // working the filter out costs (FILTER of deploy/winograd.py). Here one is taken to cost half as much again.
 inline bool direct_is_faster(const WinogradGeometry& g) {
   if (g.dilation > 1) return false;
-  const int64_t tiles = WinogradPlan::rounded(g.lines() * g.line());
+  const int64_t tiles = rounded(g.lines() * g.line());
   const int64_t pixels = g.batch * g.height * (padded_width(g) - 2);
   return 9 * pixels * 3 / 2 < kProducts * tiles + 500;
 }

@@ -30,7 +30,7 @@ struct WinogradGradientPlan {
   int64_t strip;
 
   WinogradGradientPlan(const WinogradGeometry& g, int filters, int threads)
-      : filter_blocks(blocks_of(filters)), channel_blocks(blocks_of(g.channels)), strip(g.strip()) {
+      : filter_blocks(blocks_of(filters)), channel_blocks(blocks_of(g.channels)), strip(g.strip(g.columns())) {
     const int64_t of_tile = kProducts * kLanes * (filter_blocks + channel_blocks);
     const int64_t most = std::max<int64_t>(1, std::max<int64_t>(kLeastTiles, kScratch / of_tile) / g.line());
     const int64_t times = (g.lines() + most - 1) / most;
@@ -42,7 +42,7 @@ struct WinogradGradientPlan {
   int64_t items_down() const { return (filter_blocks + filters_of_item - 1) / filters_of_item; }
   int64_t items_across() const { return (channel_blocks + channels_of_item - 1) / channels_of_item; }
   int64_t items() const { return items_down() * items_across(); }
-  int64_t channels_apart() const { return (channel_blocks * tiles_at_once + 1) * kLanes; }  // see WinogradPlan
+  int64_t channels_apart() const { return (channel_blocks * tiles_at_once + 1) * kLanes; }  // see WidePlan
   int64_t filters_apart() const { return (filter_blocks * tiles_at_once + 1) * kLanes; }
   int64_t sums_apart() const { return (filters_of_item * kLanes * channels_of_item + 1) * kLanes; }
   int64_t of_thread() const { return kProducts * sums_apart() + strip; }
@@ -68,15 +68,16 @@ inline void winograd_weight_gradient(const WinogradGeometry& g, int filters, con
 #pragma omp for schedule(static)
     for (int64_t item = 0; item < lines * (plan.channel_blocks + plan.filter_blocks); ++item) {
       const int64_t line = item % lines, n = (first + line) / g.lines_per_image();
-      const int64_t at = (first + line) % g.lines_per_image(), from = line * g.line() * kLanes;
+      const Span span{(first + line) % g.lines_per_image(), 0, g.columns()};
+      const int64_t from = line * g.line() * kLanes;
       const int64_t b = item / lines, f = b - plan.channel_blocks;
       if (f < 0)
-        read_line(g, kInputMatrix, x + (n * g.channels + b * kLanes) * plane,
-                  static_cast<int>(std::min<int64_t>(kLanes, g.channels - b * kLanes)), at, g.dilation, strip,
+        read_span(g, kInputMatrix, x + (n * g.channels + b * kLanes) * plane,
+                  static_cast<int>(std::min<int64_t>(kLanes, g.channels - b * kLanes)), span, g.dilation, strip,
                   of_x + b * block + from, channels_apart);
       else
-        read_line(g, kOutputTransposed, dy + (n * filters + f * kLanes) * plane,
-                  static_cast<int>(std::min<int64_t>(kLanes, filters - f * kLanes)), at, 0, strip,
+        read_span(g, kOutputTransposed, dy + (n * filters + f * kLanes) * plane,
+                  static_cast<int>(std::min<int64_t>(kLanes, filters - f * kLanes)), span, 0, strip,
                   of_dy + f * block + from, filters_apart);
     }
 #pragma omp for schedule(dynamic)

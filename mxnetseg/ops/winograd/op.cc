@@ -52,7 +52,7 @@ MXReturnValue forward(const Attributes& attributes, Tensors* in, Tensors* out, c
   const int filters = int(in->at(2).shape[0]), threads = cpu::threads();
   const bool directly = cpu::direct_is_faster(g);
   const Workspace<float> scratch(resource, directly ? cpu::direct_scratch(g)
-                                                    : cpu::WinogradPlan(g, filters, threads).scratch(threads));
+                                                    : cpu::winograd_scratch(g, filters, threads));
   (directly ? cpu::direct : cpu::winograd)(
       g, filters, in->at(0).data<float>(), in->at(1).data<float>(), in->at(2).data<float>(),
       in->size() > 3 ? in->at(3).data<float>() : nullptr, flag(attributes, kOp, "relu"), scratch.data(), threads,

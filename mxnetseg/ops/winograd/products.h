@@ -18,6 +18,9 @@ typedef float Vector __attribute__((vector_size(kBytes)));
 constexpr int kVector = kBytes / sizeof(float), kWide = kLanes / kVector;
 
 constexpr int kRound = 8;  // rows come in multiples of it, whatever the machine
+inline int64_t rounded(int64_t tiles) { return (tiles + kRound - 1) / kRound * kRound; }
+
+constexpr int kDepth = 128;  // channels at a time, whose products are added up
 
 // One side of a product: numbers of which the row is so many apart, and the next one to be added up; after `length` of
 // those, `block` to the next.

@@ -3,7 +3,7 @@
 //
 // Vectors run over channels, of which sixteen, a block, lie side by side. Work goes by lines: the tiles of one row of
 // tiles. A dilated convolution is one on each of the dilation x dilation images that hold every dilation-th pixel; a
-// line has the tiles of all those that begin in the same row.
+// line has the tiles of all those that begin in the same row. A span is some of its columns.
 #pragma once
 
 #include <algorithm>
@@ -35,9 +35,15 @@ struct WinogradGeometry {
     return static_cast<int>(line / rows() + dilation * kStep * (line % rows()));
   }
   int64_t plane() const { return int64_t(height) * width; }
-  // A strip holds the pixels of a line, a block of channels side by side.
-  int strip_width() const { return dilation * (kStep * columns() + 2); }
-  int64_t strip() const { return int64_t(kTile) * strip_width() * kLanes; }
+  // A strip holds the pixels of some columns of a line, a block of channels side by side.
+  int strip_width(int columns) const { return dilation * (kStep * columns + 2); }
+  int64_t strip(int columns) const { return int64_t(kTile) * strip_width(columns) * kLanes; }
+};
+
+// Columns of a line.
+struct Span {
+  int64_t line;
+  int first, count;
 };
 
 constexpr float kInputMatrix[kTile][kTile] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
@@ -94,13 +100,16 @@ inline Quads transposed(const Quads& q) {
 #endif
 }
 
-// `count` maps of an image -> a row of a strip, its first pixel `border` pixels from the strip's end; all else is zero.
-inline void read_row(const WinogradGeometry& g, const float* row, int count, int border, float* strip) {
+// `count` maps of an image -> a row of a strip of `strip_width` pixels, from pixel `from`; what is no pixel is zero.
+inline void read_row(const WinogradGeometry& g, const float* row, int count, int from_pixel, int strip_width,
+                     float* strip) {
   const int64_t plane = g.plane();
-  const int width = g.width;
+  const int border = std::max(0, -from_pixel);
+  const int width = std::max(0, std::min(g.width - from_pixel, strip_width) - border);
+  row += from_pixel + border;
   std::fill_n(strip, border * kLanes, 0.0f);
   strip += border * kLanes;
-  std::fill_n(strip + width * kLanes, (g.strip_width() - border - width) * kLanes, 0.0f);
+  std::fill_n(strip + width * kLanes, (strip_width - border - width) * kLanes, 0.0f);
   for (int lane = 0; lane < kLanes; lane += 4) {
     const float* const from = row + lane * plane;
     int x = 0;
@@ -116,50 +125,51 @@ inline void read_row(const WinogradGeometry& g, const float* row, int count, int
   }
 }
 
-// The tiles of a line of `count` maps, of Size x Size pixels each, which begin `border` pixels before those that they
+// The tiles of a span of `count` maps, of Size x Size pixels each, which begin `border` pixels before those that they
 // become: out[k] has number k of each tile, `apart` numbers apart.
 template <int Size>
-inline void read_line(const WinogradGeometry& g, const float (&matrix)[kTile][Size], const float* maps, int count,
-                      int64_t line, int border, float* strip, float* out, int64_t apart) {
-  const int d = g.dilation, width = g.strip_width();
+inline void read_span(const WinogradGeometry& g, const float (&matrix)[kTile][Size], const float* maps, int count,
+                      const Span& span, int border, float* strip, float* out, int64_t apart) {
+  const int d = g.dilation, width = g.strip_width(span.count), x = span.first * kStep * d - border;
   for (int r = 0; r < Size; ++r) {
-    const int y = g.first_row(line) + r * d - border;
+    const int y = g.first_row(span.line) + r * d - border;
     if (y < 0 || y >= g.height)
       std::fill_n(strip + int64_t(r) * width * kLanes, width * kLanes, 0.0f);
     else
-      read_row(g, maps + int64_t(y) * g.width, count, border, strip + int64_t(r) * width * kLanes);
+      read_row(g, maps + int64_t(y) * g.width, count, x, width, strip + int64_t(r) * width * kLanes);
   }
   for (int p = 0; p < width; ++p)
     transform(matrix, strip + p * kLanes, width * kLanes, strip + p * kLanes, width * kLanes);
   for (int first = 0; first < d; ++first)
-    for (int column = 0; column < g.columns(); ++column, out += kLanes)
+    for (int column = 0; column < span.count; ++column, out += kLanes)
       for (int i = 0; i < kTile; ++i)
         transform(matrix, strip + (i * width + first + column * kStep * d) * kLanes, d * kLanes, out + i * kTile * apart,
                   apart);
 }
 
-// The reverse for products[k], `apart` numbers apart: a line's pixels, of `count` maps, with bias and, perhaps, residual
+// The reverse for products[k], `apart` numbers apart: a span's pixels, of `count` maps, with bias and, perhaps, residual
 // added; what is below `least` becomes that.
-inline void write_line(const WinogradGeometry& g, const float* products, int64_t apart, int64_t line, const float* bias,
-                       const float* residual, float least, float* strip, int count, float* maps) {
-  const int d = g.dilation, width = g.strip_width();
+inline void write_span(const WinogradGeometry& g, const float* products, int64_t apart, const Span& span,
+                       const float* bias, const float* residual, float least, float* strip, int count, float* maps) {
+  const int d = g.dilation, width = g.strip_width(span.count), begin = span.first * kStep * d;
+  const int pixels_across = std::min(g.width - begin, span.count * kStep * d);
   const int64_t plane = g.plane();
   for (int first = 0; first < d; ++first)
-    for (int column = 0; column < g.columns(); ++column, products += kLanes)
+    for (int column = 0; column < span.count; ++column, products += kLanes)
       for (int i = 0; i < kTile; ++i)
         transform(kOutputMatrix, products + i * kTile * apart, apart,
                   strip + (i * width + first + column * kStep * d) * kLanes, d * kLanes);
-  for (int p = 0; p < g.width; ++p)
+  for (int p = 0; p < pixels_across; ++p)
     transform(kOutputMatrix, strip + p * kLanes, width * kLanes, strip + p * kLanes, width * kLanes);
   for (int a = 0; a < kStep; ++a) {
-    const int y = g.first_row(line) + a * d;
+    const int y = g.first_row(span.line) + a * d;
     if (y >= g.height) break;
     const float* const pixels = strip + int64_t(a) * width * kLanes;
     for (int lane = 0; lane < count; lane += 4) {
-      const int64_t at = lane * plane + int64_t(y) * g.width;
+      const int64_t at = lane * plane + int64_t(y) * g.width + begin;
       int x = 0;
       if (lane + 4 <= count)
-        for (; x + 4 <= g.width; x += 4) {
+        for (; x + 4 <= pixels_across; x += 4) {
           Quads quads;
           for (int i = 0; i < 4; ++i) quads.of[i] = load_quad(pixels + (x + i) * kLanes + lane);
           quads = transposed(quads);
@@ -171,7 +181,7 @@ inline void write_line(const WinogradGeometry& g, const float* products, int64_t
             std::memcpy(maps + to, &value, sizeof value);
           }
         }
-      for (; x < g.width; ++x)
+      for (; x < pixels_across; ++x)
         for (int i = 0; i < 4 && lane + i < count; ++i) {
           const int64_t to = at + i * plane + x;
           const float value = pixels[x * kLanes + lane + i] + bias[lane + i] + (residual ? residual[to] : 0);

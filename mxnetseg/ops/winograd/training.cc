@@ -9,7 +9,6 @@
 using namespace mxnetseg;  // NOLINT
 using mxnetseg::cpu::WinogradGeometry;
 using mxnetseg::cpu::WinogradGradientPlan;
-using mxnetseg::cpu::WinogradPlan;
 
 namespace {
 
@@ -63,7 +62,7 @@ int64_t packed_size(int outer, int inner) { return cpu::blocks_of(outer) * inner
 // y = the convolution of x with packed filters, in `scratch`.
 void convolve(const WinogradGeometry& g, int filters, MXTensor& weight, bool back, const float* x,
               const float* bias, float* scratch, int threads, float* y) {
-  float* const packed = scratch + WinogradPlan(g, filters, threads).scratch(threads);
+  float* const packed = scratch + cpu::winograd_scratch(g, filters, threads);
   float* const zeros = packed + packed_size(filters, g.channels);
   if (!bias) std::fill_n(zeros, filters, 0.0f);
   cpu::pack_filters(weight.data<float>(), int(weight.shape[0]), int(weight.shape[1]), back, threads, packed);
@@ -71,7 +70,7 @@ void convolve(const WinogradGeometry& g, int filters, MXTensor& weight, bool bac
 }
 
 int64_t convolve_scratch(const WinogradGeometry& g, int filters, int threads) {
-  return WinogradPlan(g, filters, threads).scratch(threads) + packed_size(filters, g.channels) + filters;
+  return cpu::winograd_scratch(g, filters, threads) + packed_size(filters, g.channels) + filters;
 }
 
 MXReturnValue forward_cpu(const Attributes& given, Tensors* in, Tensors* out, const OpResource& resource) {
