@@ -18,6 +18,7 @@ from .limits import problem
 from .network import DeployedNetwork
 from .padding import pad_channels, pad_images
 from .plan import Plan
+from .pointwise import fuse_pointwise
 from .resized import convolve_before_resizing, resize_in_one_pass
 from .split import split_linear_layers
 from .traced import traced
@@ -28,9 +29,9 @@ __all__ = ["DTYPES", "PASSES", "optimize"]
 ALWAYS = (fold_norms, pad_channels, split_linear_layers, convolve_before_resizing, resize_in_one_pass)
 # What is done to a graph, in this order, before MXNet's own passes.
 PASSES: Dict[str, Sequence[Callable[[Plan], None]]] = {
-    "float32": (*ALWAYS, use_winograd, plain_layouts, keep_apart),
-    "bfloat16": (*ALWAYS, use_winograd_among_bfloat16, pad_images, to_bfloat16, plain_layouts, keep_apart),
-    "int8": (*ALWAYS, keep_apart),
+    "float32": (*ALWAYS, use_winograd, fuse_pointwise, plain_layouts, keep_apart),
+    "bfloat16": (*ALWAYS, use_winograd_among_bfloat16, fuse_pointwise, pad_images, to_bfloat16, plain_layouts, keep_apart),
+    "int8": (*ALWAYS, fuse_pointwise, keep_apart),
 }
 DTYPES = tuple(PASSES)
 BACKEND = "MKLDNN"  # MXNet's name for oneDNN

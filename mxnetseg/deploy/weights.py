@@ -26,9 +26,10 @@ def weights_of(network: GluonNetwork) -> Dict[str, nd.NDArray]:
         has no shape yet.
     """
     arrays = {}
+    context = network.contexts[0]  # once: it looks at all parameters
     for name, parameter in network.collect_params().items():
         try:
-            values = parameter.data(network.contexts[0])
+            values = parameter.data(context)
         except DeferredInitializationError as err:
             raise MXNetSegError(f"{name} gets its shape from the first image; call the network once before") from err
         array = values.copy().as_in_context(mx.cpu()).astype("float32", copy=False)

@@ -45,8 +45,10 @@ class Node:
             value = MappingProxyType(dict(value))
         elif name in ("inputs", "subgraphs"):
             value = tuple(value)
+        changes = name in self.__dict__  # a new node is in no graph yet
         super().__setattr__(name, value)
-        _Changes.last = object()
+        if changes:
+            _Changes.last = object()
 
     def become(self, other: "Node") -> None:
         """Turn into what `other` is; users stay, and now get what `other` gives."""
@@ -109,8 +111,10 @@ class Graph:
 
     @heads.setter
     def heads(self, entries: Sequence[Entry]) -> None:
+        changes = hasattr(self, "_heads")
         self._heads = tuple(entries)
-        _Changes.last = object()
+        if changes:
+            _Changes.last = object()
 
     def nodes(self) -> List[Node]:
         """Every node once, behind the nodes it takes its inputs from."""
