@@ -30,7 +30,15 @@ ALWAYS = (fold_norms, pad_channels, split_linear_layers, convolve_before_resizin
 # What is done to a graph, in this order, before MXNet's own passes.
 PASSES: Dict[str, Sequence[Callable[[Plan], None]]] = {
     "float32": (*ALWAYS, use_winograd, fuse_pointwise, plain_layouts, keep_apart),
-    "bfloat16": (*ALWAYS, use_winograd_among_bfloat16, fuse_pointwise, pad_images, to_bfloat16, plain_layouts, keep_apart),
+    "bfloat16": (
+        *ALWAYS,
+        use_winograd_among_bfloat16,
+        fuse_pointwise,
+        pad_images,
+        to_bfloat16,
+        plain_layouts,
+        keep_apart,
+    ),
     "int8": (*ALWAYS, fuse_pointwise, keep_apart),
 }
 DTYPES = tuple(PASSES)

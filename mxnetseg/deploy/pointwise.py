@@ -73,7 +73,7 @@ def fuse_pointwise(plan: Plan) -> None:
 
 def _rule(node: Node) -> Optional[Rule]:
     if node.op == "Activation":
-        return {"relu": _RELU, "sigmoid": _SIGMOID}.get(node.attrs.get("act_type", ""))
+        return {"relu": _RELU, "sigmoid": _SIGMOID._replace(slow=False)}.get(node.attrs.get("act_type", ""))
     return RULES.get(node.op)
 
 

@@ -91,7 +91,8 @@ def test_norms_are_folded_where_that_is_possible(norm):
     left = operators(fast.symbol)
     assert "BatchNorm" not in left and "_contrib_SyncBatchNorm" not in left
     assert ("Convolution" not in left) and "_sg_mkldnn_conv" in left
-    assert ("Activation" in left) == (norm == "gn")  # else fused into the convolutions, as are the residual sums
+    # else all is fused into the convolutions, residual sums and ReLUs, too
+    assert ("mxnetseg_pointwise" in left) == (norm == "gn") and "Activation" not in left
     assert not any(name.endswith("running_mean") for name in fast.arrays)
 
 

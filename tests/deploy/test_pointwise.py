@@ -58,9 +58,7 @@ def test_a_hard_swish_is_one_pass():
         x = first(x)
         return second(x * F.clip(x + 3, 0, 6) / 6)
 
-    assert programs(Net(swish, conv(3, 4, 1), conv(4, 4, 1))) == [
-        "add 0 =3;max 1 =0;min 2 =6;mul 0 3;div 4 =6"
-    ]
+    assert programs(Net(swish, conv(3, 4, 1), conv(4, 4, 1))) == ["add 0 =3;max 1 =0;min 2 =6;mul 0 3;div 4 =6"]
 
 
 def test_what_others_take_ends_a_pass():

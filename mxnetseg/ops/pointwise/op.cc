@@ -33,9 +33,9 @@ int inputs_of(const Attributes& given) {
 
 Operand operand(const std::string& text, int inputs, int steps) {
   const bool number = text[0] == '=';
-  const float value = attribute(kPointwise, "program", number ? text.substr(1) : text, "steps like \"add 0 1;mul 2 =0.5\"",
-                                [](const std::string& given, size_t* used) { return std::stof(given, used); });
-  if (number) return {Operand::kNumber, 0, value};
+  const double value = attribute(kPointwise, "program", number ? text.substr(1) : text, "steps like \"add 0 1;mul 2 =0.5\"",
+                                [](const std::string& given, size_t* used) { return std::stod(given, used); });
+  if (number) return {Operand::kNumber, 0, static_cast<float>(value)};
   const int index = static_cast<int>(value);
   if (index != value || index < 0 || index >= inputs + steps)
     fail(kPointwise + ": operand " + text + " is neither an input nor an earlier step");

@@ -6,6 +6,7 @@ stands in for MXNet's `Convolution` in graphs (models/convolutions.py).
 
 tiles.h         C++: pixels and filters to the 36 numbers of a tile, and back
 products.h      C++: the products of these, a few registers at a time
+filters.h       C++, OpenMP: where filters come from
 wide.h          C++, OpenMP: all of it, and how the work is cut, for many channels
 narrow.h        C++, OpenMP: the same for few
 convolution.h   C++: which of these

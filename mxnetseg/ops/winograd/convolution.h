@@ -15,13 +15,19 @@ inline int64_t winograd_scratch(const WinogradGeometry& g, int filters, int thre
                                         : WidePlan(g, filters, threads).scratch(threads);
 }
 
-// x (batch, channels, height, width), weight (groups, channels, 9, kLanes), bias (filters,), perhaps residual, which is
-// added -> out (batch, filters, height, width)
-inline void winograd(const WinogradGeometry& g, int filters, const float* x, const float* weight, const float* bias,
-                     const float* residual, bool relu, float* scratch, int threads, float* out) {
+// Channels whose filters are at hand at a time, at most.
+inline int winograd_depth(const WinogradGeometry& g, int filters, int threads) {
+  return NarrowPlan::serves(g, filters, threads) ? g.channels : std::min(g.channels, kDepth);
+}
+
+// x (batch, channels, height, width), weight as in filters.h, bias (filters,), perhaps residual, which is added -> out
+// (batch, filters, height, width)
+template <class Filters>
+void winograd(const WinogradGeometry& g, int filters, const float* x, const Filters& weight, const float* bias,
+              const float* residual, bool relu, float* scratch, int threads, float* out) {
   const float least = relu ? 0 : -std::numeric_limits<float>::infinity();
-  (NarrowPlan::serves(g, filters, threads) ? winograd_narrow : winograd_wide)(g, filters, x, weight, bias, residual, least,
-                                                                              scratch, threads, out);
+  (NarrowPlan::serves(g, filters, threads) ? winograd_narrow<Filters> : winograd_wide<Filters>)(
+      g, filters, x, weight, bias, residual, least, scratch, threads, out);
 }
 
 }  // namespace cpu

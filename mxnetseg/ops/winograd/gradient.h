@@ -18,20 +18,23 @@ constexpr float kFilterTransposed[kTaps][kTile] = {
     {0, -1.0f / 6, 1.0f / 6, 1.0f / 12, -1.0f / 12, 0},
     {0, -1.0f / 6, -1.0f / 6, 1.0f / 6, 1.0f / 6, 1}};
 
-// How the work is cut: items of blocks of filters by blocks of channels, for some lines of tiles after the other.
+// How the work is cut: items of blocks of filters by blocks of channels, for some lines of tiles and some channels after
+// the others.
 struct WinogradGradientPlan {
   static constexpr int kMostBlocks = 4;         // of filters, and of channels, of an item
   static constexpr int64_t kScratch = 2 << 20;  // numbers of tiles
   static constexpr int kLeastTiles = 128;       // at once: fewer, and the way back to filters would take too long
+  static constexpr int64_t kMostAtOnce = 32;    // blocks of channels
 
-  int64_t filter_blocks, channel_blocks;
+  int64_t filter_blocks, channel_blocks, blocks_at_once;
   int64_t lines_at_once, tiles_at_once;
   int64_t filters_of_item = kMostBlocks, channels_of_item = kMostBlocks;  // blocks
   int64_t strip;
 
   WinogradGradientPlan(const WinogradGeometry& g, int filters, int threads)
       : filter_blocks(blocks_of(filters)), channel_blocks(blocks_of(g.channels)), strip(g.strip(g.columns())) {
-    const int64_t of_tile = kProducts * kLanes * (filter_blocks + channel_blocks);
+    blocks_at_once = std::min(channel_blocks, kMostAtOnce);
+    const int64_t of_tile = kProducts * kLanes * (filter_blocks + blocks_at_once);
     const int64_t most = std::max<int64_t>(1, std::max<int64_t>(kLeastTiles, kScratch / of_tile) / g.line());
     const int64_t times = (g.lines() + most - 1) / most;
     lines_at_once = (g.lines() + times - 1) / times;
@@ -40,14 +43,27 @@ struct WinogradGradientPlan {
       (channels_of_item > filters_of_item ? channels_of_item : filters_of_item) /= 2;
   }
   int64_t items_down() const { return (filter_blocks + filters_of_item - 1) / filters_of_item; }
-  int64_t items_across() const { return (channel_blocks + channels_of_item - 1) / channels_of_item; }
+  int64_t items_across() const { return (blocks_at_once + channels_of_item - 1) / channels_of_item; }
   int64_t items() const { return items_down() * items_across(); }
-  int64_t channels_apart() const { return (channel_blocks * tiles_at_once + 1) * kLanes; }  // see WidePlan
+  int64_t channels_apart() const { return (blocks_at_once * tiles_at_once + 1) * kLanes; }  // see WidePlan
   int64_t filters_apart() const { return (filter_blocks * tiles_at_once + 1) * kLanes; }
   int64_t sums_apart() const { return (filters_of_item * kLanes * channels_of_item + 1) * kLanes; }
   int64_t of_thread() const { return kProducts * sums_apart() + strip; }
   int64_t scratch(int threads) const { return kProducts * (channels_apart() + filters_apart()) + threads * of_thread(); }
 };
+
+// 36 numbers of `count` channels, `apart` numbers apart -> the nine taps of each, or with `add` what they add to those.
+inline void write_taps(const float* sums, int64_t apart, int count, bool add, float* weight) {
+  alignas(64) float half[kTaps][kTile][kLanes], taps[9][kLanes];
+  for (int k = 0; k < kTile; ++k)
+    transform(kFilterTransposed, sums + k * apart, kTile * apart, half[0][k], kTile * kLanes);
+  for (int k = 0; k < kTaps; ++k) transform(kFilterTransposed, half[k][0], kLanes, taps[kTaps * k], kLanes);
+  for (int lane = 0; lane < count; ++lane)
+    for (int tap = 0; tap < 9; ++tap) {
+      float& to = weight[lane * 9 + tap];
+      to = taps[tap][lane] + (add ? to : 0);
+    }
+}
 
 // x (batch, channels, height, width), dy (batch, filters, height, width) -> weight (filters, channels, 3, 3)
 inline void winograd_weight_gradient(const WinogradGeometry& g, int filters, const float* x, const float* dy,
@@ -65,51 +81,46 @@ inline void winograd_weight_gradient(const WinogradGeometry& g, int filters, con
     float* const strip = sums + kProducts * sums_apart;
     const int64_t lines = std::min(plan.lines_at_once, g.lines() - first);
     const int tiles = static_cast<int>(lines * g.line());
+    for (int64_t begin = 0; begin < plan.channel_blocks; begin += plan.blocks_at_once) {
+      const int64_t blocks = std::min(plan.blocks_at_once, plan.channel_blocks - begin);
 #pragma omp for schedule(static)
-    for (int64_t item = 0; item < lines * (plan.channel_blocks + plan.filter_blocks); ++item) {
-      const int64_t line = item % lines, n = (first + line) / g.lines_per_image();
-      const Span span{(first + line) % g.lines_per_image(), 0, g.columns()};
-      const int64_t from = line * g.line() * kLanes;
-      const int64_t b = item / lines, f = b - plan.channel_blocks;
-      if (f < 0)
-        read_span(g, kInputMatrix, x + (n * g.channels + b * kLanes) * plane,
-                  static_cast<int>(std::min<int64_t>(kLanes, g.channels - b * kLanes)), span, g.dilation, strip,
-                  of_x + b * block + from, channels_apart);
-      else
-        read_span(g, kOutputTransposed, dy + (n * filters + f * kLanes) * plane,
-                  static_cast<int>(std::min<int64_t>(kLanes, filters - f * kLanes)), span, 0, strip,
-                  of_dy + f * block + from, filters_apart);
-    }
+      for (int64_t item = 0; item < lines * (blocks + (begin == 0 ? plan.filter_blocks : 0)); ++item) {
+        const int64_t line = item % lines, n = (first + line) / g.lines_per_image();
+        const Span span{(first + line) % g.lines_per_image(), 0, g.columns()};
+        const int64_t from = line * g.line() * kLanes;
+        const int64_t b = item / lines, channel = (begin + b) * kLanes, filter = (b - blocks) * kLanes;
+        if (filter < 0)
+          read_span(g, kInputMatrix, x + (n * g.channels + channel) * plane,
+                    static_cast<int>(std::min<int64_t>(kLanes, g.channels - channel)), span, g.dilation, strip,
+                    of_x + b * block + from, channels_apart);
+        else
+          read_span(g, kOutputTransposed, dy + (n * filters + filter) * plane,
+                    static_cast<int>(std::min<int64_t>(kLanes, filters - filter)), span, 0, strip,
+                    of_dy + (b - blocks) * block + from, filters_apart);
+      }
 #pragma omp for schedule(dynamic)
-    for (int64_t item = 0; item < plan.items(); ++item) {
-      const int64_t f = item / plan.items_across() * plan.filters_of_item;
-      const int64_t c = item % plan.items_across() * plan.channels_of_item;
-      const int64_t down = std::min(plan.filters_of_item, plan.filter_blocks - f);
-      const int64_t across = std::min(plan.channels_of_item, plan.channel_blocks - c);
-      for (int k = 0; k < kProducts; ++k)
-        for (int64_t i = 0; i < across; i += kPanels)
-          for (int64_t row = 0; row < down * kLanes; row += kRows) {
-            const Rows<1, kLanes> rows{
-                of_dy + k * filters_apart + (f + row / kLanes) * block + row % kLanes, tiles, 0};
-            (across - i < kPanels ? multiply<1, 1, kLanes> : multiply<kPanels, 1, kLanes>)(
-                rows, of_x + k * channels_apart + (c + i) * block, block, tiles, false,
-                sums + k * sums_apart + (row * across + i) * kLanes, across * kLanes, kLanes);
+      for (int64_t item = 0; item < plan.items(); ++item) {
+        const int64_t f = item / plan.items_across() * plan.filters_of_item;
+        const int64_t c = item % plan.items_across() * plan.channels_of_item;
+        const int64_t down = std::min(plan.filters_of_item, plan.filter_blocks - f);
+        const int64_t across = std::min(plan.channels_of_item, blocks - c);
+        for (int k = 0; k < kProducts; ++k)
+          for (int64_t i = 0; i < across; i += kPanels)
+            for (int64_t row = 0; row < down * kLanes; row += kRows) {
+              const Rows<1, kLanes> rows{
+                  of_dy + k * filters_apart + (f + row / kLanes) * block + row % kLanes, tiles, 0};
+              (across - i < kPanels ? multiply<1, 1, kLanes> : multiply<kPanels, 1, kLanes>)(
+                  rows, of_x + k * channels_apart + (c + i) * block, block, tiles, false,
+                  sums + k * sums_apart + (row * across + i) * kLanes, across * kLanes, kLanes);
+            }
+        for (int64_t row = 0; row < std::min<int64_t>(down * kLanes, filters - f * kLanes); ++row)
+          for (int64_t i = 0; i < across; ++i) {
+            const int64_t channel = (begin + c + i) * kLanes;
+            write_taps(sums + (row * across + i) * kLanes, sums_apart,
+                       static_cast<int>(std::min<int64_t>(kLanes, g.channels - channel)), first > 0,
+                       weight + ((f * kLanes + row) * g.channels + channel) * 9);
           }
-      const int64_t last = std::min<int64_t>(down * kLanes, filters - f * kLanes);
-      for (int64_t row = 0; row < last; ++row)
-        for (int64_t i = 0; i < across; ++i) {
-          const int64_t channel = (c + i) * kLanes;
-          alignas(64) float half[kTaps][kTile][kLanes], taps[9][kLanes];
-          const float* const from = sums + (row * across + i) * kLanes;
-          for (int k = 0; k < kTile; ++k)
-            transform(kFilterTransposed, from + k * sums_apart, kTile * sums_apart, half[0][k], kTile * kLanes);
-          for (int k = 0; k < kTaps; ++k) transform(kFilterTransposed, half[k][0], kLanes, taps[kTaps * k], kLanes);
-          float* const to = weight + ((f * kLanes + row) * g.channels + channel) * 9;
-          const int count = static_cast<int>(std::min<int64_t>(kLanes, g.channels - channel));
-          for (int lane = 0; lane < count; ++lane)
-            for (int tap = 0; tap < 9; ++tap)
-              to[lane * 9 + tap] = taps[tap][lane] + (first > 0 ? to[lane * 9 + tap] : 0);
-        }
+      }
     }
   }
 }
@@ -124,24 +135,6 @@ inline void bias_gradient(const WinogradGeometry& g, int filters, const float* d
       for (int64_t i = 0; i < g.plane(); ++i) total += map[i];
     }
     bias[f] = static_cast<float>(total);
-  }
-}
-
-// weight (filters, channels, 3, 3) -> (groups of filters, channels, 9, kLanes), the last group with zeros: what `winograd`
-// takes. With `back`, that of the convolution that leads gradients back: (groups of channels, filters, 9, kLanes), with
-// the taps in the reverse order.
-inline void pack_filters(const float* weight, int filters, int channels, bool back, int threads, float* packed) {
-  const int outer = back ? channels : filters, inner = back ? filters : channels;
-  const int64_t apart = 9 * int64_t(back ? 1 : channels), step = 9 * int64_t(back ? channels : 1);
-#pragma omp parallel for schedule(static) num_threads(threads)
-  for (int64_t item = 0; item < blocks_of(outer) * inner; ++item) {
-    const int64_t first = item / inner * kLanes;
-    const int count = static_cast<int>(std::min<int64_t>(kLanes, outer - first));
-    const float* const from = weight + first * apart + item % inner * step;
-    float* const to = packed + item * 9 * kLanes;
-    for (int tap = 0; tap < 9; ++tap)
-      for (int lane = 0; lane < kLanes; ++lane)
-        to[tap * kLanes + lane] = lane < count ? from[lane * apart + (back ? 8 - tap : tap)] : 0;
   }
 }
 

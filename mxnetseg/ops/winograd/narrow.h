@@ -2,6 +2,7 @@
 // its own cache: how long it takes through caches that are shared depends on what others do there.
 #pragma once
 
+#include "filters.h"
 #include "products.h"
 
 namespace mxnetseg {
@@ -42,22 +43,23 @@ struct NarrowPlan {
 };
 
 // As `winograd_wide`.
-inline void winograd_narrow(const WinogradGeometry& g, int filters, const float* x, const float* weight,
-                            const float* bias, const float* residual, float least, float* scratch, int threads,
-                            float* out) {
+template <class Filters>
+void winograd_narrow(const WinogradGeometry& g, int filters, const float* x, Filters weight, const float* bias,
+                     const float* residual, float least, float* scratch, int threads, float* out) {
   const NarrowPlan plan(g, filters, threads);
   const int64_t plane = g.plane(), block = plan.tiles_at_once * kLanes, spans = plan.spans(g);
   const int64_t tiles_apart = plan.tiles_apart(), products_apart = plan.products_apart();
   const int64_t filters_apart = plan.filters_apart(g);
   float* const transformed = scratch;  // (36, blocks of filters, channels, kLanes)
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(threads) firstprivate(weight)
   {
     float* const tiles = scratch + kProducts * filters_apart + thread() * plan.of_thread();
     float* const products = tiles + kProducts * tiles_apart;
     float* const strip = products + kProducts * products_apart;
+    weight.prepare(0, g.channels);
 #pragma omp for schedule(static)
-    for (int64_t i = 0; i < int64_t(plan.filter_blocks) * g.channels; ++i)
-      read_filters(weight + i * 9 * kLanes, transformed + i * kLanes, filters_apart);
+    for (int i = 0; i < plan.filter_blocks * g.channels; ++i)
+      read_filters(weight.at(i / g.channels, i % g.channels), transformed + int64_t(i) * kLanes, filters_apart);
 #pragma omp for schedule(dynamic)
     for (int64_t first = 0; first < spans; first += plan.spans_at_once) {
       const int64_t last = std::min(spans, first + plan.spans_at_once);

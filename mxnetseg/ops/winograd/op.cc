@@ -53,10 +53,14 @@ MXReturnValue forward(const Attributes& attributes, Tensors* in, Tensors* out, c
   const bool directly = cpu::direct_is_faster(g);
   const Workspace<float> scratch(resource, directly ? cpu::direct_scratch(g)
                                                     : cpu::winograd_scratch(g, filters, threads));
-  (directly ? cpu::direct : cpu::winograd)(
-      g, filters, in->at(0).data<float>(), in->at(1).data<float>(), in->at(2).data<float>(),
-      in->size() > 3 ? in->at(3).data<float>() : nullptr, flag(attributes, kOp, "relu"), scratch.data(), threads,
-      out->at(0).data<float>());
+  const float *const x = in->at(0).data<float>(), *const weight = in->at(1).data<float>();
+  const float *const bias = in->at(2).data<float>(), *const residual = in->size() > 3 ? in->at(3).data<float>() : nullptr;
+  const bool relu = flag(attributes, kOp, "relu");
+  float* const to = out->at(0).data<float>();
+  if (directly)
+    cpu::direct(g, filters, x, weight, bias, residual, relu, scratch.data(), threads, to);
+  else
+    cpu::winograd(g, filters, x, cpu::PackedFilters{weight, g.channels}, bias, residual, relu, scratch.data(), threads, to);
   return MX_SUCCESS;
 }
 

@@ -57,20 +57,19 @@ MXReturnValue shapes(const Attributes& given, Shapes* in, Shapes* out) {
   return MX_SUCCESS;
 }
 
-int64_t packed_size(int outer, int inner) { return cpu::blocks_of(outer) * inner * 9 * cpu::kLanes; }
-
-// y = the convolution of x with packed filters, in `scratch`.
-void convolve(const WinogradGeometry& g, int filters, MXTensor& weight, bool back, const float* x,
-              const float* bias, float* scratch, int threads, float* y) {
-  float* const packed = scratch + cpu::winograd_scratch(g, filters, threads);
-  float* const zeros = packed + packed_size(filters, g.channels);
+// y = the convolution of x, in `scratch`.
+void convolve(const WinogradGeometry& g, int filters, MXTensor& weight, bool back, const float* x, const float* bias,
+              float* scratch, int threads, float* y) {
+  float* const zeros = scratch + cpu::winograd_scratch(g, filters, threads);
+  float* const packed = zeros + cpu::blocks_of(filters) * cpu::kLanes;
   if (!bias) std::fill_n(zeros, filters, 0.0f);
-  cpu::pack_filters(weight.data<float>(), int(weight.shape[0]), int(weight.shape[1]), back, threads, packed);
-  cpu::winograd(g, filters, x, packed, bias ? bias : zeros, nullptr, false, scratch, threads, y);
+  const cpu::PlainFilters plain{weight.data<float>(), int(weight.shape[0]), int(weight.shape[1]), back, packed};
+  cpu::winograd(g, filters, x, plain, bias ? bias : zeros, nullptr, false, scratch, threads, y);
 }
 
 int64_t convolve_scratch(const WinogradGeometry& g, int filters, int threads) {
-  return cpu::winograd_scratch(g, filters, threads) + packed_size(filters, g.channels) + filters;
+  return cpu::winograd_scratch(g, filters, threads) + cpu::blocks_of(filters) * cpu::kLanes +
+         cpu::PlainFilters::size(filters, cpu::winograd_depth(g, filters, threads));
 }
 
 MXReturnValue forward_cpu(const Attributes& given, Tensors* in, Tensors* out, const OpResource& resource) {

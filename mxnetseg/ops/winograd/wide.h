@@ -3,6 +3,7 @@
 // four times as much as the filter.
 #pragma once
 
+#include "filters.h"
 #include "products.h"
 
 namespace mxnetseg {
@@ -47,10 +48,11 @@ struct WidePlan {
   int64_t scratch(int threads) const { return kProducts * (tiles_apart() + products_apart()) + threads * of_thread(); }
 };
 
-// x (batch, channels, height, width), weight (groups, channels, 9, kLanes), bias (filters,), perhaps residual, which is
-// added -> out (batch, filters, height, width); what is below `least` becomes that
-inline void winograd_wide(const WinogradGeometry& g, int filters, const float* x, const float* weight, const float* bias,
-                          const float* residual, float least, float* scratch, int threads, float* out) {
+// x (batch, channels, height, width), weight as in filters.h, bias (filters,), perhaps residual, which is added -> out
+// (batch, filters, height, width); what is below `least` becomes that
+template <class Filters>
+void winograd_wide(const WinogradGeometry& g, int filters, const float* x, Filters weight, const float* bias,
+                   const float* residual, float least, float* scratch, int threads, float* out) {
   const WidePlan plan(g, filters, threads);
   const int64_t plane = g.plane(), block = plan.tiles_at_once * kLanes;
   const int64_t tiles_apart = plan.tiles_apart(), products_apart = plan.products_apart();
@@ -58,7 +60,7 @@ inline void winograd_wide(const WinogradGeometry& g, int filters, const float* x
   float* const tiles = scratch;                                  // (36, blocks of channels, tiles, kLanes)
   float* const products = tiles + kProducts * tiles_apart;       // (36, groups, tiles, kLanes)
   float* const of_threads = products + kProducts * products_apart;
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(threads) firstprivate(weight)
   for (int64_t first = 0; first < g.lines(); first += plan.lines_at_once) {
     float* const transformed = of_threads + thread() * plan.of_thread();  // (36, groups, depth, kLanes)
     float* const strip = transformed + kProducts * filters_apart;
@@ -66,6 +68,7 @@ inline void winograd_wide(const WinogradGeometry& g, int filters, const float* x
     const int64_t count = lines * g.line(), rounds = rounded(count) / kRound;
     for (int begin = 0; begin < g.channels; begin += plan.depth) {
       const int depth = std::min(plan.depth, g.channels - begin);
+      weight.prepare(begin, depth);
 #pragma omp for schedule(static)
       for (int64_t item = 0; item < lines * blocks_of(depth); ++item) {
         const int64_t line = item % lines, c = item / lines * kLanes;
@@ -85,7 +88,7 @@ inline void winograd_wide(const WinogradGeometry& g, int filters, const float* x
         const int64_t from = rounds * part / plan.parts * kRound, to = rounds * (part + 1) / plan.parts * kRound;
         for (int i = 0; i < groups; ++i)
           for (int c = 0; c < depth; ++c) {
-            const float* const filter = weight + (int64_t(group + i) * g.channels + begin + c) * 9 * kLanes;
+            const float* const filter = weight.at(group + i, begin + c);
             // 36 streams are written meanwhile, among which the processor does not see that this one goes on
             for (int line = 0; line < 9; ++line) __builtin_prefetch(filter + (kAhead * 9 + line) * kLanes);
             read_filters(filter, transformed + (int64_t(i) * depth + c) * kLanes, filters_apart);
