@@ -57,7 +57,9 @@ RULES: Dict[str, Rule] = {
 
 
 def fuse_pointwise(plan: Plan) -> None:
-    """Leaves everything as it is where there is no operator library."""
+    """Leaves everything as it is where there is no operator library, or where numbers may be no float32."""
+    if any(node.attrs.get("dtype", "None") not in ("float32", "None") for node in plan.graph.operators()):
+        return
     groups: List[List[Node]] = []
     done: Set[Node] = set()
     for last in reversed(plan.graph.operators()):

@@ -90,6 +90,14 @@ def test_sums_that_onednn_does_as_well_stay():
     assert programs(Net(plain, conv(3, 4, 1), conv(4, 4, 1))) == []
 
 
+def test_numbers_of_another_type_stay():
+    def wide(F, x, first):
+        x = first(x)
+        return F.cast(F.sigmoid(F.cast(x, dtype="float64")), dtype="float32") * F.sigmoid(x)
+
+    assert programs(Net(wide, conv(3, 4, 1))) == []
+
+
 def test_small_maps_and_other_numbers_of_axes_stay():
     def small(F, x, first):
         x = first(x)
