@@ -131,12 +131,15 @@ def test_memory_stays_flat():
     truth, prediction = rng.randint(0, 19, (2, 128, 256)).astype(np.uint8)
     confusion = ConfusionMatrix(19)
     tracemalloc.start()
-    confusion.update(truth, prediction)
-    before = tracemalloc.get_traced_memory()[0]
-    for _ in range(200):
+    grown = []
+    for _ in range(3):  # other threads of the process may keep something meanwhile; what leaks grows every time
         confusion.update(truth, prediction)
-    assert tracemalloc.get_traced_memory()[0] - before < 20_000
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(100):
+            confusion.update(truth, prediction)
+        grown.append(tracemalloc.get_traced_memory()[0] - before)
     tracemalloc.stop()
+    assert min(grown) < 10_000
 
 
 def test_a_truth_that_is_all_ignored_is_told():
