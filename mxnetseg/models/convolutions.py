@@ -12,7 +12,7 @@ from ..ops.winograd import OPERATOR
 __all__ = ["use_winograd"]
 
 # Narrower layers spend their time on what is around the products; few tiles, on the filters
-LEAST_CHANNELS, LEAST_TILES = 64, 32
+LEAST_CHANNELS, LEAST_TILES = 128, 32
 MOST_PRODUCTS = 0.4  # share of a direct convolution's; without padding of tiles it is a quarter
 ROUND = 8  # tiles that are multiplied together
 

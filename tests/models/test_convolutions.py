@@ -63,7 +63,7 @@ def test_gradients_that_come_from_several_places_add_up(requests, frozen):
 @pytest.mark.parametrize(
     "other",
     [
-        {"filters": 48},
+        {"filters": 64},
         {"stride": (2, 2)},
         {"pad": (0, 0)},
         {"dilate": (2, 2)},

@@ -40,10 +40,7 @@ def classifier(golden):
     return {**kept, **{key: np.ones(shape, "float32") for key, shape in CLASSIFIERS[golden].items()}}
 
 
-@pytest.mark.parametrize(
-    "golden",
-    [pytest.param(name, marks=[pytest.mark.slow] if name == "ffnet_seg_ade20k" else []) for name in CLASSIFIERS],
-)
+@pytest.mark.parametrize("golden", CLASSIFIERS)
 def test_the_authors_file_is_imported_and_starts_a_network(golden, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MXNETSEG_WEIGHTS", str(tmp_path / "imported"))
     model, backbone = families.model_of(golden)
