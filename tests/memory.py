@@ -52,7 +52,14 @@ def pytest_runtest_protocol(item, nextitem):
     result = yield
     if nextitem is None or nextitem.function is not item.function or memory("VmRSS") > collected + GROWTH:
         gc.collect()
+        if not collected:
+            gc.freeze()  # what tests and libraries consist of: to look through it after every test takes minutes
         with contextlib.suppress(OSError, AttributeError):  # not glibc
             ctypes.CDLL("libc.so.6").malloc_trim(0)
         collected = memory("VmRSS")
     return result
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish():
+    gc.unfreeze()  # Hypothesis looks for who refers to what
