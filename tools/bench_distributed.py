@@ -157,7 +157,7 @@ def work(args) -> int:
             criterion = build_loss(LossConfig(), 19, net.align_corners)
             criterion.initialize()
             for block in (net, criterion):
-                block.hybridize(static_alloc=True, static_shape=True)
+                block.hybridize(static_alloc=True)
             rng = np.random.default_rng(joined.rank)
             shape = (args.batch, args.crop, args.crop)
             images = nd.array(rng.standard_normal((args.batch, 3, *shape[1:]), np.float32))

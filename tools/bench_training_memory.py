@@ -80,7 +80,7 @@ def steps(args: argparse.Namespace) -> list:
     if how == "frozen":
         net(nd.zeros((1, 3, *args.crop)))  # gives all arrays their shapes
         Freeze(net, ModelConfig(name=NETWORKS[network]["name"], freeze=["^backbone"]))
-    net.hybridize(static_alloc=True, static_shape=True)
+    net.hybridize(static_alloc=True)
     trainer = gluon.Trainer(net.collect_params(), "adam")
     loss = gluon.loss.SoftmaxCrossEntropyLoss(axis=1)
     x, y = nd.random.uniform(shape=(args.batch, 3, *args.crop)), nd.zeros((args.batch, *args.crop))

@@ -76,7 +76,7 @@ class Distillation:
         if channels_of(teacher) != len(fed.mean):
             there = f"is for images of {channels_of(teacher)} channels, these have {len(fed.mean)}"
             raise MXNetSegError(f"{what}: {there}; name another checkpoint")
-        teacher.hybridize(static_alloc=recipe.train.static, static_shape=recipe.train.static)
+        teacher.hybridize(static_alloc=recipe.train.static)
         name, backbone = teacher.spec["name"], teacher.spec["backbone"]
         log.info("the teacher is %s on %s, %s, digest %s", name, backbone, found.path, found.digest)
         return cls(teacher, recipe.distill, fed, found.record.feeding, found.digest)

@@ -67,7 +67,7 @@ def find_lr(
     criterion = build_loss(recipe.loss, dataset.num_classes, net.align_corners)
     criterion.initialize(ctx=[context])
     distill = Distillation.of(recipe, dataset.spec, [context])
-    net.hybridize(static_alloc=recipe.train.static, static_shape=recipe.train.static)
+    net.hybridize(static_alloc=recipe.train.static)
     step = TrainStep(
         net,
         criterion,

@@ -51,9 +51,11 @@ class Recompute:
     def __call__(self, images: Sequence[nd.NDArray], seed: int, frozen: Container[str] = ()) -> List[Outputs]:
         """What the network gives for images (N, C, H, W), one batch a context; to be called while recording.
 
-        `seed` is dropout's. What is `frozen` decides which statistics stand still; another set is another graph.
+        `seed` is dropout's. What is `frozen` decides which statistics stand still; another set is another graph, and
+        so it is where gradients begin to add up.
         """
-        cut_for = frozen, [(one.context, one.shape) for one in images]
+        adds = any(one.grad_req == "add" for one in self._parameters.values())
+        cut_for = frozen, adds, [(one.context, one.shape) for one in images]
         if self._cut_for != cut_for:
             self._cut(images[0])
             self._outputs = [() for _ in self._pieces]

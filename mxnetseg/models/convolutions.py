@@ -17,8 +17,11 @@ MOST_PRODUCTS = 0.4  # share of a direct convolution's; without padding of tiles
 ROUND = 8  # tiles that are multiplied together
 
 
-def use_winograd(symbol: mx.sym.Symbol, shape: Sequence[int]) -> mx.sym.Symbol:
-    """The same function for `data` of (N, C, H, W), which decide where it pays; other sizes are served as well."""
+def use_winograd(symbol: mx.sym.Symbol, shape: Sequence[int], *, adds: bool = True) -> mx.sym.Symbol:
+    """The same function for `data` of (N, C, H, W), which decide where it pays; other sizes are served as well.
+
+    Without `adds` it needs no copies of weights, but serves no parameter whose `grad_req` is "add".
+    """
     graph = Graph(symbol)
     try:
         shapes = infer_shapes(graph, {"data": tuple(shape)})
@@ -30,7 +33,7 @@ def use_winograd(symbol: mx.sym.Symbol, shape: Sequence[int]) -> mx.sym.Symbol:
         if keeps_size_3x3(node) and node.inputs[1].node.op == VARIABLE and _pays(node, shapes[node.inputs[0]])
     ]
     for conv in found:
-        _replace(conv, graph)
+        _replace(conv, graph, adds)
     return graph.symbol() if found else symbol
 
 
@@ -43,13 +46,18 @@ def _pays(conv: Node, shape: Sequence[int]) -> bool:
     return bool(wide and tiles >= LEAST_TILES and products <= MOST_PRODUCTS)
 
 
-def _replace(conv: Node, graph: Graph) -> None:
+def _replace(conv: Node, graph: Graph, adds: bool) -> None:
+    # MXNet tells an operator of a library to write a gradient even where it is to be added: to that of another user, or
+    # to that of the last pass. Behind another operator it is MXNet that adds
     x, *parameters = conv.inputs
-    # MXNet tells an operator of a library to write a gradient even where it is to be added. Behind another operator it
-    # is MXNet that adds: where others use x, too, and always for parameters, whose gradients may be added up by wish
     if x.node.op == VARIABLE or graph.single_user(x.node) is None:
         x = Entry(Node("Reshape", f"{conv.name}_shielded", {"shape": "(-2,)"}, [x]))
-    own = [Entry(Node("_copy", f"{entry.node.name}_shielded", {}, [entry])) for entry in parameters]
+    own = [
+        Entry(Node("_copy", f"{entry.node.name}_shielded", {}, [entry]))
+        if adds or graph.single_user(entry.node) is None
+        else entry
+        for entry in parameters
+    ]
     attrs = {
         "num_filter": conv.attrs["num_filter"],
         "dilation": str(conv.numbers("dilate", (1, 1))[0]),

@@ -2,7 +2,7 @@
 
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -152,7 +152,8 @@ class Segmentor(HybridBlock):
     def training_graph(self, coarse: bool = False, x: Optional[NDArray] = None) -> mx.sym.Symbol:
         """What is computed while recording, of `data`, as a symbol; `coarse`: without the last resizes.
 
-        With an image batch x, by the operators that are chosen for its size, type and context.
+        With an image batch x, by the operators that are chosen for its size, type and context, and for the parameters'
+        `grad_req` of now.
         """
         graph = self._graphs.train_coarse if coarse else self._graphs.train
         outputs = graph(mx.sym.var("data"))
@@ -238,20 +239,24 @@ class _Graph(HybridBlock):
         self._to_input = to_input
         self._enlarge = enlarge
         self._learns = learns
+        self._adds = False  # whether it is compiled to add gradients of several passes up
         self.heads = nn.HybridSequential()
         self.heads.add(*(branch.head for branch in branches))
 
     @in_turn
     def __call__(self, x):
+        if self._learns and not self._adds and _add([one for is_data, one in self._cached_op_args if not is_data]):
+            self._clear_cached_op()
         return super().__call__(x)
 
     def quick(self, symbol, x):
-        """The symbol as it is trained with images like x."""
+        """The symbol as it is trained with images like x, and gradients as the parameters ask for them now."""
         with waiting(waits_for_siblings(self)):
             served = self._learns and x.dtype == np.float32 and serves_training(x)
-        return use_winograd(symbol, x.shape) if served else symbol
+        return use_winograd(symbol, x.shape, adds=_add(self.collect_params().values())) if served else symbol
 
     def _build_cache(self, x):
+        self._adds = _add(self.collect_params().values())
         data, outputs = self._get_graph(x)
         self._cached_graph = data, self.quick(outputs, x)
         super()._build_cache(x)
@@ -281,6 +286,11 @@ class _Graph(HybridBlock):
                         out = resize_like(F, out, x, align_corners=self._align_corners)
                 outputs.append(out)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+def _add(parameters: Iterable[mx.gluon.Parameter]) -> bool:
+    """Whether any asks that gradients of several passes be added up."""
+    return any(one.grad_req == "add" for one in parameters)
 
 
 def _inputs(branches: Sequence[Branch], neck: Optional[Branch]) -> Set[str]:

@@ -6,8 +6,10 @@ import mxnet as mx
 import numpy as np
 import pytest
 from mxnet import autograd, nd
+from mxnet.gluon import nn
 
 from mxnetseg import create_model, ops
+from mxnetseg.engine.recompute import Recompute
 from mxnetseg.models.convolutions import use_winograd
 from mxnetseg.ops.winograd import OPERATOR
 
@@ -33,11 +35,11 @@ def everything_twice():
     return mx.sym.broadcast_add(again, first) + convolution(first, "fourth") + x
 
 
-def gradients(symbol, requests, frozen=()):
+def gradients(symbol, requests, frozen, flags):
     rng = np.random.RandomState(0)
     shapes = dict(zip(symbol.list_inputs(), symbol.infer_shape(data=SHAPE)[0]))
     arrays = {name: nd.array(rng.standard_normal(shapes[name])) for name in sorted(shapes)}
-    graph = nd.CachedOp(symbol)
+    graph = nd.CachedOp(symbol, flags)
     learning = [name for name in arrays if name not in frozen]
     for name in learning:
         arrays[name].attach_grad(requests)
@@ -48,14 +50,15 @@ def gradients(symbol, requests, frozen=()):
     return {name: arrays[name].grad.asnumpy() for name in learning}
 
 
+@pytest.mark.parametrize("flags", [(), [("static_alloc", True)]])
 @pytest.mark.parametrize(
     "requests, frozen", [("write", ()), ("add", ()), ("write", ("data", "shared", "first_weight"))]
 )
-def test_gradients_that_come_from_several_places_add_up(requests, frozen):
+def test_gradients_that_come_from_several_places_add_up(requests, frozen, flags):
     symbol = everything_twice()
-    quick = use_winograd(symbol, SHAPE)
+    quick = use_winograd(symbol, SHAPE, adds=requests == "add")
     assert operators(symbol) == 4 and quick.list_inputs() == symbol.list_inputs()
-    got, wanted = (gradients(one, requests, frozen) for one in (quick, symbol))
+    got, wanted = (gradients(one, requests, frozen, flags) for one in (quick, symbol))
     for name, gradient in wanted.items():
         np.testing.assert_allclose(got[name], gradient, rtol=0, atol=5e-5 * np.abs(gradient).max(), err_msg=name)
 
@@ -113,3 +116,45 @@ def test_a_hybridized_network_learns_with_them():
     np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-5)
     for got, wanted in zip(results[0][1], results[1][1]):
         assert np.linalg.norm(got - wanted) <= 0.05 * np.linalg.norm(wanted) + 1e-6
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_gradients_add_up_from_the_moment_that_they_are_asked_to(recompute):
+    """Weights are copied only where they must be; what was compiled without copies is not used where they are."""
+    net = create_model("fcn", backbone="resnet18", num_classes=3, aux=False)
+    net.initialize(mx.init.Xavier())
+    net.apply(lambda block: setattr(block, "_rate", 0) if isinstance(block, nn.Dropout) else None)
+    net.hybridize(static_alloc=True)
+    x = nd.array(np.random.RandomState(0).standard_normal((2, 3, 128, 128)))
+    pieces = Recompute(net, coarse=False) if recompute else None
+    learning = [one for one in net.collect_params().values() if one.grad_req != "null"]
+
+    def after(passes):
+        for _ in range(passes):
+            with autograd.record():
+                out = pieces([x], 0)[0] if pieces else net(x)
+            out.backward()
+            if pieces:
+                pieces.backward()
+        return [one.grad().asnumpy() for one in learning]
+
+    def ask(how):
+        for one in learning:
+            one.grad_req = how
+
+    net(x)  # gives all arrays their shapes
+    once = after(1)
+    for how, factor in (("add", 3), ("write", 1), ("add", 3)):
+        ask(how)
+        graph_of(net, x)  # asked for by others, too, it changes nothing
+        for got, wanted in zip(after(3), once):
+            assert np.linalg.norm(got - factor * wanted) <= 1e-3 * np.linalg.norm(factor * wanted) + 1e-6
+
+
+def test_weights_are_copied_only_where_gradients_add_up():
+    net = create_model("fcn", backbone="resnet18", num_classes=3)
+    net.initialize()
+    x = nd.zeros((2, 3, 128, 128))
+    assert graph_of(net, x).count('"op": "_copy"') == 0
+    net.head.collect_params().setattr("grad_req", "add")
+    assert graph_of(net, x).count('"op": "_copy"') > 0

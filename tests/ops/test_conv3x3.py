@@ -7,7 +7,8 @@ from mxnet import nd
 
 from .helpers import run_forward_backward
 
-# N, C, H, W, filters, dilation: less than a block of channels, odd sizes, less than a tile, several blocks, many tiles
+# N, C, H, W, filters, dilation: less than a block of channels, odd sizes, less than a tile, several blocks, many tiles,
+# more filters, there and back, than are worked out at once
 CASES = (
     ((1, 5, 13, 22), 18, 1),
     ((2, 20, 9, 31), 33, 3),
@@ -16,6 +17,8 @@ CASES = (
     ((2, 130, 6, 7), 70, 1),
     ((2, 17, 96, 130), 8, 1),
     ((4, 16, 40, 33), 16, 4),
+    ((1, 40, 4, 5), 1100, 2),
+    ((2, 1100, 4, 5), 40, 1),
 )
 
 

@@ -8,8 +8,8 @@ from mxnet import autograd, nd
 from mxnetseg.errors import MXNetSegError
 from mxnetseg.ops.winograd import winograd_conv, winograd_weight
 
-# N, C, H, W, filters, dilation: whole tiles, odd ones, less than a tile, single pixels, dilation beyond the map. Of
-# dilation 1 those of some hundred pixels in all are worked out directly
+# N, C, H, W, filters, dilation: whole tiles, odd ones, less than a tile, single pixels, dilation beyond the map,
+# more filters than are worked out at once. Of dilation 1 those of some hundred pixels in all are worked out directly
 CASES = (
     ((1, 5, 13, 22), 18, 1),
     ((3, 6, 5, 9), 33, 1),
@@ -24,6 +24,7 @@ CASES = (
     ((1, 16, 31, 18), 6, 3),
     ((2, 7, 9, 7), 4, 2),
     ((1, 3, 5, 5), 2, 12),
+    ((2, 40, 9, 4), 1100, 2),
 )
 
 

@@ -84,7 +84,7 @@ def step_time(recipe, dataset, steps: int = 4) -> float:
     criterion.initialize(ctx=context)
     trainer = mx.gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 1e-4})
     for block in (net, criterion):
-        block.hybridize(static_alloc=True, static_shape=True)
+        block.hybridize(static_alloc=True)
     loader, close = ours(recipe, dataset, 0)
     batch = next(loader)
     close()

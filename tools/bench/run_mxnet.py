@@ -105,7 +105,7 @@ def training(request, recompute=False) -> Prepared:
     criterion = build_loss(LossConfig(), net.spec["num_classes"], net.align_corners)
     criterion.initialize()
     for block in (net, criterion):
-        block.hybridize(static_alloc=True, static_shape=True)
+        block.hybridize(static_alloc=True)
     parts = [Part(image, nd.array(labels), nd.array([1 / criterion.normalizer(labels)]))]
     optimizer = Optimizer(net, OptimizerConfig(lr=request["lr"], weight_decay=request["weight_decay"]))
     give_back_freed_memory()

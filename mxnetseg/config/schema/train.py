@@ -57,7 +57,8 @@ class TrainConfig(Part):
         "memory, about a third more time (activation checkpointing)",
     )
     static: bool = Field(
-        True, description="hybridize with static_alloc and static_shape; SyncBN over several contexts always does"
+        True,
+        description="hybridize with static_alloc, memory planned once; SyncBN over several contexts always does",
     )
 
     @model_validator(mode="after")

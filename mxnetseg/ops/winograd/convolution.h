@@ -15,9 +15,11 @@ inline int64_t winograd_scratch(const WinogradGeometry& g, int filters, int thre
                                         : WidePlan(g, filters, threads).scratch(threads);
 }
 
-// Channels whose filters are at hand at a time, at most.
-inline int winograd_depth(const WinogradGeometry& g, int filters, int threads) {
-  return NarrowPlan::serves(g, filters, threads) ? g.channels : std::min(g.channels, kDepth);
+// Of PlainFilters::packed.
+inline int64_t winograd_packed(const WinogradGeometry& g, int filters, int threads) {
+  if (NarrowPlan::serves(g, filters, threads)) return PlainFilters::size(filters, g.channels);
+  const WidePlan plan(g, filters, threads);
+  return PlainFilters::size(plan.at_once * kLanes, plan.depth);
 }
 
 // x (batch, channels, height, width), weight as in filters.h, bias (filters,), perhaps residual, which is added -> out

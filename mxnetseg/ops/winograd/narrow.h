@@ -56,7 +56,7 @@ void winograd_narrow(const WinogradGeometry& g, int filters, const float* x, Fil
     float* const tiles = scratch + kProducts * filters_apart + thread() * plan.of_thread();
     float* const products = tiles + kProducts * tiles_apart;
     float* const strip = products + kProducts * products_apart;
-    weight.prepare(0, g.channels);
+    weight.prepare(0, plan.filter_blocks, 0, g.channels);
 #pragma omp for schedule(static)
     for (int i = 0; i < plan.filter_blocks * g.channels; ++i)
       read_filters(weight.at(i / g.channels, i % g.channels), transformed + int64_t(i) * kLanes, filters_apart);

@@ -69,7 +69,7 @@ void convolve(const WinogradGeometry& g, int filters, MXTensor& weight, bool bac
 
 int64_t convolve_scratch(const WinogradGeometry& g, int filters, int threads) {
   return cpu::winograd_scratch(g, filters, threads) + cpu::blocks_of(filters) * cpu::kLanes +
-         cpu::PlainFilters::size(filters, cpu::winograd_depth(g, filters, threads));
+         cpu::winograd_packed(g, filters, threads);
 }
 
 MXReturnValue forward_cpu(const Attributes& given, Tensors* in, Tensors* out, const OpResource& resource) {
