@@ -1,20 +1,19 @@
-"""Wide 3x3 convolutions of a graph for training by Winograd's algorithm, forward and backward."""
+"""Wide 3x3 convolutions of a graph for training by Winograd's algorithm or by their taps, forward and backward."""
 
 from typing import Sequence
 
 import mxnet as mx
-import numpy as np
 
 from ..errors import MXNetSegError
 from ..graph import VARIABLE, Entry, Graph, Node, infer_shapes, keeps_size_3x3
-from ..ops.winograd import OPERATOR
+from ..ops.winograd import OPERATOR, by_taps, taps_products, tiles_of, winograd_products
 
 __all__ = ["use_winograd"]
 
 # Narrower layers spend their time on what is around the products; few tiles, on the filters
 LEAST_CHANNELS, LEAST_TILES = 128, 32
 MOST_PRODUCTS = 0.4  # share of a direct convolution's; without padding of tiles it is a quarter
-ROUND = 8  # tiles that are multiplied together
+MOST_MET = 0.7  # the same of what taps meet; MXNet, which meets all, keeps a copy of the map for every tap
 
 
 def use_winograd(symbol: mx.sym.Symbol, shape: Sequence[int], *, adds: bool = True) -> mx.sym.Symbol:
@@ -40,10 +39,12 @@ def use_winograd(symbol: mx.sym.Symbol, shape: Sequence[int], *, adds: bool = Tr
 def _pays(conv: Node, shape: Sequence[int]) -> bool:
     batch, channels, height, width = shape
     dilation = conv.numbers("dilate", (1, 1))[0]
-    tiles = batch * np.prod([dilation * -(-size // (4 * dilation)) for size in (height, width)])
-    products = 36 * ROUND * -(-tiles // ROUND) / (9 * batch * height * width)
-    wide = min(channels, int(conv.attrs["num_filter"])) >= LEAST_CHANNELS
-    return bool(wide and tiles >= LEAST_TILES and products <= MOST_PRODUCTS)
+    direct = 9 * batch * height * width
+    if min(channels, int(conv.attrs["num_filter"])) < LEAST_CHANNELS:
+        return False
+    if by_taps(shape, dilation):
+        return taps_products(shape, dilation) <= MOST_MET * direct
+    return tiles_of(shape, dilation) >= LEAST_TILES and winograd_products(shape, dilation) <= MOST_PRODUCTS * direct
 
 
 def _replace(conv: Node, graph: Graph, adds: bool) -> None:

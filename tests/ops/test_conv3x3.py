@@ -8,7 +8,7 @@ from mxnet import nd
 from .helpers import run_forward_backward
 
 # N, C, H, W, filters, dilation: less than a block of channels, odd sizes, less than a tile, several blocks, many tiles,
-# more filters, there and back, than are worked out at once
+# more filters, there and back, than are worked out at once; dilations wide for the map, which are worked out by taps
 CASES = (
     ((1, 5, 13, 22), 18, 1),
     ((2, 20, 9, 31), 33, 3),
@@ -19,6 +19,11 @@ CASES = (
     ((4, 16, 40, 33), 16, 4),
     ((1, 40, 4, 5), 1100, 2),
     ((2, 1100, 4, 5), 40, 1),
+    ((2, 150, 9, 11), 70, 7),
+    ((3, 33, 70, 65), 20, 40),
+    ((1, 20, 5, 9), 140, 4),
+    ((1, 5, 80, 90), 18, 36),
+    ((2, 5, 4, 6), 3, 100),
 )
 
 

@@ -1,4 +1,5 @@
-"""A 3x3 convolution by Winograd's algorithm, F(4x4, 3x3): 36 multiplications for 16 pixels instead of 144.
+"""A 3x3 convolution by Winograd's algorithm, F(4x4, 3x3): 36 multiplications for 16 pixels instead of 144; or, of wide
+dilation, by its taps, without those that meet padding.
 
 https://arxiv.org/abs/1509.09308. In float32: sums are made in another order, of greater numbers, and keep about one
 decimal digit less than a direct convolution. `winograd_conv` is for inference; for training there is `OPERATOR`, which
@@ -9,12 +10,15 @@ products.h      C++: the products of these, a few registers at a time
 filters.h       C++, OpenMP: where filters come from
 wide.h          C++, OpenMP: all of it, and how the work is cut, for many channels
 narrow.h        C++, OpenMP: the same for few
-convolution.h   C++: which of these
-direct.h        C++, OpenMP: the same without Winograd's algorithm, for the smallest maps
 gradient.h      C++, OpenMP: the filters' gradient
+taps.h          C++, OpenMP: both without Winograd's algorithm, where the dilation is wide for the map
+convolution.h   C++: which of these
+direct.h        C++, OpenMP: the convolution once more, for the smallest maps
 op.cc           MXNet's side, for inference
 training.cc     MXNet's side, for training
 """
+
+from typing import Sequence
 
 import numpy as np
 
@@ -22,15 +26,49 @@ from ...commands import typed
 from ...errors import MXNetSegError
 from ..library import serves
 
-__all__ = ["OPERATOR", "serves_winograd", "winograd_conv", "winograd_weight"]
+__all__ = [
+    "OPERATOR",
+    "by_taps",
+    "serves_winograd",
+    "taps_products",
+    "tiles_of",
+    "winograd_conv",
+    "winograd_products",
+    "winograd_weight",
+]
 
 OPERATOR = "mxnetseg_conv3x3"  # inputs and attributes: training.cc
 LANES = 16  # filters side by side: kLanes in tiles.h
+ROUND = 8  # tiles that are multiplied together: kRound in products.h
 
 
 def serves_winograd() -> bool:
     """Whether `winograd_conv` can be had: there is a library."""
     return serves(cuda=False)
+
+
+def tiles_of(shape: Sequence[int], dilation: int) -> int:
+    """Winograd's tiles of maps (N, C, H, W)."""
+    batch, _, height, width = shape
+    rows, columns = (dilation * -(-size // (4 * dilation)) for size in (height, width))
+    return batch * rows * columns
+
+
+def winograd_products(shape: Sequence[int], dilation: int) -> int:
+    """Multiplications for a channel and a filter."""
+    return 36 * ROUND * -(-tiles_of(shape, dilation) // ROUND)
+
+
+def taps_products(shape: Sequence[int], dilation: int) -> int:
+    """The same by definition, without those by padding."""
+    batch, _, height, width = shape
+    rows, columns = (size + 2 * max(0, size - dilation) for size in (height, width))
+    return batch * rows * columns
+
+
+def by_taps(shape: Sequence[int], dilation: int) -> bool:
+    """Which way the operators take, as convolution.h says."""
+    return 5 * taps_products(shape, dilation) < 6 * winograd_products(shape, dilation)
 
 
 def winograd_weight(weight: np.ndarray) -> np.ndarray:

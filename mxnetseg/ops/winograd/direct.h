@@ -16,7 +16,7 @@ inline int64_t direct_scratch(const WinogradGeometry& g) { return g.batch * g.ch
 // Whether it takes less time, by multiplications and additions for a channel and a filter: Winograd's products, and what
 // working the filter out costs (FILTER of deploy/winograd.py). Here one is taken to cost half as much again.
 inline bool direct_is_faster(const WinogradGeometry& g) {
-  if (g.dilation > 1) return false;
+  if (g.dilation > 1) return false;  // taps.h has those
   const int64_t tiles = rounded(g.lines() * g.line());
   const int64_t pixels = g.batch * g.height * (padded_width(g) - 2);
   return 9 * pixels * 3 / 2 < kProducts * tiles + 500;

@@ -52,7 +52,7 @@ MXReturnValue forward(const Attributes& attributes, Tensors* in, Tensors* out, c
   const int filters = int(in->at(2).shape[0]), threads = cpu::threads();
   const bool directly = cpu::direct_is_faster(g);
   const Workspace<float> scratch(resource, directly ? cpu::direct_scratch(g)
-                                                    : cpu::winograd_scratch(g, filters, threads));
+                                                    : cpu::convolution_scratch(g, filters, threads));
   const float *const x = in->at(0).data<float>(), *const weight = in->at(1).data<float>();
   const float *const bias = in->at(2).data<float>(), *const residual = in->size() > 3 ? in->at(3).data<float>() : nullptr;
   const bool relu = flag(attributes, kOp, "relu");
@@ -60,7 +60,8 @@ MXReturnValue forward(const Attributes& attributes, Tensors* in, Tensors* out, c
   if (directly)
     cpu::direct(g, filters, x, weight, bias, residual, relu, scratch.data(), threads, to);
   else
-    cpu::winograd(g, filters, x, cpu::PackedFilters{weight, g.channels}, bias, residual, relu, scratch.data(), threads, to);
+    cpu::convolution(g, filters, x, cpu::PackedFilters{weight, g.channels}, bias, residual, relu, scratch.data(), threads,
+                     to);
   return MX_SUCCESS;
 }
 

@@ -147,13 +147,39 @@ inline void read_span(const WinogradGeometry& g, const float (&matrix)[kTile][Si
                   apart);
 }
 
-// The reverse for products[k], `apart` numbers apart: a span's pixels, of `count` maps, with bias and, perhaps, residual
-// added; what is below `least` becomes that.
+// The reverse of read_row for `across` pixels, with bias and, perhaps, residual added; what is below `least` becomes that.
+inline void write_row(const WinogradGeometry& g, const float* pixels, int across, const float* bias,
+                      const float* residual, float least, int count, float* row) {
+  const int64_t plane = g.plane();
+  for (int lane = 0; lane < count; lane += 4) {
+    int x = 0;
+    if (lane + 4 <= count)
+      for (; x + 4 <= across; x += 4) {
+        Quads quads;
+        for (int i = 0; i < 4; ++i) quads.of[i] = load_quad(pixels + (x + i) * kLanes + lane);
+        quads = transposed(quads);
+        for (int i = 0; i < 4; ++i) {
+          const int64_t to = (lane + i) * plane + x;
+          Quad value = quads.of[i] + bias[lane + i];
+          if (residual) value += load_quad(residual + to);
+          value = value < least ? Quad{} + least : value;  // a NaN stays one
+          std::memcpy(row + to, &value, sizeof value);
+        }
+      }
+    for (; x < across; ++x)
+      for (int i = 0; i < 4 && lane + i < count; ++i) {
+        const int64_t to = (lane + i) * plane + x;
+        const float value = pixels[x * kLanes + lane + i] + bias[lane + i] + (residual ? residual[to] : 0);
+        row[to] = value < least ? least : value;
+      }
+  }
+}
+
+// The reverse of read_span for products[k], `apart` numbers apart; otherwise as write_row.
 inline void write_span(const WinogradGeometry& g, const float* products, int64_t apart, const Span& span,
                        const float* bias, const float* residual, float least, float* strip, int count, float* maps) {
   const int d = g.dilation, width = g.strip_width(span.count), begin = span.first * kStep * d;
   const int pixels_across = std::min(g.width - begin, span.count * kStep * d);
-  const int64_t plane = g.plane();
   for (int first = 0; first < d; ++first)
     for (int column = 0; column < span.count; ++column, products += kLanes)
       for (int i = 0; i < kTile; ++i)
@@ -164,30 +190,9 @@ inline void write_span(const WinogradGeometry& g, const float* products, int64_t
   for (int a = 0; a < kStep; ++a) {
     const int y = g.first_row(span.line) + a * d;
     if (y >= g.height) break;
-    const float* const pixels = strip + int64_t(a) * width * kLanes;
-    for (int lane = 0; lane < count; lane += 4) {
-      const int64_t at = lane * plane + int64_t(y) * g.width + begin;
-      int x = 0;
-      if (lane + 4 <= count)
-        for (; x + 4 <= pixels_across; x += 4) {
-          Quads quads;
-          for (int i = 0; i < 4; ++i) quads.of[i] = load_quad(pixels + (x + i) * kLanes + lane);
-          quads = transposed(quads);
-          for (int i = 0; i < 4; ++i) {
-            const int64_t to = at + i * plane + x;
-            Quad value = quads.of[i] + bias[lane + i];
-            if (residual) value += load_quad(residual + to);
-            value = value < least ? Quad{} + least : value;  // a NaN stays one
-            std::memcpy(maps + to, &value, sizeof value);
-          }
-        }
-      for (; x < pixels_across; ++x)
-        for (int i = 0; i < 4 && lane + i < count; ++i) {
-          const int64_t to = at + i * plane + x;
-          const float value = pixels[x * kLanes + lane + i] + bias[lane + i] + (residual ? residual[to] : 0);
-          maps[to] = value < least ? least : value;
-        }
-    }
+    const int64_t at = int64_t(y) * g.width + begin;
+    write_row(g, strip + int64_t(a) * width * kLanes, pixels_across, bias, residual ? residual + at : nullptr, least, count,
+              maps + at);
   }
 }
 

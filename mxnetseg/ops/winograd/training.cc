@@ -4,11 +4,9 @@
 #include "../common.h"
 #include "../memory.h"
 #include "convolution.h"
-#include "gradient.h"
 
 using namespace mxnetseg;  // NOLINT
 using mxnetseg::cpu::WinogradGeometry;
-using mxnetseg::cpu::WinogradGradientPlan;
 
 namespace {
 
@@ -60,16 +58,16 @@ MXReturnValue shapes(const Attributes& given, Shapes* in, Shapes* out) {
 // y = the convolution of x, in `scratch`.
 void convolve(const WinogradGeometry& g, int filters, MXTensor& weight, bool back, const float* x, const float* bias,
               float* scratch, int threads, float* y) {
-  float* const zeros = scratch + cpu::winograd_scratch(g, filters, threads);
+  float* const zeros = scratch + cpu::convolution_scratch(g, filters, threads);
   float* const packed = zeros + cpu::blocks_of(filters) * cpu::kLanes;
   if (!bias) std::fill_n(zeros, filters, 0.0f);
   const cpu::PlainFilters plain{weight.data<float>(), int(weight.shape[0]), int(weight.shape[1]), back, packed};
-  cpu::winograd(g, filters, x, plain, bias ? bias : zeros, nullptr, false, scratch, threads, y);
+  cpu::convolution(g, filters, x, plain, bias ? bias : zeros, nullptr, false, scratch, threads, y);
 }
 
 int64_t convolve_scratch(const WinogradGeometry& g, int filters, int threads) {
-  return cpu::winograd_scratch(g, filters, threads) + cpu::blocks_of(filters) * cpu::kLanes +
-         cpu::winograd_packed(g, filters, threads);
+  return cpu::convolution_scratch(g, filters, threads) + cpu::blocks_of(filters) * cpu::kLanes +
+         cpu::packed_filters(g, filters, threads);
 }
 
 MXReturnValue forward_cpu(const Attributes& given, Tensors* in, Tensors* out, const OpResource& resource) {
@@ -89,10 +87,9 @@ MXReturnValue backward_cpu(const Attributes& given, Tensors* in, Tensors* out, c
   back.channels = filters;
   const float* const dy = in->at(0).data<float>();
   const Workspace<float> scratch(resource, std::max(convolve_scratch(back, g.channels, threads),
-                                                    WinogradGradientPlan(g, filters, threads).scratch(threads)));
+                                                    cpu::weight_gradient_scratch(g, filters, threads)));
   convolve(back, g.channels, in->at(2), true, dy, nullptr, scratch.data(), threads, out->at(0).data<float>());
-  cpu::winograd_weight_gradient(g, filters, in->at(1).data<float>(), dy, scratch.data(), threads,
-                                out->at(1).data<float>());
+  cpu::weight_gradient(g, filters, in->at(1).data<float>(), dy, scratch.data(), threads, out->at(1).data<float>());
   if (out->size() > 2) cpu::bias_gradient(g, filters, dy, threads, out->at(2).data<float>());
   return MX_SUCCESS;
 }
