@@ -11,7 +11,7 @@ from ..ops.winograd import OPERATOR, by_taps, taps_products, tiles_of, winograd_
 __all__ = ["use_winograd"]
 
 # Narrower layers spend their time on what is around the products; few tiles, on the filters
-LEAST_CHANNELS, LEAST_TILES = 128, 32
+LEAST_CHANNELS, LEAST_TILES = 128, 8
 MOST_PRODUCTS = 0.4  # share of a direct convolution's; without padding of tiles it is a quarter
 MOST_MET = 0.7  # the same of what taps meet; MXNet, which meets all, keeps a copy of the map for every tap
 
