@@ -43,6 +43,7 @@ class Recompute:
         self._net = net
         self._coarse = coarse
         self._parameters = dict(net.collect_params().items())
+        self._traced_for: Any = None
         self._cut_for: Any = None
         self._pieces: List[_Piece] = []
         self._outputs: List[Sequence[List[nd.NDArray]]] = []  # of every piece, by context, for one step after another
@@ -54,10 +55,14 @@ class Recompute:
         `seed` is dropout's. What is `frozen` decides which statistics stand still; another set is another graph, and
         so it is where gradients begin to add up.
         """
-        adds = any(one.grad_req == "add" for one in self._parameters.values())
-        cut_for = frozen, adds, [(one.context, one.shape) for one in images]
+        traced_for = frozen, any(one.grad_req == "add" for one in self._parameters.values())
+        if self._traced_for != traced_for:
+            # its operators are for images of this size, as those of a hybridized network are from its first call on
+            self._symbol = self._net.training_graph(self._coarse, images[0])
+            self._traced_for, self._cut_for = traced_for, None
+        cut_for = [(one.context, one.shape) for one in images]
         if self._cut_for != cut_for:
-            self._cut(images[0])
+            self._cut(images[0].shape)
             self._outputs = [() for _ in self._pieces]
             self._cut_for = cut_for
         seeds = np.random.SeedSequence(seed).generate_state(len(self._pieces))
@@ -91,11 +96,11 @@ class Recompute:
                 gradient[:] = gradients[name] + (gradient if self._parameters[name].grad_req == "add" else 0)
         self._kept = []
 
-    def _cut(self, images: nd.NDArray) -> None:
-        graph = Graph(self._net.training_graph(self._coarse, images))
+    def _cut(self, shape: Sequence[int]) -> None:
+        graph = Graph(self._symbol)
         self._random = any(word in node.op for node in graph.operators() for word in RANDOM)
         self._pieces = []
-        for part, outputs in in_pieces(graph, {"data": images.shape}):
+        for part, outputs in in_pieces(graph, {"data": tuple(shape)}):
             symbol = part.symbol()
             self._pieces.append(_Piece(nd.CachedOp(symbol), symbol.list_inputs(), outputs))
         uses = Counter(name for piece in self._pieces for name in piece.inputs)
