@@ -55,6 +55,12 @@ def test_it_is_the_same_every_time(operators):
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_dilation_beyond_the_map(operators):
+    x, weight = nd.random.normal(shape=(2, 3, 5, 7)), nd.random.normal(shape=(4, 3, 3, 3))
+    near, far = (nd.mxnetseg_conv3x3(x, weight, num_filter=4, no_bias=1, dilation=one) for one in (7, 2**20))
+    np.testing.assert_array_equal(near.asnumpy(), far.asnumpy())
+
+
 def test_a_number_that_is_none_stays_seen(operators):
     x, weight = nd.zeros((1, 3, 8, 8)), nd.ones((2, 3, 3, 3))
     x[0, 1, 4, 4] = np.nan

@@ -42,9 +42,8 @@ template <class Filters>
 void convolution(const WinogradGeometry& g, int filters, const float* x, const Filters& weight, const float* bias,
                  const float* residual, bool relu, float* scratch, int threads, float* out) {
   const float least = relu ? 0 : -std::numeric_limits<float>::infinity();
-  (by_taps(g)                                      ? convolve_by_taps<Filters>
-   : NarrowPlan::serves(g, filters, threads) ? winograd_narrow<Filters>
-                                                   : winograd_wide<Filters>)(
+  const bool narrow = NarrowPlan::serves(g, filters, threads);
+  (by_taps(g) ? convolve_by_taps<Filters> : narrow ? winograd_narrow<Filters> : winograd_wide<Filters>)(
       g, filters, x, weight, bias, residual, least, scratch, threads, out);
 }
 
