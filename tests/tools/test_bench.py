@@ -169,7 +169,6 @@ def made_up(**contenders):
     }
     return {
         "date": "2026-01-01",
-        "rounds": 3,
         "machine": {
             "processor": "P",
             "flags": ["avx2"],
@@ -198,6 +197,7 @@ def test_tables_hold_ratios_of_medians_and_say_why_a_figure_is_missing():
     assert times == ["n, 8x8", "0.50"]  # of the faster PyTorch, not OpenVINO
     assert memory == ["n, 8x8", "0.25"]  # of 100 MB, of 400 and 800
     assert "200.0 ± 50.0" in text and "5.00" in text
+    assert "Medians of 3 interleaved rounds" in text
     assert "it / broke badly" in text
     assert "MXNet 1.9.1, PyTorch 2." in text
     assert text.endswith("### More\n\ntext")
@@ -231,8 +231,8 @@ def test_the_page_has_its_markers():
 
 
 def test_figures_of_several_runs_are_read_together(tmp_path):
-    def write(name, rounds=10, **content):
-        (tmp_path / name).write_text(json.dumps(dict(machine={"cores": 2}, rounds=rounds, quick=False, **content)))
+    def write(name, cores=2, **content):
+        (tmp_path / name).write_text(json.dumps(dict(machine={"cores": cores}, quick=False, **content)))
         return str(tmp_path / name)
 
     first = write("first.json", cases=[{"task": "inference"}])
@@ -240,8 +240,8 @@ def test_figures_of_several_runs_are_read_together(tmp_path):
     both = read([first, second])
     assert both["cases"] == [{"task": "inference"}, {"task": "training"}]
     assert both["sections"] == [{"title": "evaluation"}] and read([first])["sections"] == []
-    with pytest.raises(SystemExit, match="of other rounds"):
-        read([first, write("third.json", rounds=2, cases=[])])
+    with pytest.raises(SystemExit, match="from another machine"):
+        read([first, write("third.json", cores=4, cases=[])])
     with pytest.raises(SystemExit, match="give a file that --json wrote"):
         read([first, str(tmp_path / "none.json")])
 

@@ -149,7 +149,6 @@ def run(args) -> dict:
     planned = cases(args)
     report = {
         "date": datetime.date.today().isoformat(),
-        "rounds": rounds,
         "quick": args.quick,
         "machine": machine.describe(sys.executable, peers, cores),
         "cases": [],
@@ -179,15 +178,17 @@ def keep(report: dict, path) -> None:
 
 
 def read(paths) -> dict:
-    """What --json wrote; of several files the cases of all, where they are from one machine and as many rounds."""
+    """What --json wrote; of several files the cases of all, where they are from one machine."""
     reports = []
     for path in paths:
         try:
             reports.append(json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError) as err:
             raise SystemExit(f"--from-json {path}: {err}; give a file that --json wrote") from err
-        if any(reports[0].get(key) != reports[-1].get(key) for key in ("machine", "rounds", "quick")):
-            raise SystemExit(f"--from-json {path}: from another machine, or of other rounds, than {paths[0]}")
+        if any(reports[0].get(key) != reports[-1].get(key) for key in ("machine", "quick")):
+            raise SystemExit(
+                f"--from-json {path}: not from the machine of {paths[0]}, or only one is quick"
+            )
     for name in ("cases", "sections"):
         reports[0][name] = [one for report in reports for one in report.get(name, ())]
     return reports[0]

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 from tabulate import tabulate
 
@@ -48,13 +48,19 @@ def tables(report: Dict[str, Any], plot: Optional[str] = None) -> str:
         cases = [case for case in report["cases"] if case["task"] == task]
         if not cases:
             continue
-        parts += [f"### {title}", NOTES[task].format(rounds=report["rounds"])]
+        parts += [f"### {title}", NOTES[task].format(rounds=rounds(cases))]
         parts += [found for found in (ratio_table(cases, of) for of in RATIOS) if found]
         if task == "inference" and plot:
             parts.append(f"![Time against PyTorch's best]({plot})")
         parts += [f"#### {case['title']}\n\n{case_table(case)}" for case in cases]
     parts += [f"### {section['title']}\n\n{section['text']}" for section in report.get("sections", ())]
     return "\n\n".join(parts)
+
+
+def rounds(cases: Sequence[Dict[str, Any]]) -> str:
+    """How often contenders were timed."""
+    counts = {len(one["seconds"]) for case in cases for one in case["contenders"].values() if "seconds" in one}
+    return " to ".join(str(count) for count in sorted({min(counts, default=0), max(counts, default=0)}))
 
 
 NOTES = {
