@@ -186,9 +186,7 @@ def read(paths) -> dict:
         except (OSError, ValueError) as err:
             raise SystemExit(f"--from-json {path}: {err}; give a file that --json wrote") from err
         if any(reports[0].get(key) != reports[-1].get(key) for key in ("machine", "quick")):
-            raise SystemExit(
-                f"--from-json {path}: not from the machine of {paths[0]}, or only one is quick"
-            )
+            raise SystemExit(f"--from-json {path}: not from the machine of {paths[0]}, or only one is quick")
     for name in ("cases", "sections"):
         reports[0][name] = [one for report in reports for one in report.get(name, ())]
     return reports[0]
