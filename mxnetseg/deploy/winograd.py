@@ -5,7 +5,7 @@ from typing import Sequence, Tuple
 import numpy as np
 
 from ..graph import Entry, Node, is_relu, keeps_size_3x3
-from ..ops.winograd import LANES, by_taps, serves_winograd, tiles_of, winograd_weight
+from ..ops.winograd import LANES, serves_winograd, tiles_of, winograd_weight
 from .plan import Plan
 
 __all__ = ["use_winograd", "use_winograd_among_bfloat16"]
@@ -41,8 +41,6 @@ def _cost(conv: Node, shape: Sequence[int]) -> float:
     """Time of Winograd's algorithm over that of a direct convolution."""
     _, channels, height, width = shape
     filters, dilation = int(conv.attrs["num_filter"]), conv.numbers("dilate", (1, 1))[0]
-    if by_taps(shape, dilation):
-        return 1.1  # oneDNN leaves out what is padding, too; there are layouts around it
     tiles = tiles_of((1, *shape[1:]), dilation)
     products = 36 * channels * filters * LANES * -(-tiles // LANES)
     winograd = products + TILE * tiles * (channels + filters) + FILTER * channels * filters
