@@ -240,7 +240,7 @@ def test_figures_of_several_runs_are_read_together(tmp_path):
     both = read([first, second])
     assert both["cases"] == [{"task": "inference"}, {"task": "training"}]
     assert both["sections"] == [{"title": "evaluation"}] and read([first])["sections"] == []
-    with pytest.raises(SystemExit, match="from another machine"):
+    with pytest.raises(SystemExit, match="not from the machine of"):
         read([first, write("third.json", cores=4, cases=[])])
     with pytest.raises(SystemExit, match="give a file that --json wrote"):
         read([first, str(tmp_path / "none.json")])
