@@ -13,7 +13,7 @@ __all__ = ["use_winograd"]
 # Narrower layers spend their time on what is around the products; few tiles, on the filters
 LEAST_CHANNELS, LEAST_TILES = 128, 8
 MOST_PRODUCTS = 0.4  # share of a direct convolution's; without padding of tiles it is a quarter
-MOST_MET = 0.7  # the same of what taps meet; MXNet, which meets all, keeps a copy of the map for every tap
+MOST_MET = 0.7  # the same of what taps meet: oneDNN, which leaves padding out as well, keeps much memory for gradients
 
 
 def use_winograd(symbol: mx.sym.Symbol, shape: Sequence[int], *, adds: bool = True) -> mx.sym.Symbol:

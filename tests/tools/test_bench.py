@@ -198,6 +198,7 @@ def test_tables_hold_ratios_of_medians_and_say_why_a_figure_is_missing():
     assert memory == ["n, 8x8", "0.25"]  # of 100 MB, of 400 and 800
     assert "200.0 ± 50.0" in text and "5.00" in text
     assert "Medians of 3 interleaved rounds" in text
+    assert "Medians of 2 to 3 interleaved" in report.tables(made_up(MXNetSeg_f32=[0.1] * 3, OpenVINO_f32=[0.1] * 2))
     assert "it / broke badly" in text
     assert "MXNet 1.9.1, PyTorch 2." in text
     assert text.endswith("### More\n\ntext")
