@@ -44,12 +44,12 @@ void convolve_by_taps(const WinogradGeometry& g, int filters, const float* x, Fi
                       const float* residual, float least, float* scratch, int threads, float* out) {
   const TapsPlan plan(g, filters, threads);
   const int64_t block = plan.pixels * kLanes;
-  float* const inputs = scratch;                            // (blocks of channels, images, pixels, kLanes)
+  float* const inputs = scratch;                               // (blocks of channels, images, pixels, kLanes)
   float* const sums = inputs + blocks_of(plan.depth) * block;  // (groups, images, pixels, kLanes)
   float* const of_threads = sums + plan.groups * block;
 #pragma omp parallel num_threads(threads) firstprivate(weight)
   for (int64_t first = 0; first < g.batch; first += plan.images) {
-    float* const panels = of_threads + thread() * plan.of_thread();         // (kPanels, depth, kLanes), of a tap
+    float* const panels = of_threads + thread() * plan.of_thread();       // (kPanels, depth, kLanes), of a tap
     float* const rest = panels + int64_t(kPanels) * kLanes * plan.depth;  // (kPanels, kRows, kLanes)
     const int64_t rows = std::min(plan.images, g.batch - first) * g.height;
     for (int begin = 0; begin < g.channels; begin += plan.depth) {
