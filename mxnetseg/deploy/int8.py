@@ -8,7 +8,11 @@ from mxnet.contrib import quantization
 
 from ..errors import MXNetSegError
 from ..graph import Graph, known
+from .plan import Plan
+from .pointwise_int8 import take_integers
+from .quantized import QUANTIZE
 from .sums import mend_sums
+from .winograd_int8 import use_winograd_int8
 
 __all__ = ["input_range", "to_int8"]
 
@@ -16,8 +20,8 @@ BACKEND = "MKLDNN_QUANTIZE"
 OPTIONS = dict(calib_mode="naive", quantized_dtype="auto")
 
 
-def to_int8(symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray], batches: Iterable[nd.NDArray]):
-    """The quantized graph and its arrays.
+def to_int8(plan: Plan, batches: Iterable[nd.NDArray]) -> Plan:
+    """The plan with its graph quantized.
 
     Weights get one scale per output channel. A feature map gets one for all of it, from its least and greatest value
     on `batches`, each (N, 3, H, W).
@@ -27,9 +31,9 @@ def to_int8(symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray], batches: Itera
     MXNetSegError
         There are no batches, all are of one colour, or one makes values that are not finite.
     """
-    fused = symbol.get_backend_symbol(BACKEND)
-    weights = {name: arrays[name] for name in fused.list_arguments() if name != "data"}
-    statistics = {name: arrays[name] for name in fused.list_auxiliary_states()}
+    fused = plan.graph.symbol().get_backend_symbol(BACKEND)
+    weights = {name: plan.arrays[name] for name in fused.list_arguments() if name != "data"}
+    statistics = {name: plan.arrays[name] for name in fused.list_auxiliary_states()}
     quantized, _, _, table = quantization.quantize_graph(
         fused,
         weights,
@@ -43,7 +47,12 @@ def to_int8(symbol: mx.sym.Symbol, arrays: Dict[str, nd.NDArray], batches: Itera
     quantized, weights, statistics = quantization.calib_graph(
         quantized, weights, statistics, table, logger=None, **OPTIONS
     )
-    return mend_sums(quantized.get_backend_symbol(BACKEND)), {**weights, **statistics}
+    graph = Graph(quantized.get_backend_symbol(BACKEND))
+    plan = Plan(graph, {**weights, **statistics}, plan.size, plan.channels)
+    use_winograd_int8(plan)
+    mend_sums(graph)
+    take_integers(plan)
+    return plan
 
 
 def input_range(symbol: mx.sym.Symbol) -> Optional[float]:
@@ -52,7 +61,7 @@ def input_range(symbol: mx.sym.Symbol) -> Optional[float]:
     None where it isn't known: in a graph of floats.
     """
     for node in Graph(symbol).operators():
-        if node.op == "_contrib_quantize_v2" and node.inputs[0].node.name == "data":
+        if node.op == QUANTIZE and node.inputs[0].node.name == "data":
             return max(abs(float(node.attrs[f"{end}_calib_range"])) for end in ("min", "max"))
     return None
 

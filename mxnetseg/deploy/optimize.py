@@ -19,6 +19,7 @@ from .network import DeployedNetwork
 from .padding import pad_channels, pad_images
 from .plan import Plan
 from .pointwise import fuse_pointwise
+from .pointwise_int8 import keep_gelu_apart
 from .resized import convolve_before_resizing, resize_in_one_pass
 from .split import split_linear_layers
 from .traced import traced
@@ -39,7 +40,7 @@ PASSES: Dict[str, Sequence[Callable[[Plan], None]]] = {
         plain_layouts,
         keep_apart,
     ),
-    "int8": (*ALWAYS, fuse_pointwise, keep_apart),
+    "int8": (*ALWAYS, keep_gelu_apart, fuse_pointwise, keep_apart),
 }
 DTYPES = tuple(PASSES)
 BACKEND = "MKLDNN"  # MXNet's name for oneDNN
@@ -108,11 +109,10 @@ def optimize(
         raise MXNetSegError(f"the network gives {plan.shape(head)}; logits are (N, num_classes, H, W)")
     for change in PASSES[dtype]:
         change(plan)
-    symbol, arrays = graph.symbol(), plan.arrays
     if dtype == "int8":
-        batches = calibration_batches(calibration, Preprocess.of(feeding_of(network)))
-        symbol, arrays = to_int8(symbol, arrays, batches)
+        plan = to_int8(plan, calibration_batches(calibration, Preprocess.of(feeding_of(network))))
+        symbol = plan.graph.symbol()
     else:
-        symbol = symbol.get_backend_symbol(BACKEND)
-    weights = {name: arrays[name] for name in symbol.list_inputs() if name != "data"}
+        symbol = graph.symbol().get_backend_symbol(BACKEND)
+    weights = {name: plan.arrays[name] for name in symbol.list_inputs() if name != "data"}
     return DeployedNetwork(symbol, weights, dtype, network)

@@ -114,5 +114,19 @@ inline float exponential(float x) {
 }
 inline double exponential(double x) { return std::exp(x); }
 
+// The nearest whole number between two, as the low bits of what is returned.
+template <typename Value>
+inline Value nearest(Value value, float least, float most) {
+  value = value < least ? Value{} + least : value;
+  value = value > most ? Value{} + most : value;
+  return value + 12582912.0f;  // 1.5 * 2^23: numbers of this size have no fraction
+}
+
+inline uint8_t low_bits(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return static_cast<uint8_t>(bits);
+}
+
 }  // namespace cpu
 }  // namespace mxnetseg

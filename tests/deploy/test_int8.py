@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from mxnet import nd, sym
 
+from mxnetseg.deploy import winograd_int8
 from mxnetseg.deploy.int8 import to_int8
+from mxnetseg.deploy.optimize import PASSES
+from mxnetseg.deploy.plan import Plan
+from mxnetseg.graph import Graph
 
 CHANNELS = 16
 STEPS = 4  # how far off a value may be: rounded once in each map and in the weights
@@ -85,29 +89,34 @@ others = {
 }
 
 
-def both(symbol):
-    """What the graph gives in float32 and in int8."""
+def both(symbol, passes=()):
+    """What the graph gives in float32 and in int8, and the operators that it has then."""
     rng = np.random.RandomState(0)
     shapes = dict(zip(symbol.list_arguments(), symbol.infer_shape(data=(1, CHANNELS, 12, 12))[0]))
     arrays = {name: nd.array(rng.standard_normal(shape) * 0.3) for name, shape in shapes.items()}
     if "opposite_weight" in arrays:
         arrays["opposite_weight"] = nd.array(-0.5 * np.eye(CHANNELS)[:, :, None, None])
     x = arrays.pop("data") * 3
-    quantized, narrow = to_int8(symbol, dict(arrays), [x])
+    plan = Plan(Graph(symbol), dict(arrays), x.shape[2:], x.shape[1])
+    for change in passes:
+        change(plan)
+    plan = to_int8(plan, [x])
+    quantized, narrow = plan.graph.symbol(), plan.arrays
     run = [
         nd.CachedOp(one, [("static_alloc", True), ("static_shape", True)])(
             *(x if name == "data" else values[name] for name in one.list_inputs())
         ).asnumpy()
         for one, values in ((symbol, arrays), (quantized, narrow))
     ]
-    return run
+    return *run, [node.op for node in plan.graph.operators()]
 
 
-def check(symbol):
-    expected, out = both(symbol)
+def check(symbol, *passes):
+    expected, out, operators = both(symbol, passes)
     step = np.abs(expected).max() / 127
     assert np.abs(out - expected).max() < STEPS * step
     assert np.abs(out - expected).max() > 0
+    return operators
 
 
 @pytest.mark.parametrize("end", ends)
@@ -120,3 +129,78 @@ def test_a_convolution_and_something_else(part, end):
 @pytest.mark.parametrize("name", others)
 def test_other_nodes(name):
     check(others[name])
+
+
+wide = dict(kernel=3, no_bias=True)
+threes = {
+    "alone": conv(signed, "a", **wide),
+    "with a bias": conv(unsigned, "a", kernel=3),
+    "relu": relu(conv(unsigned, "a", **wide)),
+    "sum": conv(unsigned, "a", kernel=3) + signed,
+    "sum and relu": relu(conv(signed, "a", **wide) + unsigned),
+    "relu and a signed sum": relu(unsigned + conv(signed, "a", kernel=3)) + signed,
+    "dilated": relu(conv(unsigned, "a", kernel=1) + sym.Convolution(
+        unsigned, name="b", num_filter=CHANNELS, kernel=(3, 3), pad=(2, 2), dilate=(2, 2)
+    )),
+    "behind a sum": conv(relu(conv(unsigned, "a", kernel=3) + signed), "b", kernel=3),
+    "sum of two": relu(conv(unsigned, "a", kernel=3) + conv(unsigned, "b", kernel=3)),
+}  # fmt: skip
+WINOGRAD, POINTWISE = "mxnetseg_quantized_conv3x3", "mxnetseg_pointwise"
+CONVERT = ("_contrib_quantize_v2", "_contrib_dequantize")
+
+
+@pytest.mark.parametrize("end", ["nothing", "relu", "convolution"])
+@pytest.mark.parametrize("name", threes)
+def test_winograd(monkeypatch, name, end):
+    monkeypatch.setattr(winograd_int8, "PAYS", 1e9)
+    found = check(ends[end](threes[name]))
+    assert found.count(WINOGRAD) == 1 + (name in ("behind a sum", "sum of two"))
+
+
+def test_winograd_leaves_others_alone(monkeypatch):
+    monkeypatch.setattr(winograd_int8, "PAYS", 1e9)
+    for symbol in (
+        conv(signed, "a", kernel=5),
+        conv(signed, "a", kernel=3, stride=(2, 2)),
+        conv(signed, "a", kernel=3, num_group=CHANNELS),
+        pool(conv(signed, "a", kernel=3)),
+        sym.Activation(conv(signed, "a", kernel=3), act_type="sigmoid"),
+        sym.clip(conv(signed, "a", kernel=3), a_min=0, a_max=6),
+        sym.LeakyReLU(conv(signed, "a", kernel=3), act_type="leaky"),
+    ):
+        assert WINOGRAD not in both(symbol)[-1]
+    monkeypatch.setattr(winograd_int8, "PAYS", 0)
+    assert WINOGRAD not in both(threes["alone"])[-1]
+
+
+def gelu(x):
+    return sym.LeakyReLU(x, act_type="gelu")
+
+
+def swish(x):
+    return x * sym.sigmoid(x)
+
+
+functions = {
+    "gelu": (conv(gelu(conv(unsigned, "a")), "end"), 1, 2),
+    "gelu of a signed layer": (conv(gelu(conv(signed, "a")), "end"), 1, 2),
+    "gelu of a linear layer": (dense(gelu(dense(last(unsigned), "a")), "end"), 1, 3),
+    "gelu at the end": (gelu(conv(unsigned, "a")), 1, 1),
+    "gelu of what is not quantized": (conv(gelu(resized(signed)), "end"), 0, 4),
+    "gelu that others take": (conv(gelu(conv(unsigned, "a")), "end") + resized(gelu(conv(unsigned, "b"))), 2, 2),
+    "swish": (conv(swish(conv(unsigned, "a")), "end"), 1, 2),
+    "product of two": (conv(swish(conv(unsigned, "a")) * sym.sigmoid(conv(signed, "b")), "end"), 1, 2),
+    "product with floats": (conv(swish(conv(unsigned, "a")) * sym.sigmoid(resized(signed)), "end"), 1, 3),
+    "taken by two": (conv(swish(conv(unsigned, "a")), "b") + conv(swish(conv(unsigned, "a")), "c"), 2, 2),
+    "product with means": (relu(sym.broadcast_mul(conv(unsigned, "a"), sym.sigmoid(sym.mean(
+        conv(unsigned, "b"), axis=(2, 3), keepdims=True)))), 1, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", functions)
+def test_functions_between_layers(name):
+    """Those of 8-bit integers take them, and give them, as they are: so often are they turned into floats, or back."""
+    symbol, count, turns = functions[name]
+    found = check(symbol, *PASSES["int8"])
+    assert found.count(POINTWISE) == count
+    assert sum(found.count(one) for one in CONVERT) == turns, found

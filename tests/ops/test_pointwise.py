@@ -49,6 +49,62 @@ def test_sigmoid_of_any_number(operators):
         np.testing.assert_allclose(run("sigmoid 0", x), sigmoid(x), rtol=1e-6, atol=1e-37)
 
 
+def test_gelu_of_any_number(operators):
+    x = np.concatenate([np.linspace(-30, 30, 997), [0, -0.0, 1e-30, 1e30, -1e30, np.inf]]).astype("float32")
+    wanted = nd.LeakyReLU(nd.array(x, dtype="float64"), act_type="gelu").asnumpy()
+    np.testing.assert_allclose(run("gelu 0", x.reshape(1, 1, 17, 59)).ravel(), wanted, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(7,), (3, 600), (2, 3, 4, 5, 6)])
+def test_inputs_of_one_shape_and_any_number_of_axes(operators, shape):
+    a, b = numbers(shape), numbers(shape, 1)
+    np.testing.assert_array_equal(run("add 0 1", a, b), a + b)
+
+
+def integers(kind, shape, seed=0):
+    low, high = {"uint8": (0, 256), "int8": (-128, 128)}[kind]
+    return np.random.RandomState(seed).randint(low, high, shape)
+
+
+@pytest.mark.parametrize("out", ["float32", "uint8", "int8"])
+@pytest.mark.parametrize("kinds", [("uint8",), ("int8",), ("int8", "float32"), ("uint8", "int8"), ("float32", "int8")])
+def test_integers_stand_for_numbers(operators, kinds, out):
+    """Of whole maps, and of one number for each."""
+    program = {1: "gelu 0;mul 0 1", 2: "mul 0 1;sigmoid 2;add 3 0"}[len(kinds)]
+    for shape in (WHOLE, (1, 5, 1, 1)):
+        shapes = (WHOLE, shape)
+        given = [numbers(s) if kind == "float32" else integers(kind, s) for kind, s in zip(kinds, shapes)]
+        steps = [1.0 if kind == "float32" else 0.03 for kind in kinds]
+        arrays = [nd.array(array, dtype=kind) for array, kind in zip(given, kinds)]
+        limits = {} if out == "float32" else dict(out_type=out, min_calib_range=-1.5, max_calib_range=1)
+        got = pointwise(nd, program, arrays, steps=" ".join(map(str, steps)), **limits)
+        wanted = run(program, *(array * step for array, step in zip(given, steps)))
+        if out == "float32":
+            np.testing.assert_allclose(got.asnumpy(), wanted, rtol=1e-5, atol=1e-6)
+            continue
+        got, low, high = got
+        assert got.dtype == np.dtype(out) and (low.asscalar(), high.asscalar()) == (-1.5, 1)
+        least, most = {"uint8": (0, 255), "int8": (-128, 127)}[out]
+        np.testing.assert_allclose(got.asnumpy(), np.clip(wanted * most / 1.5, least, most), atol=0.51)
+
+
+def test_bad_integers(operators):
+    x = nd.zeros((1, 2, 3, 4), dtype="uint8")
+    for arguments, text in (
+        (dict(), "float32 only; cast the inputs first"),
+        (dict(steps="1 2"), "steps needs a number for each input"),
+        (dict(steps="-1"), "must be greater than 0"),
+        (dict(steps="a"), "steps=a must be a number"),
+        (dict(steps="1", out_type="int16", min_calib_range=0, max_calib_range=1), "out_type=int16 must be"),
+        (dict(steps="1", out_type="int8"), "min_calib_range is missing"),
+        (dict(steps="1", out_type="int8", min_calib_range=0, max_calib_range=0), "must be the ends of a range"),
+    ):
+        with pytest.raises(mx.MXNetError, match=text):
+            pointwise(nd, "gelu 0", [x], **arguments)
+    with pytest.raises(mx.MXNetError, match="float32, uint8 and int8 only"):
+        pointwise(nd, "gelu 0", [x.astype("float64")], steps="1").wait_to_read()
+
+
 def test_steps_take_inputs_numbers_and_other_steps(operators):
     x, mean, scale = numbers(WHOLE), numbers((2, 5, 1, 1), 1), numbers((1, 5, 1, 1), 2)
     got = run("sub 0 1;mul 3 2;add 0 4;sigmoid 5;mul 5 6;max 7 =-0.1", x, mean, scale)
@@ -108,7 +164,7 @@ def test_shapes_that_do_not_fit(operators, shape):
 
 def test_other_bad_input(operators):
     with pytest.raises(mx.MXNetError, match="must have 4 axes"):
-        run("sigmoid 0", numbers((8, 8)))
+        run("add 0 1", numbers((8, 8)), numbers((8, 1)))
     with pytest.raises(mx.MXNetError, match="float32 only"):
         pointwise(nd, "sigmoid 0", [nd.zeros((1, 1, 8, 8), dtype="float64")]).wait_to_read()
     x = nd.zeros((1, 1, 8, 8))

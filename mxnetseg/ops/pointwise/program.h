@@ -10,7 +10,7 @@
 namespace mxnetseg {
 namespace cpu {
 
-enum class Function { kAdd, kSub, kMul, kDiv, kMax, kMin, kSigmoid };
+enum class Function { kAdd, kSub, kMul, kDiv, kMax, kMin, kSigmoid, kGelu };
 
 // An input, the result of an earlier step, or a number.
 struct Operand {
@@ -57,6 +57,15 @@ inline float sigmoid(float x) {
   return x < 0 ? power * share : share;
 }
 
+// x times the share of a normal distribution below x. The error function is Abramowitz and Stegun's 7.1.26, whose error is
+// below 1.5e-7.
+inline float gelu(float x) {
+  const float z = std::abs(x) * 0.70710678f, t = 1 / (1 + 0.3275911f * z);
+  const float sum = ((((1.061405429f * t - 1.453152027f) * t + 1.421413741f) * t - 0.284496736f) * t + 0.254829592f) * t;
+  const float beyond = 0.5f * sum * exponential(-z * z);
+  return x * (x < 0 ? beyond : 1 - beyond);
+}
+
 // A NaN on the left stays one.
 inline void apply(Function function, const Numbers& a, const Numbers& b, int count, float* to) {
   switch (function) {
@@ -67,6 +76,7 @@ inline void apply(Function function, const Numbers& a, const Numbers& b, int cou
     case Function::kMax: return each([](float x, float y) { return x < y ? y : x; }, a, b, count, to);
     case Function::kMin: return each([](float x, float y) { return x > y ? y : x; }, a, b, count, to);
     case Function::kSigmoid: return each([](float x, float) { return sigmoid(x); }, a, {&a.data[0], true}, count, to);
+    case Function::kGelu: return each([](float x, float) { return gelu(x); }, a, {&a.data[0], true}, count, to);
   }
 }
 

@@ -1,8 +1,6 @@
 // A 3x3 convolution and its gradients, by Winograd's algorithm or tap by tap.
 #pragma once
 
-#include <limits>
-
 #include "gradient.h"
 #include "narrow.h"
 #include "taps.h"
@@ -36,15 +34,12 @@ inline int64_t packed_filters(const WinogradGeometry& g, int filters, int thread
   return PlainFilters::size(plan.at_once * kLanes, plan.depth);
 }
 
-// x (batch, channels, height, width), weight as in filters.h, bias (filters,), perhaps residual, which is added -> out
-// (batch, filters, height, width)
 template <class Filters>
-void convolution(const WinogradGeometry& g, int filters, const float* x, const Filters& weight, const float* bias,
-                 const float* residual, bool relu, float* scratch, int threads, float* out) {
-  const float least = relu ? 0 : -std::numeric_limits<float>::infinity();
-  const bool narrow = NarrowPlan::serves(g, filters, threads);
-  (by_taps(g) ? convolve_by_taps<Filters> : narrow ? winograd_narrow<Filters> : winograd_wide<Filters>)(
-      g, filters, x, weight, bias, residual, least, scratch, threads, out);
+void convolution(const WinogradGeometry& g, const FloatLayer<Filters>& layer, float* scratch, int threads) {
+  const bool narrow = NarrowPlan::serves(g, layer.filters, threads);
+  (by_taps(g) ? convolve_by_taps<Filters>
+              : narrow ? winograd_narrow<FloatLayer<Filters>> : winograd_wide<FloatLayer<Filters>>)(g, layer, scratch,
+                                                                                                    threads);
 }
 
 // x (batch, channels, height, width), dy (batch, filters, height, width) -> weight (filters, channels, 3, 3)

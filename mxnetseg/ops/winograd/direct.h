@@ -22,19 +22,17 @@ inline bool direct_is_faster(const WinogradGeometry& g) {
   return 9 * pixels * 3 / 2 < kProducts * tiles + 500;
 }
 
-// As `winograd`, for dilation 1; scratch: direct_scratch numbers.
-inline void direct(const WinogradGeometry& g, int filters, const float* x, const float* weight, const float* bias,
-                   const float* residual, bool relu, float* scratch, int threads, float* out) {
-  const int64_t width = padded_width(g), padded = padded_plane(g), plane = int64_t(g.height) * g.width;
-  const int groups = (filters + kLanes - 1) / kLanes;
-  const float least = relu ? 0 : -std::numeric_limits<float>::infinity();
+// As `convolution`, for dilation 1; scratch: direct_scratch numbers.
+inline void direct(const WinogradGeometry& g, const FloatLayer<PackedFilters>& layer, float* scratch, int threads) {
+  const int64_t width = padded_width(g), padded = padded_plane(g), plane = g.plane();
+  const int filters = layer.filters, groups = static_cast<int>(blocks_of(filters));
 #pragma omp parallel num_threads(threads)
   {
 #pragma omp for schedule(static)
     for (int64_t map = 0; map < g.batch * g.channels; ++map) {
       float* const to = scratch + map * padded;
       std::fill_n(to, padded, 0.0f);
-      for (int y = 0; y < g.height; ++y) std::copy_n(x + map * plane + y * g.width, g.width, to + (y + 1) * width + 1);
+      for (int y = 0; y < g.height; ++y) std::copy_n(layer.x + map * plane + y * g.width, g.width, to + (y + 1) * width + 1);
     }
 #pragma omp for schedule(static)
     for (int64_t item = 0; item < g.batch * groups * g.height; ++item) {
@@ -44,7 +42,7 @@ inline void direct(const WinogradGeometry& g, int filters, const float* x, const
         Lanes sum[kPixels]{};
         for (int c = 0; c < g.channels; ++c) {
           const float* const pixels = scratch + (n * g.channels + c) * padded + y * width + left;
-          const float* const filter = weight + (int64_t(group) * g.channels + c) * 9 * kLanes;
+          const float* const filter = layer.filter(group, c);
 #pragma GCC unroll 9
           for (int tap = 0; tap < 9; ++tap) {
             Lanes numbers;
@@ -57,8 +55,9 @@ inline void direct(const WinogradGeometry& g, int filters, const float* x, const
         for (int f = 0; f < last; ++f) {
           const int64_t at = (n * filters + group * kLanes + f) * plane + int64_t(y) * g.width + left;
           for (int p = 0; p < count; ++p) {
-            const float value = sum[p][f] + bias[group * kLanes + f] + (residual ? residual[at + p] : 0);
-            out[at + p] = value < least ? least : value;  // a NaN stays one
+            const float residual = layer.residual ? layer.residual[at + p] : 0;
+            const float value = sum[p][f] + layer.bias[group * kLanes + f] + residual;
+            layer.out[at + p] = value < layer.least ? layer.least : value;  // a NaN stays one
           }
         }
       }

@@ -2,7 +2,6 @@
 // its own cache: how long it takes through caches that are shared depends on what others do there.
 #pragma once
 
-#include "filters.h"
 #include "products.h"
 
 namespace mxnetseg {
@@ -43,23 +42,25 @@ struct NarrowPlan {
 };
 
 // As `winograd_wide`.
-template <class Filters>
-void winograd_narrow(const WinogradGeometry& g, int filters, const float* x, Filters weight, const float* bias,
-                     const float* residual, float least, float* scratch, int threads, float* out) {
-  const NarrowPlan plan(g, filters, threads);
-  const int64_t plane = g.plane(), block = plan.tiles_at_once * kLanes, spans = plan.spans(g);
+template <class Layer>
+void winograd_narrow(const WinogradGeometry& g, Layer layer, float* scratch, int threads) {
+  typedef typename Layer::Number Number;
+  static_assert(sizeof(Number) == sizeof(float), "both are in one scratch");
+  const NarrowPlan plan(g, layer.filters, threads);
+  const int64_t block = plan.tiles_at_once * kLanes, spans = plan.spans(g);
   const int64_t tiles_apart = plan.tiles_apart(), products_apart = plan.products_apart();
   const int64_t filters_apart = plan.filters_apart(g);
-  float* const transformed = scratch;  // (36, blocks of filters, channels, kLanes)
-#pragma omp parallel num_threads(threads) firstprivate(weight)
+  Number* const transformed = reinterpret_cast<Number*>(scratch);  // (36, blocks of filters, channels, kLanes)
+#pragma omp parallel num_threads(threads) firstprivate(layer)
   {
-    float* const tiles = scratch + kProducts * filters_apart + thread() * plan.of_thread();
-    float* const products = tiles + kProducts * tiles_apart;
+    float* const of_thread = scratch + kProducts * filters_apart + thread() * plan.of_thread();
+    Number* const tiles = reinterpret_cast<Number*>(of_thread);
+    float* const products = of_thread + kProducts * tiles_apart;
     float* const strip = products + kProducts * products_apart;
-    weight.prepare(0, plan.filter_blocks, 0, g.channels);
+    layer.prepare(0, plan.filter_blocks, 0, g.channels);
 #pragma omp for schedule(static)
     for (int i = 0; i < plan.filter_blocks * g.channels; ++i)
-      read_filters(weight.at(i / g.channels, i % g.channels), transformed + int64_t(i) * kLanes, filters_apart);
+      layer.read_filter(i / g.channels, i % g.channels, transformed + int64_t(i) * kLanes, filters_apart);
 #pragma omp for schedule(dynamic)
     for (int64_t first = 0; first < spans; first += plan.spans_at_once) {
       const int64_t last = std::min(spans, first + plan.spans_at_once);
@@ -74,26 +75,23 @@ void winograd_narrow(const WinogradGeometry& g, int filters, const float* x, Fil
       };
       each([&](int64_t n, const Span& span, int64_t at) {
         for (int c = 0; c < plan.channel_blocks; ++c)
-          read_span(g, kInputMatrix, x + (n * g.channels + c * kLanes) * plane, std::min(kLanes, g.channels - c * kLanes),
-                    span, g.dilation, strip, tiles + c * block + at, tiles_apart);
+          layer.read(g, n, c * kLanes, span, reinterpret_cast<Number*>(strip), tiles + c * block + at, tiles_apart);
       });
       for (int k = 0; k < kProducts; ++k)
         for (int64_t tile = 0; tile < plan.tiles_at_once; tile += kRows)
           for (int begin = 0; begin < g.channels; begin += kDepth) {
-            const Rows<kLanes, 1> rows{tiles + k * tiles_apart + begin / kLanes * block + tile * kLanes, kLanes, block};
+            const Rows<kLanes, 1, Number> rows{tiles + k * tiles_apart + begin / kLanes * block + tile * kLanes, kLanes,
+                                               block};
             const int depth = std::min(kDepth, g.channels - begin);
             for (int f = 0; f < plan.filter_blocks; f += kPanels)
-              (plan.filter_blocks - f < kPanels ? multiply<1, kLanes, 1> : multiply<kPanels, kLanes, 1>)(
+              (plan.filter_blocks - f < kPanels ? multiply<1, kLanes, 1, Number> : multiply<kPanels, kLanes, 1, Number>)(
                   rows, transformed + k * filters_apart + (int64_t(f) * g.channels + begin) * kLanes,
                   int64_t(g.channels) * kLanes, depth, begin > 0,
                   products + k * products_apart + f * block + tile * kLanes, kLanes, block);
           }
       each([&](int64_t n, const Span& span, int64_t at) {
-        for (int f = 0; f < plan.filter_blocks; ++f) {
-          const int64_t map = (n * filters + f * kLanes) * plane;
-          write_span(g, products + f * block + at, products_apart, span, bias + f * kLanes,
-                     residual ? residual + map : nullptr, least, strip, std::min(kLanes, filters - f * kLanes), out + map);
-        }
+        for (int f = 0; f < plan.filter_blocks; ++f)
+          layer.write(g, n, f, span, products + f * block + at, products_apart, strip);
       });
     }
   }

@@ -1,5 +1,7 @@
 // MXNet's side of mxnetseg_winograd.
 
+#include <limits>
+
 #include "../common.h"
 #include "../memory.h"
 #include "direct.h"
@@ -53,15 +55,15 @@ MXReturnValue forward(const Attributes& attributes, Tensors* in, Tensors* out, c
   const bool directly = cpu::direct_is_faster(g);
   const Workspace<float> scratch(resource, directly ? cpu::direct_scratch(g)
                                                     : cpu::convolution_scratch(g, filters, threads));
-  const float *const x = in->at(0).data<float>(), *const weight = in->at(1).data<float>();
-  const float *const bias = in->at(2).data<float>(), *const residual = in->size() > 3 ? in->at(3).data<float>() : nullptr;
-  const bool relu = flag(attributes, kOp, "relu");
-  float* const to = out->at(0).data<float>();
-  if (directly)
-    cpu::direct(g, filters, x, weight, bias, residual, relu, scratch.data(), threads, to);
-  else
-    cpu::convolution(g, filters, x, cpu::PackedFilters{weight, g.channels}, bias, residual, relu, scratch.data(), threads,
-                     to);
+  const cpu::FloatLayer<cpu::PackedFilters> layer{
+      filters,
+      in->at(0).data<float>(),
+      {in->at(1).data<float>(), g.channels},
+      in->at(2).data<float>(),
+      in->size() > 3 ? in->at(3).data<float>() : nullptr,
+      flag(attributes, kOp, "relu") ? 0 : -std::numeric_limits<float>::infinity(),
+      out->at(0).data<float>()};
+  (directly ? cpu::direct : cpu::convolution<cpu::PackedFilters>)(g, layer, scratch.data(), threads);
   return MX_SUCCESS;
 }
 

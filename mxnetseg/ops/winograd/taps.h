@@ -2,8 +2,7 @@
 // worked out only where it meets pixels; Winograd's tiles would hold little else than padding.
 #pragma once
 
-#include "filters.h"
-#include "products.h"
+#include "floats.h"
 
 namespace mxnetseg {
 namespace cpu {
@@ -40,25 +39,25 @@ struct TapsPlan {
 
 // As `winograd_wide`.
 template <class Filters>
-void convolve_by_taps(const WinogradGeometry& g, int filters, const float* x, Filters weight, const float* bias,
-                      const float* residual, float least, float* scratch, int threads, float* out) {
+void convolve_by_taps(const WinogradGeometry& g, FloatLayer<Filters> layer, float* scratch, int threads) {
+  const int filters = layer.filters;
   const TapsPlan plan(g, filters, threads);
   const int64_t block = plan.pixels * kLanes;
   float* const inputs = scratch;                               // (blocks of channels, images, pixels, kLanes)
   float* const sums = inputs + blocks_of(plan.depth) * block;  // (groups, images, pixels, kLanes)
   float* const of_threads = sums + plan.groups * block;
-#pragma omp parallel num_threads(threads) firstprivate(weight)
+#pragma omp parallel num_threads(threads) firstprivate(layer)
   for (int64_t first = 0; first < g.batch; first += plan.images) {
     float* const panels = of_threads + thread() * plan.of_thread();       // (kPanels, depth, kLanes), of a tap
     float* const rest = panels + int64_t(kPanels) * kLanes * plan.depth;  // (kPanels, kRows, kLanes)
     const int64_t rows = std::min(plan.images, g.batch - first) * g.height;
     for (int begin = 0; begin < g.channels; begin += plan.depth) {
       const int depth = std::min(plan.depth, g.channels - begin);
-      weight.prepare(0, plan.groups, begin, depth);
+      layer.prepare(0, plan.groups, begin, depth);
 #pragma omp for schedule(static)
       for (int64_t item = 0; item < rows * blocks_of(depth); ++item) {
         const int64_t row = item % rows, c = item / rows * kLanes, n = first + row / g.height;
-        read_row(g, x + ((n * g.channels + begin + c) * g.height + row % g.height) * g.width,
+        read_row(g, layer.x + ((n * g.channels + begin + c) * g.height + row % g.height) * g.width,
                  std::min<int>(kLanes, depth - c), 0, g.width, inputs + item / rows * block + row * g.width * kLanes);
       }
 #pragma omp for schedule(dynamic)
@@ -72,7 +71,7 @@ void convolve_by_taps(const WinogradGeometry& g, int filters, const float* x, Fi
           if (!high.count() || !wide.count()) continue;
           for (int i = 0; i < count; ++i)
             for (int c = 0; c < depth; ++c)
-              std::copy_n(weight.at(group + i, begin + c) + tap * kLanes, kLanes, panels + (i * depth + c) * kLanes);
+              std::copy_n(layer.filter(group + i, begin + c) + tap * kLanes, kLanes, panels + (i * depth + c) * kLanes);
           const bool add = begin > 0 || order > 0;
           for (int64_t row = from; row < to; ++row) {
             const int y = row % g.height;
@@ -98,8 +97,9 @@ void convolve_by_taps(const WinogradGeometry& g, int filters, const float* x, Fi
     for (int64_t item = 0; item < rows * plan.groups; ++item) {
       const int64_t row = item % rows, group = item / rows, f = group * kLanes;
       const int64_t to = (((first + row / g.height) * filters + f) * g.height + row % g.height) * g.width;
-      write_row(g, sums + group * block + row * g.width * kLanes, g.width, bias + f, residual ? residual + to : nullptr,
-                least, std::min<int>(kLanes, filters - f), out + to);
+      write_pixels(sums + group * block + row * g.width * kLanes, g.plane(), g.width, layer.bias + f,
+                   layer.residual ? layer.residual + to : nullptr, layer.least, std::min<int>(kLanes, filters - f),
+                   layer.out + to);
     }
   }
 }

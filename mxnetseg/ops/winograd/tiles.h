@@ -6,17 +6,12 @@
 // line has the tiles of all those that begin in the same row. A span is some of its columns.
 #pragma once
 
-#include <algorithm>
-#include <cstdint>
-#include <cstring>
-
-#include "../simd.h"
+#include "pixels.h"
 
 namespace mxnetseg {
 namespace cpu {
 
 constexpr int kTile = 6, kStep = 4, kTaps = 3, kProducts = kTile * kTile;
-constexpr int kLanes = 16;  // channels, or filters, of a block
 typedef Simd<float>::vector Lanes;
 
 inline int64_t blocks_of(int64_t channels) { return (channels + kLanes - 1) / kLanes; }
@@ -57,151 +52,88 @@ constexpr float kFilterMatrix[kTile][kTaps] = {{1.0f / 4, 0, 0},
 constexpr float kOutputMatrix[kStep][kTile] = {
     {1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}};
 
-// to[i] = sum over k of matrix[i][k] * from[k], for a block; [i] and [k] are so many numbers apart. `to` may be `from`.
-template <int Rows, int Columns>
-inline void transform(const float (&matrix)[Rows][Columns], const float* from, int64_t apart, float* to,
+// to[i] = sum over k of matrix[i][k] * from[k], for a vector of numbers; [i] and [k] are so many numbers apart. `to` may
+// be `from`.
+template <typename Number, int Rows, int Columns>
+inline void transform(const float (&matrix)[Rows][Columns], const Number* from, int64_t apart, Number* to,
                       int64_t to_apart) {
-  Lanes value[Columns];
+  typename Simd<Number>::vector value[Columns];
 #pragma GCC unroll 8
   for (int k = 0; k < Columns; ++k) value[k] = load(from + k * apart);
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i) {
-    Lanes sum{};
+    typename Simd<Number>::vector sum{};
 #pragma GCC unroll 8
     for (int k = 0; k < Columns; ++k)
-      if (matrix[i][k] != 0) sum += matrix[i][k] * value[k];
+      if (matrix[i][k] != 0) sum += static_cast<Number>(matrix[i][k]) * value[k];
     store(to + i * to_apart, sum);
   }
 }
 
-// (channel, pixel) <-> (pixel, channel), of four each.
-typedef Simd<float>::quarter Quad;
-struct Quads {
-  Quad of[4];
-};
-
-inline Quad load_quad(const float* from) {
-  Quad quad;
-  std::memcpy(&quad, from, sizeof quad);
-  return quad;
-}
-
-inline Quads transposed(const Quads& q) {
-#if defined(__clang__) || __GNUC__ >= 12
-  const Quad a = __builtin_shufflevector(q.of[0], q.of[1], 0, 4, 1, 5), b = __builtin_shufflevector(q.of[2], q.of[3], 0, 4, 1, 5);
-  const Quad c = __builtin_shufflevector(q.of[0], q.of[1], 2, 6, 3, 7), d = __builtin_shufflevector(q.of[2], q.of[3], 2, 6, 3, 7);
-  return {{__builtin_shufflevector(a, b, 0, 1, 4, 5), __builtin_shufflevector(a, b, 2, 3, 6, 7),
-           __builtin_shufflevector(c, d, 0, 1, 4, 5), __builtin_shufflevector(c, d, 2, 3, 6, 7)}};
-#else
-  Quads result;
-  for (int i = 0; i < 4; ++i)
-    for (int j = 0; j < 4; ++j) result.of[i][j] = q.of[j][i];
-  return result;
-#endif
-}
-
 // `count` maps of an image -> a row of a strip of `strip_width` pixels, from pixel `from`; what is no pixel is zero.
-inline void read_row(const WinogradGeometry& g, const float* row, int count, int from_pixel, int strip_width,
-                     float* strip) {
-  const int64_t plane = g.plane();
+template <typename Source, typename Number>
+inline void read_row(const WinogradGeometry& g, const Source* row, int count, int from_pixel, int strip_width,
+                     Number* strip) {
+  constexpr int lanes = Simd<Number>::lanes;
   const int border = std::max(0, -from_pixel);
   const int width = std::max(0, std::min(g.width - from_pixel, strip_width) - border);
-  row += from_pixel + border;
-  std::fill_n(strip, border * kLanes, 0.0f);
-  strip += border * kLanes;
-  std::fill_n(strip + width * kLanes, (strip_width - border - width) * kLanes, 0.0f);
-  for (int lane = 0; lane < kLanes; lane += 4) {
-    const float* const from = row + lane * plane;
-    int x = 0;
-    if (lane + 4 <= count)
-      for (; x + 4 <= width; x += 4) {
-        Quads quads;
-        for (int i = 0; i < 4; ++i) quads.of[i] = load_quad(from + i * plane + x);
-        quads = transposed(quads);
-        for (int i = 0; i < 4; ++i) std::memcpy(strip + (x + i) * kLanes + lane, &quads.of[i], sizeof(Quad));
-      }
-    for (; x < width; ++x)
-      for (int i = 0; i < 4; ++i) strip[x * kLanes + lane + i] = lane + i < count ? from[i * plane + x] : 0;
-  }
+  std::fill_n(strip, border * lanes, Number(0));
+  strip += border * lanes;
+  std::fill_n(strip + width * lanes, (strip_width - border - width) * lanes, Number(0));
+  read_pixels(row + from_pixel + border, g.plane(), count, width, strip);
 }
 
 // The tiles of a span of `count` maps, of Size x Size pixels each, which begin `border` pixels before those that they
 // become: out[k] has number k of each tile, `apart` numbers apart.
-template <int Size>
-inline void read_span(const WinogradGeometry& g, const float (&matrix)[kTile][Size], const float* maps, int count,
-                      const Span& span, int border, float* strip, float* out, int64_t apart) {
+template <int Size, typename Source, typename Number>
+inline void read_span(const WinogradGeometry& g, const float (&matrix)[kTile][Size], const Source* maps, int count,
+                      const Span& span, int border, Number* strip, Number* out, int64_t apart) {
+  constexpr int lanes = Simd<Number>::lanes;
   const int d = g.dilation, width = g.strip_width(span.count), x = span.first * kStep * d - border;
   for (int r = 0; r < Size; ++r) {
     const int y = g.first_row(span.line) + r * d - border;
     if (y < 0 || y >= g.height)
-      std::fill_n(strip + int64_t(r) * width * kLanes, width * kLanes, 0.0f);
+      std::fill_n(strip + int64_t(r) * width * lanes, width * lanes, Number(0));
     else
-      read_row(g, maps + int64_t(y) * g.width, count, x, width, strip + int64_t(r) * width * kLanes);
+      read_row(g, maps + int64_t(y) * g.width, count, x, width, strip + int64_t(r) * width * lanes);
   }
   for (int p = 0; p < width; ++p)
-    transform(matrix, strip + p * kLanes, width * kLanes, strip + p * kLanes, width * kLanes);
+    transform(matrix, strip + p * lanes, width * lanes, strip + p * lanes, width * lanes);
   for (int first = 0; first < d; ++first)
-    for (int column = 0; column < span.count; ++column, out += kLanes)
+    for (int column = 0; column < span.count; ++column, out += lanes)
       for (int i = 0; i < kTile; ++i)
-        transform(matrix, strip + (i * width + first + column * kStep * d) * kLanes, d * kLanes, out + i * kTile * apart,
+        transform(matrix, strip + (i * width + first + column * kStep * d) * lanes, d * lanes, out + i * kTile * apart,
                   apart);
 }
 
-// The reverse of read_row for `across` pixels, with bias and, perhaps, residual added; what is below `least` becomes that.
-inline void write_row(const WinogradGeometry& g, const float* pixels, int across, const float* bias,
-                      const float* residual, float least, int count, float* row) {
-  const int64_t plane = g.plane();
-  for (int lane = 0; lane < count; lane += 4) {
-    int x = 0;
-    if (lane + 4 <= count)
-      for (; x + 4 <= across; x += 4) {
-        Quads quads;
-        for (int i = 0; i < 4; ++i) quads.of[i] = load_quad(pixels + (x + i) * kLanes + lane);
-        quads = transposed(quads);
-        for (int i = 0; i < 4; ++i) {
-          const int64_t to = (lane + i) * plane + x;
-          Quad value = quads.of[i] + bias[lane + i];
-          if (residual) value += load_quad(residual + to);
-          value = value < least ? Quad{} + least : value;  // a NaN stays one
-          std::memcpy(row + to, &value, sizeof value);
-        }
-      }
-    for (; x < across; ++x)
-      for (int i = 0; i < 4 && lane + i < count; ++i) {
-        const int64_t to = (lane + i) * plane + x;
-        const float value = pixels[x * kLanes + lane + i] + bias[lane + i] + (residual ? residual[to] : 0);
-        row[to] = value < least ? least : value;
-      }
-  }
-}
-
-// The reverse of read_span for products[k], `apart` numbers apart; otherwise as write_row.
-inline void write_span(const WinogradGeometry& g, const float* products, int64_t apart, const Span& span,
-                       const float* bias, const float* residual, float least, float* strip, int count, float* maps) {
+// The reverse of read_span for products[k], `apart` numbers apart: write(pixels, count, at) gets those of every row,
+// which begin at `at` in their map.
+template <class Write>
+inline void write_span(const WinogradGeometry& g, const float (&matrix)[kStep][kTile], const float* products,
+                       int64_t apart, const Span& span, float* strip, Write write) {
   const int d = g.dilation, width = g.strip_width(span.count), begin = span.first * kStep * d;
   const int pixels_across = std::min(g.width - begin, span.count * kStep * d);
   for (int first = 0; first < d; ++first)
     for (int column = 0; column < span.count; ++column, products += kLanes)
       for (int i = 0; i < kTile; ++i)
-        transform(kOutputMatrix, products + i * kTile * apart, apart,
+        transform(matrix, products + i * kTile * apart, apart,
                   strip + (i * width + first + column * kStep * d) * kLanes, d * kLanes);
   for (int p = 0; p < pixels_across; ++p)
-    transform(kOutputMatrix, strip + p * kLanes, width * kLanes, strip + p * kLanes, width * kLanes);
+    transform(matrix, strip + p * kLanes, width * kLanes, strip + p * kLanes, width * kLanes);
   for (int a = 0; a < kStep; ++a) {
     const int y = g.first_row(span.line) + a * d;
     if (y >= g.height) break;
-    const int64_t at = int64_t(y) * g.width + begin;
-    write_row(g, strip + int64_t(a) * width * kLanes, pixels_across, bias, residual ? residual + at : nullptr, least, count,
-              maps + at);
+    write(strip + int64_t(a) * width * kLanes, pixels_across, int64_t(y) * g.width + begin);
   }
 }
 
-// weight (9, kLanes), of as many filters: out[k] is number k of each, `apart` numbers apart.
-inline void read_filters(const float* weight, float* out, int64_t apart) {
-  alignas(64) float half[kTile][kTaps][kLanes];
-  for (int k = 0; k < kTaps; ++k)
-    transform(kFilterMatrix, weight + k * kLanes, kTaps * kLanes, half[0][k], kTaps * kLanes);
-  for (int i = 0; i < kTile; ++i) transform(kFilterMatrix, half[i][0], kLanes, out + i * kTile * apart, apart);
+// weight (9, lanes of a vector): out[k] is number k of each filter, `apart` numbers apart.
+template <typename Number>
+inline void read_filters(const float (&matrix)[kTile][kTaps], const Number* weight, Number* out, int64_t apart) {
+  constexpr int lanes = Simd<Number>::lanes;
+  alignas(64) Number half[kTile][kTaps][lanes];
+  for (int k = 0; k < kTaps; ++k) transform(matrix, weight + k * lanes, kTaps * lanes, half[0][k], kTaps * lanes);
+  for (int i = 0; i < kTile; ++i) transform(matrix, half[i][0], lanes, out + i * kTile * apart, apart);
 }
 
 }  // namespace cpu

@@ -1,6 +1,8 @@
 // MXNet's side of mxnetseg_conv3x3, a 3x3 convolution with its gradients. Inputs: x (N, C, H, W), weight
 // (num_filter, C, 3, 3), and bias (num_filter) unless no_bias is 1.
 
+#include <limits>
+
 #include "../common.h"
 #include "../memory.h"
 #include "convolution.h"
@@ -62,7 +64,9 @@ void convolve(const WinogradGeometry& g, int filters, MXTensor& weight, bool bac
   float* const packed = zeros + cpu::blocks_of(filters) * cpu::kLanes;
   if (!bias) std::fill_n(zeros, filters, 0.0f);
   const cpu::PlainFilters plain{weight.data<float>(), int(weight.shape[0]), int(weight.shape[1]), back, packed};
-  cpu::convolution(g, filters, x, plain, bias ? bias : zeros, nullptr, false, scratch, threads, y);
+  constexpr float least = -std::numeric_limits<float>::infinity();
+  const cpu::FloatLayer<cpu::PlainFilters> layer{filters, x, plain, bias ? bias : zeros, nullptr, least, y};
+  cpu::convolution(g, layer, scratch, threads);
 }
 
 int64_t convolve_scratch(const WinogradGeometry& g, int filters, int threads) {

@@ -3,7 +3,6 @@
 // four times as much as the filter.
 #pragma once
 
-#include "filters.h"
 #include "products.h"
 
 namespace mxnetseg {
@@ -51,40 +50,40 @@ struct WidePlan {
   int64_t scratch(int threads) const { return kProducts * (tiles_apart() + products_apart()) + threads * of_thread(); }
 };
 
-// x (batch, channels, height, width), weight as in filters.h, bias (filters,), perhaps residual, which is added -> out
-// (batch, filters, height, width); what is below `least` becomes that
-template <class Filters>
-void winograd_wide(const WinogradGeometry& g, int filters, const float* x, Filters weight, const float* bias,
-                   const float* residual, float least, float* scratch, int threads, float* out) {
-  const WidePlan plan(g, filters, threads);
-  const int64_t plane = g.plane(), block = plan.tiles_at_once * kLanes;
+// The convolution of a layer (floats.h), of which `g.channels` numbers are added up.
+template <class Layer>
+void winograd_wide(const WinogradGeometry& g, Layer layer, float* scratch, int threads) {
+  typedef typename Layer::Number Number;
+  static_assert(sizeof(Number) == sizeof(float), "both are in one scratch");
+  const WidePlan plan(g, layer.filters, threads);
+  const int64_t block = plan.tiles_at_once * kLanes;
   const int64_t tiles_apart = plan.tiles_apart(), products_apart = plan.products_apart();
   const int64_t filters_apart = plan.filters_apart();
-  float* const tiles = scratch;                                  // (36, blocks of channels, tiles, kLanes)
-  float* const products = tiles + kProducts * tiles_apart;       // (36, groups at once, tiles, kLanes)
+  Number* const tiles = reinterpret_cast<Number*>(scratch);  // (36, blocks of channels, tiles, kLanes)
+  float* const products = scratch + kProducts * tiles_apart;  // (36, groups at once, tiles, kLanes)
   float* const of_threads = products + kProducts * products_apart;
-#pragma omp parallel num_threads(threads) firstprivate(weight)
+#pragma omp parallel num_threads(threads) firstprivate(layer)
   for (int64_t first = 0; first < g.lines(); first += plan.lines_at_once) {
-    float* const transformed = of_threads + thread() * plan.of_thread();  // (36, groups, depth, kLanes)
-    float* const strip = transformed + kProducts * filters_apart;
+    float* const of_thread = of_threads + thread() * plan.of_thread();
+    Number* const transformed = reinterpret_cast<Number*>(of_thread);  // (36, groups, depth, kLanes)
+    float* const strip = of_thread + kProducts * filters_apart;
     const int64_t lines = std::min(plan.lines_at_once, g.lines() - first);
     const int64_t count = lines * g.line(), rounds = rounded(count) / kRound;
     for (int start = 0; start < plan.groups; start += plan.at_once) {
       const int here = std::min(plan.at_once, plan.groups - start);
       for (int begin = 0; begin < g.channels; begin += plan.depth) {
         const int depth = std::min(plan.depth, g.channels - begin);
-        weight.prepare(start, here, begin, depth);
+        layer.prepare(start, here, begin, depth);
 #pragma omp for schedule(static)
         for (int64_t item = 0; item < lines * blocks_of(depth); ++item) {
-          const int64_t line = item % lines, c = item / lines * kLanes;
-          const int64_t n = (first + line) / g.lines_per_image();
+          const int64_t line = item % lines, n = (first + line) / g.lines_per_image();
+          const int c = static_cast<int>(item / lines) * kLanes;
           const Span span{(first + line) % g.lines_per_image(), 0, g.columns()};
-          float* const to = tiles + c * plan.tiles_at_once;
-          read_span(g, kInputMatrix, x + (n * g.channels + begin + c) * plane, std::min<int>(kLanes, depth - c), span,
-                    g.dilation, strip, to + line * g.line() * kLanes, tiles_apart);
+          Number* const to = tiles + c * plan.tiles_at_once;
+          layer.read(g, n, begin + c, span, reinterpret_cast<Number*>(strip), to + line * g.line() * kLanes, tiles_apart);
           if (line == lines - 1)
             for (int k = 0; k < kProducts; ++k)
-              std::fill(to + k * tiles_apart + count * kLanes, to + k * tiles_apart + rounds * kRound * kLanes, 0.0f);
+              std::fill(to + k * tiles_apart + count * kLanes, to + k * tiles_apart + rounds * kRound * kLanes, Number(0));
         }
 #pragma omp for schedule(dynamic)
         for (int item = 0; item < plan.blocks * plan.parts; ++item) {
@@ -93,16 +92,17 @@ void winograd_wide(const WinogradGeometry& g, int filters, const float* x, Filte
           const int64_t from = rounds * part / plan.parts * kRound, to = rounds * (part + 1) / plan.parts * kRound;
           for (int i = 0; i < groups; ++i)
             for (int c = 0; c < depth; ++c) {
-              const float* const filter = weight.at(start + group + i, begin + c);
               // 36 streams are written meanwhile, among which the processor does not see that this one goes on
-              for (int line = 0; line < 9; ++line) __builtin_prefetch(filter + (kAhead * 9 + line) * kLanes);
-              read_filters(filter, transformed + (int64_t(i) * depth + c) * kLanes, filters_apart);
+              const auto* const ahead = reinterpret_cast<const char*>(layer.filter(start + group + i, begin + c + kAhead));
+              for (int byte = 0; byte < Layer::kFilterBytes; byte += 64) __builtin_prefetch(ahead + byte);
+              layer.read_filter(start + group + i, begin + c, transformed + (int64_t(i) * depth + c) * kLanes,
+                                filters_apart);
             }
           for (int k = 0; k < kProducts; ++k)
             for (int64_t tile = from; tile < to; tile += kRows) {
-              const Rows<kLanes, 1> rows{tiles + k * tiles_apart + tile * kLanes, kLanes, block};
+              const Rows<kLanes, 1, Number> rows{tiles + k * tiles_apart + tile * kLanes, kLanes, block};
               for (int i = 0; i < groups; i += kPanels)
-                (groups - i < kPanels ? multiply<1, kLanes, 1> : multiply<kPanels, kLanes, 1>)(
+                (groups - i < kPanels ? multiply<1, kLanes, 1, Number> : multiply<kPanels, kLanes, 1, Number>)(
                     rows, transformed + k * filters_apart + int64_t(i) * depth * kLanes, int64_t(depth) * kLanes, depth,
                     begin > 0, products + k * products_apart + (group + i) * block + tile * kLanes, kLanes, block);
             }
@@ -110,12 +110,10 @@ void winograd_wide(const WinogradGeometry& g, int filters, const float* x, Filte
       }
 #pragma omp for schedule(static)
       for (int64_t item = 0; item < lines * here; ++item) {
-        const int64_t line = item % lines, group = item / lines, f = (start + group) * kLanes;
-        const int64_t n = (first + line) / g.lines_per_image();
+        const int64_t line = item % lines, group = item / lines, n = (first + line) / g.lines_per_image();
         const Span span{(first + line) % g.lines_per_image(), 0, g.columns()};
-        const int64_t map = (n * filters + f) * plane;
-        write_span(g, products + group * block + line * g.line() * kLanes, products_apart, span, bias + f,
-                   residual ? residual + map : nullptr, least, strip, std::min<int>(kLanes, filters - f), out + map);
+        layer.write(g, n, start + static_cast<int>(group), span, products + group * block + line * g.line() * kLanes,
+                    products_apart, strip);
       }
     }
   }
