@@ -164,7 +164,6 @@ def test_winograd_leaves_others_alone(monkeypatch):
         conv(signed, "a", kernel=3, stride=(2, 2)),
         conv(signed, "a", kernel=3, num_group=CHANNELS),
         pool(conv(signed, "a", kernel=3)),
-        sym.Activation(conv(signed, "a", kernel=3), act_type="sigmoid"),
         sym.clip(conv(signed, "a", kernel=3), a_min=0, a_max=6),
         sym.LeakyReLU(conv(signed, "a", kernel=3), act_type="leaky"),
     ):
