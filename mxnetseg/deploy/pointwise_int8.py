@@ -3,7 +3,7 @@
 MXNet itself turns the integers into floats before such a function, and its results into integers behind it.
 """
 
-from typing import Optional
+from typing import Dict, Mapping, Optional
 
 from ..graph import Entry, Node
 from ..ops.pointwise import OPERATOR, serves_pointwise
@@ -38,16 +38,20 @@ def take_integers(plan: Plan) -> None:
             node.attrs = {**node.attrs, "steps": " ".join(map(repr, steps))}
             node.inputs = [entry or before for entry, before in zip(inputs, node.inputs)]
         users = graph.users(node)
-        ranges = {
-            tuple(user.attrs.get(end) for end in RANGE) if user and user.op == QUANTIZE else None for user in users
-        }
-        if len(ranges) == 1 and None not in ranges:
-            first = users[0]
-            attrs = {end: first.attrs[end] for end in RANGE}
-            node.attrs = {**node.attrs, **attrs, "out_type": "int8" if is_signed[Entry(first)] else "uint8"}
+        ranges = [_quantized(user, is_signed) for user in users]
+        if ranges and ranges[0] and ranges.count(ranges[0]) == len(ranges):
+            node.attrs = {**node.attrs, **ranges[0]}
+            is_signed[Entry(node)] = ranges[0]["out_type"] == "int8"
             for user in users:
                 for index in range(3):  # the integers and the two ends of their range
                     graph.replace(Entry(user, index), Entry(node, index))
+
+
+def _quantized(node: Optional[Node], is_signed: Mapping[Entry, bool]) -> Dict[str, str]:
+    """What an operator's output has to be in place of what `node` makes of it; empty if that are no integers."""
+    if node is None or node.op != QUANTIZE or not has_range(node):
+        return {}
+    return {**{end: node.attrs[end] for end in RANGE}, "out_type": "int8" if is_signed[Entry(node)] else "uint8"}
 
 
 def _integers(entry: Entry) -> Optional[Entry]:

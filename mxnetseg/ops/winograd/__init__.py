@@ -5,9 +5,11 @@ https://arxiv.org/abs/1509.09308. In float32: sums are made in another order, of
 decimal digit less than a direct convolution. `winograd_conv` is for inference; for training there is `OPERATOR`, which
 stands in for MXNet's `Convolution` in graphs (models/convolutions.py).
 
+pixels.h        C++: between the layout of maps and that of the algorithm's vectors
 tiles.h         C++: pixels and filters to the 36 numbers of a tile, and back
 products.h      C++: the products of these, a few registers at a time
 filters.h       C++, OpenMP: where filters come from
+floats.h        C++: maps and filters of floats, as the next two take them
 wide.h          C++, OpenMP: all of it, and how the work is cut, for many channels
 narrow.h        C++, OpenMP: the same for few
 gradient.h      C++, OpenMP: the filters' gradient
@@ -16,6 +18,8 @@ convolution.h   C++: which of these
 direct.h        C++, OpenMP: the convolution once more, for the smallest maps
 op.cc           MXNet's side, for inference
 training.cc     MXNet's side, for training
+bytes.h         C++: maps and filters of 8-bit integers (quantized.py)
+quantized.cc    MXNet's side of these
 """
 
 from typing import Sequence
