@@ -28,7 +28,8 @@ SIGNED, UNSIGNED = 127, 255  # the largest numbers
 
 
 def has_range(node: Node) -> bool:
-    return all(end in node.attrs for end in RANGE)
+    """Whether there is one, which is wider than nothing: that of a map of zeros is not."""
+    return any(float(node.attrs.get(end, 0)) for end in RANGE)
 
 
 def step(node: Node, is_signed: bool) -> float:

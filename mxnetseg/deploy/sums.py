@@ -3,7 +3,7 @@
 from typing import Sequence
 
 from ..graph import Entry, Graph, Node
-from .quantized import CONVOLUTION, DEQUANTIZE, QUANTIZE, RANGE, SIGNED, SUM, UNSIGNED, has_range, signs
+from .quantized import CONVOLUTION, DEQUANTIZE, QUANTIZE, RANGE, SIGNED, SUM, UNSIGNED, signs
 
 __all__ = ["mend_sums"]
 
@@ -53,6 +53,6 @@ def _make_signed(node: Node, places: Sequence[int]) -> None:
 
 def _greatest(node: Node) -> float:
     """The greatest value that an 8-bit map can stand for. Operators without a range take their inputs'."""
-    if has_range(node):
+    if RANGE[0] in node.attrs:
         return max(abs(float(node.attrs[name])) for name in RANGE)
     return max(_greatest(source.node) for source in node.inputs if source.index == 0)  # the others are ranges

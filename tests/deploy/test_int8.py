@@ -96,6 +96,9 @@ def both(symbol, passes=()):
     arrays = {name: nd.array(rng.standard_normal(shape) * 0.3) for name, shape in shapes.items()}
     if "opposite_weight" in arrays:
         arrays["opposite_weight"] = nd.array(-0.5 * np.eye(CHANNELS)[:, :, None, None])
+    for name in arrays:
+        if name.startswith("dead"):
+            arrays[name] = nd.full(arrays[name].shape, -1)
     x = arrays.pop("data") * 3
     plan = Plan(Graph(symbol), dict(arrays), x.shape[2:], x.shape[1])
     for change in passes:
@@ -203,3 +206,21 @@ def test_functions_between_layers(name):
     found = check(symbol, *PASSES["int8"])
     assert found.count(POINTWISE) == count
     assert sum(found.count(one) for one in CONVERT) == turns, found
+
+
+dead = conv(relu(conv(unsigned, "dead")), "zeros", no_bias=True)
+zeros = {
+    "winograd of zeros": conv(dead, "end", kernel=3),
+    "winograd to zeros": conv(relu(conv(unsigned, "dead", kernel=3)), "end"),
+    "gelu of zeros": conv(gelu(dead), "end") + unsigned,
+    "product with zeros": conv(swish(unsigned * dead), "end") + unsigned,
+    "zeros of a product": conv(swish(conv(unsigned, "a")) * 0, "end") + unsigned,
+}
+
+
+@pytest.mark.parametrize("name", zeros)
+def test_maps_of_zeros(monkeypatch, name):
+    """They have no range."""
+    monkeypatch.setattr(winograd_int8, "PAYS", 1e9)
+    expected, out, _ = both(zeros[name], PASSES["int8"])
+    assert np.abs(out - expected).max() <= STEPS * np.abs(expected).max() / 127
