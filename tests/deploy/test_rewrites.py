@@ -482,23 +482,3 @@ def test_convolutions_sums_and_resizes_in_any_order(seed):
 
     fast = check(Net(any_order, conv(3, 8, 1), *(conv(8, 8) for _ in steps)), **{RESIZE: 0})
     assert not eligible(fast)
-
-
-def test_norms_before_convolutions():
-    """They fold into what adds no border, if nothing else takes them, and into the convolution before them rather."""
-
-    def norms(F, x, first, *rest):
-        one, by_two, padded, grouped, last, *more = rest
-        x = F.tanh(first(x))
-        y = one(more[0](x))  # folds
-        z = more[1](x)
-        y = y + by_two(z) + last(z)  # folds, into two
-        y = y + padded(more[2](y)) + grouped(more[3](y))  # neither does: a border, and groups
-        z = more[4](x)
-        return y + one(z) + z  # another takes it
-
-    convs = (conv(3, 4, 1), conv(4, 4, 1), conv(4, 4, 1, use_bias=False), conv(4, 4), conv(4, 4, 1, groups=2))
-    net = Net(norms, *convs, conv(4, 4, 1), *(nn.BatchNorm(in_channels=4) for _ in range(5)))
-    for parameter in net.collect_params(".*(gamma|beta|running_mean|running_var)").values():
-        parameter.set_data(mx.nd.random.uniform(0.5, 1.5, parameter.shape))
-    check(net, BatchNorm=3)
