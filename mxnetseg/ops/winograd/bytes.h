@@ -14,19 +14,6 @@ constexpr float kWholeOutputMatrix[kStep][kTile] = {
     {6, -4, -4, 1, 1, 0}, {0, -4, 4, 2, -2, 0}, {0, -4, -4, 4, 4, 0}, {0, -4, 4, 8, -8, 24}};
 constexpr float kTooMuch = 24 * 24;
 
-// 8-bit integers of two types in memory.
-struct Bytes {
-  const uint8_t* data;
-  bool is_signed;
-
-  float at(int64_t i) const { return is_signed ? static_cast<int8_t>(data[i]) : data[i]; }
-};
-
-inline Lanes as_floats(const Sixteen& bytes, bool is_signed) {
-  typedef int8_t Signed __attribute__((vector_size(16)));
-  return is_signed ? __builtin_convertvector((Signed)bytes, Lanes) : __builtin_convertvector(bytes, Lanes);
-}
-
 // What becomes of a sum: times `scale`, plus `bias`, both of (groups, kLanes), plus, perhaps, a residual times its scale,
 // and the nearest whole number between two.
 struct Rounding {
@@ -48,7 +35,7 @@ inline void write_pixels(const float* from, int64_t plane, int pixels, const Rou
       if (residual.data) added = transposed(residual.data + at + first, plane);
       for (int i = 0; i < 16; ++i) {
         Lanes value = load(from + (first + i) * kLanes) * scales + biases;
-        if (residual.data) value += as_floats(added.of[i], residual.is_signed) * rounding.residual_scale;
+        if (residual.data) value += widened<Lanes>(added.of[i], residual.is_signed) * rounding.residual_scale;
         value = nearest(value, rounding.least, rounding.most);
         Simd<int32_t>::vector bits;
         std::memcpy(&bits, &value, sizeof bits);
@@ -63,18 +50,17 @@ inline void write_pixels(const float* from, int64_t plane, int pixels, const Rou
     for (int x = 0; x < pixels; ++x) {
       const int64_t to = at + i * plane + x;
       float value = from[x * kLanes + i] * scale[i] + bias[i];
-      if (residual.data) value += residual.at(to) * rounding.residual_scale;
+      if (residual.data) value += residual[to] * rounding.residual_scale;
       maps[to] = low_bits(nearest(value, rounding.least, rounding.most));
     }
 }
 
 // As FloatLayer. `g.channels` says how many pairs of channels there are; of the last, the second may be missing.
-template <typename Byte>
 struct ByteLayer {
   typedef Pair Number;
 
   int channels, filters;
-  const Byte* x;         // (batch, channels, height, width)
+  Bytes x;               // (batch, channels, height, width)
   const int8_t* weight;  // (groups, pairs, 9, kLanes, 2)
   Rounding rounding;
   uint8_t* out;  // (batch, filters, height, width), of either type

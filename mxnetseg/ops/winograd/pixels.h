@@ -44,7 +44,7 @@ struct Sixteens {
   Sixteen of[16];
 };
 
-inline Sixteens transposed(const uint8_t* from, int64_t apart) {
+__attribute__((noinline)) inline Sixteens transposed(const uint8_t* from, int64_t apart) {
   Sixteens a;
   for (int i = 0; i < 16; ++i) std::memcpy(&a.of[i], from + i * apart, sizeof(Sixteen));
 #if defined(__clang__) || __GNUC__ >= 12
@@ -86,18 +86,32 @@ inline void read_pixels(const float* maps, int64_t plane, int count, int pixels,
   }
 }
 
-template <typename Byte>  // int8_t or uint8_t
-inline void read_pixels(const Byte* maps, int64_t plane, int count, int pixels, int16_t* to) {
+// 8-bit integers of either type in memory.
+struct Bytes {
+  const uint8_t* data;
+  bool is_signed;
+
+  Bytes operator+(int64_t count) const { return {data + count, is_signed}; }
+  int operator[](int64_t i) const { return is_signed ? static_cast<int8_t>(data[i]) : data[i]; }
+};
+
+// Sixteen of them as wider numbers.
+template <typename Wide>
+inline Wide widened(const Sixteen& bytes, bool is_signed) {
+  typedef int8_t Signed __attribute__((vector_size(16)));
+  return is_signed ? __builtin_convertvector((Signed)bytes, Wide) : __builtin_convertvector(bytes, Wide);
+}
+
+inline void read_pixels(const Bytes& maps, int64_t plane, int count, int pixels, int16_t* to) {
   constexpr int lanes = Simd<int16_t>::lanes;
   for (int lane = 0; lane < lanes; lane += 16) {
-    const Byte* const from = maps + lane * plane;
+    const Bytes from = maps + lane * plane;
     int x = 0;
     if (lane + 16 <= count)
       for (; x + 16 <= pixels; x += 16) {
-        const Sixteens bytes = transposed(reinterpret_cast<const uint8_t*>(from + x), plane);
+        const Sixteens bytes = transposed(from.data + x, plane);
         for (int i = 0; i < 16; ++i) {
-          typedef Byte Bytes __attribute__((vector_size(16)));
-          const auto wide = __builtin_convertvector((Bytes)bytes.of[i], Simd<int16_t>::half);
+          const auto wide = widened<Simd<int16_t>::half>(bytes.of[i], maps.is_signed);
           std::memcpy(to + (x + i) * lanes + lane, &wide, sizeof wide);
         }
       }

@@ -66,23 +66,15 @@ MXReturnValue shapes(const Attributes&, Shapes* in, Shapes* out) {
   return MX_SUCCESS;
 }
 
-template <typename Byte>
-void convolve(const WinogradGeometry& pairs, const cpu::ByteLayer<Byte>& layer, float* scratch, int threads) {
-  if (cpu::NarrowPlan::serves(pairs, layer.filters, threads))
-    cpu::winograd_narrow(pairs, layer, scratch, threads);
-  else
-    cpu::winograd_wide(pairs, layer, scratch, threads);
-}
-
 MXReturnValue forward(const Attributes& given, Tensors* in, Tensors* out, const OpResource& resource) {
   const MXTensor& x = in->at(kX);
   const int channels = int(x.shape[1]), filters = int(in->at(kBias).shape[0]), threads = cpu::threads();
   const WinogradGeometry pairs{x.shape[0], (channels + 1) / 2, int(x.shape[2]), int(x.shape[3]),
                                integer(given, kQuantized, "dilation", 1, 1)};
   const int64_t padded = cpu::blocks_of(filters) * cpu::kLanes;
-  const int64_t needed = cpu::NarrowPlan::serves(pairs, filters, threads)
-                             ? cpu::NarrowPlan(pairs, filters, threads).scratch(pairs, threads)
-                             : cpu::WidePlan(pairs, filters, threads).scratch(threads);
+  const bool narrow = cpu::NarrowPlan::serves(pairs, filters, threads);
+  const int64_t needed = narrow ? cpu::NarrowPlan(pairs, filters, threads).scratch(pairs, threads)
+                                : cpu::WidePlan(pairs, filters, threads).scratch(threads);
   const Workspace<float> memory(resource, 2 * padded + needed);
   float *const scale = memory.data(), *const bias = scale + padded, *const scratch = bias + padded;
 
@@ -97,18 +89,14 @@ MXReturnValue forward(const Attributes& given, Tensors* in, Tensors* out, const 
     bias[f] = f < filters ? biases[f] / of_out : 0;
   }
   cpu::Rounding rounding{scale, bias, {nullptr, false}, 0, result.type.least(), result.type.most()};
+  const auto bytes = [&](Input input) { return cpu::Bytes{in->at(input).data<uint8_t>(), in->at(input).dtype == kInt8}; };
   if (in->size() > kResidual) {
-    rounding.residual = {in->at(kResidual).data<uint8_t>(), in->at(kResidual).dtype == kInt8};
+    rounding.residual = bytes(kResidual);
     rounding.residual_scale = type_of(kResidual, kResidualLeast, kResidualGreatest).step / of_out;
   }
-  const int8_t* const weight = in->at(kWeight).data<int8_t>();
-  uint8_t* const to = out->at(0).data<uint8_t>();
-  if (x.dtype == kInt8)
-    convolve(pairs, cpu::ByteLayer<int8_t>{channels, filters, in->at(kX).data<int8_t>(), weight, rounding, to}, scratch,
-             threads);
-  else
-    convolve(pairs, cpu::ByteLayer<uint8_t>{channels, filters, in->at(kX).data<uint8_t>(), weight, rounding, to}, scratch,
-             threads);
+  const cpu::ByteLayer layer{channels, filters, bytes(kX), in->at(kWeight).data<int8_t>(), rounding,
+                             out->at(0).data<uint8_t>()};
+  (narrow ? cpu::winograd_narrow<cpu::ByteLayer> : cpu::winograd_wide<cpu::ByteLayer>)(pairs, layer, scratch, threads);
   result.write_range(out);
   return MX_SUCCESS;
 }

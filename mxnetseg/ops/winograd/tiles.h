@@ -70,9 +70,10 @@ inline void transform(const float (&matrix)[Rows][Columns], const Number* from, 
   }
 }
 
-// `count` maps of an image -> a row of a strip of `strip_width` pixels, from pixel `from`; what is no pixel is zero.
+// `count` maps of an image -> a row of a strip of `strip_width` pixels, from pixel `from`; what is no pixel is zero. Source:
+// const float*, or Bytes.
 template <typename Source, typename Number>
-inline void read_row(const WinogradGeometry& g, const Source* row, int count, int from_pixel, int strip_width,
+inline void read_row(const WinogradGeometry& g, Source row, int count, int from_pixel, int strip_width,
                      Number* strip) {
   constexpr int lanes = Simd<Number>::lanes;
   const int border = std::max(0, -from_pixel);
@@ -86,7 +87,7 @@ inline void read_row(const WinogradGeometry& g, const Source* row, int count, in
 // The tiles of a span of `count` maps, of Size x Size pixels each, which begin `border` pixels before those that they
 // become: out[k] has number k of each tile, `apart` numbers apart.
 template <int Size, typename Source, typename Number>
-inline void read_span(const WinogradGeometry& g, const float (&matrix)[kTile][Size], const Source* maps, int count,
+inline void read_span(const WinogradGeometry& g, const float (&matrix)[kTile][Size], Source maps, int count,
                       const Span& span, int border, Number* strip, Number* out, int64_t apart) {
   constexpr int lanes = Simd<Number>::lanes;
   const int d = g.dilation, width = g.strip_width(span.count), x = span.first * kStep * d - border;
