@@ -98,7 +98,7 @@ def find(cuda: Optional[bool] = None) -> Library:
 
 
 def build(cuda: Optional[bool] = None, force: bool = False) -> Library:
-    """Build the library where it is not built already (or `force`), which takes 20 s of one core.
+    """Build the library where it is not built already (or `force`), which takes 40 s of one core.
 
     `cuda`: with the CUDA kernels (True), without (False), or with them where the installed MXNet is a CUDA build and
     there is an nvcc whose code runs on the GPUs here (None).
