@@ -114,6 +114,14 @@ inline float exponential(float x) {
 }
 inline double exponential(double x) { return std::exp(x); }
 
+// A vector of as many numbers of another type.
+template <typename To, typename From>
+inline To converted(const From& from) {
+  To to{};
+  for (unsigned i = 0; i < sizeof(To) / sizeof(to[0]); ++i) to[i] = from[i];
+  return to;
+}
+
 // The nearest whole number between two, as the low bits of what is returned.
 template <typename Value>
 inline Value nearest(Value value, float least, float most) {

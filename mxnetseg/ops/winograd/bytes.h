@@ -39,7 +39,7 @@ inline void write_pixels(const float* from, int64_t plane, int pixels, const Rou
         value = nearest(value, rounding.least, rounding.most);
         Simd<int32_t>::vector bits;
         std::memcpy(&bits, &value, sizeof bits);
-        bytes.of[i] = __builtin_convertvector(bits, Sixteen);
+        bytes.of[i] = converted<Sixteen>(bits);
       }
       bytes = transposed(reinterpret_cast<const uint8_t*>(bytes.of), 16);
       for (int i = 0; i < 16; ++i) std::memcpy(maps + at + i * plane + first, &bytes.of[i], 16);

@@ -99,7 +99,7 @@ struct Bytes {
 template <typename Wide>
 inline Wide widened(const Sixteen& bytes, bool is_signed) {
   typedef int8_t Signed __attribute__((vector_size(16)));
-  return is_signed ? __builtin_convertvector((Signed)bytes, Wide) : __builtin_convertvector(bytes, Wide);
+  return is_signed ? converted<Wide>((Signed)bytes) : converted<Wide>(bytes);
 }
 
 inline void read_pixels(const Bytes& maps, int64_t plane, int count, int pixels, int16_t* to) {

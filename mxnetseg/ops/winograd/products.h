@@ -45,7 +45,7 @@ inline void add_product(Pair row, const Pairs& lanes, Pairs* sum) {
 }
 
 inline Floats as_floats(const Floats& sum) { return sum; }
-inline Floats as_floats(const Pairs& sum) { return __builtin_convertvector(sum, Floats); }
+inline Floats as_floats(const Pairs& sum) { return converted<Floats>(sum); }
 
 constexpr int kRound = 8;  // rows come in multiples of it, whatever the machine
 inline int64_t rounded(int64_t tiles) { return (tiles + kRound - 1) / kRound * kRound; }
